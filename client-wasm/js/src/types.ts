@@ -1,0 +1,181 @@
+/** What the marketplace client takes and gives. Everything a peer sent is plain data here: escape it, sanitise it. */
+
+/** How to reach a relay. */
+export type Transport = "websocket" | "webrtc-direct";
+
+/** Options of {@link MarketClient.start}; every field has a default. */
+export interface ClientOptions {
+  /**
+   * Where to begin: multiaddrs that end in `/p2p/<peer id>`, or `http(s)` URLs of a relay's `relay.json`.
+   * Default: `/.well-known/ggen/relay.json` of the page's own origin.
+   */
+  relays?: string[];
+  /** Transports that may be used, best first. Default: `["websocket", "webrtc-direct"]`. */
+  transports?: Transport[];
+  /** Find further relays through the DHT. Default: `true`. */
+  discover?: boolean;
+  /** Where the wasm module is, or its bytes. Default: beside the script. */
+  wasm?: string | URL | BufferSource;
+}
+
+/** A publisher, as its key log proves it. */
+export interface Publisher {
+  /** The publisher's id: the id of the first event of its key log, 52 characters of base32. */
+  id: string;
+  /** The handle it claims; not unique. */
+  handle: string;
+  /** The first 16 characters of `id` (80 bits). */
+  fingerprint: string;
+}
+
+/** Content that is named by its hash. */
+export interface ContentRef {
+  /** CIDv1 in base32. */
+  cid: string;
+  /** Bytes. */
+  size: number;
+}
+
+export interface Dependency {
+  /** Whose package is meant; absent when the publisher of the release did not say. */
+  publisher?: string;
+  name: string;
+  /** A SemVer requirement such as `^1.2`. */
+  requirement: string;
+  optional: boolean;
+}
+
+/** A release whose signature and hash were verified in this browser. */
+export interface Release {
+  /** Record id: 52 characters of base32. */
+  id: string;
+  publisher: Publisher;
+  name: string;
+  /** `handle~fingerprint/name`: means this package and no other. */
+  fullName: string;
+  version: string;
+  title?: string;
+  description: string;
+  categories: string[];
+  tags: string[];
+  license?: string;
+  authors: string[];
+  homepage?: string;
+  repository?: string;
+  documentation?: string;
+  dependencies: Dependency[];
+  artifact: ContentRef;
+  readme?: ContentRef;
+  /** Seconds since 1970, as the publisher says. */
+  created: number;
+  /** The key event that the release is signed under. */
+  signedUnder: string;
+}
+
+/** Why something that a relay sent was not accepted. */
+export interface Refusal {
+  /** Stable code, such as `record/bad-signature` or `record/wrong-id`. */
+  code: string;
+  /** A sentence for people. */
+  message: string;
+  /** Peer id of the relay that sent it. */
+  relay: string;
+}
+
+/** One row of an answer: verified here, or refused with the reason. */
+export type Hit =
+  | { status: "verified"; release: Release }
+  | { status: "refused"; refusal: Refusal };
+
+export interface SearchAnswer {
+  query: string;
+  hits: Hit[];
+  /** How many packages match, as the relay says. */
+  total: number;
+  /** `false`: at least `total` match. */
+  totalIsExact: boolean;
+  /** Peer id of the relay that answered. */
+  relay: string;
+  /** Pass it to the next search for the next page; absent at the end. */
+  cursor?: string;
+}
+
+export interface SearchOptions {
+  /** 1–50, default 20. */
+  limit?: number;
+  cursor?: string;
+}
+
+/** One package, the release asked for, and what else there is. */
+export interface PackageView {
+  release: Release;
+  /** All versions that the relay showed and that verified, newest first. */
+  versions: VersionView[];
+  /** Peer id of the relay that answered. */
+  relay: string;
+  /** Records of this package that were refused. */
+  refused: Refusal[];
+}
+
+export interface VersionView {
+  version: string;
+  id: string;
+  created: number;
+}
+
+/** A package head read from the DHT and verified. */
+export interface HeadView {
+  release: Release;
+  /** Peer id of the DHT server that gave it. */
+  from: string;
+}
+
+export interface Connection {
+  /** Peer id. */
+  peer: string;
+  /** Multiaddr in use or being tried. */
+  address: string;
+  transport: Transport | "other";
+  state: "connecting" | "connected" | "waiting";
+  /** Round trip of the last ping in milliseconds. */
+  rttMs?: number;
+  /** What went wrong last, in a sentence. */
+  problem?: string;
+}
+
+/** What happens without being asked for. */
+export type MarketEvent =
+  | { type: "connections"; connections: Connection[] }
+  /** A release was announced, and verified here. It may be in no relay's index yet. */
+  | { type: "announced"; release: Release }
+  /** An announcement was refused. */
+  | { type: "refused"; refusal: Refusal };
+
+/**
+ * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
+ * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `query/too-long`,
+ * `query/bad-cursor`, `name/invalid`, `relay/refused`, `relay/broke-protocol`, `record/*` (verification),
+ * `content/not-found`, `content/wrong-hash`, `content/too-large`, `client/closed`, `client/bad-options`,
+ * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
+ */
+export interface MarketErrorShape extends Error {
+  code: string;
+}
+
+/** The names on the wasm side; `MarketClient` in `index.ts` is the public class and has the same methods. */
+export interface RawClient {
+  search(query: string, options: SearchOptions): Promise<SearchAnswer>;
+  /** `fullName`: `handle~fingerprint/name`. The newest version that is not a pre-release. */
+  getPackage(fullName: string): Promise<PackageView>;
+  getPackageVersion(fullName: string, version: string): Promise<PackageView>;
+  listVersions(fullName: string): Promise<VersionView[]>;
+  exists(fullName: string): Promise<boolean>;
+  metadata(fullName: string): Promise<Release>;
+  /** The package's head through the DHT, verified: works when no connected relay holds the record. */
+  head(fullName: string): Promise<HeadView>;
+  /** Content by CID, at most `size` bytes, every block checked against its hash. */
+  content(cid: string, size: number): Promise<Uint8Array>;
+  connections(): Connection[];
+  close(): void;
+}
+/** The wasm class has `static start(options: ClientOptions, onEvent: (event: MarketEvent) => void): Promise<RawClient>`. */

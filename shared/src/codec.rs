@@ -1,0 +1,47 @@
+//! Strict dag-cbor: one value has one encoding, and nothing else is read.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Bytes that are not the one encoding of a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Longer than the bound of its kind; not even looked at.
+    #[error("{actual} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// The bound.
+        limit: usize,
+        /// What came.
+        actual: usize,
+    },
+    /// Not dag-cbor, truncated, with bytes after the end, or of another shape.
+    #[error("not the dag-cbor of what is expected: {0}")]
+    Malformed(String),
+    /// Reads as a value whose encoding is another.
+    #[error("not the canonical encoding of its value")]
+    NotCanonical,
+}
+
+/// The encoding of a value.
+///
+/// # Panics
+/// Never for our types: memory is the only sink, and they hold no floating-point numbers or maps with other keys than text.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_ipld_dagcbor::to_vec(value).expect("our types have only what dag-cbor can hold")
+}
+
+/// Reads a value of at most `limit` bytes, and demands that its encoding is these very bytes.
+///
+/// # Errors
+/// [`Error`]; the text of [`Error::Malformed`] is for logs.
+pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Error> {
+    if bytes.len() > limit {
+        return Err(Error::TooLong { limit, actual: bytes.len() });
+    }
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(error.to_string()))?;
+    // The decoder is strict about numbers and trailing bytes; this also catches reordered keys and absent fields written out.
+    if encode(&value) != bytes {
+        return Err(Error::NotCanonical);
+    }
+    Ok(value)
+}

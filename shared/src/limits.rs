@@ -1,0 +1,93 @@
+//! Every bound of the protocol, with its reason. Sizes are in bytes unless the name says otherwise.
+
+/// A signed record, envelope included: small enough that a gossip message, a DHT value and a page of results stay cheap.
+pub const MAX_RECORD_BYTES: usize = 16 * 1024;
+/// A network's name inside what is signed: its length is one byte on the wire, and names are short.
+pub const MAX_NETWORK_NAME_BYTES: usize = 32;
+/// A handle is read aloud and typed.
+pub const MAX_HANDLE_BYTES: usize = 32;
+/// A package name is a path segment of a URL.
+pub const MAX_NAME_BYTES: usize = 64;
+/// A version is shown in a row of a list.
+pub const MAX_VERSION_BYTES: usize = 64;
+/// A title is one line.
+pub const MAX_TITLE_BYTES: usize = 128;
+/// A description is a paragraph of a result list; longer text is content, by CID.
+pub const MAX_DESCRIPTION_BYTES: usize = 512;
+/// Categories bound how many listings one package can enter.
+pub const MAX_CATEGORIES: usize = 8;
+/// Tags bound how many terms one package can claim besides its text.
+pub const MAX_TAGS: usize = 32;
+/// A tag or category is a word or a few.
+pub const MAX_TAG_BYTES: usize = 64;
+/// An SPDX expression of real packages fits twice.
+pub const MAX_LICENSE_BYTES: usize = 128;
+/// Authors are shown in full on the package page.
+pub const MAX_AUTHORS: usize = 16;
+/// A name with an address.
+pub const MAX_AUTHOR_BYTES: usize = 128;
+/// A link that people can still look at.
+pub const MAX_URL_BYTES: usize = 256;
+/// What fits in a record beside the rest.
+pub const MAX_DEPENDENCIES: usize = 128;
+/// A requirement such as `>=1.2.3, <2.0.0`.
+pub const MAX_REQUIREMENT_BYTES: usize = 128;
+
+/// Record indices of an identity that proved no work. At most two records stand at one index.
+pub const BASE_QUOTA: u32 = 16 * 1024;
+/// Records that may stand at one index, or claim one version, of a publisher: two prove a conflict, more add nothing.
+pub const MAX_CONFLICTING_RECORDS: usize = 2;
+
+/// A leaf of an artifact's DAG. Smaller than IPFS's default so that a browser checks and shows progress often.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Links of an inner node of an artifact's DAG, as kubo balances it.
+pub const MAX_LINKS: usize = 174;
+/// A block on the wire: a leaf, or an inner node of as many links as fit in it.
+pub const MAX_BLOCK_BYTES: usize = CHUNK_BYTES;
+/// An artifact that relays admit.
+pub const MAX_ARTIFACT_BYTES: u64 = 64 * 1024 * 1024;
+/// A README that a page renders.
+pub const MAX_README_BYTES: u64 = 1024 * 1024;
+/// Blocks of one release: its artifact and its README with their inner nodes.
+pub const MAX_BLOCKS_PER_RELEASE: usize = 512;
+/// Depth of an artifact's DAG: three levels of links address far more than the largest artifact.
+pub const MAX_DAG_DEPTH: usize = 3;
+
+/// A query as a person types it.
+pub const MAX_QUERY_BYTES: usize = 256;
+/// Words of a query that are looked at; what follows them is refused, not ignored.
+pub const MAX_QUERY_TOKENS: usize = 8;
+/// Results of one answer.
+pub const MAX_RESULTS: usize = 50;
+/// A cursor is opaque to the client, and small.
+pub const MAX_CURSOR_BYTES: usize = 128;
+/// A token of the analyser.
+pub const MAX_TOKEN_BYTES: usize = 32;
+/// Tokens that one package can be found by.
+pub const MAX_TOKENS_PER_PACKAGE: usize = 256;
+/// Letters of a prefix entry.
+pub const MAX_PREFIX_CHARS: usize = 6;
+/// Records asked for by id in one request.
+pub const MAX_RECORDS_PER_REQUEST: usize = 64;
+/// Versions of one package in one answer, newest first.
+pub const MAX_VERSIONS_PER_ANSWER: usize = 64;
+/// Key events of one publisher.
+pub const MAX_KEY_EVENTS: usize = 64;
+
+/// A request of the query protocol.
+pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
+/// An answer of the query protocol: a full page of the largest records, or a block.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Answer bytes in flight on one stream when the asker is a browser on WebRTC, whose buffer of 16 KiB overflows into a reset.
+pub const WEBRTC_WINDOW_BYTES: u32 = 8 * 1024;
+/// Answer bytes in flight on one stream elsewhere: back-pressure is the transport's.
+pub const DEFAULT_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The offer that opens a publish session.
+pub const MAX_OFFER_BYTES: usize = 64 * 1024;
+/// Records of one offer: a release and the key log it needs.
+pub const MAX_RECORDS_PER_OFFER: usize = 16;
+
+/// A package head in the DHT; it must fit a Kademlia packet together with the peers that are nearer.
+pub const MAX_HEAD_BYTES: usize = 12 * 1024;
+/// Addresses of one relay, in a list of relays or in its `relay.json`.
+pub const MAX_ADDRESSES_PER_RELAY: usize = 32;

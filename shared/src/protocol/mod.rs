@@ -1,0 +1,6 @@
+//! What goes over the wire: names, messages, package heads.
+
+pub mod head;
+pub mod names;
+pub mod publish;
+pub mod query;

@@ -1,0 +1,121 @@
+//! The envelope: kind, payload, signature. The payload is bytes, so that its hash needs no second encoding.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::codec;
+use crate::id::{Network, RecordId};
+use crate::limits::MAX_RECORD_BYTES;
+
+/// The kinds of records. Numbers are never used twice; 2, 3 and 5 are kept for rotations, keep pages and statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The beginning of a key log.
+    Inception,
+    /// A release of a package.
+    Release,
+}
+
+impl Kind {
+    /// The number on the wire.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Inception => 1,
+            Self::Release => 4,
+        }
+    }
+
+    /// The kind with this number, if it is known.
+    pub const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Inception),
+            4 => Some(Self::Release),
+            _ => None,
+        }
+    }
+
+    /// The id of the record with this payload: BLAKE3 in the context of the kind.
+    pub fn id_of(self, payload: &[u8]) -> RecordId {
+        let context = match self {
+            Self::Inception => "ggen marketplace 2026 record id: inception",
+            Self::Release => "ggen marketplace 2026 record id: release",
+        };
+        RecordId::from_bytes(blake3::derive_key(context, payload))
+    }
+
+    /// What is signed: the id, bound to kind and network. The network's length comes first, so no two readings exist.
+    pub fn signed_message(self, network: &Network, id: &RecordId) -> Vec<u8> {
+        let name = network.as_str().as_bytes();
+        let length = u8::try_from(name.len()).expect("a network's name is bounded far below 256 bytes");
+        let mut message = b"ggen marketplace signed record\0".to_vec();
+        message.push(length);
+        message.extend_from_slice(name);
+        message.extend_from_slice(&self.number().to_be_bytes());
+        message.extend_from_slice(id.as_bytes());
+        message
+    }
+}
+
+/// A record as bytes: shared, never changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecordBytes(Arc<[u8]>);
+
+impl RecordBytes {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl std::ops::Deref for RecordBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RecordBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordBytes({} bytes)", self.0.len())
+    }
+}
+
+/// Kind, payload and signature: a dag-cbor map of `k`, `p` and `s`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// The kind's number.
+    #[serde(rename = "k")]
+    pub kind: u16,
+    /// The dag-cbor of the payload.
+    #[serde(rename = "p", with = "serde_bytes")]
+    pub payload: Vec<u8>,
+    /// Ed25519, over [`Kind::signed_message`].
+    #[serde(rename = "s", with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+impl Envelope {
+    /// Reads an envelope of at most [`MAX_RECORD_BYTES`].
+    ///
+    /// # Errors
+    /// [`Error::Encoding`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(codec::decode(bytes, MAX_RECORD_BYTES)?)
+    }
+
+    /// The envelope's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`] when it would be longer than [`MAX_RECORD_BYTES`].
+    pub fn encode(&self) -> Result<RecordBytes, Error> {
+        let bytes = codec::encode(self);
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(codec::Error::TooLong { limit: MAX_RECORD_BYTES, actual: bytes.len() }.into());
+        }
+        Ok(RecordBytes::new(&bytes))
+    }
+}

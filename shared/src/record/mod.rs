@@ -1,0 +1,313 @@
+//! Records: what publishers sign. Bytes decode to [`Unverified`]; only `verify` makes a [`Verified`].
+
+mod envelope;
+mod inception;
+mod key_log;
+mod release;
+mod text;
+
+pub use envelope::{Envelope, Kind, RecordBytes};
+pub use inception::{Inception, Work};
+pub use key_log::KeyLog;
+pub use release::{Artifact, ContentId, Content, Dependency, Release, Version};
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::id::{Network, PublicKey, PublisherId, RecordId};
+
+/// Why a record is refused. Nothing of a refused record is stored or forwarded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The envelope or the payload is not canonical dag-cbor of the expected shape, or too long.
+    #[error("the record does not decode: {0}")]
+    Encoding(#[from] codec::Error),
+    /// A kind of record that this version does not know, or another than was asked for.
+    #[error("records of kind {0} are unknown here")]
+    UnknownKind(u16),
+    /// A field holds what the rules do not allow.
+    #[error("the field `{field}` {reason}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// Which rule it breaks.
+        reason: String,
+    },
+    /// The public key has small order or is no point: signatures under it prove nothing.
+    #[error("the public key is not a sound Ed25519 key")]
+    WeakKey,
+    /// The signature does not hold for this payload, kind and network.
+    #[error("the signature does not match the record")]
+    BadSignature,
+    /// The hash of the payload is not the id that was asked for.
+    #[error("the record is {actual}, not {expected}")]
+    WrongId {
+        /// What was asked for.
+        expected: RecordId,
+        /// What came.
+        actual: RecordId,
+    },
+    /// The key log that the record is checked against is another publisher's.
+    #[error("the record belongs to publisher {actual}, the key log to {expected}")]
+    WrongPublisher {
+        /// Whose key log it is.
+        expected: PublisherId,
+        /// Whom the record names.
+        actual: PublisherId,
+    },
+    /// The record names a key event that its publisher's key log does not hold.
+    #[error("the record is signed under key event {0}, which the key log does not hold")]
+    UnknownKeyEvent(RecordId),
+    /// The record's index is not below the publisher's quota.
+    #[error("the record index {index} is not below the publisher's quota of {quota}")]
+    OverQuota {
+        /// The record's index.
+        index: u32,
+        /// The first index that is too high.
+        quota: u32,
+    },
+}
+
+impl Error {
+    /// A stable code for programs, such as `record/bad-signature`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Encoding(_) => "record/encoding",
+            Self::UnknownKind(_) => "record/unknown-kind",
+            Self::Field { .. } => "record/field",
+            Self::WeakKey => "record/weak-key",
+            Self::BadSignature => "record/bad-signature",
+            Self::WrongId { .. } => "record/wrong-id",
+            Self::WrongPublisher { .. } => "record/wrong-publisher",
+            Self::UnknownKeyEvent(_) => "record/unknown-key-event",
+            Self::OverQuota { .. } => "record/over-quota",
+        }
+    }
+
+    fn field(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Field { field, reason: reason.into() }
+    }
+}
+
+/// What the payload of a kind of record is, and which of its fields are allowed to hold what.
+pub trait Payload: Serialize + DeserializeOwned + Clone {
+    /// The kind that stands in the envelope and separates the hashes and signatures of kinds.
+    const KIND: Kind;
+
+    /// Checks everything that can be checked without a key.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for the first field that breaks a rule.
+    fn check(&self) -> Result<(), Error>;
+}
+
+/// A record whose shape is right. Its signature has not been looked at: show nothing of it, store nothing of it.
+#[derive(Debug, Clone)]
+pub struct Unverified<T> {
+    payload: T,
+    envelope: Envelope,
+    bytes: RecordBytes,
+}
+
+impl<T: Payload> Unverified<T> {
+    /// Reads a record of one kind.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`], [`Error::UnknownKind`] for any other kind, [`Error::Field`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let envelope = Envelope::decode(bytes)?;
+        Self::from_envelope(envelope, RecordBytes::new(bytes))
+    }
+
+    fn from_envelope(envelope: Envelope, bytes: RecordBytes) -> Result<Self, Error> {
+        if envelope.kind != T::KIND.number() {
+            return Err(Error::UnknownKind(envelope.kind));
+        }
+        let payload: T = codec::decode(&envelope.payload, crate::limits::MAX_RECORD_BYTES)?;
+        payload.check()?;
+        Ok(Self { payload, envelope, bytes })
+    }
+
+    /// The record's id: the hash of the payload, whatever the signature is.
+    pub fn id(&self) -> RecordId {
+        T::KIND.id_of(&self.envelope.payload)
+    }
+
+    fn verify_under(self, key: &PublicKey, network: &Network) -> Result<Verified<T>, Error> {
+        let id = self.id();
+        let key = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| Error::WeakKey)?;
+        if key.is_weak() {
+            return Err(Error::WeakKey);
+        }
+        let signature = ed25519_dalek::Signature::from_bytes(&self.envelope.signature);
+        key.verify_strict(&T::KIND.signed_message(network, &id), &signature).map_err(|_| Error::BadSignature)?;
+        Ok(Verified { payload: self.payload, id, bytes: self.bytes })
+    }
+}
+
+impl Unverified<Inception> {
+    /// Verifies an inception: it is signed by the key that it introduces.
+    ///
+    /// # Errors
+    /// [`Error::WeakKey`], [`Error::BadSignature`].
+    pub fn verify(self, network: &Network) -> Result<Verified<Inception>, Error> {
+        let key = self.payload.key;
+        self.verify_under(&key, network)
+    }
+}
+
+impl Unverified<Release> {
+    /// Who is said to publish it: whose key log is needed to verify it.
+    pub const fn publisher(&self) -> PublisherId {
+        self.payload.publisher
+    }
+
+    /// Verifies a release against its publisher's key log.
+    ///
+    /// # Errors
+    /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::OverQuota`], [`Error::WeakKey`], [`Error::BadSignature`].
+    pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<Release>, Error> {
+        if self.payload.publisher != key_log.publisher() {
+            return Err(Error::WrongPublisher { expected: key_log.publisher(), actual: self.payload.publisher });
+        }
+        let event = self.payload.signed_under;
+        let key = *key_log.key_at(&event).ok_or(Error::UnknownKeyEvent(event))?;
+        if self.payload.index >= key_log.quota() {
+            return Err(Error::OverQuota { index: self.payload.index, quota: key_log.quota() });
+        }
+        self.verify_under(&key, network)
+    }
+}
+
+/// A record whose encoding, fields, hash and signature hold. There is no other way to one than `verify` and [`sign`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Verified<T> {
+    payload: T,
+    id: RecordId,
+    bytes: RecordBytes,
+}
+
+impl<T> Verified<T> {
+    /// The record's id.
+    pub const fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// The record as it is stored and sent: the envelope with its signature.
+    pub const fn bytes(&self) -> &RecordBytes {
+        &self.bytes
+    }
+
+    /// Demands that this is the record that was asked for.
+    ///
+    /// # Errors
+    /// [`Error::WrongId`].
+    pub fn expect_id(self, expected: RecordId) -> Result<Self, Error> {
+        if self.id == expected { Ok(self) } else { Err(Error::WrongId { expected, actual: self.id }) }
+    }
+}
+
+impl<T> std::ops::Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.payload
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Verified<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verified").field("id", &self.id).field("payload", &self.payload).finish_non_exhaustive()
+    }
+}
+
+/// Signs a payload. The result went through the same checks as a record from a peer, the signature excepted.
+///
+/// # Errors
+/// [`Error::Field`] for a payload that breaks a rule, [`Error::Encoding`] when the record would be too long.
+pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Result<Verified<T>, Error> {
+    payload.check()?;
+    let encoded = codec::encode(&payload);
+    let id = T::KIND.id_of(&encoded);
+    let signature = key.sign(&T::KIND.signed_message(network, &id)).to_bytes();
+    let bytes = Envelope { kind: T::KIND.number(), payload: encoded, signature }.encode()?;
+    Ok(Verified { payload, id, bytes })
+}
+
+/// A record of any kind that this version knows, not yet verified.
+#[derive(Debug, Clone)]
+pub enum UnverifiedRecord {
+    /// The beginning of a key log.
+    Inception(Unverified<Inception>),
+    /// A release of a package.
+    Release(Box<Unverified<Release>>),
+}
+
+impl UnverifiedRecord {
+    /// Reads a record of any known kind.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`], [`Error::UnknownKind`], [`Error::Field`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let envelope = Envelope::decode(bytes)?;
+        let bytes = RecordBytes::new(bytes);
+        match Kind::from_number(envelope.kind) {
+            Some(Kind::Inception) => Unverified::from_envelope(envelope, bytes).map(Self::Inception),
+            Some(Kind::Release) => Unverified::from_envelope(envelope, bytes).map(|record| Self::Release(Box::new(record))),
+            None => Err(Error::UnknownKind(envelope.kind)),
+        }
+    }
+
+    /// The record's id.
+    pub fn id(&self) -> RecordId {
+        match self {
+            Self::Inception(record) => record.id(),
+            Self::Release(record) => record.id(),
+        }
+    }
+
+    /// Whose record it says it is.
+    pub fn publisher(&self) -> PublisherId {
+        match self {
+            Self::Inception(record) => PublisherId::from_inception(record.id()),
+            Self::Release(record) => record.publisher(),
+        }
+    }
+}
+
+/// A verified record of any kind that this version knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// The beginning of a key log.
+    Inception(Verified<Inception>),
+    /// A release of a package.
+    Release(Box<Verified<Release>>),
+}
+
+impl Record {
+    /// The record's id.
+    pub const fn id(&self) -> RecordId {
+        match self {
+            Self::Inception(record) => record.id(),
+            Self::Release(record) => record.id(),
+        }
+    }
+
+    /// The record as it is stored and sent.
+    pub const fn bytes(&self) -> &RecordBytes {
+        match self {
+            Self::Inception(record) => record.bytes(),
+            Self::Release(record) => record.bytes(),
+        }
+    }
+
+    /// Whose record it is.
+    pub fn publisher(&self) -> PublisherId {
+        match self {
+            Self::Inception(record) => PublisherId::from_inception(record.id()),
+            Self::Release(record) => record.publisher,
+        }
+    }
+}
