@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The relay of the ggen marketplace, and what its command line is made of.
+//!
+//! A relay holds every record and proves nothing by itself: what it stores it has verified, what it says others verify again.
+
+pub mod admission;
+pub mod config;
+pub mod files;
+pub mod heads;
+pub mod http;
+pub mod identity;
+pub mod market;
+pub mod node;
+// pub mod package;
+pub mod policy;
+pub mod query;
+pub mod store;
+mod transport;
+
+pub use config::Config;
+pub use node::{Relay, StartError};

@@ -1,2 +1,101 @@
-//! Placeholder.
-fn main() {}
+//! The relay as a program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use ggen_relay::config::FileConfig;
+use ggen_relay::{Relay, config};
+use libp2p::Multiaddr;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A relay of the ggen marketplace: carries signed packages, and is trusted by nobody.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the relay until SIGTERM or Ctrl-C.
+    Run(Run),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// A TOML file with any of the fields below; the command line overrides it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where identity, records and content are kept [default: ggen-relay-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// An address to listen on; repeatable [default: TCP, QUIC, WebSocket and WebRTC-direct on ports 4801 to 4803].
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<Multiaddr>,
+    /// A relay to join the network through, ending in /p2p/<peer id>; repeatable.
+    #[arg(long, value_name = "MULTIADDR")]
+    bootstrap: Vec<Multiaddr>,
+    /// Where to serve HTTP [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<SocketAddr>,
+    /// An address at which others reach this relay; repeatable.
+    #[arg(long, value_name = "MULTIADDR")]
+    external: Vec<Multiaddr>,
+    /// The built marketplace page to serve.
+    #[arg(long, value_name = "DIR")]
+    www: Option<PathBuf>,
+    /// The network whose records count [default: ggen].
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long)]
+    log_json: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Command::Run(arguments) = Arguments::parse().command;
+    start_log(arguments.log_json);
+    let config = configuration(arguments)?;
+    // Installed first, so that a signal during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let relay = Relay::start(config).await.context("the relay did not start")?;
+    for address in relay.addresses() {
+        tracing::info!(%address, "reachable");
+    }
+    if let Some(http) = relay.http() {
+        tracing::info!("http at http://{http}");
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
+    }
+    relay.stop().await;
+    Ok(())
+}
+
+fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
+    let some = |list: Vec<Multiaddr>| (!list.is_empty()).then_some(list);
+    let file = arguments.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
+    let over = FileConfig {
+        data_dir: arguments.data_dir,
+        listen: some(arguments.listen),
+        bootstrap: some(arguments.bootstrap),
+        http: arguments.http,
+        external: some(arguments.external),
+        www: arguments.www,
+        network: arguments.network,
+    };
+    file.overridden_by(over).resolve()
+}
+
+fn start_log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,webrtc=error,webrtc_ice=error,webrtc_sctp=error,webrtc_mdns=error".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { builder.json().init() } else { builder.init() }
+}

@@ -1,1 +1,286 @@
-//! Placeholder.
+//! The catalogue: a set of verified records, and every view of the marketplace as a pure function of that set.
+//!
+//! **Members.** An inception is always a member. A release is offered after its publisher's inception, and belongs to the
+//! slot of its publisher and index; the [`MAX_CONFLICTING_RECORDS`] smallest ids of a slot are members. Every release belongs to
+//! exactly one slot and slots do not know of each other, so the members are a function of the records that were
+//! offered: in any order, any number of times.
+//!
+//! **Versions** do not decide who is a member: they are derived from the members. The smallest id of a version stands for it.
+//! A version is *contested* when two of its members differ in artifact or dependencies; then the smallest id among those
+//! that differ from the one that stands is shown beside it as evidence. That is at most two releases a version, and further
+//! copies of either can't push the other out of sight. A contested version is never the head of its package.
+//!
+//! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota.
+
+pub mod answer;
+pub mod delivery;
+mod find;
+pub mod keys;
+mod listing;
+mod package;
+mod ranges;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use find::{BadCursor, Hit, MAX_WALKED, SearchPage};
+use keys::PackageKey;
+use package::Package;
+use ranges::Ranges;
+
+use crate::id::{FullName, PackageId, PublisherId, RecordId};
+use crate::limits::MAX_CONFLICTING_RECORDS;
+use crate::record::{self, KeyLog, Record, Release, Verified, Version};
+
+/// A set of verified records and its views. See the module for the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    records: BTreeMap<RecordId, Record>,
+    publishers: BTreeMap<PublisherId, Publisher>,
+    packages: BTreeMap<PackageKey, Package>,
+    /// How many packages of each publisher depend on a package, listed here or not; its own publisher's don't count.
+    dependents: BTreeMap<PackageKey, BTreeMap<PublisherId, usize>>,
+    ranges: Ranges,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Publisher {
+    key_log: KeyLog,
+    /// The members at each index, smallest id first: at most [`MAX_CONFLICTING_RECORDS`].
+    slots: BTreeMap<u32, Vec<RecordId>>,
+}
+
+/// What became of a record that was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is a member now.
+    New {
+        /// The record that left because of it: a store deletes it.
+        displaced: Option<RecordId>,
+        /// Packages that have another head than before, or none any more.
+        heads_changed: Vec<PackageId>,
+    },
+    /// It was a member already.
+    AlreadyKnown,
+    /// Its index is taken by records with smaller ids, for good: a store does not keep it.
+    NotKept,
+}
+
+/// Why a record can't be offered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InsertError {
+    /// The publisher's key log is not here: offer it first, then the release again.
+    #[error("the key log of publisher {0} is not here yet")]
+    UnknownPublisher(PublisherId),
+    /// It does not hold under the publisher's key log as it is here.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+}
+
+impl InsertError {
+    /// A stable code for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPublisher(_) => "record/unknown-publisher",
+            Self::Record(error) => error.code(),
+        }
+    }
+}
+
+/// One version of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionView<'a> {
+    /// The release that stands for the version.
+    pub standing: &'a Verified<Release>,
+    /// The release that contests it, as evidence. Neither is to be installed by version then.
+    pub contesting: Option<&'a Verified<Release>>,
+}
+
+impl<'a> VersionView<'a> {
+    /// The release that stands, then the one that contests it.
+    pub fn releases(self) -> impl Iterator<Item = &'a Verified<Release>> {
+        std::iter::once(self.standing).chain(self.contesting)
+    }
+}
+
+impl Catalogue {
+    /// The catalogue of no records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Offers a record. The result of many offers does not depend on their order, as long as key logs come before releases.
+    ///
+    /// # Errors
+    /// [`InsertError::UnknownPublisher`] for a release without its publisher's key log, [`InsertError::Record`] for one that
+    /// was not verified against the key log that is here.
+    pub fn insert(&mut self, record: Record) -> Result<Inserted, InsertError> {
+        if self.records.contains_key(&record.id()) {
+            return Ok(Inserted::AlreadyKnown);
+        }
+        match record {
+            Record::Inception(inception) => {
+                let publisher = PublisherId::from_inception(inception.id());
+                let key_log = KeyLog::new(inception.clone());
+                self.publishers.insert(publisher, Publisher { key_log, slots: BTreeMap::new() });
+                self.records.insert(inception.id(), Record::Inception(inception));
+                Ok(Inserted::New { displaced: None, heads_changed: Vec::new() })
+            }
+            Record::Release(release) => self.insert_release(release),
+        }
+    }
+
+    fn insert_release(&mut self, release: Box<Verified<Release>>) -> Result<Inserted, InsertError> {
+        let publisher = release.publisher;
+        let publisher = self.publishers.get_mut(&publisher).ok_or(InsertError::UnknownPublisher(publisher))?;
+        publisher.check(&release)?;
+        let Some(displaced) = publisher.take_slot(release.index, release.id()) else {
+            return Ok(Inserted::NotKept);
+        };
+
+        let mut touched = BTreeSet::new();
+        if let Some(Record::Release(old)) = displaced.and_then(|id| self.records.get(&id)) {
+            let key = PackageKey::of(&old.package());
+            if let Some(package) = self.packages.get_mut(&key) {
+                package.remove(old.id(), old);
+            }
+            touched.insert(key);
+        }
+        let id = release.package();
+        let key = PackageKey::of(&id);
+        self.packages.entry(key).or_insert_with(|| Package::new(id)).add(release.id(), &release);
+        touched.insert(key);
+        self.records.insert(release.id(), Record::Release(release));
+
+        let heads_changed = touched.into_iter().filter_map(|package| self.list_again(package)).collect();
+        // Last, because the old listing was derived from it.
+        if let Some(displaced) = displaced {
+            self.records.remove(&displaced);
+        }
+        Ok(Inserted::New { displaced, heads_changed })
+    }
+
+    /// How many records there are.
+    pub fn record_count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Every record, in the order of ids.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    /// The record with this id.
+    pub fn record(&self, id: &RecordId) -> Option<&Record> {
+        self.records.get(id)
+    }
+
+    /// The key log of a publisher.
+    pub fn key_log(&self, publisher: &PublisherId) -> Option<&KeyLog> {
+        self.publishers.get(publisher).map(|publisher| &publisher.key_log)
+    }
+
+    /// The lowest index that no record of a publisher stands at: what its next release takes.
+    pub fn next_index(&self, publisher: &PublisherId) -> u32 {
+        let slots = self.publishers.get(publisher).map(|publisher| &publisher.slots);
+        let taken = slots.into_iter().flat_map(BTreeMap::keys);
+        (0..).zip(taken).find(|(index, taken)| index != *taken).map_or_else(
+            || slots.map_or(0, |slots| u32::try_from(slots.len()).unwrap_or(u32::MAX)),
+            |(index, _)| index,
+        )
+    }
+
+    /// Every package that has a release, in the order of their keys.
+    pub fn packages(&self) -> impl Iterator<Item = &PackageId> {
+        self.packages.values().map(|package| &package.id)
+    }
+
+    /// How many packages there are.
+    pub fn package_count(&self) -> usize {
+        self.packages.len()
+    }
+
+    /// Packages that a full name means: one, unless somebody found two publisher ids with the same first 80 bits.
+    pub fn resolve(&self, name: &FullName) -> impl Iterator<Item = PackageId> {
+        let (mut first, mut last) = ([0; 32], [0xff; 32]);
+        first[..10].copy_from_slice(name.fingerprint.as_bytes());
+        last[..10].copy_from_slice(name.fingerprint.as_bytes());
+        let range = PublisherId::from_inception(RecordId::from_bytes(first))..=PublisherId::from_inception(RecordId::from_bytes(last));
+        let meant = self.publishers.range(range).filter(|(id, publisher)| name.means(id, publisher.key_log.handle()));
+        let ids = meant.map(|(publisher, _)| PackageId { publisher: *publisher, name: name.name.clone() });
+        ids.filter(|id| self.packages.contains_key(&PackageKey::of(id)))
+    }
+
+    /// The versions of a package, highest first; none when it is unknown.
+    pub fn package(&self, package: &PackageId) -> impl Iterator<Item = VersionView<'_>> {
+        let versions = self.listed(package).into_iter().flat_map(Package::versions);
+        versions.filter_map(|pair| self.version_view(pair))
+    }
+
+    /// One version of a package.
+    pub fn version(&self, package: &PackageId, version: &Version) -> Option<VersionView<'_>> {
+        self.version_view(self.listed(package)?.version(version)?)
+    }
+
+    /// How many releases [`Self::package`] shows.
+    pub fn release_count(&self, package: &PackageId) -> usize {
+        self.listed(package).map_or(0, Package::release_count)
+    }
+
+    /// The release that a package is listed by: the highest version that is not contested and no pre-release; a pre-release if
+    /// there is nothing else.
+    pub fn head(&self, package: &PackageId) -> Option<&Verified<Release>> {
+        self.release(&self.listed(package)?.head()?)
+    }
+
+    /// Packages whose head depends on this package, newest first.
+    pub fn dependents(&self, package: &PackageId) -> impl Iterator<Item = &PackageId> {
+        let places = self.ranges.places(&keys::dependents(&PackageKey::of(package)), None);
+        places.filter_map(|place| self.packages.get(&place.package).map(|package| &package.id))
+    }
+
+    fn listed(&self, package: &PackageId) -> Option<&Package> {
+        self.packages.get(&PackageKey::of(package))
+    }
+
+    fn release(&self, id: &RecordId) -> Option<&Verified<Release>> {
+        match self.records.get(id)? {
+            Record::Release(release) => Some(release),
+            Record::Inception(_) => None,
+        }
+    }
+
+    fn version_view(&self, (standing, contesting): (RecordId, Option<RecordId>)) -> Option<VersionView<'_>> {
+        Some(VersionView { standing: self.release(&standing)?, contesting: contesting.and_then(|id| self.release(&id)) })
+    }
+}
+
+impl Publisher {
+    /// What verification against this key log demands, the signature excepted: a record that its own publisher just signed
+    /// was never checked against a key log.
+    fn check(&self, release: &Release) -> Result<(), record::Error> {
+        let event = release.signed_under;
+        if self.key_log.key_at(&event).is_none() {
+            return Err(record::Error::UnknownKeyEvent(event));
+        }
+        if release.index >= self.key_log.quota() {
+            return Err(record::Error::OverQuota { index: release.index, quota: self.key_log.quota() });
+        }
+        Ok(())
+    }
+
+    /// Takes a place at an index, and says which record it displaced. None when smaller ids have all places.
+    fn take_slot(&mut self, index: u32, id: RecordId) -> Option<Option<RecordId>> {
+        let slot = self.slots.entry(index).or_default();
+        let at = slot.partition_point(|taken| *taken < id);
+        if at >= MAX_CONFLICTING_RECORDS {
+            return None;
+        }
+        slot.insert(at, id);
+        Some(if slot.len() > MAX_CONFLICTING_RECORDS { slot.pop() } else { None })
+    }
+}
+
+#[cfg(test)]
+mod tests;

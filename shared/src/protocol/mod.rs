@@ -1,5 +1,6 @@
 //! What goes over the wire: names, messages, package heads.
 
+pub mod announcement;
 pub mod head;
 pub mod names;
 pub mod publish;

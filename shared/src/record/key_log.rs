@@ -62,6 +62,11 @@ impl KeyLog {
         BASE_QUOTA
     }
 
+    /// The events as records, in order.
+    pub fn into_records(self) -> Vec<super::Record> {
+        vec![super::Record::Inception(self.inception)]
+    }
+
     /// The events as they are stored and sent, in order.
     pub fn events(&self) -> impl Iterator<Item = &super::RecordBytes> {
         std::iter::once(self.inception.bytes())

@@ -1,0 +1,123 @@
+//! What a relay serves over HTTP: the page, where it is on the network, and whether it is well.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use ggen_shared::protocol::names;
+use libp2p::PeerId;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tower_http::services::{ServeDir, ServeFile};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::admission::Shelf;
+use crate::node::{Command, Status};
+
+/// Scripts of the page itself and wasm, connections to any relay, and nothing else.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self' ws: wss: http: https:; font-src 'self'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'";
+
+/// What the handlers know.
+#[derive(Clone)]
+pub struct State {
+    peer_id: PeerId,
+    shelf: Arc<Shelf>,
+    status: watch::Receiver<Status>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl State {
+    /// The state of a running relay.
+    pub(crate) const fn new(
+        peer_id: PeerId,
+        shelf: Arc<Shelf>,
+        status: watch::Receiver<Status>,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
+        Self { peer_id, shelf, status, commands }
+    }
+}
+
+/// `/.well-known/ggen/relay.json`: all that a light client needs to reach this relay.
+#[derive(Debug, Serialize)]
+struct RelayJson {
+    peer_id: String,
+    addresses: Vec<String>,
+    versions: BTreeMap<&'static str, &'static str>,
+}
+
+/// The routes of a relay.
+pub fn router(state: State, www: Option<&Path>) -> Router {
+    let open = SetResponseHeaderLayer::overriding(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let fresh = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let api = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/.well-known/ggen/relay.json", get(relay_json))
+        .route("/.well-known/ggen/routing.json", get(routing_json))
+        .layer(open)
+        .layer(fresh)
+        .with_state(state);
+    let page = match www {
+        Some(www) => Router::new().fallback_service(page(www)),
+        None => Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "this relay serves no page\n") }),
+    };
+    page.merge(api)
+        .layer(constant_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(constant_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(constant_header(header::REFERRER_POLICY, "no-referrer"))
+}
+
+/// The page's files; a path of the page itself, such as a package's, gets the page.
+fn page(www: &Path) -> ServeDir<ServeFile> {
+    ServeDir::new(www).precompressed_br().precompressed_gzip().fallback(ServeFile::new(www.join("index.html")))
+}
+
+fn constant_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}
+
+/// Ready: everything is loaded, the relay listens, and the disk takes writes.
+async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
+    let status = state.status.borrow().clone();
+    let records = state.shelf.catalogue().record_count();
+    if status.addresses.is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not listening yet\n".to_owned());
+    }
+    match state.shelf.store().ready().await {
+        Ok(()) => (StatusCode::OK, format!("ready: {records} records, {} peers\n", status.connected)),
+        Err(error) => {
+            tracing::error!(%error, "the store is not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store is not ready\n".to_owned())
+        }
+    }
+}
+
+async fn relay_json(Extract(state): Extract<State>) -> Json<RelayJson> {
+    let addresses = state.status.borrow().addresses.iter().map(ToString::to_string).collect();
+    let versions = BTreeMap::from([
+        ("software", env!("CARGO_PKG_VERSION")),
+        ("identify", names::IDENTIFY),
+        ("kademlia", names::KADEMLIA),
+        ("query", names::QUERY),
+        ("publish", names::PUBLISH),
+    ]);
+    Json(RelayJson { peer_id: state.peer_id.to_string(), addresses, versions })
+}
+
+/// The peers in the routing table: any DHT client can learn as much by asking around.
+async fn routing_json(Extract(state): Extract<State>) -> impl IntoResponse {
+    let (table, answer) = oneshot::channel();
+    if state.commands.send(Command::Routing { table }).await.is_err() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let peers = answer.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(Json(peers.iter().map(ToString::to_string).collect::<Vec<_>>()))
+}

@@ -1,0 +1,96 @@
+//! What a publisher has signed, beside its key: which record indices are used, and the very record of each version, so that
+//! publishing a version again sends the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use ggen_shared::id::PackageName;
+use ggen_shared::record::{KeyLog, Release, Unverified, Verified, Version};
+use ggen_shared::id::Network;
+
+/// Why the ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct Error {
+    path: PathBuf,
+    reason: String,
+}
+
+/// An open ledger; it is locked, so that two runs can't use one index.
+pub struct Ledger {
+    path: PathBuf,
+    file: File,
+    releases: BTreeMap<(PackageName, Version), Verified<Release>>,
+    next_index: u32,
+}
+
+/// Where the ledger of a key lies: beside it.
+pub fn path_of(key: &Path) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(".ledger");
+    name.into()
+}
+
+impl Ledger {
+    /// Opens or creates the ledger of a key, waiting for another run to let go of it. Every line is verified; a last line that
+    /// a crash cut off is dropped.
+    ///
+    /// # Errors
+    /// [`Error`] with the path, and the line where one does not verify.
+    pub fn open(path: &Path, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
+        let error = |reason: String| Error { path: path.into(), reason };
+        let io = |source: std::io::Error| error(source.to_string());
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        file.lock().map_err(io)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(io)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64).map_err(io)?;
+        file.seek(std::io::SeekFrom::End(0)).map_err(io)?;
+        let mut ledger = Self { path: path.into(), file, releases: BTreeMap::new(), next_index: 0 };
+        for (number, line) in text[..whole].lines().enumerate() {
+            let bytes = BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
+            let release = Unverified::<Release>::decode(&bytes)
+                .and_then(|release| release.verify(key_log, network))
+                .map_err(|refused| error(format!("line {}: {refused}", number + 1)))?;
+            ledger.remember(release);
+        }
+        Ok(ledger)
+    }
+
+    fn remember(&mut self, release: Verified<Release>) {
+        self.next_index = self.next_index.max(release.index.saturating_add(1));
+        self.releases.insert((release.name.clone(), release.version.clone()), release);
+    }
+
+    /// The record of a version, if it was signed before.
+    pub fn release(&self, name: &PackageName, version: &Version) -> Option<&Verified<Release>> {
+        self.releases.get(&(name.clone(), version.clone()))
+    }
+
+    /// The names of all packages that were signed.
+    pub fn names(&self) -> impl Iterator<Item = &PackageName> {
+        self.releases.keys().map(|(name, _)| name)
+    }
+
+    /// The first index that was never used.
+    pub const fn next_index(&self) -> u32 {
+        self.next_index
+    }
+
+    /// Writes down a signed release, durably, before it goes anywhere.
+    ///
+    /// # Errors
+    /// [`Error`]; the release must not be sent then.
+    pub fn add(&mut self, release: Verified<Release>) -> Result<(), Error> {
+        let mut line = BASE64.encode(release.bytes());
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|source| Error { path: self.path.clone(), reason: source.to_string() })?;
+        self.remember(release);
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! The running relay: starts everything, and is the handle to it.
+
+mod behaviour;
+mod swarm;
+mod work;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ggen_net::P2PConfig;
+use ggen_net::streams::OpenError;
+use libp2p::{Multiaddr, PeerId, Stream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::admission::Shelf;
+use crate::identity::{self, Identity};
+use crate::query::Answer;
+use crate::store::{LoadError, OpenError as StoreError, Store};
+use crate::{Config, http, policy, transport};
+
+/// Why a relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The identity could not be loaded or made.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The records could not be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A transport could not be set up.
+    #[error("the network could not be set up: {0}")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An address can't be listened on.
+    #[error("{address} can't be listened on: {reason}")]
+    Listen {
+        /// Which address.
+        address: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// The address for HTTP can't be bound.
+    #[error("http address {address} can't be bound: {source}")]
+    Http {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What the node wants done or known, from other tasks.
+pub(crate) enum Command {
+    /// Spread a record that was just admitted.
+    Announce { record: Vec<u8> },
+    /// Open a stream to a connected peer.
+    Open { peer: PeerId, protocol: &'static str, opened: futures::channel::oneshot::Sender<Result<Stream, OpenError>> },
+    /// Tell gossip what became of a message.
+    Report { message: libp2p::gossipsub::MessageId, from: PeerId, acceptance: libp2p::gossipsub::MessageAcceptance },
+    /// Dump the routing table.
+    Routing { table: oneshot::Sender<Vec<PeerId>> },
+}
+
+/// What is known of the relay's place in the network.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Addresses that can be dialed, each ending in `/p2p/<peer id>`.
+    pub addresses: Vec<Multiaddr>,
+    /// Peers that are connected.
+    pub connected: usize,
+}
+
+/// A running relay. It stops when [`Relay::stop`] is awaited.
+pub struct Relay {
+    peer_id: PeerId,
+    shelf: Arc<Shelf>,
+    status: watch::Receiver<Status>,
+    commands: mpsc::Sender<Command>,
+    http: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Relay {
+    /// Starts a relay: returns once it listens on every address and has loaded everything that it held.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, |shelf| Box::new(shelf)).await
+    }
+
+    /// Starts a relay whose answers are made by something else than its shelf: the seam that tests of lying relays use.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_with(
+        config: Config,
+        answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>,
+    ) -> Result<Self, StartError> {
+        transport::install_crypto();
+        let identity = Identity::load_or_create(&config.data_dir)?;
+        let store = Store::open(&config.data_dir)?;
+        let network = config.network.clone();
+        let opened = tokio::task::spawn_blocking(move || Shelf::open(store, network)).await;
+        let (shelf, left_out) = opened.expect("opening the shelf does not panic")?;
+        if left_out > 0 {
+            tracing::warn!(left_out, "records that do not verify were left out");
+        }
+        let shelf = Arc::new(shelf);
+        let peer_id = identity.keypair.public().to_peer_id();
+        tracing::info!(%peer_id, records = shelf.catalogue().record_count(), "records loaded and verified");
+
+        let net = P2PConfig { network: config.network.clone(), agent: agent(), ..P2PConfig::default() };
+        let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net);
+        let swarm =
+            transport::swarm(&identity, behaviour, policy::IDLE_TIMEOUT).await.map_err(StartError::Transport)?;
+        let (commands, inbox) = mpsc::channel(policy::COMMANDS);
+        let (tell, status) = watch::channel(Status::default());
+        let (stop, stopped) = watch::channel(false);
+        let work = Arc::new(work::Work::new(shelf.clone(), answer(shelf.clone()), commands.clone()));
+        let mut node = swarm::Node::new(swarm, work, tell, &config);
+        node.listen(&config).await?;
+
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(node.run(inbox, stopped.clone()));
+        let mut relay = Self { peer_id, shelf, status, commands, http: None, stop, tasks };
+        if let Some(address) = config.http {
+            relay.serve_http(address, config.www.as_deref(), stopped).await?;
+        }
+        Ok(relay)
+    }
+
+    async fn serve_http(
+        &mut self,
+        address: SocketAddr,
+        www: Option<&std::path::Path>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        let bind = |source| StartError::Http { address, source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(bind)?;
+        self.http = Some(listener.local_addr().map_err(bind)?);
+        let state = http::State::new(self.peer_id, self.shelf.clone(), self.status.clone(), self.commands.clone());
+        let router = http::router(state, www);
+        self.tasks.spawn(async move {
+            let stop = async move { _ = stopped.wait_for(|stop| *stop).await };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+                tracing::error!(%error, "http stopped");
+            }
+        });
+        Ok(())
+    }
+
+    /// Who the relay is.
+    pub const fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where HTTP is served, the port filled in.
+    pub const fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Where it can be dialed, each address ending in `/p2p/<peer id>`.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.status.borrow().addresses.clone()
+    }
+
+    /// What it holds.
+    pub const fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// Waits until its status is as wanted.
+    pub async fn wait_for(&self, wanted: impl FnMut(&Status) -> bool) {
+        // The sender lives as long as the node; a stopped node has no status to wait for.
+        _ = self.status.clone().wait_for(wanted).await;
+    }
+
+    /// The peers in its routing table.
+    pub async fn routing_table(&self) -> Vec<PeerId> {
+        let (table, answer) = oneshot::channel();
+        if self.commands.send(Command::Routing { table }).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Stops: no new work, what runs may end within [`policy::SHUTDOWN_GRACE`].
+    pub async fn stop(mut self) {
+        // All receivers are gone when everything has stopped by itself.
+        _ = self.stop.send(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(policy::SHUTDOWN_GRACE, all).await.is_err() {
+            tracing::warn!("some work did not end in time and was cut off");
+        }
+        self.shelf.store().close().await;
+    }
+}
+
+/// The software, as identify tells it.
+fn agent() -> String {
+    concat!("ggen-relay/", env!("CARGO_PKG_VERSION")).into()
+}
+
+/// How long the node waits for the first address of each listener.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+

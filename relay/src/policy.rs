@@ -1,0 +1,40 @@
+//! What a relay lets a peer use, and why: every bound that is an operator's matter, not the protocol's.
+
+use std::time::Duration;
+
+/// Connections in all. A settled one costs some 75 kB, so this is about 300 MB.
+pub const MAX_CONNECTIONS: u32 = 4096;
+/// Connections that are still shaking hands: what a flood of dials can hold.
+pub const MAX_PENDING_CONNECTIONS: u32 = 256;
+/// Connections of one peer: one for each transport, and one to spare.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 5;
+/// New connections are refused when the process is larger than this part of the machine's memory.
+pub const MAX_MEMORY_SHARE: f64 = 0.8;
+
+/// Streams of one peer that are being answered at once; a browser that types fast has a few.
+pub const MAX_STREAMS_PER_PEER: usize = 16;
+/// Streams that are being answered at once in all.
+pub const MAX_STREAMS: usize = 1024;
+/// Publish sessions at once: each may hold an artifact in memory.
+pub const MAX_PUBLISH_SESSIONS: usize = 8;
+/// How long a peer may take to ask its question, once it opened a stream.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to take its answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a whole publish session may take.
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Announcements that are being verified at once; more are left to other peers.
+pub const MAX_VERIFYING: usize = 256;
+/// Artifacts of announced releases that are being fetched at once.
+pub const MAX_FETCHING: usize = 4;
+/// Commands that may wait for the node.
+pub const COMMANDS: usize = 1024;
+
+/// A connection on which nothing happens is closed after this long; a light peer dials again when it needs to.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Running work may end after the signal to stop, up to this long.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Provider records that the DHT may leave with this relay.
+pub const MAX_PROVIDED_KEYS: usize = 65_536;

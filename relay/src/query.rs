@@ -1,0 +1,44 @@
+//! Answers questions from what the relay holds.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ggen_shared::catalogue::answer;
+use ggen_shared::codec;
+use ggen_shared::protocol::query::{BlockAnswer, Refusal, Reply, Request};
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+
+use crate::admission::Shelf;
+
+/// Who answers questions. A relay answers from its [`Shelf`]; tests put a liar between.
+pub trait Answer: Send + Sync + 'static {
+    /// The encoded reply to a question.
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>>;
+}
+
+impl Answer for Arc<Shelf> {
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+        async move {
+            match request {
+                Request::Search(search) => encode(&answer::search(&self.catalogue(), search)),
+                Request::Package(package) => encode(&answer::package(&self.catalogue(), package)),
+                Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
+                Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
+                Request::Block(block) => encode(&match self.store().block(&block.cid).await {
+                    Ok(data) => Ok(BlockAnswer { data: data.map(ByteBuf::from) }),
+                    Err(error) => {
+                        tracing::error!(%error, cid = %block.cid, "a block can't be read");
+                        Err(Refusal::new("relay/storage", "the relay could not read the block"))
+                    }
+                }),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn encode<A: Serialize>(reply: &Reply<A>) -> Vec<u8> {
+    codec::encode(reply)
+}

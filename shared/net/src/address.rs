@@ -1,0 +1,79 @@
+//! What can be told from a multiaddr without dialing it.
+
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+/// The kind of connection that an address leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// WebSocket, with or without TLS.
+    WebSocket,
+    /// WebRTC-direct.
+    WebRtcDirect,
+    /// TCP, QUIC, a circuit, or what is not known here.
+    Other,
+}
+
+impl Transport {
+    /// The transport of an address.
+    pub fn of(address: &Multiaddr) -> Self {
+        address
+            .iter()
+            .find_map(|part| match part {
+                Protocol::P2pCircuit => Some(Self::Other),
+                Protocol::Ws(_) | Protocol::Wss(_) => Some(Self::WebSocket),
+                Protocol::WebRTCDirect => Some(Self::WebRtcDirect),
+                _ => None,
+            })
+            .unwrap_or(Self::Other)
+    }
+
+    /// The name in the npm package's API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::WebRtcDirect => "webrtc-direct",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The peer that an address ends with, and the address without it.
+pub fn split_peer(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
+    let mut rest = address.clone();
+    match rest.pop() {
+        Some(Protocol::P2p(peer)) => Some((peer, rest)),
+        _ => None,
+    }
+}
+
+/// Whether the address names no host, as `0.0.0.0` does: it can be listened on, never dialed.
+pub fn is_unspecified(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_unspecified(),
+        Protocol::Ip6(ip) => ip.is_unspecified(),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn tells_transports_apart() {
+        let transport = |text: &str| Transport::of(&text.parse().unwrap());
+        assert_eq!(transport("/ip4/127.0.0.1/tcp/80/ws"), Transport::WebSocket);
+        assert_eq!(transport("/dns4/relay.example/tcp/443/tls/ws"), Transport::WebSocket);
+        assert_eq!(transport("/ip4/127.0.0.1/udp/9/webrtc-direct"), Transport::WebRtcDirect);
+        assert_eq!(transport("/ip4/127.0.0.1/tcp/80"), Transport::Other);
+    }
+
+    #[test]
+    fn an_unspecified_address_is_recognised() {
+        assert!(is_unspecified(&"/ip4/0.0.0.0/tcp/1".parse().unwrap()));
+        assert!(is_unspecified(&"/ip6/::/tcp/1".parse().unwrap()));
+        assert!(!is_unspecified(&"/ip4/127.0.0.1/tcp/1".parse().unwrap()));
+    }
+}

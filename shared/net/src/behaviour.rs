@@ -1,0 +1,139 @@
+//! What every peer runs, and the settings on which all of them must agree.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use ggen_shared::limits::MAX_RECORD_BYTES;
+use ggen_shared::protocol::{announcement, names};
+use libp2p::identity::Keypair;
+use libp2p::kad::store::RecordStore;
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{Multiaddr, StreamProtocol, gossipsub, identify, kad, ping};
+
+use crate::{P2PConfig, address, streams};
+
+/// The protocols that relays and light peers share. `S` is the peer's store of DHT records: a view of the catalogue on a
+/// relay, empty elsewhere.
+#[derive(NetworkBehaviour)]
+pub struct P2PBehaviour<S>
+where
+    S: RecordStore + Send + 'static,
+{
+    /// Finds relays, providers and package heads.
+    pub kad: kad::Behaviour<S>,
+    /// Spreads announcements.
+    pub gossipsub: gossipsub::Behaviour,
+    /// Tells peers who we are and where.
+    pub identify: identify::Behaviour,
+    /// Notices dead connections.
+    pub ping: ping::Behaviour,
+    /// Queries and publish sessions.
+    pub streams: streams::Behaviour,
+}
+
+/// Whether a peer serves the network or only uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A DHT server that answers queries and takes publications.
+    Relay,
+    /// A DHT client that no routing table ever holds.
+    Light,
+}
+
+impl<S> P2PBehaviour<S>
+where
+    S: RecordStore + Send + 'static,
+{
+    /// The protocols with the settings of the network.
+    ///
+    /// # Panics
+    /// Never: the settings of gossipsub are constants that are known to fit each other.
+    pub fn new(keypair: &Keypair, store: S, config: &P2PConfig, role: Role) -> Self {
+        let served = match role {
+            Role::Relay => vec![StreamProtocol::new(names::QUERY), StreamProtocol::new(names::PUBLISH)],
+            Role::Light => Vec::new(),
+        };
+        let mut kad = kad::Behaviour::with_config(keypair.public().to_peer_id(), store, kad_config());
+        kad.set_mode(Some(match role {
+            Role::Relay => kad::Mode::Server,
+            Role::Light => kad::Mode::Client,
+        }));
+        let identify = identify::Config::new(names::IDENTIFY.into(), keypair.public())
+            .with_agent_version(config.agent.clone())
+            .with_push_listen_addr_updates(role == Role::Relay);
+        Self {
+            kad,
+            gossipsub: gossip(),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(config.ping_interval)),
+            streams: streams::Behaviour::new(served),
+        }
+    }
+
+    /// Puts a relay that identified itself into the routing table; a peer that is no DHT server of our network stays out.
+    pub fn on_identified(&mut self, peer: &libp2p::PeerId, info: &identify::Info) {
+        if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
+            return;
+        }
+        for address in dialable(&info.listen_addrs) {
+            self.kad.add_address(peer, address);
+        }
+    }
+}
+
+/// The addresses that can be dialed at all, at most as many as one relay may have.
+pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_ {
+    addresses
+        .iter()
+        .filter(|address| !address::is_unspecified(address))
+        .take(ggen_shared::limits::MAX_ADDRESSES_PER_RELAY)
+        .cloned()
+}
+
+/// The topic of signed records.
+pub fn packages_topic() -> gossipsub::IdentTopic {
+    gossipsub::IdentTopic::new(names::PACKAGES_TOPIC)
+}
+
+fn kad_config() -> kad::Config {
+    let mut config = kad::Config::new(StreamProtocol::new(names::KADEMLIA));
+    config
+        // Nothing enters a store before it was validated.
+        .set_record_filtering(kad::StoreInserts::FilterBoth)
+        .disjoint_query_paths(true)
+        .set_query_timeout(Duration::from_secs(10))
+        // Relays hold every record and serve heads from their catalogue: there is nothing to replicate.
+        .set_replication_interval(None)
+        .set_publication_interval(None)
+        .set_caching(kad::Caching::Disabled)
+        .set_parallelism(NonZeroUsize::new(3).expect("3 is not 0"));
+    config
+}
+
+/// Gossip for networks of two relays as well as of many.
+fn gossip() -> gossipsub::Behaviour {
+    let config = gossipsub::ConfigBuilder::default()
+        .validate_messages()
+        // Records are signed by their publishers; who passes them on is nobody's business.
+        .validation_mode(gossipsub::ValidationMode::Anonymous)
+        .message_id_fn(message_id)
+        .max_transmit_size(MAX_RECORD_BYTES + 1024)
+        .mesh_n(6)
+        .mesh_n_low(2)
+        .mesh_n_high(12)
+        .mesh_outbound_min(1)
+        .heartbeat_interval(Duration::from_millis(700))
+        // What was validated stays until every mesh peer had time to ask for it.
+        .history_length(10)
+        .history_gossip(5)
+        .duplicate_cache_time(Duration::from_secs(120))
+        .flood_publish(true)
+        .build()
+        .expect("constant settings that fit each other");
+    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config)
+        .expect("anonymous authenticity goes with anonymous validation")
+}
+
+fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
+    gossipsub::MessageId::new(&announcement::message_id(&message.data))
+}

@@ -1,0 +1,39 @@
+//! What a peer can choose. Everything else is agreed, and lives where it is used.
+
+use std::time::Duration;
+
+use ggen_shared::id::Network;
+use libp2p::Multiaddr;
+
+/// How a peer takes part in the network.
+#[derive(Debug, Clone)]
+pub struct P2PConfig {
+    /// The network whose records count. Default: everyone's.
+    pub network: Network,
+    /// Relays to begin with, each address ending in `/p2p/<peer id>`. Default: none.
+    pub relays: Vec<Multiaddr>,
+    /// Whether further relays are looked for in the DHT. Default: yes.
+    pub discover: bool,
+    /// Relays that a light peer stays connected to. Default: 4.
+    pub connections: usize,
+    /// How long one question to one relay may take. Default: 10 s.
+    pub request_timeout: Duration,
+    /// How often a connection is pinged; a peer that stopped answering is noticed within about twice this. Default: 10 s.
+    pub ping_interval: Duration,
+    /// The software that identify tells. Default: this crate's name and version.
+    pub agent: String,
+}
+
+impl Default for P2PConfig {
+    fn default() -> Self {
+        Self {
+            network: Network::main(),
+            relays: Vec::new(),
+            discover: true,
+            connections: 4,
+            request_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(10),
+            agent: concat!("ggen/", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! The task that owns a light peer's swarm: commands in, events out.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::num::NonZeroU8;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, pending};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, select};
+use ggen_shared::client::{Origin, RelayState, Relays};
+use ggen_shared::id::{Network, PublisherId};
+use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, WEBRTC_WINDOW_BYTES};
+use ggen_shared::protocol::names;
+use ggen_shared::protocol::query::KeyLogOf;
+use ggen_shared::record::{self, KeyLog, Release, Unverified, UnverifiedRecord, Verified};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, Transport as _};
+use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
+use libp2p::identity::Keypair;
+use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
+use libp2p::kad::{self, QueryId, QueryResult};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, noise, ping, relay, yamux};
+
+use super::peer::{Command, Connection, HeadFound, LightPeer, Phase};
+use super::platform::Platform;
+use crate::address::{self, Transport};
+use crate::behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
+use crate::{P2PConfig, exchange};
+
+/// Commands that may wait for the driver; callers wait when there are more.
+const COMMANDS: usize = 64;
+/// Events that may wait for the owner; announcements past that are dropped, the next snapshot of connections is not.
+const EVENTS: usize = 256;
+/// Announcements whose publisher's key log is being fetched; more are left to other peers.
+const MAX_VERIFYING: usize = 32;
+/// Key logs kept for announcements to come.
+const MAX_KEY_LOGS: usize = 1024;
+/// How often the DHT is asked for further relays.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What happens without being asked for.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A relay was connected, lost, or answered a ping: all relays as they are now.
+    Connections(Vec<Connection>),
+    /// A release was announced, and verified.
+    Announced {
+        /// The release.
+        release: Box<Verified<Release>>,
+        /// Its publisher's key log.
+        key_log: Box<KeyLog>,
+        /// Who passed it on.
+        from: PeerId,
+    },
+    /// An announcement was refused.
+    Refused {
+        /// Who passed it on.
+        from: PeerId,
+        /// Why.
+        error: record::Error,
+    },
+}
+
+/// What a light peer runs.
+#[derive(NetworkBehaviour)]
+struct LightBehaviour {
+    p2p: P2PBehaviour<MemoryStore>,
+    circuits: relay::client::Behaviour,
+}
+
+/// Starts a light peer on the platform's executor. `transport` must authenticate and multiplex; circuits are added here.
+///
+/// The receiver gives events in order; dropping it is fine. The peer runs until the last handle is dropped or closed.
+pub fn start<P: Platform>(
+    keypair: &Keypair,
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    platform: &P,
+    config: P2PConfig,
+) -> (LightPeer<P>, mpsc::Receiver<Event>) {
+    let local = keypair.public().to_peer_id();
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (events, outbox) = mpsc::channel(EVENTS);
+    let connections = Arc::new(Mutex::new(Vec::new()));
+    let swarm = swarm(keypair, transport, platform, &config);
+    let phase = local.to_bytes().iter().rev().take(4).fold(0_u32, |phase, byte| phase << 8 | u32::from(*byte));
+    let mut relays = Relays::new(config.connections, phase);
+    for address in config.relays.iter().filter(|address| !address::is_unspecified(address)) {
+        if let Some((peer, _)) = address::split_peer(address) {
+            relays.add(peer, [address.clone()], Origin::Configured);
+        }
+    }
+    let handle = LightPeer::new(commands, platform.clone(), config.clone(), connections.clone());
+    let driver = Driver {
+        swarm,
+        relays,
+        events,
+        connections,
+        platform: platform.clone(),
+        network: config.network.clone(),
+        discover: config.discover,
+        next_discovery: Duration::ZERO,
+        rtts: HashMap::new(),
+        key_logs: HashMap::new(),
+        verifying: FuturesUnordered::new(),
+        heads: HashMap::new(),
+        providers: HashMap::new(),
+        puts: HashMap::new(),
+    };
+    platform.spawn(driver.run(inbox));
+    (handle, outbox)
+}
+
+fn swarm<P: Platform>(
+    keypair: &Keypair,
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    platform: &P,
+    config: &P2PConfig,
+) -> Swarm<LightBehaviour> {
+    let local = keypair.public().to_peer_id();
+    let (circuit_transport, circuits) = relay::client::new(local);
+    let noise = noise::Config::new(keypair).expect("an Ed25519 identity can sign the noise handshake");
+    let circuit_transport = circuit_transport
+        .upgrade(libp2p::core::upgrade::Version::V1)
+        .authenticate(noise)
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let transport = circuit_transport.or_transport(transport).map(|either, _| either.into_inner()).boxed();
+    let store = MemoryStore::with_config(local, MemoryStoreConfig { max_records: 64, ..MemoryStoreConfig::default() });
+    let mut p2p = P2PBehaviour::new(keypair, store, config, Role::Light);
+    p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
+    let swarm_config = platform
+        .swarm_config()
+        .with_idle_connection_timeout(Duration::from_secs(600))
+        // One address after the other, best first: the order is the user's preference.
+        .with_dial_concurrency_factor(NonZeroU8::MIN);
+    Swarm::new(transport, LightBehaviour { p2p, circuits }, local, swarm_config)
+}
+
+type Verifying = Pin<Box<dyn Future<Output = Checked> + Send>>;
+
+/// An announcement whose publisher's key log was fetched.
+struct Checked {
+    message: MessageId,
+    from: PeerId,
+    outcome: Result<(Box<Verified<Release>>, Box<KeyLog>), Option<record::Error>>,
+}
+
+struct Driver<P> {
+    swarm: Swarm<LightBehaviour>,
+    relays: Relays<PeerId, Multiaddr>,
+    events: mpsc::Sender<Event>,
+    connections: Arc<Mutex<Vec<Connection>>>,
+    platform: P,
+    network: Network,
+    discover: bool,
+    next_discovery: Duration,
+    rtts: HashMap<PeerId, Duration>,
+    key_logs: HashMap<PublisherId, KeyLog>,
+    verifying: FuturesUnordered<Verifying>,
+    heads: HashMap<QueryId, mpsc::Sender<HeadFound>>,
+    providers: HashMap<QueryId, PeerId>,
+    puts: HashMap<QueryId, oneshot::Sender<Result<(), String>>>,
+}
+
+impl<P: Platform> Driver<P> {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut step_at = None;
+        let mut timer = Either::Right(pending());
+        self.step();
+        loop {
+            let next = self.relays.next_step();
+            if next != step_at {
+                step_at = next;
+                timer = match next {
+                    Some(at) => Either::Left(Box::pin(self.platform.sleep(at.saturating_sub(self.platform.now())))),
+                    None => Either::Right(pending()),
+                };
+            }
+            select! {
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                command = inbox.next() => match command {
+                    None | Some(Command::Close) => return,
+                    Some(command) => self.on_command(command),
+                },
+                checked = self.verifying.select_next_some() => self.on_checked(checked),
+                () = (&mut timer).fuse() => {
+                    step_at = None;
+                    timer = Either::Right(pending());
+                    self.step();
+                }
+            }
+        }
+    }
+
+    /// Dials what is due.
+    fn step(&mut self) {
+        let dials = self.relays.step(self.platform.now());
+        let changed = !dials.is_empty();
+        for dial in dials {
+            let options = DialOpts::peer_id(dial.peer)
+                .addresses(dial.addresses)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .build();
+            if let Err(error) = self.swarm.dial(options) {
+                self.relays.on_dial_failed(&dial.peer, describe(&error), self.platform.now());
+            }
+        }
+        if changed {
+            self.tell_connections();
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Open { peer, protocol, opened } => {
+                self.swarm.behaviour_mut().p2p.streams.open(peer, StreamProtocol::new(protocol), opened);
+            }
+            Command::AddRelay { address } => {
+                if let Some((peer, _)) = address::split_peer(&address) {
+                    self.relays.add(peer, [address], Origin::Configured);
+                    self.step();
+                }
+            }
+            Command::GetHead { key, found } => {
+                let query = self.swarm.behaviour_mut().p2p.kad.get_record(kad::RecordKey::new(&key));
+                self.heads.insert(query, found);
+            }
+            Command::PutHead { key, value, done } => self.put_head(key, value, done),
+            Command::Announce { record, done } => {
+                let published = self.swarm.behaviour_mut().p2p.gossipsub.publish(packages_topic(), record);
+                // Nobody waits any more when the send fails.
+                _ = done.send(published.map(drop).map_err(|error| error.to_string()));
+            }
+            Command::Close => {}
+        }
+    }
+
+    fn put_head(&mut self, key: Vec<u8>, value: Vec<u8>, done: oneshot::Sender<Result<(), String>>) {
+        let record = kad::Record::new(key, value);
+        match self.swarm.behaviour_mut().p2p.kad.put_record(record, kad::Quorum::One) {
+            Ok(query) => _ = self.puts.insert(query, done),
+            Err(error) => _ = done.send(Err(error.to_string())),
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<LightBehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(LightBehaviourEvent::P2p(event)) => self.on_p2p_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } if num_established.get() == 1 => {
+                self.relays.on_connected(&peer_id, endpoint.get_remote_address().clone());
+                self.tell_connections();
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+                self.rtts.remove(&peer_id);
+                self.relays.on_disconnected(&peer_id, cause.map(|cause| cause.to_string()), self.platform.now());
+                self.step();
+                self.tell_connections();
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                tracing::debug!(%peer, %error, "dialing failed");
+                self.relays.on_dial_failed(&peer, describe(&error), self.platform.now());
+                self.step();
+                self.tell_connections();
+            }
+            _ => {}
+        }
+    }
+
+    fn on_p2p_event(&mut self, event: P2PBehaviourEvent<MemoryStore>) {
+        match event {
+            P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                self.discover();
+            }
+            P2PBehaviourEvent::Ping(event) => self.on_ping(event),
+            P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                self.on_announcement(propagation_source, message_id, &message.data);
+            }
+            P2PBehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
+                self.on_query(id, result, step.last);
+            }
+            _ => {}
+        }
+    }
+
+    /// A dead peer may go unnoticed by its transport: the ping notices.
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(rtt) => _ = self.rtts.insert(event.peer, rtt),
+            Err(ping::Failure::Unsupported) => return,
+            Err(error) => {
+                tracing::debug!(peer = %event.peer, %error, "ping failed");
+                self.swarm.close_connection(event.connection);
+            }
+        }
+        self.tell_connections();
+    }
+
+    /// Asks the DHT for further relays, now and then.
+    fn discover(&mut self) {
+        let now = self.platform.now();
+        if self.discover && now >= self.next_discovery {
+            self.next_discovery = now + DISCOVERY_INTERVAL;
+            self.swarm.behaviour_mut().p2p.kad.get_providers(kad::RecordKey::new(&names::RELAYS_KEY));
+        }
+    }
+
+    fn on_query(&mut self, id: QueryId, result: QueryResult, last: bool) {
+        match result {
+            QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
+                let Some(sender) = self.heads.get_mut(&id) else { return };
+                let head = HeadFound { from: found.peer, value: found.record.value };
+                // The one who asks reads a few and stops listening once one verifies.
+                let wanted = sender.try_send(head).is_ok();
+                if !wanted && let Some(mut query) = self.swarm.behaviour_mut().p2p.kad.query_mut(&id) {
+                    query.finish();
+                }
+            }
+            QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
+                for provider in providers {
+                    if !self.relays.knows(&provider) && provider != *self.swarm.local_peer_id() {
+                        let query = self.swarm.behaviour_mut().p2p.kad.get_closest_peers(provider);
+                        self.providers.insert(query, provider);
+                    }
+                }
+            }
+            QueryResult::GetClosestPeers(Ok(closest)) => {
+                let Some(provider) = self.providers.get(&id).copied() else { return };
+                for info in closest.peers.into_iter().filter(|info| info.peer_id == provider) {
+                    self.relays.add(provider, dialable(&info.addrs), Origin::Discovered);
+                }
+                self.step();
+            }
+            QueryResult::PutRecord(result) => {
+                if let Some(done) = self.puts.remove(&id) {
+                    _ = done.send(result.map(drop).map_err(|error| error.to_string()));
+                }
+            }
+            _ => {}
+        }
+        if last {
+            self.heads.remove(&id);
+            self.providers.remove(&id);
+        }
+    }
+
+    fn on_announcement(&mut self, from: PeerId, message: MessageId, data: &[u8]) {
+        let record = match UnverifiedRecord::decode(data) {
+            Ok(record) => record,
+            Err(error) => return self.settle(Checked { message, from, outcome: Err(Some(error)) }),
+        };
+        match record {
+            UnverifiedRecord::Inception(inception) => match inception.verify(&self.network) {
+                Ok(inception) => {
+                    self.remember(KeyLog::new(inception));
+                    self.report(&message, from, MessageAcceptance::Accept);
+                }
+                Err(error) => self.settle(Checked { message, from, outcome: Err(Some(error)) }),
+            },
+            UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
+                Some(key_log) => {
+                    let outcome = release
+                        .verify(key_log, &self.network)
+                        .map(|verified| (Box::new(verified), Box::new(key_log.clone())))
+                        .map_err(Some);
+                    self.settle(Checked { message, from, outcome });
+                }
+                None => self.verify_later(from, message, *release),
+            },
+        }
+    }
+
+    /// The publisher is new to us: whoever passed the record on must have its key log.
+    fn verify_later(&mut self, from: PeerId, message: MessageId, release: Unverified<Release>) {
+        if self.verifying.len() >= MAX_VERIFYING {
+            return self.report(&message, from, MessageAcceptance::Ignore);
+        }
+        let (opened, stream) = oneshot::channel();
+        self.swarm.behaviour_mut().p2p.streams.open(from, StreamProtocol::new(names::QUERY), opened);
+        let (network, window) = (self.network.clone(), self.window(&from));
+        self.verifying.push(Box::pin(async move {
+            let outcome = async {
+                let mut stream = stream.await.ok().and_then(Result::ok).ok_or(None)?;
+                let question = KeyLogOf { publisher: release.publisher() };
+                let answer = exchange::ask(&mut stream, question, window).await.map_err(|_| None)?;
+                let key_log = KeyLog::verify(&answer.events, release.publisher(), &network)?;
+                let release = release.verify(&key_log, &network)?;
+                Ok((Box::new(release), Box::new(key_log)))
+            };
+            Checked { message, from, outcome: outcome.await }
+        }));
+    }
+
+    fn on_checked(&mut self, checked: Checked) {
+        if let Ok((_, key_log)) = &checked.outcome {
+            self.remember((**key_log).clone());
+        }
+        self.settle(checked);
+    }
+
+    /// Tells gossip and the owner what became of an announcement.
+    fn settle(&mut self, checked: Checked) {
+        let Checked { message, from, outcome } = checked;
+        let event = match outcome {
+            Ok((release, key_log)) => {
+                self.report(&message, from, MessageAcceptance::Accept);
+                Event::Announced { release, key_log, from }
+            }
+            Err(Some(error)) => {
+                self.report(&message, from, MessageAcceptance::Reject);
+                Event::Refused { from, error }
+            }
+            // The key log could not be had: the announcement proves nothing, and nobody is to blame.
+            Err(None) => return self.report(&message, from, MessageAcceptance::Ignore),
+        };
+        if self.events.try_send(event).is_err() {
+            tracing::debug!("an announcement was dropped: nobody reads the events");
+        }
+    }
+
+    fn report(&mut self, message: &MessageId, from: PeerId, acceptance: MessageAcceptance) {
+        self.swarm.behaviour_mut().p2p.gossipsub.report_message_validation_result(message, &from, acceptance);
+    }
+
+    fn remember(&mut self, key_log: KeyLog) {
+        if self.key_logs.len() >= MAX_KEY_LOGS
+            && let Some(any) = self.key_logs.keys().next().copied()
+        {
+            self.key_logs.remove(&any);
+        }
+        self.key_logs.insert(key_log.publisher(), key_log);
+    }
+
+    fn window(&self, peer: &PeerId) -> u32 {
+        let connections = self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connections.iter().find(|connection| connection.peer == *peer).map_or(WEBRTC_WINDOW_BYTES, Connection::window)
+    }
+
+    fn tell_connections(&mut self) {
+        let view: Vec<Connection> = self
+            .relays
+            .view()
+            .filter(|relay| relay.origin == Origin::Configured || relay.state != RelayState::Idle)
+            .map(|relay| {
+                let (phase, address) = match relay.state {
+                    RelayState::Connected(address) => (Phase::Connected, Some(address)),
+                    RelayState::Connecting(_) => (Phase::Connecting, relay.addresses.first().cloned()),
+                    RelayState::Idle | RelayState::Waiting(_) => (Phase::Waiting, relay.addresses.first().cloned()),
+                };
+                let address = address.unwrap_or_else(Multiaddr::empty);
+                let transport = Transport::of(&address);
+                let rtt = self.rtts.get(&relay.peer).copied();
+                Connection { peer: relay.peer, address, transport, phase, rtt, problem: relay.problem }
+            })
+            .collect();
+        view.clone_into(&mut self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        // A full channel drops this snapshot only: the next one tells all of it again.
+        _ = self.events.try_send(Event::Connections(view));
+    }
+}
+
+impl Connection {
+    /// Answer bytes that may be in flight on a stream of this connection.
+    pub fn window(&self) -> u32 {
+        match self.transport {
+            Transport::WebRtcDirect => WEBRTC_WINDOW_BYTES,
+            Transport::WebSocket | Transport::Other => DEFAULT_WINDOW_BYTES,
+        }
+    }
+}
+
+/// Why a dial failed, short enough for a person: the first address's reason.
+fn describe(error: &libp2p::swarm::DialError) -> String {
+    match error {
+        libp2p::swarm::DialError::Transport(errors) => errors
+            .last()
+            .map_or_else(|| "no address could be dialed".into(), |(address, error)| format!("{address}: {error}")),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The light peer: a DHT client that asks relays, verifies what they say, and hears announcements.
+//!
+//! [`start`] spawns one driver that owns the swarm; a [`LightPeer`] is a handle to it. The driver is generic over
+//! [`Platform`], so that browsers, the command line and tests run the same code.
+
+mod driver;
+mod peer;
+mod platform;
+
+pub use driver::{Event, start};
+pub use peer::{AskError, Connection, FetchError, HeadError, LightPeer, Phase};
+pub use platform::Platform;

@@ -1,0 +1,308 @@
+//! The handle to a light peer: what callers await.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
+use futures::{SinkExt, StreamExt, pin_mut};
+use ggen_shared::content::{self, Assembler};
+use ggen_shared::id::{Network, PackageId};
+use ggen_shared::protocol::publish::{Offer, Receipt};
+use ggen_shared::protocol::query::{Block, Question};
+use ggen_shared::protocol::{head, names};
+use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
+use libp2p::{Multiaddr, PeerId, Stream};
+
+use super::platform::Platform;
+use crate::address::Transport;
+use crate::{P2PConfig, exchange, streams};
+
+/// Answers to one DHT lookup that are looked at before the lookup counts as failed.
+const MAX_HEADS: usize = 8;
+
+/// What a handle asks of the driver.
+pub(super) enum Command {
+    Open { peer: PeerId, protocol: &'static str, opened: oneshot::Sender<Result<Stream, streams::OpenError>> },
+    AddRelay { address: Multiaddr },
+    GetHead { key: Vec<u8>, found: mpsc::Sender<HeadFound> },
+    PutHead { key: Vec<u8>, value: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
+    Announce { record: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
+    Close,
+}
+
+/// A value that the DHT gave, not looked at.
+pub(super) struct HeadFound {
+    pub(super) from: Option<PeerId>,
+    pub(super) value: Vec<u8>,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Being dialed.
+    Connecting,
+    /// In use.
+    Connected,
+    /// To be dialed again after a pause.
+    Waiting,
+}
+
+/// A relay that we are, want to be, or were connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Who it is.
+    pub peer: PeerId,
+    /// The address in use, or the first that is tried.
+    pub address: Multiaddr,
+    /// The transport of that address.
+    pub transport: Transport,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The last round trip.
+    pub rtt: Option<Duration>,
+    /// What went wrong last.
+    pub problem: Option<String>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No relay is connected.
+    #[error("no relay can be reached")]
+    Unreachable,
+    /// The relay did not answer in time.
+    #[error("the relay did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The stream could not be opened.
+    #[error(transparent)]
+    Open(#[from] streams::OpenError),
+    /// The exchange failed.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
+    /// The light peer was closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Why content could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No relay could be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// No relay that was asked holds a block of it.
+    #[error("no connected relay holds the block {0}")]
+    NotFound(ContentId),
+    /// What came is not the content.
+    #[error(transparent)]
+    Content(#[from] content::Error),
+}
+
+/// Why a package head could not be read from the DHT.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// No DHT server that was reached has it.
+    #[error("the DHT holds no head of this package")]
+    NotFound,
+    /// What came was refused; the first reason.
+    #[error("the DHT gave a head that was refused: {0}")]
+    Refused(#[from] head::Error),
+    /// The lookup took too long.
+    #[error("the DHT did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The light peer was closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// A handle to a running light peer. Clones share it; it stops when the last one is dropped.
+#[derive(Clone)]
+pub struct LightPeer<P> {
+    commands: mpsc::Sender<Command>,
+    platform: P,
+    config: Arc<P2PConfig>,
+    connections: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl<P: Platform> LightPeer<P> {
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        platform: P,
+        config: P2PConfig,
+        connections: Arc<Mutex<Vec<Connection>>>,
+    ) -> Self {
+        Self { commands, platform, config: Arc::new(config), connections }
+    }
+
+    /// The network whose records count here.
+    pub fn network(&self) -> &Network {
+        &self.config.network
+    }
+
+    /// The platform the peer runs on.
+    pub const fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// All relays, as they were when something last changed.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The relays that can be asked now, the nearest first.
+    pub fn connected(&self) -> Vec<PeerId> {
+        let mut connected: Vec<Connection> =
+            self.connections().into_iter().filter(|connection| connection.phase == Phase::Connected).collect();
+        connected.sort_by_key(|connection| connection.rtt.unwrap_or(Duration::MAX));
+        connected.into_iter().map(|connection| connection.peer).collect()
+    }
+
+    /// Adds a relay to stay connected to; the address ends in `/p2p/<peer id>`.
+    ///
+    /// # Errors
+    /// [`AskError::Closed`].
+    pub async fn add_relay(&self, address: Multiaddr) -> Result<(), AskError> {
+        self.send(Command::AddRelay { address }).await
+    }
+
+    /// Asks one relay. The records in the answer are not verified yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask<Q: Question>(&self, peer: PeerId, question: Q) -> Result<Q::Answer, AskError> {
+        let limit = self.config.request_timeout;
+        let window = self
+            .connections()
+            .iter()
+            .find(|connection| connection.peer == peer)
+            .map_or(ggen_shared::limits::WEBRTC_WINDOW_BYTES, Connection::window);
+        self.within(limit, async {
+            let mut stream = self.open(peer, names::QUERY).await?;
+            Ok(exchange::ask(&mut stream, question, window).await?)
+        })
+        .await
+        .unwrap_or(Err(AskError::Timeout(limit)))
+    }
+
+    /// Hands records and their content to one relay, and returns once it says that they are durable there.
+    ///
+    /// # Errors
+    /// [`AskError`]; the offer may be made again.
+    pub async fn publish(
+        &self,
+        peer: PeerId,
+        offer: &Offer,
+        block: impl FnMut(&ContentId) -> Option<Vec<u8>>,
+    ) -> Result<Receipt, AskError> {
+        // Content takes longer than a question: as long as the largest artifact at a modem's pace is not waited for.
+        let limit = self.config.request_timeout * 30;
+        self.within(limit, async {
+            let mut stream = self.open(peer, names::PUBLISH).await?;
+            Ok(exchange::publish(&mut stream, offer, block).await?)
+        })
+        .await
+        .unwrap_or(Err(AskError::Timeout(limit)))
+    }
+
+    /// Fetches content from the connected relays, block by block, each checked against its hash.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn fetch(&self, content: Content) -> Result<Vec<u8>, FetchError> {
+        let mut assembler = Assembler::new(content)?;
+        while let Some(cid) = assembler.wants().first().copied() {
+            let block = self.fetch_block(cid).await?;
+            assembler.feed(&cid, &block)?;
+        }
+        Ok(assembler.into_bytes()?)
+    }
+
+    async fn fetch_block(&self, cid: ContentId) -> Result<Vec<u8>, FetchError> {
+        let mut failure = FetchError::Ask(AskError::Unreachable);
+        for peer in self.connected() {
+            match self.ask(peer, Block { cid }).await {
+                Ok(answer) => match answer.data {
+                    Some(data) if cid.matches(&data) => return Ok(data.into_vec()),
+                    Some(_) => failure = FetchError::Content(content::Error::WrongHash(cid)),
+                    None => failure = FetchError::NotFound(cid),
+                },
+                Err(error) => failure = FetchError::Ask(error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Reads a package's head from the DHT and verifies it. Works when no connected relay holds the record.
+    ///
+    /// # Errors
+    /// [`HeadError`].
+    pub async fn get_head(&self, package: &PackageId) -> Result<(Option<PeerId>, KeyLog, Verified<Release>), HeadError> {
+        let limit = self.config.request_timeout * 2;
+        let key = head::key(package);
+        let (found, mut heads) = mpsc::channel(MAX_HEADS);
+        self.send(Command::GetHead { key: key.clone(), found }).await.map_err(|_| HeadError::Closed)?;
+        let lookup = async {
+            let mut refusal = None;
+            while let Some(found) = heads.next().await {
+                match head::verify(&key, &found.value, &self.config.network) {
+                    Ok((key_log, release)) => return Ok((found.from, key_log, release)),
+                    Err(error) => refusal = refusal.or(Some(error)),
+                }
+            }
+            Err(refusal.map_or(HeadError::NotFound, HeadError::Refused))
+        };
+        self.within(limit, lookup).await.unwrap_or(Err(HeadError::Timeout(limit)))
+    }
+
+    /// Puts a package's head into the DHT: relays validate it, and keep the records that it carries.
+    ///
+    /// # Errors
+    /// A sentence: no relay took it, or the records are too long for the DHT.
+    pub async fn put_head(&self, key_log: &KeyLog, release: &Verified<Release>) -> Result<(), String> {
+        let value = head::encode(key_log, release).ok_or("the records are too long for the DHT")?;
+        let (done, outcome) = oneshot::channel();
+        let command = Command::PutHead { key: head::key(&release.package()), value, done };
+        self.send(command).await.map_err(|error| error.to_string())?;
+        outcome.await.map_err(|_| AskError::Closed.to_string())?
+    }
+
+    /// Announces a signed record by gossip.
+    ///
+    /// # Errors
+    /// A sentence: nobody subscribes, or the record was announced before.
+    pub async fn announce(&self, record: Vec<u8>) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        self.send(Command::Announce { record, done }).await.map_err(|error| error.to_string())?;
+        outcome.await.map_err(|_| AskError::Closed.to_string())?
+    }
+
+    /// Stops the peer for all handles.
+    pub async fn close(&self) {
+        // It is closed already when the send fails.
+        _ = self.send(Command::Close).await;
+    }
+
+    async fn open(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, AskError> {
+        let (opened, stream) = oneshot::channel();
+        self.send(Command::Open { peer, protocol, opened }).await?;
+        match stream.await {
+            Ok(stream) => Ok(stream?),
+            // The connection or the driver ended before the stream was there.
+            Err(_) => Err(AskError::Open(streams::OpenError::NotConnected)),
+        }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), AskError> {
+        self.commands.clone().send(command).await.map_err(|_| AskError::Closed)
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let sleep = self.platform.sleep(limit);
+        pin_mut!(work, sleep);
+        match select(work, sleep).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(_) => None,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Which relays a light client knows, is connected to, and dials next.
+//!
+//! Time comes in as a duration since any fixed moment; jitter comes from a phase given once, so that clients that lost the
+//! same relay do not all come back in the same instant.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::limits::MAX_ADDRESSES_PER_RELAY;
+
+/// Relays that a client keeps in mind: what the DHT says is worth no more memory than this.
+const MAX_KNOWN: usize = 64;
+/// The pause after a first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause. A person who waits for a network to come back waits no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A dial that has not ended after this long counts as failed.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How a relay came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The user, the page or the configuration named it; it is always kept, and always dialed again.
+    Configured,
+    /// The DHT named it: it adds availability, never agreement.
+    Discovered,
+}
+
+/// What a relay is to us at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayState<A> {
+    /// Known, not needed.
+    Idle,
+    /// Being dialed since then.
+    Connecting(Duration),
+    /// Connected at this address.
+    Connected(A),
+    /// To be dialed again then.
+    Waiting(Duration),
+}
+
+/// A relay as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayView<P, A> {
+    /// Who it is.
+    pub peer: P,
+    /// Where it is known to be.
+    pub addresses: Vec<A>,
+    /// How it came to be known.
+    pub origin: Origin,
+    /// What it is to us.
+    pub state: RelayState<A>,
+    /// What went wrong last.
+    pub problem: Option<String>,
+}
+
+/// The effect of a step: dial this relay, at the first of these addresses that works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial<P, A> {
+    /// Whom.
+    pub peer: P,
+    /// Where, best first.
+    pub addresses: Vec<A>,
+}
+
+#[derive(Debug, Clone)]
+struct Relay<A> {
+    addresses: Vec<A>,
+    origin: Origin,
+    state: RelayState<A>,
+    failures: u32,
+    problem: Option<String>,
+}
+
+/// The relays of one client.
+#[derive(Debug, Clone)]
+pub struct Relays<P, A> {
+    relays: BTreeMap<P, Relay<A>>,
+    wanted: usize,
+    phase: u32,
+}
+
+impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
+    /// No relay yet. `wanted`: how many connections to keep; every configured relay is dialed all the same.
+    pub const fn new(wanted: usize, phase: u32) -> Self {
+        Self { relays: BTreeMap::new(), wanted, phase }
+    }
+
+    /// Learns of a relay or of more of its addresses. Past the bounds, what is discovered is forgotten.
+    pub fn add(&mut self, peer: P, addresses: impl IntoIterator<Item = A>, origin: Origin) {
+        let full = self.relays.len() >= MAX_KNOWN;
+        if full && origin == Origin::Discovered && !self.relays.contains_key(&peer) {
+            return;
+        }
+        let relay = self.relays.entry(peer).or_insert_with(|| Relay {
+            addresses: Vec::new(),
+            origin,
+            state: RelayState::Idle,
+            failures: 0,
+            problem: None,
+        });
+        relay.origin = relay.origin.min(origin);
+        for address in addresses {
+            if relay.addresses.len() < MAX_ADDRESSES_PER_RELAY && !relay.addresses.contains(&address) {
+                relay.addresses.push(address);
+            }
+        }
+    }
+
+    /// A connection stands.
+    pub fn on_connected(&mut self, peer: &P, address: A) {
+        if let Some(relay) = self.relays.get_mut(peer) {
+            relay.state = RelayState::Connected(address);
+            relay.failures = 0;
+            relay.problem = None;
+        }
+    }
+
+    /// The last connection to a relay ended.
+    pub fn on_disconnected(&mut self, peer: &P, problem: Option<String>, now: Duration) {
+        self.pause(peer, problem, now);
+    }
+
+    /// A dial failed.
+    pub fn on_dial_failed(&mut self, peer: &P, problem: String, now: Duration) {
+        if self.relays.get(peer).is_some_and(|relay| matches!(relay.state, RelayState::Connecting(_))) {
+            self.pause(peer, Some(problem), now);
+        }
+    }
+
+    fn pause(&mut self, peer: &P, problem: Option<String>, now: Duration) {
+        let phase = self.phase;
+        if let Some(relay) = self.relays.get_mut(peer) {
+            relay.state = RelayState::Waiting(now + pause_after(relay.failures, phase));
+            relay.failures = relay.failures.saturating_add(1);
+            relay.problem = problem;
+        }
+    }
+
+    /// What is to be done now.
+    pub fn step(&mut self, now: Duration) -> Vec<Dial<P, A>> {
+        self.expire_dials(now);
+        let mut engaged =
+            self.relays.values().filter(|relay| matches!(relay.state, RelayState::Connected(_) | RelayState::Connecting(_))).count();
+        let mut dials = Vec::new();
+        for origin in [Origin::Configured, Origin::Discovered] {
+            for (peer, relay) in self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin) {
+                let due = match relay.state {
+                    RelayState::Idle => true,
+                    RelayState::Waiting(until) => until <= now,
+                    RelayState::Connecting(_) | RelayState::Connected(_) => false,
+                };
+                if !due || relay.addresses.is_empty() || (origin == Origin::Discovered && engaged >= self.wanted) {
+                    continue;
+                }
+                relay.state = RelayState::Connecting(now);
+                engaged += 1;
+                dials.push(Dial { peer: peer.clone(), addresses: relay.addresses.clone() });
+            }
+        }
+        dials
+    }
+
+    fn expire_dials(&mut self, now: Duration) {
+        let expired: Vec<P> = self
+            .relays
+            .iter()
+            .filter(|(_, relay)| matches!(relay.state, RelayState::Connecting(since) if since + DIAL_TIMEOUT <= now))
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in expired {
+            self.pause(&peer, Some("no answer".into()), now);
+        }
+    }
+
+    /// When [`Self::step`] should be called next, if nothing happens before.
+    pub fn next_step(&self) -> Option<Duration> {
+        self.relays
+            .values()
+            .filter_map(|relay| match relay.state {
+                RelayState::Waiting(until) => Some(until),
+                RelayState::Connecting(since) => Some(since + DIAL_TIMEOUT),
+                RelayState::Idle | RelayState::Connected(_) => None,
+            })
+            .min()
+    }
+
+    /// All relays, in the order of their ids.
+    pub fn view(&self) -> impl Iterator<Item = RelayView<P, A>> + '_ {
+        self.relays.iter().map(|(peer, relay)| RelayView {
+            peer: peer.clone(),
+            addresses: relay.addresses.clone(),
+            origin: relay.origin,
+            state: relay.state.clone(),
+            problem: relay.problem.clone(),
+        })
+    }
+
+    /// How many are connected.
+    pub fn connected(&self) -> usize {
+        self.relays.values().filter(|relay| matches!(relay.state, RelayState::Connected(_))).count()
+    }
+
+    /// Whether a relay is known.
+    pub fn knows(&self, peer: &P) -> bool {
+        self.relays.contains_key(peer)
+    }
+}
+
+/// Doubles with each failure, up to a bound; the phase moves it by up to a quarter.
+fn pause_after(failures: u32, phase: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    pause.mul_f64(0.75 + f64::from(phase % 1000) / 2000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn one_relay() -> Relays<u8, &'static str> {
+        let mut relays = Relays::new(2, 500);
+        relays.add(1, ["a"], Origin::Configured);
+        relays
+    }
+
+    #[test]
+    fn dials_a_configured_relay_at_once_and_only_once() {
+        let mut relays = one_relay();
+        assert_eq!(relays.step(seconds(0)), [Dial { peer: 1, addresses: vec!["a"] }]);
+        assert!(relays.step(seconds(1)).is_empty());
+    }
+
+    #[test]
+    fn pauses_grow_with_each_failure_and_stay_bounded() {
+        let mut relays = one_relay();
+        let (mut now, mut last) = (seconds(0), Duration::ZERO);
+        for _ in 0..40 {
+            assert_eq!(relays.step(now).len(), 1);
+            relays.on_dial_failed(&1, "refused".into(), now);
+            let next = relays.next_step().expect("it will be dialed again");
+            assert!(next - now >= last && next - now <= LONGEST_PAUSE * 2);
+            assert!(relays.step(next - Duration::from_millis(1)).is_empty());
+            (last, now) = (next - now, next);
+        }
+    }
+
+    #[test]
+    fn a_connection_forgets_earlier_failures() {
+        let mut relays = one_relay();
+        relays.step(seconds(0));
+        relays.on_dial_failed(&1, "refused".into(), seconds(0));
+        relays.step(seconds(60));
+        relays.on_connected(&1, "a");
+        assert_eq!(relays.connected(), 1);
+        relays.on_disconnected(&1, None, seconds(100));
+        assert!(relays.next_step().is_some_and(|next| next <= seconds(101)));
+    }
+
+    #[test]
+    fn discovered_relays_fill_up_to_the_wanted_number_and_no_more() {
+        let mut relays = one_relay();
+        for peer in 2..10 {
+            relays.add(peer, ["b"], Origin::Discovered);
+        }
+        assert_eq!(relays.step(seconds(0)).len(), 2);
+    }
+
+    #[test]
+    fn a_dial_that_never_ends_counts_as_failed() {
+        let mut relays = one_relay();
+        relays.step(seconds(0));
+        assert!(relays.step(DIAL_TIMEOUT).is_empty());
+        assert_eq!(relays.step(DIAL_TIMEOUT + seconds(2)).len(), 1);
+    }
+
+    #[test]
+    fn what_is_discovered_is_bounded() {
+        let mut relays: Relays<u32, &str> = Relays::new(2, 0);
+        for peer in 0..10_000 {
+            relays.add(peer, ["a"], Origin::Discovered);
+        }
+        assert_eq!(relays.view().count(), MAX_KNOWN);
+        relays.add(20_000, ["a"], Origin::Configured);
+        assert!(relays.knows(&20_000));
+    }
+}

@@ -1,0 +1,254 @@
+//! Text to tokens: the same function at the relay that lists a package and at the client that checks the listing.
+//!
+//! Rules, in order:
+//! 1. Invisible characters (soft hyphen, zero-width space and joiners, variation selectors) are left out; then NFKC.
+//! 2. A *part* is a run of alphanumeric characters and the combining marks that follow them. It is cut where camel case
+//!    begins a new word: `fooBar`, before the last capital of `HTTPServer`, and `HTTP2Server`. One or two `+` or `#` at
+//!    the end of a word belong to it (`c++`, `f#`).
+//! 3. A *name* is one or more parts, joined by camel case or by at most two of `_ - . / '`: `serde_json`, `I/O`, `don't`.
+//! 4. Case is folded by upper-casing and then lower-casing each character (`ß` is `ss`, `ς` is `σ`), then NFKC again.
+//! 5. A token longer than [`MAX_TOKEN_BYTES`] is cut at a character's end, in texts and in queries alike.
+//!
+//! A text has the tokens of every part and of every name with its parts run together; a query looks for names run together.
+//! So `serde_json`, `serde-json` and `SerdeJson` find each other, `serde` finds them all, and `JavaScript` finds `javascript`.
+//! Nothing is stemmed. A script without spaces is one long part, found by its beginning.
+//!
+//! The tables of NFKC are those of the crate `unicode-normalization` ([`NFKC_TABLES`]), case and alphanumeric those of the
+//! standard library ([`CASE_TABLES`]). They are part of the rules: a toolchain with other tables fails a test. Time and
+//! memory are linear in the text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKENS_PER_PACKAGE};
+use crate::record::Release;
+
+/// The Unicode version of the tables that tokens are normalised with.
+pub const NFKC_TABLES: (u8, u8, u8) = (18, 0, 0);
+/// The Unicode version of the tables that words are told from what separates them, and upper from lower case.
+pub const CASE_TABLES: (u8, u8, u8) = (17, 0, 0);
+
+/// How many `_`, `-` and the like may stand between two parts of a name, and how many `+` or `#` at a word's end.
+const MAX_RUN: usize = 2;
+
+/// A folded word of at most [`MAX_TOKEN_BYTES`]; never empty.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(String);
+
+impl Token {
+    /// The token of a word: folded and cut. None of nothing.
+    fn of(word: &str) -> Option<Self> {
+        let folded = word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc();
+        let mut token = String::new();
+        for c in folded {
+            if token.len() + c.len_utf8() > MAX_TOKEN_BYTES {
+                break;
+            }
+            token.push(c);
+        }
+        (!token.is_empty()).then_some(Self(token))
+    }
+
+    /// All words of a text run together, whatever stands between them. None when there are none.
+    pub fn joined(text: &str) -> Option<Self> {
+        Self::of(&names(text).into_iter().flat_map(|name| name.parts).collect::<String>())
+    }
+
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// A name as it stands in a text: its parts, not yet folded.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    parts: Vec<String>,
+}
+
+impl Name {
+    fn whole(&self) -> Option<Token> {
+        Token::of(&self.parts.concat())
+    }
+}
+
+/// The names of a text run together, in order: what a query looks for.
+pub fn wholes(text: &str) -> Vec<Token> {
+    names(text).iter().filter_map(Name::whole).collect()
+}
+
+/// The tokens that a text is found by: each part and each name run together, in order, repetitions included.
+pub fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for name in names(text) {
+        tokens.extend(name.parts.iter().filter_map(|part| Token::of(part)));
+        if name.parts.len() > 1 {
+            tokens.extend(name.whole());
+        }
+    }
+    tokens
+}
+
+/// Splits a text into names.
+fn names(text: &str) -> Vec<Name> {
+    let chars: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).nfkc().collect();
+    let mut names = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
+    let mut part = String::new();
+    // The last character of the part that is no combining mark: what camel case is seen by.
+    let mut last = ' ';
+    let mut at = 0;
+    while let Some(&c) = chars.get(at) {
+        if c.is_alphanumeric() {
+            if !part.is_empty() && begins_word(last, c, chars.get(at + 1).copied()) {
+                parts.push(std::mem::take(&mut part));
+            }
+            part.push(c);
+            last = c;
+            at += 1;
+            continue;
+        }
+        if is_combining_mark(c) && !part.is_empty() {
+            part.push(c);
+            at += 1;
+            continue;
+        }
+        let after = at + run(&chars[at..], class(c));
+        let joins = !part.is_empty() && after - at <= MAX_RUN;
+        let word_follows = chars.get(after).is_some_and(|c| c.is_alphanumeric());
+        let ends_name = match class(c) {
+            Class::Connector => !(joins && word_follows),
+            Class::Suffix => {
+                if joins && !word_follows {
+                    part.extend(&chars[at..after]);
+                }
+                true
+            }
+            Class::Other => true,
+        };
+        if !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
+        }
+        if ends_name && !parts.is_empty() {
+            names.push(Name { parts: std::mem::take(&mut parts) });
+        }
+        at = after;
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    if !parts.is_empty() {
+        names.push(Name { parts });
+    }
+    names
+}
+
+/// What a character between words does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// May join parts to a name.
+    Connector,
+    /// May belong to the end of a word.
+    Suffix,
+    /// Separates.
+    Other,
+}
+
+const fn class(c: char) -> Class {
+    match c {
+        '_' | '-' | '.' | '/' | '\'' | '\u{2019}' | '\u{2010}' | '\u{2011}' => Class::Connector,
+        '+' | '#' => Class::Suffix,
+        _ => Class::Other,
+    }
+}
+
+/// How many characters of one class there are in a row; of those that separate, one is enough.
+fn run(chars: &[char], of: Class) -> usize {
+    match of {
+        Class::Other => 1,
+        of => chars.iter().take_while(|c| class(**c) == of).count(),
+    }
+}
+
+/// Whether camel case begins a word with `c`.
+fn begins_word(last: char, c: char, next: Option<char>) -> bool {
+    let next_is_lower = next.is_some_and(char::is_lowercase);
+    c.is_uppercase() && (last.is_lowercase() || ((last.is_uppercase() || last.is_numeric()) && next_is_lower))
+}
+
+/// Characters that nobody sees and that would split words that look the same.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Where in a release a token stands; where it says most about the package comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Field {
+    /// It is the package's name.
+    Name,
+    /// It is a part of the package's name.
+    NamePart,
+    /// It is in a tag or in the title.
+    Tag,
+    /// It is in a category.
+    Category,
+    /// It is in the description.
+    Description,
+}
+
+/// The tokens that a release is found by, each with the field that says most: at most [`MAX_TOKENS_PER_PACKAGE`], those of the
+/// first fields first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens(Vec<(Token, Field)>);
+
+impl Tokens {
+    /// The tokens of a release.
+    pub fn of(release: &Release) -> Self {
+        let name = release.name.as_str();
+        let fields = Token::joined(name)
+            .map(|token| (token, Field::Name))
+            .into_iter()
+            .chain(tokens(name).into_iter().map(|token| (token, Field::NamePart)))
+            .chain(release.title.iter().chain(&release.tags).flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
+            .chain(release.categories.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Category)))
+            .chain(tokens(&release.description).into_iter().map(|token| (token, Field::Description)));
+        let mut kept = BTreeMap::new();
+        for (token, field) in fields {
+            // Fields come best first, so the first mention of a token is the one that counts.
+            if kept.len() < MAX_TOKENS_PER_PACKAGE {
+                kept.entry(token).or_insert(field);
+            }
+        }
+        Self(kept.into_iter().collect())
+    }
+
+    /// Every token with its field, in the order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Token, Field)> {
+        self.0.iter().map(|(token, field)| (token, *field))
+    }
+
+    /// The field of this very token.
+    pub fn field(&self, token: &Token) -> Option<Field> {
+        self.0.binary_search_by(|(known, _)| known.cmp(token)).ok().map(|at| self.0[at].1)
+    }
+
+    /// The best field of a token that begins with this one, itself excepted.
+    pub fn field_of_longer(&self, beginning: &Token) -> Option<Field> {
+        let first = self.0.partition_point(|(known, _)| known <= beginning);
+        let longer = self.0[first..].iter().take_while(|(known, _)| known.as_str().starts_with(beginning.as_str()));
+        longer.map(|(_, field)| *field).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "analyser_tests.rs"]
+mod tests;

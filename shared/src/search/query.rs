@@ -1,0 +1,113 @@
+//! What a person typed, as a query.
+
+use super::analyser::{Token, Tokens, wholes};
+use super::rank::Match;
+use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_TOKENS};
+
+/// Why a text is no query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Longer than [`MAX_QUERY_BYTES`].
+    #[error("a query has at most {MAX_QUERY_BYTES} bytes, this one has {actual}")]
+    TooLong {
+        /// Its bytes.
+        actual: usize,
+    },
+    /// More words than [`MAX_QUERY_TOKENS`].
+    #[error("a query has at most {MAX_QUERY_TOKENS} words, this one has {actual}")]
+    TooManyWords {
+        /// Its words.
+        actual: usize,
+    },
+}
+
+impl Error {
+    /// A stable code for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "query/too-long",
+            Self::TooManyWords { .. } => "query/too-many-words",
+        }
+    }
+}
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// Nothing was typed: every package, newest first.
+    Newest,
+    /// Something was typed that has no word in it, such as punctuation: no package matches, and that is the honest answer.
+    Nothing,
+    /// Words that all have to match.
+    Words(Words),
+}
+
+/// The words of a query: one at least, [`MAX_QUERY_TOKENS`] at most. The last one may be the beginning of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    whole: Vec<Token>,
+    last: Token,
+    joined: Token,
+}
+
+impl Query {
+    /// Reads what a person typed.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left out silently.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        // The length is checked first, so that a long text costs nothing.
+        if text.len() > MAX_QUERY_BYTES {
+            return Err(Error::TooLong { actual: text.len() });
+        }
+        if text.trim().is_empty() {
+            return Ok(Self::Newest);
+        }
+        let mut whole = wholes(text);
+        if whole.len() > MAX_QUERY_TOKENS {
+            return Err(Error::TooManyWords { actual: whole.len() });
+        }
+        let (Some(last), Some(joined)) = (whole.pop(), Token::joined(text)) else {
+            return Ok(Self::Nothing);
+        };
+        Ok(Self::Words(Words { whole, last, joined }))
+    }
+
+    /// Whether a package with these tokens is an answer.
+    pub fn matches(&self, tokens: &Tokens) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Nothing => false,
+            Self::Words(words) => words.matched(tokens).is_some(),
+        }
+    }
+}
+
+impl Words {
+    /// The words before the last one: each has to be a token.
+    pub fn whole(&self) -> &[Token] {
+        &self.whole
+    }
+
+    /// The last word: a token has to begin with it.
+    pub const fn last(&self) -> &Token {
+        &self.last
+    }
+
+    /// How well a package with these tokens matches; None when a word does not.
+    pub fn matched(&self, tokens: &Tokens) -> Option<Match> {
+        let last = Match::of_beginning(tokens, &self.last)?;
+        if self.whole.is_empty() {
+            return Some(last);
+        }
+        let whole: Option<Vec<Match>> = self.whole.iter().map(|word| tokens.field(word).map(Match::whole)).collect();
+        let mean = Match::mean(&whole?, last);
+        // `serde json` means the package serde_json, if there is one.
+        let name = tokens.field(&self.joined).map(Match::whole);
+        Some(name.map_or(mean, |name| name.max(mean)))
+    }
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! What comes first. Only what can be verified counts: which field matched, how many distinct publishers depend on the
+//! package (as a power of two, so that one more changes little), and how new its release is.
+
+use super::analyser::{Field, Token, Tokens};
+
+/// What a power of two more dependent publishers is worth, in points.
+const POINTS_PER_BUCKET: u8 = 6;
+/// Buckets beyond this one are not told apart.
+const MAX_BUCKET: u8 = 16;
+
+/// How well the words of a query match a package, in points: more is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Match(u8);
+
+impl Match {
+    /// A word is a token of this field.
+    pub const fn whole(field: Field) -> Self {
+        Self(match field {
+            Field::Name => 150,
+            Field::NamePart => 60,
+            Field::Tag => 50,
+            Field::Category => 34,
+            Field::Description => 26,
+        })
+    }
+
+    /// A word is the beginning of a token of this field: less than the whole of any token.
+    pub const fn beginning(field: Field) -> Self {
+        Self(match field {
+            Field::Name => 24,
+            Field::NamePart => 18,
+            Field::Tag => 14,
+            Field::Category => 8,
+            Field::Description => 6,
+        })
+    }
+
+    /// The better of both for the last word of a query.
+    pub fn of_beginning(tokens: &Tokens, word: &Token) -> Option<Self> {
+        let whole = tokens.field(word).map(Self::whole);
+        whole.max(tokens.field_of_longer(word).map(Self::beginning))
+    }
+
+    /// The match of several words: their mean.
+    pub fn mean(words: &[Self], last: Self) -> Self {
+        let sum = words.iter().map(|word| u32::from(word.0)).sum::<u32>() + u32::from(last.0);
+        let count = u32::try_from(words.len()).unwrap_or(u32::MAX - 1) + 1;
+        Self(u8::try_from(sum / count).unwrap_or(u8::MAX))
+    }
+}
+
+/// How many distinct publishers depend on a package, as a power of two: 0, 1, 2–3, 4–7 and so on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Popularity(u8);
+
+impl Popularity {
+    /// The bucket of a number of publishers.
+    pub fn of(publishers: usize) -> Self {
+        let bits = usize::BITS - publishers.leading_zeros();
+        Self(u8::try_from(bits).unwrap_or(MAX_BUCKET).min(MAX_BUCKET))
+    }
+}
+
+/// A place in an ordered list: eight bytes that sort as the list does, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank([u8; 8]);
+
+impl Rank {
+    /// The rank of a match: points of match and popularity, then the newer.
+    pub fn best(matched: Match, popularity: Popularity, created: u64) -> Self {
+        let points = matched.0.saturating_add(popularity.0 * POINTS_PER_BUCKET);
+        // Seven bytes of seconds outlast the sun; what claims more is the newest that can be said.
+        let mut bytes = (!created.min((1 << 56) - 1)).to_be_bytes();
+        bytes[0] = !points;
+        Self(bytes)
+    }
+
+    /// The rank where only age counts.
+    pub const fn newest(created: u64) -> Self {
+        Self((!created).to_be_bytes())
+    }
+
+    /// The rank with these bytes.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The rank's bytes.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: [Field; 5] = [Field::Name, Field::NamePart, Field::Tag, Field::Category, Field::Description];
+
+    #[test]
+    fn a_whole_word_ranks_before_any_beginning() {
+        let worst_whole = FIELDS.map(Match::whole).into_iter().min();
+        let best_beginning = FIELDS.map(Match::beginning).into_iter().max();
+        assert!(worst_whole > best_beginning);
+    }
+
+    #[test]
+    fn a_field_that_says_more_ranks_first() {
+        assert!(FIELDS.map(Match::whole).is_sorted_by(|a, b| a > b));
+        assert!(FIELDS.map(Match::beginning).is_sorted_by(|a, b| a > b));
+    }
+
+    #[test]
+    fn popularity_is_a_power_of_two() {
+        let buckets = [0, 1, 2, 3, 4, 7, 8, usize::MAX].map(|count| Popularity::of(count).0);
+        assert_eq!(buckets, [0, 1, 2, 2, 3, 3, 4, MAX_BUCKET]);
+    }
+
+    #[test]
+    fn points_never_overflow_into_a_worse_rank() {
+        let best = Rank::best(Match::whole(Field::Name), Popularity::of(usize::MAX), 0);
+        assert!(best < Rank::best(Match::whole(Field::Name), Popularity::of(1), 0));
+        assert!(Match::whole(Field::Name).0.checked_add(MAX_BUCKET * POINTS_PER_BUCKET).is_some());
+    }
+
+    #[test]
+    fn at_equal_points_the_newer_ranks_first() {
+        let rank = |created| Rank::best(Match::whole(Field::Tag), Popularity::default(), created);
+        assert!(rank(2) < rank(1));
+        assert!(rank(u64::MAX) < rank(1 << 40));
+        assert!(Rank::newest(2) < Rank::newest(1));
+    }
+}
