@@ -1,1 +1,275 @@
-//! Placeholder.
+//! The harness of tests that cross crates: it starts real relays on loopback, and real peers that talk to them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use futures::StreamExt;
+use futures::channel::mpsc;
+use ggen_net::P2PConfig;
+use ggen_net::light::{Event, LightPeer};
+use ggen_relay::market::peer::{self, Tokio};
+use ggen_relay::{Config, Relay};
+use ggen_shared::content::{self, Dag};
+use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey};
+use ggen_shared::protocol::publish::{Offer, Receipt};
+use ggen_shared::record::{Content, Inception, KeyLog, Release, Verified, Work, sign};
+use libp2p::{Multiaddr, PeerId};
+use serde_bytes::ByteBuf;
+use tempfile::TempDir;
+
+/// How long any single event may take. Far more than it needs: a slow machine is no failure, silence is.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits for an event, and fails the test with its name when it does not come.
+///
+/// # Panics
+/// After [`DEADLINE`].
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// Asks again until the answer is there: for what another peer makes true, with no event of ours. Yields in between.
+///
+/// # Panics
+/// After [`DEADLINE`].
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    within(what, async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            if let Some(found) = probe().await {
+                return found;
+            }
+        }
+    })
+    .await
+}
+
+/// A relay in this process, with a data directory of its own that is removed at the end.
+pub struct TestRelay {
+    relay: Option<Relay>,
+    directory: TempDir,
+}
+
+impl TestRelay {
+    /// Starts a relay on loopback, joined to others.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(bootstrap: &[&Self]) -> Self {
+        let bootstrap = bootstrap.iter().map(|relay| relay.address("/tcp/", false)).collect();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let relay = Relay::start(config(directory.path(), bootstrap)).await.expect("the relay starts");
+        Self { relay: Some(relay), directory }
+    }
+
+    /// The running relay.
+    ///
+    /// # Panics
+    /// After [`Self::stop`].
+    pub fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("the relay was not stopped")
+    }
+
+    /// Who it is.
+    pub fn peer_id(&self) -> PeerId {
+        self.relay().peer_id()
+    }
+
+    /// Its data directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// One of its addresses, by a part of it; `websocket` chooses between TCP as such and WebSocket.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn address(&self, part: &str, websocket: bool) -> Multiaddr {
+        let addresses = self.relay().addresses();
+        let mut found = addresses.into_iter().filter(|address| address.to_string().contains(part));
+        found.find(|address| address.to_string().contains("/ws") == websocket).expect("the relay listens there")
+    }
+
+    /// Stops it for good.
+    pub async fn stop(&mut self) {
+        if let Some(relay) = self.relay.take() {
+            relay.stop().await;
+        }
+    }
+}
+
+/// The configuration of a relay on loopback, every port chosen by the system.
+pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
+    let listen = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"];
+    Config {
+        data_dir: directory.into(),
+        listen: listen.iter().map(|end| format!("/ip4/127.0.0.1/{end}").parse().expect("a multiaddr")).collect(),
+        bootstrap,
+        http: None,
+        external: Vec::new(),
+        www: None,
+        network: network(),
+    }
+}
+
+/// The network of tests: records of it count nowhere else.
+pub fn network() -> Network {
+    Network::named("test").expect("a short name")
+}
+
+/// A light peer in this process, with its events.
+pub struct TestPeer {
+    /// The handle.
+    pub peer: LightPeer<Tokio>,
+    /// What happens.
+    pub events: mpsc::Receiver<Event>,
+}
+
+impl TestPeer {
+    /// Starts a light peer that knows these relays, and waits until it is connected to them.
+    pub async fn start(relays: &[&TestRelay]) -> Self {
+        Self::start_with(relays, false).await
+    }
+
+    /// As [`Self::start`]; `discover`: whether it looks for further relays in the DHT.
+    ///
+    /// # Panics
+    /// When it can't start or connect.
+    pub async fn start_with(relays: &[&TestRelay], discover: bool) -> Self {
+        let config = P2PConfig {
+            network: network(),
+            relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
+            discover,
+            ..P2PConfig::default()
+        };
+        let (peer, events) = peer::start(config).expect("the system's DNS configuration can be read");
+        let mut started = Self { peer, events };
+        started.connected(relays.len()).await;
+        started
+    }
+
+    /// Waits until so many relays are connected.
+    pub async fn connected(&mut self, count: usize) {
+        until("connections", || async { (self.peer.connected().len() >= count).then_some(()) }).await;
+    }
+
+    /// The next announcement that verified.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn announced(&mut self) -> Verified<Release> {
+        within("an announcement", async {
+            loop {
+                match self.events.next().await {
+                    Some(Event::Announced { release, .. }) => return *release,
+                    Some(_) => {}
+                    None => panic!("the peer ended"),
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// A publisher with a key that follows from a number, so that a failure can be looked at again.
+pub struct Publisher {
+    /// Signs.
+    pub signing: SigningKey,
+    /// The key log.
+    pub key_log: KeyLog,
+    inception: Verified<Inception>,
+    next_index: u32,
+}
+
+/// A signed release with its content.
+#[derive(Clone)]
+pub struct Package {
+    /// The release.
+    pub release: Verified<Release>,
+    /// Its artifact.
+    pub artifact: Dag,
+    /// What to offer to a relay.
+    pub offer: Offer,
+}
+
+impl Publisher {
+    /// The publisher of a number.
+    ///
+    /// # Panics
+    /// Never: the fields are valid.
+    pub fn new(number: u8) -> Self {
+        let signing = SigningKey::from_bytes(&[number; 32]);
+        let next = SigningKey::from_bytes(&[number ^ 0xff; 32]);
+        let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
+        let inception = Inception {
+            handle: Handle::new(format!("publisher-{number}")).expect("a valid handle"),
+            key: public(&signing),
+            next: KeyCommitment::to_key(&public(&next)),
+            work: Work::NONE,
+        };
+        let inception = sign(inception, &signing, &network()).expect("a valid inception");
+        Self { key_log: KeyLog::new(inception.clone()), inception, signing, next_index: 0 }
+    }
+
+    /// Signs a release of a package whose artifact is `content`.
+    ///
+    /// # Panics
+    /// When the fields are not valid.
+    pub fn release(&mut self, name: &str, version: &str, description: &str, content: &[u8]) -> Package {
+        let artifact = content::build(content);
+        let release = Release {
+            publisher: self.key_log.publisher(),
+            signed_under: self.key_log.head(),
+            index: self.next_index,
+            name: name.parse().expect("a package name"),
+            version: version.parse().expect("a version"),
+            artifact: Content { cid: artifact.root, size: artifact.size },
+            title: None,
+            description: description.into(),
+            readme: None,
+            categories: vec!["testing".into()],
+            tags: Vec::new(),
+            license: Some("MIT".into()),
+            authors: Vec::new(),
+            homepage: None,
+            repository: None,
+            documentation: None,
+            dependencies: Vec::new(),
+            created: 1_750_000_000,
+        };
+        self.next_index += 1;
+        let release = sign(release, &self.signing, &network()).expect("a valid release");
+        let offer = Offer {
+            records: [self.inception.bytes(), release.bytes()].map(|bytes| ByteBuf::from(bytes.to_vec())).into(),
+            blocks: artifact.blocks.iter().map(|block| block.cid).collect(),
+        };
+        Package { release, artifact, offer }
+    }
+}
+
+impl Package {
+    /// Hands the package to a relay.
+    ///
+    /// # Errors
+    /// What the relay or the network says.
+    pub async fn publish(&self, peer: &TestPeer, relay: PeerId) -> Result<Receipt, ggen_net::light::AskError> {
+        let block = |cid: &ggen_shared::record::ContentId| {
+            self.artifact.blocks.iter().find(|block| block.cid == *cid).map(|block| block.data.clone())
+        };
+        peer.peer.publish(relay, &self.offer, block).await
+    }
+}
+
+/// A program of this workspace, as cargo built it beside the running test.
+///
+/// # Panics
+/// When it was not built: the runner builds the whole workspace first.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of the running test");
+    let directory = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let program = directory.join(name);
+    assert!(program.exists(), "{} was not built: run cargo build --workspace", program.display());
+    program
+}

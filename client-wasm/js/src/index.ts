@@ -1,0 +1,216 @@
+import init, { Client } from "#wasm";
+import { MarketError, toMarketError } from "./error.ts";
+import { resolveRelays } from "./resolve.ts";
+import type {
+  ClientOptions,
+  Connection,
+  HeadView,
+  MarketEvent,
+  PackageView,
+  RawClient,
+  Release,
+  SearchAnswer,
+  SearchOptions,
+  Transport,
+  VersionView,
+} from "./types.ts";
+
+export { MarketError } from "./error.ts";
+export type * from "./types.ts";
+
+const DEFAULT_TRANSPORTS: Transport[] = ["websocket", "webrtc-direct"];
+
+/** Compiled once for a page, however many clients are started; forgotten when it failed, so that a retry can work. */
+let wasmReady: Promise<unknown> | undefined;
+
+/**
+ * A light client of the marketplace: asks any relay, believes none.
+ *
+ * Whatever a method gives has been verified in this process; what was not accepted is thrown, or listed as refused.
+ */
+export class MarketClient {
+  readonly #listeners = new Set<(event: MarketEvent) => void>();
+  #raw: RawClient | undefined;
+
+  private constructor() {}
+
+  /**
+   * Loads the verifier, finds out where the relays are, and begins to connect.
+   *
+   * @throws {@link MarketError} `client/bad-options`, `client/no-wasm`, `network/unreachable`, `network/timeout`,
+   * `relay/broke-protocol`.
+   */
+  static async start(options: ClientOptions = {}): Promise<MarketClient> {
+    const client = new MarketClient();
+    const [relays] = await Promise.all([
+      resolveRelays(options.relays, globalThis.location?.origin),
+      loadWasm(options.wasm),
+    ]);
+    const rawOptions = {
+      relays,
+      transports: options.transports ?? DEFAULT_TRANSPORTS,
+      discover: options.discover ?? true,
+    };
+    client.#raw = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
+    return client;
+  }
+
+  /**
+   * Packages that match, best first; an empty query gives the newest.
+   *
+   * @throws {@link MarketError} `query/too-long`, `query/bad-cursor`, `network/*`, `relay/*`, `client/closed`.
+   */
+  search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
+    return this.#ask((raw) => raw.search(query, options));
+  }
+
+  /**
+   * The newest release of a package that is not a pre-release.
+   *
+   * @param fullName - `handle~fingerprint/name`; the handle may be empty.
+   * @throws {@link MarketError} `name/invalid`, `package/not-found`, `record/*`, `network/*`, `relay/*`, `client/closed`.
+   */
+  getPackage(fullName: string): Promise<PackageView> {
+    return this.#ask((raw) => raw.getPackage(fullName));
+  }
+
+  /**
+   * One release of a package.
+   *
+   * @throws {@link MarketError} as {@link getPackage}, and `version/not-found`.
+   */
+  getPackageVersion(fullName: string, version: string): Promise<PackageView> {
+    return this.#ask((raw) => raw.getPackageVersion(fullName, version));
+  }
+
+  /**
+   * All versions that the relay showed and that verified, newest first.
+   *
+   * @throws {@link MarketError} as {@link getPackage}.
+   */
+  listVersions(fullName: string): Promise<VersionView[]> {
+    return this.#ask((raw) => raw.listVersions(fullName));
+  }
+
+  /**
+   * Whether the relay showed a release of this package that verified.
+   *
+   * @throws {@link MarketError} `name/invalid`, `record/*`, `network/*`, `relay/*`, `client/closed`.
+   */
+  exists(fullName: string): Promise<boolean> {
+    return this.#ask((raw) => raw.exists(fullName));
+  }
+
+  /**
+   * The release that {@link getPackage} would show, without the list of versions.
+   *
+   * @throws {@link MarketError} as {@link getPackage}.
+   */
+  metadata(fullName: string): Promise<Release> {
+    return this.#ask((raw) => raw.metadata(fullName));
+  }
+
+  /**
+   * The package's head through the DHT, verified: works when no connected relay holds the record.
+   *
+   * @throws {@link MarketError} as {@link getPackage}.
+   */
+  head(fullName: string): Promise<HeadView> {
+    return this.#ask((raw) => raw.head(fullName));
+  }
+
+  /**
+   * Content by its hash; every block is checked as it arrives.
+   *
+   * @param cid - CIDv1 in base32.
+   * @param size - the most bytes that are accepted.
+   * @throws {@link MarketError} `content/not-found`, `content/wrong-hash`, `content/too-large`, `network/*`,
+   * `client/closed`.
+   */
+  content(cid: string, size: number): Promise<Uint8Array> {
+    return this.#ask((raw) => raw.content(cid, size));
+  }
+
+  /**
+   * The relays this client is connected to or trying to reach, as of now.
+   *
+   * @throws {@link MarketError} `client/closed`.
+   */
+  connections(): Connection[] {
+    try {
+      return this.#open().connections();
+    } catch (thrown) {
+      throw toMarketError(thrown);
+    }
+  }
+
+  /**
+   * Calls `listener` for every event from now on; a listener that throws harms no other.
+   *
+   * @returns a function that ends the subscription.
+   * @throws {@link MarketError} `client/closed`.
+   */
+  subscribe(listener: (event: MarketEvent) => void): () => void {
+    this.#open();
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Ends all connections and subscriptions; a second call does nothing.
+   *
+   * @throws nothing.
+   */
+  close(): void {
+    const raw = this.#raw;
+    this.#raw = undefined;
+    this.#listeners.clear();
+    try {
+      raw?.close();
+    } catch (thrown) {
+      // Closing is where callers clean up: an error here could only hide theirs.
+      reportError(thrown);
+    }
+  }
+
+  async #ask<T>(question: (raw: RawClient) => Promise<T>): Promise<T> {
+    const raw = this.#open();
+    return guarded(() => question(raw));
+  }
+
+  #open(): RawClient {
+    if (!this.#raw) throw new MarketError("client/closed", "This client has been closed.");
+    return this.#raw;
+  }
+
+  /** Called by the wasm module: nothing may be thrown back into it. */
+  #tell(event: MarketEvent): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event);
+      } catch (thrown) {
+        reportError(thrown);
+      }
+    }
+  }
+}
+
+async function guarded<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (thrown) {
+    throw toMarketError(thrown);
+  }
+}
+
+async function loadWasm(given: ClientOptions["wasm"]): Promise<void> {
+  // Spelled out in one expression: bundlers recognise only this form and emit the module as an asset.
+  const beside = new URL("../wasm/ggen_client_wasm_bg.wasm", import.meta.url);
+  wasmReady ??= init({ module_or_path: given ?? beside });
+  try {
+    await wasmReady;
+  } catch (cause) {
+    wasmReady = undefined;
+    throw new MarketError("client/no-wasm", "The verifier, a WebAssembly module, could not be loaded.", { cause });
+  }
+}

@@ -1,0 +1,48 @@
+import { MarketError } from "./error.ts";
+import { fetchRelayJson } from "./relay-json.ts";
+import { isUnspecified } from "./multiaddr.ts";
+
+/** Where every relay says who it is. */
+export const RELAY_JSON_PATH = "/.well-known/ggen/relay.json";
+
+/** More starting points than this add nothing: further relays come from the DHT. */
+export const MAX_RELAYS = 32;
+
+/**
+ * Turns the `relays` option into multiaddrs: URLs are fetched, multiaddrs pass as they are.
+ *
+ * One answer is enough: a starting point that fails matters only when all do, and then the first failure is told.
+ *
+ * @throws {@link MarketError} `client/bad-options`, or what {@link fetchRelayJson} throws when every entry failed.
+ */
+export async function resolveRelays(relays: string[] | undefined, pageOrigin: string | undefined): Promise<string[]> {
+  const entries = relays && relays.length > 0 ? relays : [defaultRelay(pageOrigin)];
+  if (entries.length > MAX_RELAYS) throw badOptions(`relays has more than ${MAX_RELAYS} entries.`);
+  const sources = entries.map(parseEntry);
+  const settled = await Promise.allSettled(
+    sources.map(async (source) => (source instanceof URL ? (await fetchRelayJson(source)).addresses : [source])),
+  );
+  const addresses = settled.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+  const failure = settled.find((result) => result.status === "rejected");
+  if (addresses.length === 0 && failure) throw failure.reason;
+  return [...new Set(addresses)];
+}
+
+function defaultRelay(pageOrigin: string | undefined): string {
+  if (pageOrigin && /^https?:/.test(pageOrigin)) return new URL(RELAY_JSON_PATH, pageOrigin).href;
+  throw badOptions("relays must be given where there is no page with an http(s) origin.");
+}
+
+function parseEntry(entry: string): URL | string {
+  if (/^https?:\/\//i.test(entry)) {
+    if (URL.canParse(entry)) return new URL(entry);
+  } else if (/^\/.+\/p2p\/[^/]+$/.test(entry)) {
+    if (isUnspecified(entry)) throw badOptions(`An unspecified address cannot be dialed: ${entry}`);
+    return entry;
+  }
+  throw badOptions(`Neither an http(s) URL nor a multiaddr that ends in /p2p/<peer id>: ${entry}`);
+}
+
+function badOptions(message: string): MarketError {
+  return new MarketError("client/bad-options", message);
+}

@@ -1,0 +1,20 @@
+/**
+ * The part of the wasm-bindgen module that `index.ts` uses; `paths` in tsconfig.json maps `#wasm` here.
+ *
+ * Declared by hand so that the package type-checks before the module is built; the bindings' own declarations
+ * know option and event objects only as `any`.
+ */
+import type { MarketEvent, RawClient, Transport } from "./types.ts";
+
+export interface RawOptions {
+  /** Multiaddrs only: URLs were resolved before. */
+  relays: string[];
+  transports: Transport[];
+  discover: boolean;
+}
+
+export class Client {
+  static start(options: RawOptions, onEvent: (event: MarketEvent) => void): Promise<RawClient>;
+}
+
+export default function init(input: { module_or_path: string | URL | BufferSource }): Promise<unknown>;

@@ -1,0 +1,111 @@
+import type { MarketClient, SearchAnswer } from "@ggen/market-client";
+import { appendPage, renewFirstPage, uniqueHits } from "./hits.ts";
+import { describeProblem, type Problem } from "./problems.ts";
+
+const PAGE_SIZE = 20;
+
+/** The current search: what was answered last stays until the next answer is there. */
+class Search {
+  #answer = $state.raw<SearchAnswer>();
+  #problem = $state.raw<Problem>();
+  #busy = $state(false);
+  #loadingMore = $state(false);
+  /** Counts questions; an answer to any but the last is stale and dropped. */
+  #asked = 0;
+  #query = "";
+  #pages = 1;
+  #renewAgain = false;
+  #running: Promise<void> = Promise.resolve();
+
+  get answer(): SearchAnswer | undefined {
+    return this.#answer;
+  }
+
+  get problem(): Problem | undefined {
+    return this.#problem;
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  get loadingMore(): boolean {
+    return this.#loadingMore;
+  }
+
+  /** Asks a new question, whatever is under way. */
+  async ask(client: MarketClient, query: string): Promise<void> {
+    this.#query = query;
+    this.#pages = 1;
+    await this.#request(client, (fresh) => ({ ...fresh, hits: uniqueHits(fresh.hits) }));
+  }
+
+  /** Asks the same question again; never cuts short a question under way, so that a slow relay gets to answer. */
+  async renew(client: MarketClient): Promise<void> {
+    if (this.#busy || this.#loadingMore) {
+      this.#renewAgain = true;
+      return;
+    }
+    const shown = this.#answer;
+    const keepsPages = shown?.query === this.#query && this.#pages > 1;
+    await this.#request(client, (fresh) =>
+      keepsPages ? renewFirstPage(shown, fresh) : { ...fresh, hits: uniqueHits(fresh.hits) },
+    );
+  }
+
+  /** Adds the next page; waits for a renewal under way, and holds the next one back. */
+  async more(client: MarketClient): Promise<void> {
+    if (this.#loadingMore) return;
+    this.#loadingMore = true;
+    await this.#running;
+    await this.#addPage(client);
+    this.#loadingMore = false;
+    this.#renewIfAsked(client);
+  }
+
+  async #addPage(client: MarketClient): Promise<void> {
+    const shown = this.#answer;
+    if (shown?.cursor === undefined || shown.query !== this.#query) return;
+    const ticket = this.#asked;
+    try {
+      const page = await client.search(this.#query, { limit: PAGE_SIZE, cursor: shown.cursor });
+      if (ticket === this.#asked) {
+        this.#pages += 1;
+        this.#answer = appendPage(shown, page);
+      }
+    } catch (thrown) {
+      if (ticket === this.#asked) this.#problem = describeProblem(thrown);
+    }
+  }
+
+  #request(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer): Promise<void> {
+    return (this.#running = this.#run(client, accept));
+  }
+
+  async #run(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer): Promise<void> {
+    const ticket = ++this.#asked;
+    const query = this.#query;
+    this.#busy = true;
+    this.#renewAgain = false;
+    try {
+      const fresh = await client.search(query, { limit: PAGE_SIZE });
+      if (ticket !== this.#asked) return;
+      this.#answer = accept({ ...fresh, query });
+      this.#problem = undefined;
+    } catch (thrown) {
+      if (ticket !== this.#asked) return;
+      this.#problem = describeProblem(thrown);
+      if (this.#answer?.query !== query) this.#answer = undefined;
+    }
+    this.#busy = false;
+    this.#renewIfAsked(client);
+  }
+
+  #renewIfAsked(client: MarketClient): void {
+    if (!this.#renewAgain || this.#busy || this.#loadingMore) return;
+    this.#renewAgain = false;
+    void this.renew(client);
+  }
+}
+
+export const search = new Search();
