@@ -10,7 +10,7 @@ pub mod http;
 pub mod identity;
 pub mod market;
 pub mod node;
-// pub mod package;
+pub mod package;
 pub mod policy;
 pub mod query;
 pub mod store;

@@ -49,15 +49,19 @@ pub fn start(config: P2PConfig) -> std::io::Result<(LightPeer<Tokio>, mpsc::Rece
 fn transport(keypair: &Keypair) -> std::io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let noise = noise::Config::new(keypair).expect("an Ed25519 identity can sign the noise handshake");
     let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let websocket = websocket::Config::new(dns::tokio::Transport::system(tcp())?);
-    let streams = websocket
-        .or_transport(dns::tokio::Transport::system(tcp())?)
+    let websocket = websocket::Config::new(dns::tokio::Transport::system(tcp())?)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(yamux::Config::default())
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let tcp = tcp()
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-    let quic = dns::tokio::Transport::system(quic)?;
-    Ok(quic.or_transport(streams).map(|either, _| either.into_inner()).boxed())
+    // DNS takes every address and fails later, so it stands outermost and what refuses an address at once comes first.
+    let direct = dns::tokio::Transport::system(quic.or_transport(tcp).map(|either, _| either.into_inner()))?;
+    Ok(websocket.or_transport(direct).map(|either, _| either.into_inner()).boxed())
 }

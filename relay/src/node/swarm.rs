@@ -21,14 +21,15 @@ use crate::Config;
 use crate::heads::HeadStore;
 
 /// How often relays that were configured but are not connected are dialed again.
-const REDIAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+const REDIAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) struct Node {
     swarm: Swarm<RelayBehaviour>,
     work: Arc<Work>,
     status: watch::Sender<Status>,
     bootstrap: Vec<(PeerId, Multiaddr)>,
-    provides: bool,
+    /// Someone new is in the routing table, who was not told yet.
+    provide_again: bool,
 }
 
 impl Node {
@@ -40,7 +41,7 @@ impl Node {
             .filter_map(|address| Some((address::split_peer(address)?.0, address.clone())))
             .filter(|(peer, _)| *peer != local)
             .collect();
-        Self { swarm, work, status, bootstrap, provides: false }
+        Self { swarm, work, status, bootstrap, provide_again: false }
     }
 
     /// Listens on every address, and waits until each listener knows where it is.
@@ -85,7 +86,10 @@ impl Node {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
                 Some(command) = inbox.recv() => self.on_command(command),
-                _ = redial.tick() => self.dial_bootstrap(),
+                _ = redial.tick() => {
+                    self.dial_bootstrap();
+                    self.provide();
+                }
                 _ = stopped.wait_for(|stop| *stop) => {
                     tracing::info!("the network node stops");
                     return;
@@ -152,12 +156,13 @@ impl Node {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
-                self.provide();
             }
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.work.clone().announced(propagation_source, message_id, message.data);
             }
             P2PBehaviourEvent::Kad(kad::Event::InboundRequest { request }) => self.on_dht_request(request),
+            // The next tick tells it: one by one would be a lookup for each of many newcomers.
+            P2PBehaviourEvent::Kad(kad::Event::RoutingUpdated { is_new_peer: true, .. }) => self.provide_again = true,
             P2PBehaviourEvent::Ping(event) if event.result.is_err() => {
                 self.swarm.close_connection(event.connection);
             }
@@ -184,11 +189,13 @@ impl Node {
         }
     }
 
-    /// Tells the DHT, once there is one, that this is a relay.
+    /// Tells the DHT, whenever there is someone new to tell, that this is a relay.
     fn provide(&mut self) {
-        if !self.provides {
+        if std::mem::take(&mut self.provide_again) {
             let key = kad::RecordKey::new(&names::RELAYS_KEY);
-            self.provides = self.swarm.behaviour_mut().p2p.kad.start_providing(key).is_ok();
+            if let Err(error) = self.swarm.behaviour_mut().p2p.kad.start_providing(key) {
+                tracing::warn!(%error, "the DHT can't be told of this relay");
+            }
         }
     }
 

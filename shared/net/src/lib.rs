@@ -8,9 +8,9 @@ mod behaviour;
 mod config;
 pub mod exchange;
 pub mod light;
-// mod registry;
+mod registry;
 pub mod streams;
 
 pub use behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
 pub use config::P2PConfig;
-// pub use registry::P2PRegistry;
+pub use registry::P2PRegistry;

@@ -26,6 +26,10 @@ const BYTES_PER_ITEM: usize = 16;
 /// # Errors
 /// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-cursor`.
 pub fn search(catalogue: &Catalogue, question: &Search) -> Reply<SearchAnswer> {
+    search_within(catalogue, question, Budget::new())
+}
+
+fn search_within(catalogue: &Catalogue, question: &Search, mut budget: Budget) -> Reply<SearchAnswer> {
     let limit = usize::from(question.limit);
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
@@ -38,7 +42,6 @@ pub fn search(catalogue: &Catalogue, question: &Search) -> Reply<SearchAnswer> {
     }
     let page = catalogue.search(&query, limit, cursor).map_err(|error| bad_cursor(error.to_string()))?;
 
-    let mut budget = Budget::new();
     let mut seen = BTreeSet::new();
     let mut answer = SearchAnswer {
         releases: Vec::new(),

@@ -127,7 +127,7 @@ impl Catalogue {
     }
 
     /// The place of a package among the results, if every word matches it.
-    fn matched(&self, key: PackageKey, words: &Words) -> Option<Place> {
+    pub(super) fn matched(&self, key: PackageKey, words: &Words) -> Option<Place> {
         let listing = self.packages.get(&key)?.listing.as_ref()?;
         let matched = words.matched(&listing.tokens)?;
         let created = self.release(&listing.head)?.created;

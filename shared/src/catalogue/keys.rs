@@ -118,11 +118,11 @@ pub fn entries(package: PackageKey, head: &Release, tokens: &Tokens, popularity:
         entries.push(Key { range: dependents(&PackageKey::of(&dependency)), place: newest_first });
     }
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
-    for (token, field) in tokens.iter() {
-        entries.push(Key { range: term(token), place: best(Match::whole(field)) });
+    for (token, fields) in tokens.iter() {
+        entries.push(Key { range: term(token), place: best(Match::whole(fields)) });
         for beginning in beginnings_of(token) {
             let whole = beginning.len() == token.as_str().len();
-            let matched = if whole { Match::whole(field) } else { Match::beginning(field) };
+            let matched = if whole { Match::whole(fields) } else { Match::beginning(fields) };
             let known = beginnings.entry(beginning).or_insert(matched);
             *known = matched.max(*known);
         }

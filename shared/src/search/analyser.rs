@@ -205,47 +205,76 @@ pub enum Field {
     Description,
 }
 
-/// The tokens that a release is found by, each with the field that says most: at most [`MAX_TOKENS_PER_PACKAGE`], those of the
-/// first fields first.
+/// The fields that a token stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields {
+    best: Field,
+    described: bool,
+}
+
+impl Fields {
+    pub(super) const fn only(field: Field) -> Self {
+        Self { best: field, described: matches!(field, Field::Description) }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { best: self.best.min(other.best), described: self.described || other.described }
+    }
+
+    /// The field that says most.
+    pub const fn best(self) -> Field {
+        self.best
+    }
+
+    /// Whether the description has it besides a field that says more.
+    pub fn is_described_too(self) -> bool {
+        self.described && self.best != Field::Description
+    }
+}
+
+/// The tokens that a release is found by, each with its fields: at most [`MAX_TOKENS_PER_PACKAGE`], those of the fields that
+/// say most first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens(Vec<(Token, Field)>);
+pub struct Tokens(Vec<(Token, Fields)>);
 
 impl Tokens {
     /// The tokens of a release.
     pub fn of(release: &Release) -> Self {
         let name = release.name.as_str();
-        let fields = Token::joined(name)
+        let tagged = release.title.iter().chain(&release.tags);
+        let in_order = Token::joined(name)
             .map(|token| (token, Field::Name))
             .into_iter()
             .chain(tokens(name).into_iter().map(|token| (token, Field::NamePart)))
-            .chain(release.title.iter().chain(&release.tags).flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
+            .chain(tagged.flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
             .chain(release.categories.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Category)))
             .chain(tokens(&release.description).into_iter().map(|token| (token, Field::Description)));
-        let mut kept = BTreeMap::new();
-        for (token, field) in fields {
-            // Fields come best first, so the first mention of a token is the one that counts.
-            if kept.len() < MAX_TOKENS_PER_PACKAGE {
-                kept.entry(token).or_insert(field);
+        let mut kept: BTreeMap<Token, Fields> = BTreeMap::new();
+        for (token, field) in in_order {
+            if let Some(fields) = kept.get_mut(&token) {
+                *fields = fields.and(Fields::only(field));
+            } else if kept.len() < MAX_TOKENS_PER_PACKAGE {
+                kept.insert(token, Fields::only(field));
             }
         }
         Self(kept.into_iter().collect())
     }
 
-    /// Every token with its field, in the order of their bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Token, Field)> {
-        self.0.iter().map(|(token, field)| (token, *field))
+    /// Every token with its fields, in the order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Token, Fields)> {
+        self.0.iter().map(|(token, fields)| (token, *fields))
     }
 
-    /// The field of this very token.
-    pub fn field(&self, token: &Token) -> Option<Field> {
+    /// The fields of this very token.
+    pub fn fields(&self, token: &Token) -> Option<Fields> {
         self.0.binary_search_by(|(known, _)| known.cmp(token)).ok().map(|at| self.0[at].1)
     }
 
-    /// The best field of a token that begins with this one, itself excepted.
-    pub fn field_of_longer(&self, beginning: &Token) -> Option<Field> {
+    /// The fields of each token that begins with this one, itself excepted.
+    pub fn longer(&self, beginning: &Token) -> impl Iterator<Item = Fields> {
         let first = self.0.partition_point(|(known, _)| known <= beginning);
         let longer = self.0[first..].iter().take_while(|(known, _)| known.as_str().starts_with(beginning.as_str()));
-        longer.map(|(_, field)| *field).min()
+        longer.map(|(_, fields)| *fields)
     }
 }
 

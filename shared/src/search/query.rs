@@ -100,10 +100,10 @@ impl Words {
         if self.whole.is_empty() {
             return Some(last);
         }
-        let whole: Option<Vec<Match>> = self.whole.iter().map(|word| tokens.field(word).map(Match::whole)).collect();
+        let whole: Option<Vec<Match>> = self.whole.iter().map(|word| tokens.fields(word).map(Match::whole)).collect();
         let mean = Match::mean(&whole?, last);
         // `serde json` means the package serde_json, if there is one.
-        let name = tokens.field(&self.joined).map(Match::whole);
+        let name = tokens.fields(&self.joined).map(Match::whole);
         Some(name.map_or(mean, |name| name.max(mean)))
     }
 }

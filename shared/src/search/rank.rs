@@ -1,10 +1,12 @@
 //! What comes first. Only what can be verified counts: which field matched, how many distinct publishers depend on the
 //! package (as a power of two, so that one more changes little), and how new its release is.
 
-use super::analyser::{Field, Token, Tokens};
+use super::analyser::{Field, Fields, Token, Tokens};
 
 /// What a power of two more dependent publishers is worth, in points.
 const POINTS_PER_BUCKET: u8 = 6;
+/// What it is worth that the description has a word that the name or a tag has too: it is less likely to be there in passing.
+const POINTS_OF_DESCRIPTION: u8 = 8;
 /// Buckets beyond this one are not told apart.
 const MAX_BUCKET: u8 = 16;
 
@@ -13,20 +15,21 @@ const MAX_BUCKET: u8 = 16;
 pub struct Match(u8);
 
 impl Match {
-    /// A word is a token of this field.
-    pub const fn whole(field: Field) -> Self {
-        Self(match field {
-            Field::Name => 150,
+    /// A word is a token of these fields.
+    pub fn whole(fields: Fields) -> Self {
+        let points = match fields.best() {
+            Field::Name => 140,
             Field::NamePart => 60,
             Field::Tag => 50,
             Field::Category => 34,
             Field::Description => 26,
-        })
+        };
+        Self(if fields.is_described_too() { points + POINTS_OF_DESCRIPTION } else { points })
     }
 
-    /// A word is the beginning of a token of this field: less than the whole of any token.
-    pub const fn beginning(field: Field) -> Self {
-        Self(match field {
+    /// A word is the beginning of a token of these fields: less than the whole of any token.
+    pub fn beginning(fields: Fields) -> Self {
+        Self(match fields.best() {
             Field::Name => 24,
             Field::NamePart => 18,
             Field::Tag => 14,
@@ -37,8 +40,8 @@ impl Match {
 
     /// The better of both for the last word of a query.
     pub fn of_beginning(tokens: &Tokens, word: &Token) -> Option<Self> {
-        let whole = tokens.field(word).map(Self::whole);
-        whole.max(tokens.field_of_longer(word).map(Self::beginning))
+        let whole = tokens.fields(word).map(Self::whole);
+        whole.into_iter().chain(tokens.longer(word).map(Self::beginning)).max()
     }
 
     /// The match of several words: their mean.
@@ -97,17 +100,28 @@ mod tests {
 
     const FIELDS: [Field; 5] = [Field::Name, Field::NamePart, Field::Tag, Field::Category, Field::Description];
 
+    fn whole(field: Field) -> Match {
+        Match::whole(Fields::only(field))
+    }
+
     #[test]
     fn a_whole_word_ranks_before_any_beginning() {
-        let worst_whole = FIELDS.map(Match::whole).into_iter().min();
-        let best_beginning = FIELDS.map(Match::beginning).into_iter().max();
+        let worst_whole = FIELDS.map(whole).into_iter().min();
+        let best_beginning = FIELDS.map(|field| Match::beginning(Fields::only(field))).into_iter().max();
         assert!(worst_whole > best_beginning);
     }
 
     #[test]
     fn a_field_that_says_more_ranks_first() {
-        assert!(FIELDS.map(Match::whole).is_sorted_by(|a, b| a > b));
-        assert!(FIELDS.map(Match::beginning).is_sorted_by(|a, b| a > b));
+        assert!(FIELDS.map(whole).is_sorted_by(|a, b| a > b));
+        assert!(FIELDS.map(|field| Match::beginning(Fields::only(field))).is_sorted_by(|a, b| a > b));
+    }
+
+    #[test]
+    fn a_tag_that_the_description_has_too_ranks_before_one_that_it_has_not() {
+        let tag = Fields::only(Field::Tag);
+        assert!(Match::whole(tag.and(Fields::only(Field::Description))) > Match::whole(tag));
+        assert_eq!(Match::whole(Fields::only(Field::Description)), whole(Field::Description));
     }
 
     #[test]
@@ -118,14 +132,14 @@ mod tests {
 
     #[test]
     fn points_never_overflow_into_a_worse_rank() {
-        let best = Rank::best(Match::whole(Field::Name), Popularity::of(usize::MAX), 0);
-        assert!(best < Rank::best(Match::whole(Field::Name), Popularity::of(1), 0));
-        assert!(Match::whole(Field::Name).0.checked_add(MAX_BUCKET * POINTS_PER_BUCKET).is_some());
+        let best = Rank::best(whole(Field::Name), Popularity::of(usize::MAX), 0);
+        assert!(best < Rank::best(whole(Field::Name), Popularity::of(1), 0));
+        assert!((whole(Field::Name).0 + POINTS_OF_DESCRIPTION).checked_add(MAX_BUCKET * POINTS_PER_BUCKET).is_some());
     }
 
     #[test]
     fn at_equal_points_the_newer_ranks_first() {
-        let rank = |created| Rank::best(Match::whole(Field::Tag), Popularity::default(), created);
+        let rank = |created| Rank::best(whole(Field::Tag), Popularity::default(), created);
         assert!(rank(2) < rank(1));
         assert!(rank(u64::MAX) < rank(1 << 40));
         assert!(Rank::newest(2) < Rank::newest(1));

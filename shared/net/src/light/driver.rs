@@ -41,8 +41,10 @@ const EVENTS: usize = 256;
 const MAX_VERIFYING: usize = 32;
 /// Key logs kept for announcements to come.
 const MAX_KEY_LOGS: usize = 1024;
-/// How often the DHT is asked for further relays.
-const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the DHT is asked for further relays while there are fewer than wanted.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is asked when there are enough, to know who else there is.
+const SATISFIED_DISCOVERY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What happens without being asked for.
 #[derive(Debug, Clone)]
@@ -103,8 +105,9 @@ pub fn start<P: Platform>(
         connections,
         platform: platform.clone(),
         network: config.network.clone(),
-        discover: config.discover,
-        next_discovery: Duration::ZERO,
+        wanted: config.connections,
+        dht_ready: false,
+        next_discovery: config.discover.then_some(Duration::ZERO),
         rtts: HashMap::new(),
         key_logs: HashMap::new(),
         verifying: FuturesUnordered::new(),
@@ -158,8 +161,11 @@ struct Driver<P> {
     connections: Arc<Mutex<Vec<Connection>>>,
     platform: P,
     network: Network,
-    discover: bool,
-    next_discovery: Duration,
+    wanted: usize,
+    /// Whether a DHT server was ever met: without one there is nobody to ask.
+    dht_ready: bool,
+    /// None: further relays are not looked for.
+    next_discovery: Option<Duration>,
     rtts: HashMap<PeerId, Duration>,
     key_logs: HashMap<PublisherId, KeyLog>,
     verifying: FuturesUnordered<Verifying>,
@@ -174,7 +180,8 @@ impl<P: Platform> Driver<P> {
         let mut timer = Either::Right(pending());
         self.step();
         loop {
-            let next = self.relays.next_step();
+            let discovery = self.next_discovery.filter(|_| self.dht_ready);
+            let next = [self.relays.next_step(), discovery].into_iter().flatten().min();
             if next != step_at {
                 step_at = next;
                 timer = match next {
@@ -193,6 +200,7 @@ impl<P: Platform> Driver<P> {
                     step_at = None;
                     timer = Either::Right(pending());
                     self.step();
+                    self.discover();
                 }
             }
         }
@@ -276,6 +284,7 @@ impl<P: Platform> Driver<P> {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                self.dht_ready = true;
                 self.discover();
             }
             P2PBehaviourEvent::Ping(event) => self.on_ping(event),
@@ -302,11 +311,12 @@ impl<P: Platform> Driver<P> {
         self.tell_connections();
     }
 
-    /// Asks the DHT for further relays, now and then.
+    /// Asks the DHT for further relays, when it is time to.
     fn discover(&mut self) {
         let now = self.platform.now();
-        if self.discover && now >= self.next_discovery {
-            self.next_discovery = now + DISCOVERY_INTERVAL;
+        if self.dht_ready && self.next_discovery.is_some_and(|at| at <= now) {
+            let satisfied = self.relays.connected() >= self.wanted;
+            self.next_discovery = Some(now + if satisfied { SATISFIED_DISCOVERY_INTERVAL } else { DISCOVERY_INTERVAL });
             self.swarm.behaviour_mut().p2p.kad.get_providers(kad::RecordKey::new(&names::RELAYS_KEY));
         }
     }

@@ -1,6 +1,7 @@
 //! The handle to a light peer: what callers await.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
@@ -12,6 +13,7 @@ use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::{Block, Question};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
+use ggen_shared::reputation::{PeerReputation, UNKNOWN_SCORE};
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
@@ -20,6 +22,9 @@ use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
 const MAX_HEADS: usize = 8;
+
+/// Peers whose reputation is kept.
+const MAX_REPUTATIONS: usize = 256;
 
 /// What a handle asks of the driver.
 pub(super) enum Command {
@@ -123,6 +128,7 @@ pub struct LightPeer<P> {
     platform: P,
     config: Arc<P2PConfig>,
     connections: Arc<Mutex<Vec<Connection>>>,
+    reputations: Arc<Mutex<HashMap<PeerId, PeerReputation>>>,
 }
 
 impl<P: Platform> LightPeer<P> {
@@ -132,7 +138,7 @@ impl<P: Platform> LightPeer<P> {
         config: P2PConfig,
         connections: Arc<Mutex<Vec<Connection>>>,
     ) -> Self {
-        Self { commands, platform, config: Arc::new(config), connections }
+        Self { commands, platform, config: Arc::new(config), connections, reputations: Arc::default() }
     }
 
     /// The network whose records count here.
@@ -147,15 +153,44 @@ impl<P: Platform> LightPeer<P> {
 
     /// All relays, as they were when something last changed.
     pub fn connections(&self) -> Vec<Connection> {
-        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The relays that can be asked now, the nearest first.
+    /// The relays that can be asked now, the most reliable first.
     pub fn connected(&self) -> Vec<PeerId> {
-        let mut connected: Vec<Connection> =
-            self.connections().into_iter().filter(|connection| connection.phase == Phase::Connected).collect();
-        connected.sort_by_key(|connection| connection.rtt.unwrap_or(Duration::MAX));
-        connected.into_iter().map(|connection| connection.peer).collect()
+        let now = self.platform.now();
+        let mut connected: Vec<(f64, PeerId)> = self
+            .connections()
+            .into_iter()
+            .filter(|connection| connection.phase == Phase::Connected)
+            .map(|connection| (self.reputation(&connection.peer).score(now), connection.peer))
+            .collect();
+        connected.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        connected.into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// What is thought of a peer, from what it did and what of that verified.
+    pub fn reputation(&self, peer: &PeerId) -> PeerReputation {
+        self.reputations.lock().unwrap_or_else(PoisonError::into_inner).get(peer).copied().unwrap_or_default()
+    }
+
+    /// Notes that a peer sent what does not verify.
+    pub fn note_fault(&self, peer: PeerId) {
+        self.note(peer, |reputation, now| reputation.record_fault(now));
+    }
+
+    fn note(&self, peer: PeerId, note: impl FnOnce(&mut PeerReputation, Duration)) {
+        let now = self.platform.now();
+        let mut reputations = self.reputations.lock().unwrap_or_else(PoisonError::into_inner);
+        if reputations.len() >= MAX_REPUTATIONS && !reputations.contains_key(&peer) {
+            // The one that says least is forgotten.
+            let middling = |reputation: &PeerReputation| (reputation.score(now) - UNKNOWN_SCORE).abs();
+            let least = reputations.iter().min_by(|(_, a), (_, b)| middling(a).total_cmp(&middling(b)));
+            if let Some(least) = least.map(|(peer, _)| *peer) {
+                reputations.remove(&least);
+            }
+        }
+        note(reputations.entry(peer).or_default(), now);
     }
 
     /// Adds a relay to stay connected to; the address ends in `/p2p/<peer id>`.
@@ -177,12 +212,22 @@ impl<P: Platform> LightPeer<P> {
             .iter()
             .find(|connection| connection.peer == peer)
             .map_or(ggen_shared::limits::WEBRTC_WINDOW_BYTES, Connection::window);
-        self.within(limit, async {
-            let mut stream = self.open(peer, names::QUERY).await?;
-            Ok(exchange::ask(&mut stream, question, window).await?)
-        })
-        .await
-        .unwrap_or(Err(AskError::Timeout(limit)))
+        let asked = self.platform.now();
+        let answer = self
+            .within(limit, async {
+                let mut stream = self.open(peer, names::QUERY).await?;
+                Ok(exchange::ask(&mut stream, question, window).await?)
+            })
+            .await
+            .unwrap_or(Err(AskError::Timeout(limit)));
+        match &answer {
+            Ok(_) | Err(AskError::Exchange(exchange::Error::Refused(_))) => {
+                self.note(peer, |reputation, now| reputation.record_success(now, now.saturating_sub(asked)));
+            }
+            Err(AskError::Exchange(exchange::Error::Protocol(_))) => self.note_fault(peer),
+            Err(_) => self.note(peer, PeerReputation::record_failure),
+        }
+        answer
     }
 
     /// Hands records and their content to one relay, and returns once it says that they are durable there.
@@ -224,7 +269,10 @@ impl<P: Platform> LightPeer<P> {
             match self.ask(peer, Block { cid }).await {
                 Ok(answer) => match answer.data {
                     Some(data) if cid.matches(&data) => return Ok(data.into_vec()),
-                    Some(_) => failure = FetchError::Content(content::Error::WrongHash(cid)),
+                    Some(_) => {
+                        self.note_fault(peer);
+                        failure = FetchError::Content(content::Error::WrongHash(cid));
+                    }
                     None => failure = FetchError::NotFound(cid),
                 },
                 Err(error) => failure = FetchError::Ask(error),

@@ -1,1 +1,4 @@
-mod experiment;
+mod order;
+mod registry;
+mod search;
+mod versions;

@@ -1,0 +1,198 @@
+//! The registry over the network: asks relays one after the other, the best first, and verifies what each of them says.
+
+use ggen_shared::id::FullName;
+use ggen_shared::protocol::publish::Offer;
+use ggen_shared::protocol::query::{self, Question};
+use ggen_shared::record::{Release, Verified, Version};
+use ggen_shared::registry::{
+    DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, PublisherView, RefusedRecord,
+    Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
+};
+use ggen_shared::search::query::Query;
+use ggen_shared::search::verified::{AnswerError, VerifiedSearch, verify_package, verify_search};
+use libp2p::PeerId;
+use serde_bytes::ByteBuf;
+
+use crate::exchange;
+use crate::light::{AskError, LightPeer, Platform};
+
+/// The eight operations of a registry, by a light peer through relays that it does not trust.
+#[derive(Clone)]
+pub struct P2PRegistry<P> {
+    peer: LightPeer<P>,
+}
+
+impl<P: Platform> P2PRegistry<P> {
+    /// The registry that this light peer reaches.
+    pub const fn new(peer: LightPeer<P>) -> Self {
+        Self { peer }
+    }
+
+    /// The light peer.
+    pub const fn peer(&self) -> &LightPeer<P> {
+        &self.peer
+    }
+
+    /// Asks one relay after the other until one gives an answer that `judge` accepts; the last one's error otherwise.
+    async fn ask_any<Q, T, E>(
+        &self,
+        question: &Q,
+        mut judge: impl FnMut(PeerId, Q::Answer) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        Q: Question,
+        E: From<PeerError>,
+    {
+        let mut failure = E::from(PeerError::Unreachable);
+        for relay in self.peer.connected() {
+            match self.peer.ask(relay, question.clone()).await {
+                Ok(answer) => match judge(relay, answer) {
+                    Ok(found) => return Ok(found),
+                    Err(error) => failure = error,
+                },
+                Err(error) => failure = peer_error(error).into(),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn package(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
+        let question = query::Package { name: name.clone(), version: version.cloned() };
+        let mut refused: Vec<RefusedRecord> = Vec::new();
+        let mut known = None;
+        let found = self
+            .ask_any(&question, |relay, answer| {
+                let package = self.verified(relay, verify_package(&question, answer, self.peer.network()))?;
+                self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
+                PackageView::of(name, version, package, source(relay)).inspect_err(|error| match error {
+                    GetError::Refused(records) => refused.extend(records.iter().cloned()),
+                    // A relay that knows more than the next one must not be forgotten.
+                    GetError::UnknownVersion { .. } | GetError::Contested { .. } => known = Some(error.clone()),
+                    GetError::UnknownPackage(_) | GetError::Peer(_) => {}
+                })
+            })
+            .await;
+        match found {
+            Ok(mut view) => {
+                view.refused.extend(refused);
+                Ok(view)
+            }
+            Err(_) if known.is_some() => Err(known.unwrap_or(GetError::Peer(PeerError::Unreachable))),
+            Err(_) if !refused.is_empty() => Err(GetError::Refused(refused)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that a relay broke the protocol, if it did.
+    fn verified<T>(&self, relay: PeerId, verified: Result<T, AnswerError>) -> Result<T, PeerError> {
+        verified.map_err(|error| {
+            self.peer.note_fault(relay);
+            PeerError::BadAnswer(error)
+        })
+    }
+
+    fn note_refused(&self, relay: PeerId, any: bool) {
+        if any {
+            self.peer.note_fault(relay);
+        }
+    }
+}
+
+impl<P: Platform> Registry for P2PRegistry<P> {
+    async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
+        Query::parse(text)?;
+        let question = query::Search { text: text.into(), limit: options.limit, cursor: options.cursor };
+        self.ask_any(&question, |relay, answer| {
+            let verified = self.verified(relay, verify_search(&question, answer, self.peer.network()))?;
+            self.note_refused(relay, verified.hits.iter().any(Result::is_err));
+            Ok(search_results(verified, relay))
+        })
+        .await
+    }
+
+    async fn get_package(&self, name: &FullName) -> Result<PackageView, GetError> {
+        self.package(name, None).await
+    }
+
+    async fn get_package_version(&self, name: &FullName, version: &Version) -> Result<PackageView, GetError> {
+        self.package(name, Some(version)).await
+    }
+
+    async fn list_versions(&self, name: &FullName) -> Result<Vec<VersionView>, GetError> {
+        Ok(self.package(name, None).await?.versions)
+    }
+
+    async fn publish(&self, publication: Publication) -> Result<Published, PublishError> {
+        let offer = Offer {
+            records: publication.records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
+            blocks: publication.blocks.iter().map(|(cid, _)| *cid).collect(),
+        };
+        let relays = self.peer.connected();
+        if relays.is_empty() {
+            return Err(PeerError::Unreachable.into());
+        }
+        let mut published = Published { durable_at: Vec::new(), failed_at: Vec::new() };
+        for relay in relays {
+            let block = |cid: &_| publication.blocks.iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
+            match self.peer.publish(relay, &offer, block).await {
+                Ok(receipt) if publication.records.iter().all(|record| receipt.kept.contains(&record.id())) => {
+                    published.durable_at.push(source(relay));
+                }
+                Ok(_) => published.failed_at.push((source(relay), refused("publish/not-kept", "not every record was kept"))),
+                Err(error) => published.failed_at.push((source(relay), peer_error(error))),
+            }
+        }
+        if published.durable_at.is_empty() { Err(PublishError::Refused(published.failed_at)) } else { Ok(published) }
+    }
+
+    async fn delete(&self, name: &FullName, version: &Version) -> Result<(), DeleteError> {
+        self.package(name, Some(version)).await?;
+        Err(DeleteError::NotYetPossible)
+    }
+
+    async fn exists(&self, name: &FullName) -> Result<bool, GetError> {
+        match self.package(name, None).await {
+            Ok(_) | Err(GetError::Contested { .. }) => Ok(true),
+            Err(GetError::UnknownPackage(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn metadata(&self, name: &FullName) -> Result<Verified<Release>, GetError> {
+        Ok(self.package(name, None).await?.release.release)
+    }
+}
+
+fn source(relay: PeerId) -> Source {
+    Source(relay.to_string())
+}
+
+fn refused(code: &'static str, message: &str) -> PeerError {
+    PeerError::Refused(query::Refusal::new(code, message))
+}
+
+fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
+    let source = source(relay);
+    let hits = verified.hits.into_iter().map(|hit| match hit {
+        Ok(hit) => Ok(ReleaseView { publisher: PublisherView::from(&hit.key_log), release: hit.release }),
+        Err(refused) => Err(RefusedRecord { refused, source: source.clone() }),
+    });
+    SearchResults {
+        hits: hits.collect(),
+        total: verified.total,
+        total_is_exact: verified.total_is_exact,
+        cursor: verified.cursor,
+        source: source.clone(),
+    }
+}
+
+fn peer_error(error: AskError) -> PeerError {
+    match error {
+        AskError::Unreachable | AskError::Open(_) => PeerError::Unreachable,
+        AskError::Timeout(_) => PeerError::Timeout,
+        AskError::Closed => PeerError::Closed,
+        AskError::Exchange(exchange::Error::Refused(refusal)) => PeerError::Refused(refusal),
+        AskError::Exchange(exchange::Error::Io(_)) => PeerError::Unreachable,
+        AskError::Exchange(error) => refused("relay/broke-protocol", &error.to_string()),
+    }
+}

@@ -1,0 +1,136 @@
+//! The `Registry` trait is one that a type can implement: here, a catalogue with nothing in between.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::catalogue::testing::{Publisher, catalogue, other_artifact};
+use crate::catalogue::{Catalogue, answer};
+use crate::id::FullName;
+use crate::protocol::query::{Package, Search};
+use crate::record::{Release, Verified, Version};
+use crate::registry::{
+    DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, Registry, ReleaseView,
+    SearchError, SearchOptions, SearchResults, Source, VersionView,
+};
+use crate::search::verified::{verify_package, verify_search};
+
+struct InMemory(Catalogue);
+
+fn here() -> Source {
+    Source("here".into())
+}
+
+impl InMemory {
+    fn get(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
+        let question = Package { name: name.clone(), version: version.cloned() };
+        let answer = answer::package(&self.0, &question).map_err(PeerError::Refused)?;
+        let network = Publisher::new(1).network;
+        PackageView::of(name, version, verify_package(&question, answer, &network).map_err(PeerError::from)?, here())
+    }
+}
+
+impl Registry for InMemory {
+    async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
+        let question = Search { text: text.into(), limit: options.limit, cursor: options.cursor };
+        let answer = answer::search(&self.0, &question).map_err(PeerError::Refused)?;
+        let found = verify_search(&question, answer, &Publisher::new(1).network).map_err(PeerError::from)?;
+        let hits = found.hits.into_iter().map(|hit| {
+            let view = hit.map(|hit| ReleaseView { publisher: (&hit.key_log).into(), release: hit.release });
+            view.map_err(|refused| crate::registry::RefusedRecord { refused, source: here() })
+        });
+        Ok(SearchResults {
+            hits: hits.collect(),
+            total: found.total,
+            total_is_exact: found.total_is_exact,
+            cursor: found.cursor,
+            source: here(),
+        })
+    }
+
+    async fn get_package(&self, name: &FullName) -> Result<PackageView, GetError> {
+        self.get(name, None)
+    }
+
+    async fn get_package_version(&self, name: &FullName, version: &Version) -> Result<PackageView, GetError> {
+        self.get(name, Some(version))
+    }
+
+    async fn list_versions(&self, name: &FullName) -> Result<Vec<VersionView>, GetError> {
+        Ok(self.get(name, None)?.versions)
+    }
+
+    async fn publish(&self, _: Publication) -> Result<Published, PublishError> {
+        Err(PeerError::Unreachable.into())
+    }
+
+    async fn delete(&self, _: &FullName, _: &Version) -> Result<(), DeleteError> {
+        Err(DeleteError::NotYetPossible)
+    }
+
+    async fn exists(&self, name: &FullName) -> Result<bool, GetError> {
+        match self.get(name, None) {
+            Ok(_) => Ok(true),
+            Err(GetError::UnknownPackage(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn metadata(&self, name: &FullName) -> Result<Verified<Release>, GetError> {
+        Ok(self.get(name, None)?.release.release)
+    }
+}
+
+/// The answer of a future that waits for nothing.
+fn now<T>(future: impl Future<Output = T> + MaybeSend) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn registry() -> (InMemory, Publisher) {
+    let one = Publisher::new(1);
+    let releases = [
+        one.release(0, "a", "1.0.0", |_| {}),
+        one.release(1, "a", "2.0.0", |_| {}),
+        one.release(2, "a", "3.0.0", |_| {}),
+        one.release(3, "a", "3.0.0", |release| release.artifact = other_artifact("another")),
+        one.release(4, "torn", "1.0.0", |_| {}),
+        one.release(5, "torn", "1.0.0", |release| release.artifact = other_artifact("another")),
+    ];
+    (InMemory(catalogue(&[&one], releases)), one)
+}
+
+#[test]
+fn a_catalogue_can_be_a_registry() {
+    let (registry, one) = registry();
+    let name = one.full_name("a");
+    let found = now(registry.search("a", SearchOptions::default())).unwrap();
+    assert_eq!(found.hits.len(), 1);
+    let view = now(registry.get_package(&name)).unwrap();
+    assert_eq!(view.release.publisher.full_name(&one.package("a")), name);
+    assert_eq!(view.release.release.version.to_string(), "2.0.0");
+    assert_eq!(now(registry.metadata(&name)).unwrap(), view.release.release);
+    let versions = now(registry.list_versions(&name)).unwrap();
+    assert_eq!(versions.iter().map(|v| v.version.to_string()).collect::<Vec<_>>(), ["3.0.0", "3.0.0", "2.0.0", "1.0.0"]);
+    let first = now(registry.get_package_version(&name, &"1.0.0".parse().unwrap())).unwrap();
+    assert_eq!(first.release.release.version.to_string(), "1.0.0");
+    assert_eq!(now(registry.exists(&name)), Ok(true));
+    assert_eq!(now(registry.exists(&one.full_name("b"))), Ok(false));
+}
+
+#[test]
+fn what_is_not_there_has_a_code() {
+    let (registry, one) = registry();
+    let code = |error: GetError| error.code();
+    let version = |text: &str| text.parse::<Version>().unwrap();
+    let (a, b) = (one.full_name("a"), one.full_name("b"));
+    assert_eq!(now(registry.get_package(&b)).map_err(code).unwrap_err(), "package/not-found");
+    assert_eq!(now(registry.get_package_version(&a, &version("9.0.0"))).map_err(code).unwrap_err(), "version/not-found");
+    assert_eq!(now(registry.get_package_version(&b, &version("1.0.0"))).map_err(code).unwrap_err(), "package/not-found");
+    assert_eq!(now(registry.get_package_version(&a, &version("3.0.0"))).map_err(code).unwrap_err(), "version/contested");
+    assert_eq!(now(registry.get_package(&one.full_name("torn"))).map_err(code).unwrap_err(), "version/contested");
+    let long = "x".repeat(1000);
+    assert_eq!(now(registry.search(&long, SearchOptions::default())).map_err(|e| e.code()).unwrap_err(), "query/too-long");
+    assert_eq!(now(registry.delete(&a, &version("1.0.0"))), Err(DeleteError::NotYetPossible));
+}
