@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The ggen marketplace's light client for browsers: asks any relay, believes none.
+//!
+//! This is the browser's shell around `ggen-net`: web transports, the browser's clock and tasks, and a class for
+//! JavaScript. What decides anything is in `ggen-shared` and `ggen-net`, and is the same on every platform.
+//!
+//! What does not touch JavaScript is also built natively, for its tests.
+
+#[cfg(any(target_arch = "wasm32", test))]
+mod error;
+#[cfg(any(target_arch = "wasm32", test))]
+mod names;
+#[cfg(any(target_arch = "wasm32", test))]
+mod options;
+#[cfg(any(target_arch = "wasm32", test))]
+mod view;
+#[cfg(any(target_arch = "wasm32", test))]
+mod websocket;
+
+#[cfg(target_arch = "wasm32")]
+mod client;
+#[cfg(target_arch = "wasm32")]
+mod js;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
+mod transport;
+
+#[cfg(target_arch = "wasm32")]
+pub use client::{Client, on_load};
+#[cfg(any(target_arch = "wasm32", test))]
+pub use error::Error;

@@ -93,11 +93,7 @@ pub struct PublisherView {
 impl PublisherView {
     /// The name that means a package of this publisher and no other.
     pub fn full_name(&self, package: &PackageId) -> FullName {
-        FullName {
-            handle: Some(self.handle.clone()),
-            fingerprint: self.id.fingerprint(),
-            name: package.name.clone(),
-        }
+        FullName { handle: Some(self.handle.clone()), fingerprint: self.id.fingerprint(), name: package.name.clone() }
     }
 }
 

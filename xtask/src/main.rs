@@ -1,2 +1,78 @@
-//! Placeholder.
-fn main() {}
+//! Every command a person needs: `cargo xtask --help`.
+//!
+//! Each command installs what is missing, says what it does, and explains a failure in one sentence with the next step.
+
+mod artifacts;
+mod browser;
+mod cargo;
+mod ci;
+mod count;
+mod demo;
+mod mutants;
+mod native;
+mod page;
+mod paths;
+mod say;
+mod stamp;
+mod test;
+mod tools;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every command a person needs")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start three relays, publish the crates in Cargo's cache, serve the marketplace and print its URL.
+    Demo(demo::Options),
+    /// Run every test that CI runs, but none that takes minutes of load.
+    Test,
+    /// Check format, lints, docs, tests and the built artifacts.
+    Ci {
+        /// Leave out the tests: `cargo xtask test` has just passed.
+        #[arg(long)]
+        after_test: bool,
+    },
+    /// Build the release relay, the npm package and the page.
+    Build,
+    /// Change the verification code in every way that should fail a test, and list what no test noticed.
+    Mutants {
+        /// Passed on to `cargo mutants`, after `--`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    say::start_clock();
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test => test::run(),
+        Command::Ci { after_test } => ci::run(after_test),
+        Command::Build => build(),
+        Command::Mutants { arguments } => mutants::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> anyhow::Result<()> {
+    native::release_relay()?;
+    wasm::client()?;
+    page::build()?;
+    say::line("built: target/release/ggen-relay, target/release/ggen-market, client-wasm/js, www/dist");
+    Ok(())
+}

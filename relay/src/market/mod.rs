@@ -3,4 +3,4 @@
 pub mod keys;
 pub mod ledger;
 pub mod peer;
-// pub mod publish;
+pub mod publish;

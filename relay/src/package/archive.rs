@@ -31,7 +31,7 @@ pub(super) fn build(root: &str, files: &[File]) -> Result<Vec<u8>, Error> {
         unpacked += bytes.len() as u64;
         let mut header = header(file.executable, bytes.len() as u64);
         tar.append_data(&mut header, format!("{root}/{}", file.path), &bytes[..]).map_err(broken)?;
-        check_size(tar.get_ref(), &too_large)?;
+        check_size(tar.get_ref(), too_large)?;
     }
     let gzip = tar.into_inner().map_err(broken)?;
     let archive = gzip.finish().map_err(broken)?;

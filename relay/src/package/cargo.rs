@@ -3,7 +3,7 @@
 use ggen_shared::limits;
 use toml::{Table, Value};
 
-use super::dependencies::Dependencies;
+use super::dependencies::{Dependencies, sorted};
 use super::fields::{self, Fields, Origin};
 use super::ggen::{AUTHORS, CATEGORIES, TAGS};
 use super::{Error, MAX_MANIFEST_BYTES, Manifest, Package, Parsed, ReadmeKey, crate_file};
@@ -101,11 +101,13 @@ fn parse(file: &str, bytes: &[u8]) -> Result<(Parsed, String), Error> {
 fn dependency_tables(document: &Table) -> impl Iterator<Item = &Table> {
     let targets = document.get("target").and_then(Value::as_table);
     let everywhere = std::iter::once(document);
-    everywhere.chain(targets.into_iter().flat_map(Table::values).filter_map(Value::as_table)).flat_map(|table| {
-        ["dependencies", "build-dependencies", "build_dependencies"]
-            .into_iter()
-            .filter_map(|name| table.get(name).and_then(Value::as_table))
-    })
+    everywhere.chain(targets.into_iter().flat_map(sorted).filter_map(|(_, target)| target.as_table())).flat_map(
+        |table| {
+            ["dependencies", "build-dependencies", "build_dependencies"]
+                .into_iter()
+                .filter_map(|name| table.get(name).and_then(Value::as_table))
+        },
+    )
 }
 
 fn license(fields: &mut Fields<'_>) -> Option<String> {

@@ -55,7 +55,8 @@ fn scan_entries(file: &str, reader: &mut impl Read, keep: impl Fn(&str) -> Optio
             return Err(Error::TooLarge { file: file.into(), what: "entries", limit: MAX_ENTRIES as u64 });
         }
         let raw = entry.path_bytes().into_owned();
-        let refuse = |fault| Error::Entry { file: file.into(), entry: String::from_utf8_lossy(&raw).into_owned(), fault };
+        let refuse =
+            |fault| Error::Entry { file: file.into(), entry: String::from_utf8_lossy(&raw).into_owned(), fault };
         let path = check_path(&raw).map_err(refuse)?;
         check_kind(&entry).map_err(refuse)?;
         let (root, below) = path.split_once('/').unwrap_or((path, ""));
@@ -78,7 +79,6 @@ fn scan_entries(file: &str, reader: &mut impl Read, keep: impl Fn(&str) -> Optio
             contents.kept.insert(below.into(), fits.then_some(bytes));
         }
     }
-    drop(archive);
     // The end holds the checksum of the whole.
     io::copy(reader, &mut io::sink()).map_err(broken)?;
     Ok(contents)

@@ -19,15 +19,16 @@ pub(super) struct Dependencies {
 }
 
 impl Dependencies {
-    /// Those that were collected, in the order in which they came.
+    /// Those that were collected, sorted, so that one manifest gives one list however its tables are held.
     ///
     /// # Errors
     /// [`Error::Field`] for more than a release can hold: to leave some out would be to say something else.
-    pub(super) fn finish(self, fields: &Fields<'_>) -> Result<Vec<Dependency>, Error> {
+    pub(super) fn finish(mut self, fields: &Fields<'_>) -> Result<Vec<Dependency>, Error> {
         if self.list.len() > limits::MAX_DEPENDENCIES {
             let reason = format!("has {} entries, at most {} are allowed", self.list.len(), limits::MAX_DEPENDENCIES);
             return Err(fields.error("dependencies", reason));
         }
+        self.list.sort_by(|a, b| (&a.name, a.publisher).cmp(&(&b.name, b.publisher)));
         Ok(self.list)
     }
 
@@ -39,7 +40,7 @@ impl Dependencies {
     /// # Errors
     /// [`Error::Field`] for names and requirements that are none.
     pub(super) fn add_table(&mut self, fields: &mut Fields<'_>, table: &Table, folded: bool) -> Result<(), Error> {
-        for (key, value) in table {
+        for (key, value) in sorted(table) {
             let field = format!("dependencies.{}", text::shortened(key, 80));
             match value {
                 Value::String(requirement) => self.add(fields, &field, key, requirement, false, None, folded)?,
@@ -123,10 +124,13 @@ impl Dependencies {
             "" => "*",
             requirement => requirement,
         };
-        let sound = requirement.len() <= limits::MAX_REQUIREMENT_BYTES && semver::VersionReq::parse(requirement).is_ok();
+        let sound =
+            requirement.len() <= limits::MAX_REQUIREMENT_BYTES && semver::VersionReq::parse(requirement).is_ok();
         if !sound {
             let shown = text::shortened(requirement, 80);
-            return Err(fields.error(field, format!("{shown:?} is not a requirement such as \"^1.2\" or \">=1.2, <2\"")));
+            return Err(
+                fields.error(field, format!("{shown:?} is not a requirement such as \"^1.2\" or \">=1.2, <2\""))
+            );
         }
         match self.known.get(&(name.clone(), publisher)) {
             // Needed in one place is needed; the first requirement stands.
@@ -138,4 +142,11 @@ impl Dependencies {
         }
         Ok(())
     }
+}
+
+/// A table in the order of its keys: the order of the file is there or not as some crate far away chose.
+pub(super) fn sorted(table: &Table) -> impl Iterator<Item = (&String, &Value)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries.into_iter()
 }

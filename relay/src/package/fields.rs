@@ -80,7 +80,14 @@ impl<'a> Fields<'a> {
             return Some(line).filter(|line| !line.is_empty());
         }
         let file = self.file.rsplit(' ').next().unwrap_or(self.file);
-        self.warn(field, format!("has {} bytes, at most {} are held; {file} is named instead", line.len(), limits::MAX_LICENSE_BYTES));
+        self.warn(
+            field,
+            format!(
+                "has {} bytes, at most {} are held; {file} is named instead",
+                line.len(),
+                limits::MAX_LICENSE_BYTES
+            ),
+        );
         Some(format!("SEE LICENSE IN {file}"))
     }
 
@@ -180,7 +187,10 @@ impl<'a> Fields<'a> {
         if short == line {
             return Ok((short, None));
         }
-        let reason = format!("has {} bytes; the release holds its beginning, the README the whole unless there is another", line.len());
+        let reason = format!(
+            "has {} bytes; the release holds its beginning, the README the whole unless there is another",
+            line.len()
+        );
         self.warn(field, reason);
         Ok((short, Some(whole.trim().into())))
     }

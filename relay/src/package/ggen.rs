@@ -40,7 +40,8 @@ pub(super) fn read(directory: &Path) -> Result<Package, Error> {
 /// Reads a manifest.
 pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Parsed, Error> {
     let document = fields::parse(file, bytes)?;
-    let missing = |field: &str, reason: &str| Error::Field { file: file.into(), field: field.into(), reason: reason.into() };
+    let missing =
+        |field: &str, reason: &str| Error::Field { file: file.into(), field: field.into(), reason: reason.into() };
     let Some((section, value)) = SECTIONS.into_iter().find_map(|name| Some((name, document.get(name)?))) else {
         return Err(missing("[package]", "is missing"));
     };
@@ -71,7 +72,9 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Parsed, Error> {
                 match value {
                     Value::Table(table) => dependencies.add_table(&mut fields, table, false)?,
                     Value::Array(names) => dependencies.add_names(&mut fields, "dependencies", names, false)?,
-                    other => return Err(fields.error("dependencies", format!("is {}, not a table", fields::kind(other)))),
+                    other => {
+                        return Err(fields.error("dependencies", format!("is {}, not a table", fields::kind(other))));
+                    }
                 }
             }
             dependencies.finish(&fields)?

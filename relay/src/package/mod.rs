@@ -74,7 +74,7 @@ pub struct Manifest {
     pub repository: Option<String>,
     /// An http or https URL.
     pub documentation: Option<String>,
-    /// What it needs, sorted by table and name.
+    /// What it needs, each package once, sorted by name.
     pub dependencies: Vec<Dependency>,
 }
 

@@ -40,7 +40,8 @@ pub(super) fn shortened(line: &str, max_bytes: usize) -> String {
         return line[..end].into();
     }
     let room = &line[..line.floor_char_boundary(max_bytes.saturating_sub(ELLIPSIS.len()))];
-    let word = room.rfind(' ').filter(|&end| end >= max_bytes / 2).unwrap_or(room.len());
+    let word_ends = line[room.len()..].starts_with(' ');
+    let word = room.rfind(' ').filter(|&end| !word_ends && end >= max_bytes / 2).unwrap_or(room.len());
     format!("{}{ELLIPSIS}", room[..word].trim_end_matches([' ', ',', ';', ':']))
 }
 
@@ -92,7 +93,9 @@ mod tests {
     #[test]
     fn knows_a_url_that_may_become_a_link() {
         assert!(is_url("https://example.org/a?b#c"));
-        for text in ["javascript:alert(1)", "https://", "ftp://a", "git@github.com:a/b", "https://a b", "http://a\"b", "a/b"] {
+        for text in
+            ["javascript:alert(1)", "https://", "ftp://a", "git@github.com:a/b", "https://a b", "http://a\"b", "a/b"]
+        {
             assert!(!is_url(text), "{text}");
         }
     }

@@ -16,11 +16,29 @@ use crate::files::{create_directory, sync_directory};
 
 /// The two halves of a store's storage.
 pub(super) trait Medium: Debug + Send + Sync {
-    /// Opens the database, or creates it; called again after it failed and was dropped.
-    fn database(&self, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError>;
+    /// Opens a file as a database; called again after the database failed and was dropped.
+    fn open_database(&self, file: DatabaseFile, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError>;
+
+    /// Whether the database is there under its final name.
+    fn has_database(&self) -> io::Result<bool>;
+
+    /// Gives the draft its final name, which may be lost until it is synced.
+    fn install_database(&self) -> io::Result<()>;
+
+    /// Makes the final name durable.
+    fn sync_database_name(&self) -> io::Result<()>;
 
     /// The directory of blocks.
     fn files(&self) -> Arc<dyn Files>;
+}
+
+/// Which file a database is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DatabaseFile {
+    /// A new, empty one, in place of any that a crash left.
+    Draft,
+    /// The one that holds the records.
+    Final,
 }
 
 /// One directory tree. Paths are relative to its root; the empty path is the root.
@@ -62,7 +80,6 @@ pub(super) trait NewFile {
 /// A data directory on a real disk. It holds the directory's lock for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Disk {
-    database: PathBuf,
     directory: PathBuf,
     blocks: Arc<Tree>,
     _lock: File,
@@ -82,7 +99,6 @@ impl Disk {
         })?;
         create_directory(&blocks).map_err(error)?;
         Ok(Self {
-            database: directory.join("records.redb"),
             directory: directory.into(),
             blocks: Arc::new(Tree(blocks)),
             _lock: lock,
@@ -90,12 +106,37 @@ impl Disk {
     }
 }
 
+impl Disk {
+    fn database(&self) -> PathBuf {
+        self.directory.join("records.redb")
+    }
+
+    fn draft(&self) -> PathBuf {
+        self.directory.join("records.redb.new")
+    }
+}
+
 impl Medium for Disk {
-    fn database(&self, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.database)?;
-        // The database syncs its file, not the name of it.
-        sync_directory(&self.directory)?;
+    fn open_database(&self, file: DatabaseFile, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = match file {
+            DatabaseFile::Draft => options.create(true).truncate(true).open(self.draft())?,
+            DatabaseFile::Final => options.open(self.database())?,
+        };
         builder.create_with_backend(FileBackend::new(file)?)
+    }
+
+    fn has_database(&self) -> io::Result<bool> {
+        fs::exists(self.database())
+    }
+
+    fn install_database(&self) -> io::Result<()> {
+        fs::rename(self.draft(), self.database())
+    }
+
+    fn sync_database_name(&self) -> io::Result<()> {
+        sync_directory(&self.directory)
     }
 
     fn files(&self) -> Arc<dyn Files> {

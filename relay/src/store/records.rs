@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::key::{KEY_BYTES, RecordKey};
-use super::medium::Medium;
+use super::medium::{DatabaseFile, Medium};
 use super::{Batch, LoadError, OpenError};
 
 const RECORDS: TableDefinition<'_, &[u8; KEY_BYTES], &[u8]> = TableDefinition::new("records");
@@ -39,17 +39,19 @@ struct State {
 impl Records {
     /// Opens the database, checks it, and creates its tables if it is new.
     pub(super) fn open(medium: Box<dyn Medium>, directory: &std::path::Path) -> Result<Self, OpenError> {
+        let damaged = |source| OpenError::Damaged { directory: directory.into(), source: Arc::new(source) };
         let opened = open_database(&*medium).and_then(|database| Ok((schema(&database)?, database)));
         match opened {
             Ok((SCHEMA_VERSION, database)) => {
                 Ok(Self { state: Mutex::new(Some(State { medium, database: Some(Arc::new(database)) })) })
             }
+            Ok((0, _)) => Err(damaged(redb::Error::Corrupted("it holds no schema version".into()))),
             Ok((found, _)) => Err(OpenError::NewerSchema { directory: directory.into(), found, known: SCHEMA_VERSION }),
             Err(redb::Error::Io(source)) if !is_damage(&source) => {
                 Err(OpenError::Io { directory: directory.into(), source: Arc::new(source) })
             }
             Err(redb::Error::DatabaseAlreadyOpen) => Err(OpenError::InUse(directory.into())),
-            Err(source) => Err(OpenError::Damaged { directory: directory.into(), source: Arc::new(source) }),
+            Err(source) => Err(damaged(source)),
         }
     }
 
@@ -138,27 +140,31 @@ fn open_database(medium: &dyn Medium) -> Result<Database, redb::Error> {
     let mut builder = Builder::new();
     // Without the check, damage makes redb panic when it comes upon it. All records are read at start-up anyway.
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-    Ok(medium.database(&builder)?)
+    if !medium.has_database()? {
+        // A crash while redb writes its first pages leaves a file that it refuses for ever: they are written under another name.
+        create_tables(&medium.open_database(DatabaseFile::Draft, &builder)?)?;
+        medium.install_database()?;
+    }
+    // Even if the name was there: a process that was killed may have left it unsynced.
+    medium.sync_database_name()?;
+    Ok(medium.open_database(DatabaseFile::Final, &builder)?)
 }
 
-/// The schema that a database is written under; a new one gets this version's.
-fn schema(database: &Database) -> Result<u64, redb::Error> {
-    let transaction = database.begin_read()?;
-    let found = match transaction.open_table(META) {
-        Ok(meta) => meta.get(SCHEMA)?.map(|found| found.value()),
-        Err(redb::TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    drop(transaction);
-    if let Some(found) = found {
-        return Ok(found);
-    }
+fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);
     transaction.open_table(META)?.insert(SCHEMA, SCHEMA_VERSION)?;
     transaction.open_table(RECORDS)?;
-    transaction.commit()?;
-    Ok(SCHEMA_VERSION)
+    Ok(transaction.commit()?)
+}
+
+/// The schema that a database is written under; 0 for one that is none of ours.
+fn schema(database: &Database) -> Result<u64, redb::Error> {
+    match database.begin_read()?.open_table(META) {
+        Ok(meta) => Ok(meta.get(SCHEMA)?.map_or(0, |found| found.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_page(database: &Database, after: Option<RecordKey>) -> Result<Vec<(RecordKey, Vec<u8>)>, redb::Error> {

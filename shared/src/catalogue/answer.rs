@@ -11,7 +11,8 @@ use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CURSOR_BYTES, MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER,
 };
 use crate::protocol::query::{
-    Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Records, RecordsAnswer, Refusal, Reply, Search, SearchAnswer,
+    Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Records, RecordsAnswer, Refusal, Reply, Search,
+    SearchAnswer,
 };
 use crate::record::{KeyLog, RecordBytes};
 use crate::search::query::Query;
@@ -75,7 +76,8 @@ fn search_within(catalogue: &Catalogue, question: &Search, mut budget: Budget) -
 /// # Errors
 /// None today.
 pub fn package(catalogue: &Catalogue, question: &Package) -> Reply<PackageAnswer> {
-    let mut answer = PackageAnswer { releases: Vec::new(), key_log: Vec::new(), total: 0, evidence: Evidence::default() };
+    let mut answer =
+        PackageAnswer { releases: Vec::new(), key_log: Vec::new(), total: 0, evidence: Evidence::default() };
     let Some((package, key_log)) = meant(catalogue, question) else { return Ok(answer) };
     let versions: Vec<VersionView<'_>> = match &question.version {
         Some(version) => catalogue.version(&package, version).into_iter().collect(),

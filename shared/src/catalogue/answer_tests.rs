@@ -21,7 +21,7 @@ fn long_release(publisher: &Publisher, index: u32, name: &str, version: &str) ->
         release.tags = (0..32).map(|n| format!("{n:x>64}")).collect();
         release.homepage = Some(format!("https://{}", "x".repeat(200)));
         let dependency = |n: u32| depends_on(&publisher.package(&format!("{n:d>36}")));
-        release.dependencies = (0..97).map(dependency).collect();
+        release.dependencies = (0..99).map(dependency).collect();
     });
     assert!(release.bytes().len() > MAX_RECORD_BYTES - 200, "{}", release.bytes().len());
     release
@@ -34,7 +34,11 @@ fn bytes_of<T: serde::Serialize>(answer: T) -> usize {
 #[test]
 fn a_search_is_answered_with_the_key_log_of_each_publisher_once() {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
-    let releases = [one.release(1, "a", "1.0.0", |_| {}), two.release(3, "b", "1.0.0", |_| {}), one.release(2, "c", "1.0.0", |_| {})];
+    let releases = [
+        one.release(1, "a", "1.0.0", |_| {}),
+        two.release(3, "b", "1.0.0", |_| {}),
+        one.release(2, "c", "1.0.0", |_| {}),
+    ];
     let answer = search(&catalogue(&[&one, &two], releases.clone()), &ask("", 10)).unwrap();
     let expected: Vec<_> = [1, 2, 0].iter().map(|at: &usize| wire(releases[*at].bytes())).collect();
     assert_eq!(answer.releases, expected);
@@ -103,15 +107,25 @@ fn a_package_is_answered_highest_version_first_and_bounded() {
     let one = Publisher::new(1);
     let count = u32::try_from(MAX_VERSIONS_PER_ANSWER).unwrap() + 10;
     let versions = (0..count).map(|n| long_release(&one, n, "a", &format!("1.{n}.0")));
-    let contested = one.release(count, "a", &format!("1.{}.0", count - 1), |release| release.artifact = other_artifact("x"));
+    let contested =
+        one.release(count, "a", &format!("1.{}.0", count - 1), |release| release.artifact = other_artifact("x"));
     let catalogue = catalogue(&[&one], versions.chain([contested]));
     let question = Package { name: one.full_name("a"), version: None };
     let answer = package(&catalogue, &question).unwrap();
     assert_eq!(answer.total, u64::from(count) + 1);
     assert!((3..=MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS).contains(&answer.releases.len()));
-    let versions: Vec<_> = answer.releases.iter().map(|bytes| {
-        crate::record::Unverified::<Release>::decode(bytes).unwrap().verify(&one.key_log(), &one.network).unwrap().version.clone()
-    }).collect();
+    let versions: Vec<_> = answer
+        .releases
+        .iter()
+        .map(|bytes| {
+            crate::record::Unverified::<Release>::decode(bytes)
+                .unwrap()
+                .verify(&one.key_log(), &one.network)
+                .unwrap()
+                .version
+                .clone()
+        })
+        .collect();
     assert!(versions.is_sorted_by(|a, b| a >= b));
     assert_eq!(versions[0], versions[1]);
     assert!(bytes_of(answer) <= MAX_ANSWER_BYTES);

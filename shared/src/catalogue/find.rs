@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use super::keys::{self, PackageKey, Place};
 use super::Catalogue;
+use super::keys::{self, PackageKey, Place};
 use crate::record::{Release, Verified};
 use crate::search::query::{Query, Words};
 use crate::search::rank::Rank;
 
-/// How many entries a query looks at, at most: well under a millisecond of work for most queries, a few for the worst.
+/// How many entries a query looks at, at most: a few milliseconds for the worst query, far below one for most.
 pub const MAX_WALKED: usize = 4096;
 
 const CURSOR_FORMAT: u8 = 1;
@@ -78,12 +78,24 @@ impl Catalogue {
         self.ranges.places(&keys::newest(), None).filter_map(|place| self.head_at(place)).take(limit)
     }
 
-    fn page_of_range(&self, range: &[u8], limit: usize, after: Option<Place>, fingerprint: &Fingerprint) -> SearchPage<'_> {
+    fn page_of_range(
+        &self,
+        range: &[u8],
+        limit: usize,
+        after: Option<Place>,
+        fingerprint: &Fingerprint,
+    ) -> SearchPage<'_> {
         let total = self.ranges.len(range);
         self.page(self.ranges.places(range, after), total, true, limit, fingerprint)
     }
 
-    fn page_of_matches(&self, words: &Words, limit: usize, after: Option<Place>, fingerprint: &Fingerprint) -> SearchPage<'_> {
+    fn page_of_matches(
+        &self,
+        words: &Words,
+        limit: usize,
+        after: Option<Place>,
+        fingerprint: &Fingerprint,
+    ) -> SearchPage<'_> {
         let mut walk = self.rarest(words);
         // A package can stand in several ranges that are walked; its place among the results is one.
         let mut matches = BTreeSet::new();
@@ -130,8 +142,7 @@ impl Catalogue {
     pub(super) fn matched(&self, key: PackageKey, words: &Words) -> Option<Place> {
         let listing = self.packages.get(&key)?.listing.as_ref()?;
         let matched = words.matched(&listing.tokens)?;
-        let created = self.release(&listing.head)?.created;
-        Some(Place { rank: Rank::best(matched, listing.popularity, created), package: key })
+        Some(Place { rank: Rank::best(matched, listing.popularity, listing.created), package: key })
     }
 
     fn head_at(&self, place: Place) -> Option<&Verified<Release>> {

@@ -40,7 +40,8 @@ impl Catalogue {
     /// Adds the entries of a head, and counts what it depends on.
     fn list(&mut self, key: PackageKey, head: RecordId) -> Vec<PackageKey> {
         let Some(release) = self.release(&head).cloned() else { return Vec::new() };
-        let listing = Listing { head, tokens: Tokens::of(&release), popularity: self.popularity(&key) };
+        let popularity = self.popularity(&key);
+        let listing = Listing { head, tokens: Tokens::of(&release), popularity, created: release.created };
         self.enter(key, &release, &listing);
         if let Some(package) = self.packages.get_mut(&key) {
             package.listing = Some(listing);

@@ -185,10 +185,10 @@ impl Catalogue {
     pub fn next_index(&self, publisher: &PublisherId) -> u32 {
         let slots = self.publishers.get(publisher).map(|publisher| &publisher.slots);
         let taken = slots.into_iter().flat_map(BTreeMap::keys);
-        (0..).zip(taken).find(|(index, taken)| index != *taken).map_or_else(
-            || slots.map_or(0, |slots| u32::try_from(slots.len()).unwrap_or(u32::MAX)),
-            |(index, _)| index,
-        )
+        (0..)
+            .zip(taken)
+            .find(|(index, taken)| index != *taken)
+            .map_or_else(|| slots.map_or(0, |slots| u32::try_from(slots.len()).unwrap_or(u32::MAX)), |(index, _)| index)
     }
 
     /// Every package that has a release, in the order of their keys.
@@ -206,7 +206,8 @@ impl Catalogue {
         let (mut first, mut last) = ([0; 32], [0xff; 32]);
         first[..10].copy_from_slice(name.fingerprint.as_bytes());
         last[..10].copy_from_slice(name.fingerprint.as_bytes());
-        let range = PublisherId::from_inception(RecordId::from_bytes(first))..=PublisherId::from_inception(RecordId::from_bytes(last));
+        let range = PublisherId::from_inception(RecordId::from_bytes(first))
+            ..=PublisherId::from_inception(RecordId::from_bytes(last));
         let meant = self.publishers.range(range).filter(|(id, publisher)| name.means(id, publisher.key_log.handle()));
         let ids = meant.map(|(publisher, _)| PackageId { publisher: *publisher, name: name.name.clone() });
         ids.filter(|id| self.packages.contains_key(&PackageKey::of(id)))
@@ -252,7 +253,10 @@ impl Catalogue {
     }
 
     fn version_view(&self, (standing, contesting): (RecordId, Option<RecordId>)) -> Option<VersionView<'_>> {
-        Some(VersionView { standing: self.release(&standing)?, contesting: contesting.and_then(|id| self.release(&id)) })
+        Some(VersionView {
+            standing: self.release(&standing)?,
+            contesting: contesting.and_then(|id| self.release(&id)),
+        })
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Listing {
     pub(super) head: RecordId,
     pub(super) tokens: Tokens,
     pub(super) popularity: Popularity,
+    /// When the head was made, as its publisher says; here, so that ranking a match looks up nothing else.
+    pub(super) created: u64,
 }
 
 impl Package {

@@ -95,11 +95,8 @@ impl Assembler {
 
     /// The blocks to ask for now, in the order of the content. Inner nodes that come add to them.
     pub fn wants(&self) -> Vec<ContentId> {
-        let mut wants: Vec<_> = self
-            .wanted
-            .iter()
-            .map(|(cid, places)| (places.iter().map(|place| place.first_leaf).min(), *cid))
-            .collect();
+        let mut wants: Vec<_> =
+            self.wanted.iter().map(|(cid, places)| (places.iter().map(|place| place.first_leaf).min(), *cid)).collect();
         wants.sort_unstable();
         wants.into_iter().map(|(_, cid)| cid).collect()
     }
@@ -137,7 +134,8 @@ impl Assembler {
         if !cid.matches(block) {
             return Err(Error::WrongHash(*cid));
         }
-        let placed = if cid.is_raw() { self.place_leaf(cid, block, &places) } else { self.place_node(cid, block, &places) };
+        let placed =
+            if cid.is_raw() { self.place_leaf(cid, block, &places) } else { self.place_node(cid, block, &places) };
         placed.inspect_err(|error| self.refused = Some(error.clone()))
     }
 
@@ -198,7 +196,8 @@ impl Assembler {
     /// Notes what must stand in a place: asks for it, or checks what is there already.
     fn expect(&mut self, cid: ContentId, place: Place) -> Result<(), Error> {
         if cid.is_raw() != (place.level == 0) {
-            let reason = if cid.is_raw() { "a leaf where an inner node belongs" } else { "an inner node where a leaf belongs" };
+            let reason =
+                if cid.is_raw() { "a leaf where an inner node belongs" } else { "an inner node where a leaf belongs" };
             return Err(Error::WrongShape { cid, reason });
         }
         if place.level == 0 {

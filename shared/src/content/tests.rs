@@ -105,6 +105,8 @@ fn every_block_fits_the_bound_of_a_block() {
 fn refuses_a_block_with_another_hash_and_takes_the_right_one_afterwards() {
     let (dag, bytes) = tiny(100);
     let mut assembler = Assembler::as_shape(TINY, dag.content(), true).unwrap();
+    assert_eq!(assembler.content(), dag.content());
+    assert!(assembler.is_wanted(&dag.root) && !assembler.is_wanted(&dag.blocks[0].cid));
     let mut wrong = block(&dag, &dag.root).to_vec();
     wrong[10] ^= 1;
     assert_eq!(assembler.feed(&dag.root, &wrong), Err(Error::WrongHash(dag.root)));
@@ -243,6 +245,34 @@ fn refuses_a_link_that_miscounts_the_bytes_below_it() {
     let mut assembler = Assembler::as_shape(TINY, Content { cid: root, size: 20 }, true).unwrap();
     assembler.feed(&root, &data).unwrap();
     assert_eq!(assembler.feed(&first.cid, &[1; 16]).unwrap_err().code(), "content/wrong-shape");
+
+    // And one to an inner node, off by a byte either way; the right count is taken.
+    let (left, left_data) = node(&[leaf(&[1; 16]); 3]);
+    let (right, right_data) = node(&[leaf(b"1234")]);
+    let counted = left_data.len() as u64 + 48;
+    for (claimed, taken) in [(counted, true), (counted + 1, false), (counted - 1, false)] {
+        let (root, data) = node(&[
+            Link { cid: left, content_bytes: 48, total_bytes: claimed },
+            Link { cid: right, content_bytes: 4, total_bytes: right_data.len() as u64 + 4 },
+        ]);
+        let mut assembler = Assembler::as_shape(TINY, Content { cid: root, size: 52 }, true).unwrap();
+        assembler.feed(&root, &data).unwrap();
+        assert_eq!(assembler.feed(&left, &left_data).is_ok(), taken);
+    }
+}
+
+#[test]
+fn refuses_links_whose_counts_overflow() {
+    let huge = Link { total_bytes: u64::MAX, ..leaf(&[1; 16]) };
+    let (left, left_data) = node(&[huge, huge, leaf(&[1; 16])]);
+    let (root, data) = node(&[
+        Link { cid: left, content_bytes: 48, total_bytes: 7 },
+        Link { cid: left, content_bytes: 4, total_bytes: 7 },
+    ]);
+    let mut assembler = Assembler::as_shape(TINY, Content { cid: root, size: 52 }, true).unwrap();
+    assembler.feed(&root, &data).unwrap();
+    assert!(assembler.feed(&left, &left_data).is_err());
+    assert!(!assembler.is_complete());
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn decode_link(link: &[u8]) -> Result<Link, &'static str> {
     if cid.encoded_len() != hash.len() {
         return Err("bytes after a link's CID");
     }
-    let cid = ContentId::try_from(cid).map_err(|_| "a link's CID is not a CIDv1 of raw or dag-pb content by SHA-256")?;
+    let cid =
+        ContentId::try_from(cid).map_err(|_| "a link's CID is not a CIDv1 of raw or dag-pb content by SHA-256")?;
     if !reader.bytes(LINK_NAME, "a link has no name field")?.is_empty() {
         return Err("a link of a file has a name");
     }

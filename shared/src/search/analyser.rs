@@ -270,11 +270,11 @@ impl Tokens {
         self.0.binary_search_by(|(known, _)| known.cmp(token)).ok().map(|at| self.0[at].1)
     }
 
-    /// The fields of each token that begins with this one, itself excepted.
-    pub fn longer(&self, beginning: &Token) -> impl Iterator<Item = Fields> {
-        let first = self.0.partition_point(|(known, _)| known <= beginning);
-        let longer = self.0[first..].iter().take_while(|(known, _)| known.as_str().starts_with(beginning.as_str()));
-        longer.map(|(_, fields)| *fields)
+    /// The fields of each token that begins with this one, and whether it is this one.
+    pub fn beginning_with(&self, beginning: &Token) -> impl Iterator<Item = (Fields, bool)> {
+        let first = self.0.partition_point(|(known, _)| known < beginning);
+        let tokens = self.0[first..].iter().take_while(|(known, _)| known.as_str().starts_with(beginning.as_str()));
+        tokens.map(move |(known, fields)| (*fields, known == beginning))
     }
 }
 

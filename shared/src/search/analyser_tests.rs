@@ -96,7 +96,8 @@ fn the_field_that_says_most_counts() {
 #[test]
 fn a_package_has_a_bounded_number_of_tokens_and_its_name_is_among_them() {
     let release = Publisher::new(1).release(0, "zzz", "1.0.0", |release| {
-        release.tags = (0..32).map(|tag| (0..16).map(|word| format!("{tag}x{word} ")).collect::<String>().trim().into()).collect();
+        release.tags =
+            (0..32).map(|tag| (0..16).map(|word| format!("{tag}x{word} ")).collect::<String>().trim().into()).collect();
         for tag in &mut release.tags {
             tag.truncate(64);
             tag.truncate(tag.trim_end().len());

@@ -96,15 +96,14 @@ impl Words {
 
     /// How well a package with these tokens matches; None when a word does not.
     pub fn matched(&self, tokens: &Tokens) -> Option<Match> {
-        let last = Match::of_beginning(tokens, &self.last)?;
+        // Whole words first: they are looked up faster, and usually it is one of them that does not match.
+        let whole = self.whole.iter().map(|word| tokens.fields(word).map(Match::whole));
+        let mean = Match::mean(whole.chain(std::iter::once_with(|| Match::of_beginning(tokens, &self.last))))?;
         if self.whole.is_empty() {
-            return Some(last);
+            return Some(mean);
         }
-        let whole: Option<Vec<Match>> = self.whole.iter().map(|word| tokens.fields(word).map(Match::whole)).collect();
-        let mean = Match::mean(&whole?, last);
         // `serde json` means the package serde_json, if there is one.
-        let name = tokens.fields(&self.joined).map(Match::whole);
-        Some(name.map_or(mean, |name| name.max(mean)))
+        Some(tokens.fields(&self.joined).map(Match::whole).map_or(mean, |name| name.max(mean)))
     }
 }
 

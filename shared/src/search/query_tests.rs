@@ -56,7 +56,9 @@ fn only_the_last_word_may_be_a_beginning() {
 
 #[test]
 fn names_are_found_however_they_are_written() {
-    for text in ["tower_http", "towerhttp", "TowerHttp", "tower http", "http tower", "httpserver", "http-server", "io", "I/O"] {
+    for text in
+        ["tower_http", "towerhttp", "TowerHttp", "tower http", "http tower", "httpserver", "http-server", "io", "I/O"]
+    {
         assert!(finds(text), "{text}");
     }
 }

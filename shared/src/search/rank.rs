@@ -40,15 +40,18 @@ impl Match {
 
     /// The better of both for the last word of a query.
     pub fn of_beginning(tokens: &Tokens, word: &Token) -> Option<Self> {
-        let whole = tokens.fields(word).map(Self::whole);
-        whole.into_iter().chain(tokens.longer(word).map(Self::beginning)).max()
+        let of = |(fields, is_whole)| if is_whole { Self::whole(fields) } else { Self::beginning(fields) };
+        tokens.beginning_with(word).map(of).max()
     }
 
-    /// The match of several words: their mean.
-    pub fn mean(words: &[Self], last: Self) -> Self {
-        let sum = words.iter().map(|word| u32::from(word.0)).sum::<u32>() + u32::from(last.0);
-        let count = u32::try_from(words.len()).unwrap_or(u32::MAX - 1) + 1;
-        Self(u8::try_from(sum / count).unwrap_or(u8::MAX))
+    /// The match of several words: their mean. None as soon as one of them does not match.
+    pub fn mean(words: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let (mut sum, mut count) = (0_u32, 0_u32);
+        for word in words {
+            sum += u32::from(word?.0);
+            count += 1;
+        }
+        sum.checked_div(count).and_then(|mean| u8::try_from(mean).ok()).map(Self)
     }
 }
 
@@ -122,6 +125,15 @@ mod tests {
         let tag = Fields::only(Field::Tag);
         assert!(Match::whole(tag.and(Fields::only(Field::Description))) > Match::whole(tag));
         assert_eq!(Match::whole(Fields::only(Field::Description)), whole(Field::Description));
+    }
+
+    #[test]
+    fn several_words_match_by_their_mean_and_only_all_together() {
+        let (name, tag) = (whole(Field::Name), whole(Field::Tag));
+        assert_eq!(Match::mean([Some(name), Some(tag), Some(tag)]), Some(Match((name.0 + tag.0 + tag.0) / 3)));
+        assert_eq!(Match::mean([Some(name)]), Some(name));
+        assert_eq!(Match::mean([Some(name), None]), None);
+        assert_eq!(Match::mean([]), None);
     }
 
     #[test]

@@ -179,7 +179,11 @@ impl VerifiedPackage {
 ///
 /// # Errors
 /// [`AnswerError`] when the answer as a whole breaks the protocol.
-pub fn verify_search(question: &Search, answer: SearchAnswer, network: &Network) -> Result<VerifiedSearch, AnswerError> {
+pub fn verify_search(
+    question: &Search,
+    answer: SearchAnswer,
+    network: &Network,
+) -> Result<VerifiedSearch, AnswerError> {
     let query = Query::parse(&question.text)?;
     let shown = answer.releases.len();
     at_most("results", shown, usize::from(question.limit))?;
@@ -268,7 +272,7 @@ pub fn verify_records(
         None => known(&found, publisher).cloned(),
     };
     let verify = |(index, (bytes, id)): (usize, (&Option<ByteBuf>, &RecordId))| {
-        let record = verify_record(bytes.as_ref()?, *id, &key_log, network);
+        let record = verify_record(bytes.as_ref()?, *id, key_log, network);
         Some(record.map_err(|error| Refused { index, error }))
     };
     let records = answer.records.iter().zip(&question.ids).enumerate().map(verify).collect::<Vec<_>>();
@@ -280,7 +284,11 @@ pub fn verify_records(
 ///
 /// # Errors
 /// [`AnswerError::KeyLog`].
-pub fn verify_key_log(question: &KeyLogOf, answer: &KeyLogAnswer, network: &Network) -> Result<Option<KeyLog>, AnswerError> {
+pub fn verify_key_log(
+    question: &KeyLogOf,
+    answer: &KeyLogAnswer,
+    network: &Network,
+) -> Result<Option<KeyLog>, AnswerError> {
     if answer.events.is_empty() {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 use super::*;
-use crate::id::FullName;
 use crate::catalogue::testing::{Publisher, catalogue, other_artifact, record};
 use crate::catalogue::{Catalogue, answer};
+use crate::id::FullName;
 
 fn ask(text: &str) -> Search {
     Search { text: text.into(), limit: 10, cursor: None }
@@ -127,7 +127,10 @@ fn rejects_an_answer_that_breaks_its_bounds() {
     assert_eq!(code(&Search { limit: 3, ..ask("word") }, &|_| ()), None);
     assert_eq!(code(&Search { limit: 2, ..ask("word") }, &|_| ()), broken);
     assert_eq!(code(&ask("word"), &|answer| answer.total = 2), broken);
-    assert_eq!(code(&ask("word"), &|answer| answer.cursor = Some(ByteBuf::from(vec![0; MAX_CURSOR_BYTES + 1]))), broken);
+    assert_eq!(
+        code(&ask("word"), &|answer| answer.cursor = Some(ByteBuf::from(vec![0; MAX_CURSOR_BYTES + 1]))),
+        broken
+    );
     assert_eq!(code(&ask("word"), &|answer| answer.cursor = Some(ByteBuf::from(vec![0; MAX_CURSOR_BYTES]))), None);
     assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 4]), broken);
     assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 3]), None);
@@ -221,7 +224,8 @@ fn a_package_without_a_sound_key_log_is_refused() {
 fn rejects_more_releases_than_a_package_answer_may_have() {
     let (question, mut answer, one) = package();
     answer.total = 1000;
-    let code = |question: &Package, answer| verify_package(question, answer, &one.network).map_err(|error| error.code()).err();
+    let code =
+        |question: &Package, answer| verify_package(question, answer, &one.network).map_err(|error| error.code()).err();
     answer.releases = vec![answer.releases[0].clone(); 3];
     let one_version = Package { version: Some("2.0.0".parse().unwrap()), ..question.clone() };
     assert_eq!(code(&one_version, answer.clone()), Some("relay/broke-protocol"));
@@ -265,11 +269,14 @@ fn records_asked_for_by_id_are_verified_with_key_logs_known_or_in_the_answer() {
     let question = Records { ids: ids.clone() };
     let answer = answer::records(&catalogue, &question).unwrap();
     let verify = |answer: &RecordsAnswer, known: Option<KeyLog>| {
-        verify_records(&question, answer.clone(), &one.network, |publisher| known.clone().filter(|log| log.publisher() == *publisher))
+        verify_records(&question, answer.clone(), &one.network, |publisher| {
+            known.clone().filter(|log| log.publisher() == *publisher)
+        })
     };
 
     let records = verify(&answer, Some(two.key_log())).unwrap().records;
-    let found: Vec<_> = records.iter().map(|record| record.as_ref().map(|record| record.as_ref().unwrap().id())).collect();
+    let found: Vec<_> =
+        records.iter().map(|record| record.as_ref().map(|record| record.as_ref().unwrap().id())).collect();
     assert_eq!(found, [Some(ids[0]), None, Some(ids[2]), Some(ids[3])]);
 
     let without = verify(&answer, None).unwrap().records;
@@ -305,7 +312,10 @@ fn a_key_log_of_another_publisher_is_refused() {
     assert_eq!(verify_key_log(&KeyLogOf { publisher: one.id() }, &answer, &one.network), Ok(Some(one.key_log())));
     let other = verify_key_log(&KeyLogOf { publisher: two.id() }, &answer, &one.network);
     assert_eq!(other.map_err(|error| error.code()), Err("record/wrong-id"));
-    assert_eq!(verify_key_log(&KeyLogOf { publisher: two.id() }, &KeyLogAnswer { events: vec![] }, &one.network), Ok(None));
+    assert_eq!(
+        verify_key_log(&KeyLogOf { publisher: two.id() }, &KeyLogAnswer { events: vec![] }, &one.network),
+        Ok(None)
+    );
 }
 
 #[test]

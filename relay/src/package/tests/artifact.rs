@@ -35,9 +35,9 @@ fn fault(error: Error) -> (String, Fault) {
 #[test]
 fn the_same_directory_gives_the_same_bytes_on_every_machine() {
     for (name, cid) in [
-        ("event-sourcing-pack", "EVENT"),
-        ("invoice-ontology", "INVOICE"),
-        ("rest-api-axum", "REST"),
+        ("event-sourcing-pack", "bafkreicv3fpr4rvydhm34wm7fxr4nl4plrfdylqh4wsru6n7re6er4pcii"),
+        ("invoice-ontology", "bafkreid3lmxc7e4ddeok7ol5cmj6qgktpzrnhdpfddaewigae5tg3ojwla"),
+        ("rest-api-axum", "bafkreidvei67ei7g25rv7vyafur6lxcneqaf5rcbhumehg26o3pqcqdedq"),
     ] {
         let package = read(&sample(name)).unwrap();
         assert_eq!(content::build(&package.artifact).root.to_string(), cid, "{name}");
@@ -195,12 +195,14 @@ fn refuses_more_files_and_bytes_than_a_package_may_have() {
 fn refuses_an_artifact_over_the_bound() {
     let directory = Directory::sound();
     let mut state = 1u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 56) as u8
-    })
-    .take(usize::try_from(limits::MAX_ARTIFACT_BYTES).unwrap() + 1)
-    .collect();
+    let noise: Vec<u8> = (0..=limits::MAX_ARTIFACT_BYTES / 8)
+        .flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        })
+        .collect();
     directory.file("noise", noise);
     assert!(matches!(directory.error(), Error::TooLarge { limit, .. } if limit == limits::MAX_ARTIFACT_BYTES));
 }

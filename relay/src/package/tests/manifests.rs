@@ -29,8 +29,11 @@ fn reads_the_sample_packages() {
     assert_eq!(manifest.authors, ["ggen Contributors"]);
     assert_eq!(manifest.license.as_deref(), Some("MIT OR Apache-2.0"));
     assert_eq!(manifest.repository.as_deref(), Some("https://github.com/seanchatmangpt/ggen"));
-    let needs: Vec<_> =
-        manifest.dependencies.iter().map(|need| (need.name.as_str(), need.requirement.as_str(), need.optional)).collect();
+    let needs: Vec<_> = manifest
+        .dependencies
+        .iter()
+        .map(|need| (need.name.as_str(), need.requirement.as_str(), need.optional))
+        .collect();
     assert_eq!(needs, [("invoice-ontology", ">=2.0.0-rc.1, <3", true), ("rdf-vocabularies", "^0.3", false)]);
     assert!(package.readme.unwrap().starts_with(b"# REST API with Axum"));
     assert_eq!(package.warnings, []);
@@ -140,7 +143,8 @@ fn lists_over_their_bounds_are_refused() {
 
 #[test]
 fn equal_categories_and_tags_in_other_case_are_one() {
-    let package = with("category = \"Enterprise\"\ncategories = [\"enterprise \", \"ÄRZTE\", \"ärzte\", \"\"]").read().unwrap();
+    let package =
+        with("category = \"Enterprise\"\ncategories = [\"enterprise \", \"ÄRZTE\", \"ärzte\", \"\"]").read().unwrap();
     assert_eq!(package.manifest.categories, ["enterprise", "ärzte"]);
     // The key repeated inside of its table, as some real packages have it.
     let package = with("[package.tags]\ntags = [\"A\", \"b\"]\n[package.keywords]\nkeywords = [\"a\"]").read().unwrap();
@@ -162,7 +166,7 @@ fn reads_dependencies_in_every_shape_that_packages_use() {
         .map(|need| format!("{} {} {}", need.name, need.requirement, if need.optional { "?" } else { "!" }))
         .collect();
     let expected =
-        ["listed * !", "bounded ^1.2 !", "bare * !", "perhaps * ?", "own =1.0.0 ?", "plain 1 !", "needed * !"];
+        ["bare * !", "bounded ^1.2 !", "listed * !", "needed * !", "own =1.0.0 ?", "perhaps * ?", "plain 1 !"];
     assert_eq!(shown, expected);
     assert_eq!(needs.iter().filter_map(|need| need.publisher).collect::<Vec<_>>(), [publisher]);
     assert_eq!(package.warnings.iter().filter(|warning| warning.field == "dependencies.features").count(), 1);
@@ -177,7 +181,10 @@ fn refuses_dependencies_that_say_nothing() {
         ),
         ("[dependencies]\nOther = \"1\"", "field `dependencies.Other`: \"Other\": a package name begins with"),
         ("[dependencies]\na = { version = 1 }", "field `dependencies.a.version`: is a number, not text"),
-        ("[dependencies]\na = { publisher = \"me\" }", "field `dependencies.a.publisher`: a publisher id is 52 characters"),
+        (
+            "[dependencies]\na = { publisher = \"me\" }",
+            "field `dependencies.a.publisher`: a publisher id is 52 characters",
+        ),
         ("[dependencies]\na = { optional = \"no\" }", "field `dependencies.a.optional`: is text, not true or false"),
         ("dependencies = 1", "field `dependencies`: is a number, not a table"),
     ] {

@@ -140,7 +140,7 @@ fn steps_of_all() -> u64 {
 }
 
 fn survivors(step: u64) -> impl Iterator<Item = Survivors> {
-    let seeded = (0..6).map(move |seed| Survivors::Seeded(step * 6 + seed));
+    let seeded = (0..4).map(move |seed| Survivors::Seeded(step * 4 + seed));
     [Survivors::None, Survivors::All, Survivors::Alternating].into_iter().chain(seeded)
 }
 
@@ -185,21 +185,46 @@ fn a_second_power_cut_during_recovery_loses_nothing() {
     }
 }
 
-/// A writer that acknowledges before the sync is the same as a disk whose sync does nothing. The check must see it.
+/// A writer that acknowledges before the sync is the same as a disk whose sync does nothing. Whether the check sees that
+/// something acknowledged is lost.
 fn is_caught(lie: Lie) -> bool {
     let steps = steps_of_all();
     (0..=steps).any(|step| {
         let disk = PowerDisk::new();
+        // The database's first pages are synced in truth, so that what is lost are records and not the whole file.
+        drop(open(&disk).unwrap());
         disk.lie_about(lie);
-        disk.cut_power_at(step);
+        disk.cut_power_at(disk.steps() + step);
         let run = run(&disk);
-        !check(&run, &disk.after_power_cut(Survivors::None)).is_empty()
+        let found = check(&run, &disk.after_power_cut(Survivors::None));
+        found.iter().any(|fault| fault.starts_with("acknowledged"))
     })
+}
+
+#[test]
+fn the_check_finds_no_fault_where_no_sync_lies() {
+    let disk = PowerDisk::new();
+    let run = run(&disk);
+    let all = groups().concat().iter().fold(Promised::default(), |mut all, batch| {
+        all.add(batch);
+        all
+    });
+    assert_eq!(run.promised.records, all.records);
+    assert_eq!(check(&run, &disk.after_power_cut(Survivors::None)), Vec::<String>::new());
 }
 
 #[test]
 fn acknowledging_records_before_their_sync_is_caught() {
     assert!(is_caught(Lie::Database));
+}
+
+#[test]
+fn acknowledging_records_before_the_name_of_their_file_is_synced_is_caught() {
+    let disk = PowerDisk::new();
+    disk.lie_about(Lie::DatabaseName);
+    let run = run(&disk);
+    let found = check(&run, &disk.after_power_cut(Survivors::None));
+    assert!(found.iter().any(|fault| fault.starts_with("acknowledged state of record")), "{found:?}");
 }
 
 #[test]

@@ -10,9 +10,11 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use redb::StorageBackend;
 
-use crate::store::medium::{Files, Medium, NewFile};
+use crate::store::medium::{DatabaseFile, Files, Medium, NewFile};
 
 const SECTOR_BYTES: usize = 512;
+const DRAFT: &str = "draft";
+const FINAL: &str = "final";
 
 /// What survives of the unsynced writes.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,7 @@ pub(super) enum Survivors {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lie {
     Database,
+    DatabaseName,
     File,
     Directory,
 }
@@ -46,7 +49,9 @@ struct State {
     held: bool,
     waiting: bool,
     lie: Option<Lie>,
-    database: Database,
+    /// The names of databases: their own directory, which holds nothing else.
+    database_names: Directory,
+    databases: Vec<Database>,
     directories: BTreeMap<PathBuf, Directory>,
     contents: Vec<Content>,
 }
@@ -107,6 +112,28 @@ impl Directory {
     fn set(&mut self, name: &Path, node: Option<Node>) {
         apply(&mut self.seen, name, node);
         self.pending.push((name.into(), node));
+    }
+
+    fn sync(&mut self) {
+        self.pending.clear();
+        self.durable = self.seen.clone();
+    }
+
+    fn file(&self, name: &str) -> Option<usize> {
+        match self.seen.get(Path::new(name))? {
+            Node::File(content) => Some(*content),
+            Node::Directory => None,
+        }
+    }
+
+    fn survivor(&self, luck: &mut Luck) -> Self {
+        let mut names = self.durable.clone();
+        for (name, node) in &self.pending {
+            if luck.survives() {
+                apply(&mut names, name, *node);
+            }
+        }
+        Self { durable: names.clone(), seen: names, pending: vec![] }
     }
 }
 
@@ -189,10 +216,13 @@ impl PowerDisk {
     pub(super) fn after_power_cut(&self, survivors: Survivors) -> Self {
         let old = self.state();
         let mut luck = Luck::new(survivors);
-        let mut database = old.database.durable.clone();
-        let parts = old.database.pending.iter().cloned().flat_map(Write::sectors);
-        parts.filter(|_| luck.survives()).for_each(|write| write.apply(&mut database));
-        let mut state = State { database: Database { durable: database.clone(), seen: database, pending: vec![] }, ..State::default() };
+        let mut state = State { database_names: old.database_names.survivor(&mut luck), ..State::default() };
+        for database in &old.databases {
+            let mut bytes = database.durable.clone();
+            let parts = database.pending.iter().cloned().flat_map(Write::sectors);
+            parts.filter(|_| luck.survives()).for_each(|write| write.apply(&mut bytes));
+            state.databases.push(Database { durable: bytes.clone(), seen: bytes, pending: vec![] });
+        }
         for content in &old.contents {
             let bytes = if content.durable == content.seen || !luck.survives() {
                 content.durable.clone()
@@ -208,13 +238,7 @@ impl PowerDisk {
             state.contents.push(Content { durable: bytes.clone(), seen: bytes });
         }
         for (path, directory) in &old.directories {
-            let mut names = directory.durable.clone();
-            for (name, node) in &directory.pending {
-                if luck.survives() {
-                    apply(&mut names, name, *node);
-                }
-            }
-            state.directories.insert(path.clone(), Directory { durable: names.clone(), seen: names, pending: vec![] });
+            state.directories.insert(path.clone(), directory.survivor(&mut luck));
         }
         state.forget_unnamed_directories();
         Self(Arc::new((Mutex::new(state), Condvar::new())))
@@ -330,8 +354,38 @@ fn split_mix(state: &mut u64) -> u64 {
 }
 
 impl Medium for PowerDisk {
-    fn database(&self, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
-        builder.create_with_backend(self.clone())
+    fn open_database(&self, file: DatabaseFile, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
+        let file = match file {
+            DatabaseFile::Draft => {
+                let mut state = self.growing_step()?;
+                let file = state.databases.len();
+                state.databases.push(Database::default());
+                state.database_names.set(Path::new(DRAFT), Some(Node::File(file)));
+                file
+            }
+            DatabaseFile::Final => self.powered()?.database_names.file(FINAL).ok_or(io::Error::from(io::ErrorKind::NotFound))?,
+        };
+        builder.create_with_backend(PowerDatabase { disk: self.clone(), file })
+    }
+
+    fn has_database(&self) -> io::Result<bool> {
+        Ok(self.powered()?.database_names.file(FINAL).is_some())
+    }
+
+    fn install_database(&self) -> io::Result<()> {
+        let mut state = self.step()?;
+        let file = state.database_names.file(DRAFT).ok_or(io::ErrorKind::NotFound)?;
+        state.database_names.set(Path::new(FINAL), Some(Node::File(file)));
+        state.database_names.set(Path::new(DRAFT), None);
+        Ok(())
+    }
+
+    fn sync_database_name(&self) -> io::Result<()> {
+        let mut state = self.step()?;
+        if state.lie != Some(Lie::DatabaseName) {
+            state.database_names.sync();
+        }
+        Ok(())
     }
 
     fn files(&self) -> Arc<dyn Files> {
@@ -339,41 +393,47 @@ impl Medium for PowerDisk {
     }
 }
 
-impl StorageBackend for PowerDisk {
+#[derive(Debug)]
+struct PowerDatabase {
+    disk: PowerDisk,
+    file: usize,
+}
+
+impl StorageBackend for PowerDatabase {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.powered()?.database.seen.len() as u64)
+        Ok(self.disk.powered()?.databases[self.file].seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.powered()?;
+        let state = self.disk.powered()?;
         let offset = usize::try_from(offset).unwrap();
-        let found = state.database.seen.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let found = state.databases[self.file].seen.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let length = usize::try_from(length).unwrap();
-        let grows = self.powered()?.database.seen.len() < length;
-        let mut state = if grows { self.growing_step()? } else { self.step()? };
-        state.database.write(Write::Length(length));
+        let grows = self.len()? < length;
+        let mut state = if grows { self.disk.growing_step()? } else { self.disk.step()? };
+        state.databases[self.file].write(Write::Length(usize::try_from(length).unwrap()));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.step()?;
+        let mut state = self.disk.step()?;
         state.database_syncs += 1;
         if state.lie != Some(Lie::Database) {
-            state.database.pending.clear();
-            state.database.durable = state.database.seen.clone();
+            let database = &mut state.databases[self.file];
+            database.pending.clear();
+            database.durable = database.seen.clone();
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         // Copy-on-write file systems need room for every write.
-        let mut state = self.growing_step()?;
-        state.database.write(Write::Bytes(usize::try_from(offset).unwrap(), data.to_vec()));
+        let mut state = self.disk.growing_step()?;
+        state.databases[self.file].write(Write::Bytes(usize::try_from(offset).unwrap(), data.to_vec()));
         Ok(())
     }
 }
@@ -438,8 +498,7 @@ impl Files for PowerDisk {
         let lies = state.lie == Some(Lie::Directory);
         let directory = state.directory(directory)?;
         if !lies {
-            directory.pending.clear();
-            directory.durable = directory.seen.clone();
+            directory.sync();
         }
         Ok(())
     }

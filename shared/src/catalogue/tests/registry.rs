@@ -9,8 +9,8 @@ use crate::id::FullName;
 use crate::protocol::query::{Package, Search};
 use crate::record::{Release, Verified, Version};
 use crate::registry::{
-    DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, Registry, ReleaseView,
-    SearchError, SearchOptions, SearchResults, Source, VersionView,
+    DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord,
+    Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use crate::search::verified::{verify_package, verify_search};
 
@@ -34,12 +34,15 @@ impl Registry for InMemory {
         let question = Search { text: text.into(), limit: options.limit, cursor: options.cursor };
         let answer = answer::search(&self.0, &question).map_err(PeerError::Refused)?;
         let found = verify_search(&question, answer, &Publisher::new(1).network).map_err(PeerError::from)?;
-        let hits = found.hits.into_iter().map(|hit| {
-            let view = hit.map(|hit| ReleaseView { publisher: (&hit.key_log).into(), release: hit.release });
-            view.map_err(|refused| crate::registry::RefusedRecord { refused, source: here() })
-        });
+        let mut hits = Vec::new();
+        for hit in found.hits {
+            hits.push(match hit {
+                Ok(hit) => Ok(ReleaseView { publisher: (&hit.key_log).into(), release: hit.release }),
+                Err(refused) => Err(RefusedRecord { refused, source: here() }),
+            });
+        }
         Ok(SearchResults {
-            hits: hits.collect(),
+            hits,
             total: found.total,
             total_is_exact: found.total_is_exact,
             cursor: found.cursor,
@@ -112,7 +115,10 @@ fn a_catalogue_can_be_a_registry() {
     assert_eq!(view.release.release.version.to_string(), "2.0.0");
     assert_eq!(now(registry.metadata(&name)).unwrap(), view.release.release);
     let versions = now(registry.list_versions(&name)).unwrap();
-    assert_eq!(versions.iter().map(|v| v.version.to_string()).collect::<Vec<_>>(), ["3.0.0", "3.0.0", "2.0.0", "1.0.0"]);
+    assert_eq!(
+        versions.iter().map(|v| v.version.to_string()).collect::<Vec<_>>(),
+        ["3.0.0", "3.0.0", "2.0.0", "1.0.0"]
+    );
     let first = now(registry.get_package_version(&name, &"1.0.0".parse().unwrap())).unwrap();
     assert_eq!(first.release.release.version.to_string(), "1.0.0");
     assert_eq!(now(registry.exists(&name)), Ok(true));
@@ -126,11 +132,23 @@ fn what_is_not_there_has_a_code() {
     let version = |text: &str| text.parse::<Version>().unwrap();
     let (a, b) = (one.full_name("a"), one.full_name("b"));
     assert_eq!(now(registry.get_package(&b)).map_err(code).unwrap_err(), "package/not-found");
-    assert_eq!(now(registry.get_package_version(&a, &version("9.0.0"))).map_err(code).unwrap_err(), "version/not-found");
-    assert_eq!(now(registry.get_package_version(&b, &version("1.0.0"))).map_err(code).unwrap_err(), "package/not-found");
-    assert_eq!(now(registry.get_package_version(&a, &version("3.0.0"))).map_err(code).unwrap_err(), "version/contested");
+    assert_eq!(
+        now(registry.get_package_version(&a, &version("9.0.0"))).map_err(code).unwrap_err(),
+        "version/not-found"
+    );
+    assert_eq!(
+        now(registry.get_package_version(&b, &version("1.0.0"))).map_err(code).unwrap_err(),
+        "package/not-found"
+    );
+    assert_eq!(
+        now(registry.get_package_version(&a, &version("3.0.0"))).map_err(code).unwrap_err(),
+        "version/contested"
+    );
     assert_eq!(now(registry.get_package(&one.full_name("torn"))).map_err(code).unwrap_err(), "version/contested");
     let long = "x".repeat(1000);
-    assert_eq!(now(registry.search(&long, SearchOptions::default())).map_err(|e| e.code()).unwrap_err(), "query/too-long");
+    assert_eq!(
+        now(registry.search(&long, SearchOptions::default())).map_err(|e| e.code()).unwrap_err(),
+        "query/too-long"
+    );
     assert_eq!(now(registry.delete(&a, &version("1.0.0"))), Err(DeleteError::NotYetPossible));
 }

@@ -30,7 +30,11 @@ fn finds_serde_for_serialization_and_tokio_for_async_io() {
     let rows = [
         ("serde", "A generic serialization/deserialization framework", "serde serialization no_std"),
         ("prost", "A Protocol Buffers implementation for the Rust Language.", "protobuf serialization"),
-        ("tokio", "An event-driven, non-blocking I/O platform for writing asynchronous I/O backed applications.", "io async futures"),
+        (
+            "tokio",
+            "An event-driven, non-blocking I/O platform for writing asynchronous I/O backed applications.",
+            "io async futures",
+        ),
         ("async-io", "Async I/O and timers", "mio epoll"),
         ("async-trait", "Type erasure for async trait methods", "async"),
         ("futures-io", "The AsyncRead and AsyncWrite traits", ""),
@@ -112,7 +116,8 @@ fn punctuation_finds_nothing() {
 #[test]
 fn only_the_head_is_listed() {
     let one = Publisher::new(1);
-    let version = |index, version, word: &str| one.release(index, "a", version, |release| release.description = word.into());
+    let version =
+        |index, version, word: &str| one.release(index, "a", version, |release| release.description = word.into());
     let catalogue = of([version(0, "1.0.0", "former"), version(1, "2.0.0", "present")]);
     assert_eq!(found(&catalogue, "former"), [""; 0]);
     assert_eq!(found(&catalogue, "present"), ["a"]);

@@ -51,7 +51,8 @@ fn a_package_without_a_head_is_shown_but_not_listed() {
 #[test]
 fn a_version_is_contested_when_artifact_or_dependencies_differ() {
     let one = Publisher::new(1);
-    let with_dependency = one.release(1, "a", "1.0.0", |release| release.dependencies = vec![depends_on(&one.package("b"))]);
+    let with_dependency =
+        one.release(1, "a", "1.0.0", |release| release.dependencies = vec![depends_on(&one.package("b"))]);
     for other in [rival(1, "1.0.0"), with_dependency] {
         let catalogue = catalogue(&[&one], [release(0, "1.0.0"), other.clone()]);
         let view = catalogue.version(&one.package("a"), &other.version).unwrap();
@@ -90,7 +91,8 @@ fn copies_of_a_release_do_not_hide_what_contests_it() {
 #[test]
 fn versions_are_listed_highest_first() {
     let one = Publisher::new(1);
-    let catalogue = catalogue(&[&one], [release(0, "1.0.0"), release(1, "1.0.0-rc.1"), release(2, "10.0.0"), release(3, "2.0.0")]);
+    let catalogue =
+        catalogue(&[&one], [release(0, "1.0.0"), release(1, "1.0.0-rc.1"), release(2, "10.0.0"), release(3, "2.0.0")]);
     let versions: Vec<_> = catalogue.package(&one.package("a")).map(|view| view.standing.version.to_string()).collect();
     assert_eq!(versions, ["10.0.0", "2.0.0", "1.0.0", "1.0.0-rc.1"]);
 }
@@ -98,7 +100,8 @@ fn versions_are_listed_highest_first() {
 #[test]
 fn a_full_name_means_the_publisher_with_that_fingerprint() {
     let (one, two) = (Publisher::with_handle(1, "same"), Publisher::with_handle(2, "same"));
-    let catalogue = catalogue(&[&one, &two], [one.release(0, "a", "1.0.0", |_| {}), two.release(0, "a", "1.0.0", |_| {})]);
+    let catalogue =
+        catalogue(&[&one, &two], [one.release(0, "a", "1.0.0", |_| {}), two.release(0, "a", "1.0.0", |_| {})]);
     let meant = |name: &FullName| catalogue.resolve(name).collect::<Vec<_>>();
     assert_eq!(meant(&one.full_name("a")), [one.package("a")]);
     assert_eq!(meant(&two.full_name("a")), [two.package("a")]);
@@ -116,7 +119,8 @@ fn packages_that_depend_on_a_package_are_listed() {
     };
     let releases = [on(&one, 0, "own", "1.0.0"), on(&two, 1, "other", "1.0.0"), on(&two, 2, "former", "1.0.0")];
     let former = two.release(3, "former", "2.0.0", |_| {});
-    let catalogue = catalogue(&[&one, &two], releases.into_iter().chain([former, one.release(9, "base", "1.0.0", |_| {})]));
+    let catalogue =
+        catalogue(&[&one, &two], releases.into_iter().chain([former, one.release(9, "base", "1.0.0", |_| {})]));
     let dependents: Vec<_> = catalogue.dependents(&one.package("base")).cloned().collect();
     assert_eq!(dependents, [two.package("other"), one.package("own")]);
 }

@@ -1,0 +1,228 @@
+//! The class that JavaScript uses.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
+use futures::{StreamExt, pin_mut};
+use ggen_net::P2PRegistry;
+use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
+use ggen_shared::id::PackageId;
+use ggen_shared::record::{Content, ContentId, Version};
+use ggen_shared::registry::{GetError, PackageView, PublisherView, Registry, ReleaseView};
+use js_sys::{Function, Uint8Array};
+use libp2p::identity::Keypair;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::error::Error;
+use crate::js::{options, report, to_js};
+use crate::names::Meant;
+use crate::options::{Options, SearchOptions, whole};
+use crate::platform::Browser;
+use crate::{transport, view};
+
+/// How long a question waits for a relay that is being dialed.
+const DIALING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a question waits when every dial has failed and the next one is yet to come.
+const FAILED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A light client of the marketplace. `js/src/types.ts` declares its methods as `RawClient` and says what they give and
+/// throw.
+#[wasm_bindgen]
+pub struct Client {
+    registry: P2PRegistry<Browser>,
+    changes: Changes,
+    closed: Cell<bool>,
+}
+
+#[wasm_bindgen]
+impl Client {
+    /// Begins to connect. `on_event` is called with a `MarketEvent`; what it throws is reported and changes nothing.
+    pub async fn start(given: JsValue, on_event: Function) -> Result<Self, Error> {
+        let start = options::<Options>(given)?.check(transport::possible)?;
+        // A peer id for this visit only: nothing that follows a person around.
+        let keypair = Keypair::generate_ed25519();
+        let transport = transport::combined(&keypair, &start.transports)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let (peer, mut events) = light::start(&keypair, transport, &Browser, start.config);
+        // The first event says that the relays are being dialed: before it, a question would find none at all.
+        let first = events.next().await;
+        let changes = Changes::default();
+        Browser.spawn(tell(first, events, on_event, changes.clone()));
+        Ok(Self { registry: P2PRegistry::new(peer), changes, closed: Cell::new(false) })
+    }
+
+    /// `Promise<SearchAnswer>`.
+    pub async fn search(&self, query: String, given: JsValue) -> Result<JsValue, Error> {
+        let options = options::<SearchOptions>(given)?.try_into()?;
+        let results = self.registry().await?.search(&query, options).await?;
+        to_js(&view::SearchAnswer::new(query, results))
+    }
+
+    /// `Promise<PackageView>`.
+    #[wasm_bindgen(js_name = getPackage)]
+    pub async fn get_package(&self, full_name: String) -> Result<JsValue, Error> {
+        to_js(&view::Package::from(self.package(&full_name).await?))
+    }
+
+    /// `Promise<PackageView>`.
+    #[wasm_bindgen(js_name = getPackageVersion)]
+    pub async fn get_package_version(&self, full_name: String, version: String) -> Result<JsValue, Error> {
+        let meant: Meant = full_name.parse()?;
+        let version: Version = version.parse().map_err(Error::invalid_name)?;
+        let package = self.registry().await?.get_package_version(&meant.full_name, &version).await?;
+        to_js(&view::Package::from(package))
+    }
+
+    /// `Promise<VersionView[]>`.
+    #[wasm_bindgen(js_name = listVersions)]
+    pub async fn list_versions(&self, full_name: String) -> Result<JsValue, Error> {
+        let meant: Meant = full_name.parse()?;
+        let versions = self.registry().await?.list_versions(&meant.full_name).await?;
+        to_js(&versions.into_iter().map(view::Version::from).collect::<Vec<_>>())
+    }
+
+    /// `Promise<boolean>`.
+    pub async fn exists(&self, full_name: String) -> Result<bool, Error> {
+        let meant: Meant = full_name.parse()?;
+        Ok(self.registry().await?.exists(&meant.full_name).await?)
+    }
+
+    /// `Promise<Release>`.
+    pub async fn metadata(&self, full_name: String) -> Result<JsValue, Error> {
+        to_js(&view::Release::from(self.package(&full_name).await?.release))
+    }
+
+    /// `Promise<HeadView>`.
+    pub async fn head(&self, full_name: String) -> Result<JsValue, Error> {
+        let meant: Meant = full_name.parse()?;
+        let peer = self.registry().await?.peer();
+        let publisher = match meant.publisher {
+            Some(publisher) => publisher,
+            None => self.package(&full_name).await?.release.publisher.id,
+        };
+        let package = PackageId { publisher, name: meant.full_name.name.clone() };
+        let (from, key_log, release) = peer.get_head(&package).await?;
+        if !meant.full_name.means(&key_log.publisher(), key_log.handle()) {
+            return Err(GetError::UnknownPackage(meant.full_name).into());
+        }
+        let release = ReleaseView { publisher: PublisherView::from(&key_log), release };
+        let from = from.map(|peer| peer.to_string()).unwrap_or_default();
+        to_js(&view::Head { release: release.into(), from })
+    }
+
+    /// `Promise<Uint8Array>`.
+    pub async fn content(&self, cid: String, size: f64) -> Result<Uint8Array, Error> {
+        let cid: ContentId = cid.parse().map_err(Error::invalid_name)?;
+        let size = whole(size).ok_or_else(|| Error::bad_options("size is a whole number of bytes"))?;
+        let bytes = self.registry().await?.peer().fetch(Content { cid, size }).await?;
+        Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// `Connection[]`.
+    pub fn connections(&self) -> Result<JsValue, Error> {
+        let connections = self.open()?.peer().connections();
+        to_js(&connections.into_iter().map(view::Connection::from).collect::<Vec<_>>())
+    }
+
+    /// Ends all connections. What is under way ends with an error.
+    pub fn close(&self) {
+        if !self.closed.replace(true) {
+            let peer = self.registry.peer().clone();
+            Browser.spawn(async move { peer.close().await });
+        }
+    }
+}
+
+impl Client {
+    fn open(&self) -> Result<&P2PRegistry<Browser>, Error> {
+        if self.closed.get() { Err(Error::closed()) } else { Ok(&self.registry) }
+    }
+
+    /// The registry, once a relay is connected or it makes no sense to wait longer.
+    async fn registry(&self) -> Result<&P2PRegistry<Browser>, Error> {
+        let asked = Browser.now();
+        loop {
+            let registry = self.open()?;
+            let Some(patience) = patience(registry.peer()) else { return Ok(registry) };
+            let rest = patience.saturating_sub(Browser.now().saturating_sub(asked));
+            if rest.is_zero() {
+                return Ok(registry);
+            }
+            let (change, late) = (self.changes.next(), Browser.sleep(rest));
+            pin_mut!(late);
+            if let Either::Right(_) = select(change, late).await {
+                return self.open();
+            }
+        }
+    }
+
+    async fn package(&self, full_name: &str) -> Result<PackageView, Error> {
+        let meant: Meant = full_name.parse()?;
+        Ok(self.registry().await?.get_package(&meant.full_name).await?)
+    }
+}
+
+/// How long to wait for a relay; None when one is connected.
+fn patience(peer: &LightPeer<Browser>) -> Option<Duration> {
+    let connections = peer.connections();
+    let any = |phase| connections.iter().any(|connection| connection.phase == phase);
+    if any(Phase::Connected) {
+        None
+    } else if any(Phase::Connecting) {
+        Some(DIALING_PATIENCE)
+    } else {
+        Some(FAILED_PATIENCE)
+    }
+}
+
+/// Passes on what happens, until the peer ends.
+async fn tell(first: Option<Event>, rest: mpsc::Receiver<Event>, on_event: Function, changes: Changes) {
+    let mut events = futures::stream::iter(first).chain(rest);
+    while let Some(event) = events.next().await {
+        if matches!(event, Event::Connections(_)) {
+            changes.tell();
+        }
+        let told = to_js(&view::Event::from(event)).map(|event| on_event.call1(&JsValue::NULL, &event));
+        match told {
+            Ok(Ok(_)) => {}
+            Ok(Err(thrown)) => report(&thrown),
+            Err(error) => report(&error.into()),
+        }
+    }
+    // Whoever waits for a relay finds out that none comes.
+    changes.tell();
+}
+
+/// Lets tasks wait for the next change of the connections.
+#[derive(Clone, Default)]
+struct Changes(Rc<RefCell<Vec<oneshot::Sender<()>>>>);
+
+impl Changes {
+    /// Ends at the next change, also one that comes before this is awaited.
+    fn next(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.0.borrow_mut();
+        // So that there are never more than there are questions under way.
+        waiting.retain(|sender| !sender.is_canceled());
+        waiting.push(sender);
+        receiver
+    }
+
+    fn tell(&self) {
+        let waiting = self.0.take();
+        for sender in waiting {
+            // Nobody waits any more when this fails.
+            _ = sender.send(());
+        }
+    }
+}
+
+/// Says in the console what a fault in this module was; then the module traps, and JavaScript gets a `RuntimeError`.
+#[wasm_bindgen(start)]
+pub fn on_load() {
+    std::panic::set_hook(Box::new(|panic| report(&JsValue::from(panic.to_string()))));
+}

@@ -1,0 +1,42 @@
+//! Values on their way into JavaScript and out of it.
+
+use js_sys::Reflect;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_wasm_bindgen::Serializer;
+use wasm_bindgen::JsValue;
+
+use crate::error::Error;
+
+/// A plain object: numbers are `number`, maps are objects.
+pub(crate) fn to_js(view: &impl Serialize) -> Result<JsValue, Error> {
+    view.serialize(&Serializer::json_compatible()).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// Reads options; `undefined` and `null` are the defaults.
+pub(crate) fn options<T: DeserializeOwned + Default>(value: JsValue) -> Result<T, Error> {
+    if value.is_undefined() || value.is_null() {
+        return Ok(T::default());
+    }
+    serde_wasm_bindgen::from_value(value).map_err(|error| Error::bad_options(error.to_string()))
+}
+
+/// Whether the global scope, a page's or a worker's, has something of this name.
+pub(crate) fn has_global(name: &str) -> bool {
+    Reflect::has(&js_sys::global(), &name.into()).unwrap_or(false)
+}
+
+/// A JavaScript `Error` with the property `code`.
+impl From<Error> for JsValue {
+    fn from(error: Error) -> Self {
+        let thrown = Self::from(js_sys::Error::new(&error.message));
+        // It fails for frozen objects only, and this one is new.
+        _ = Reflect::set(&thrown, &"code".into(), &error.code.into());
+        thrown
+    }
+}
+
+/// Tells the console.
+pub(crate) fn report(fault: &JsValue) {
+    web_sys::console::error_1(fault);
+}

@@ -1,0 +1,211 @@
+//! The options that JavaScript gives, checked.
+
+use data_encoding::BASE64URL_NOPAD;
+use ggen_net::{P2PConfig, address};
+use ggen_shared::limits::MAX_RESULTS;
+use ggen_shared::registry;
+use libp2p::Multiaddr;
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+
+use crate::error::Error;
+
+/// Addresses to begin with: more add nothing, since further relays come from the DHT.
+const MAX_RELAY_ADDRESSES: usize = 1024;
+/// A multiaddr with a long name, a certificate's hash and a peer id is well below this, in bytes.
+const MAX_ADDRESS_BYTES: usize = 1024;
+
+/// How to reach a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum Transport {
+    /// WebSocket.
+    #[serde(rename = "websocket")]
+    WebSocket,
+    /// WebRTC-direct.
+    #[serde(rename = "webrtc-direct")]
+    WebRtcDirect,
+}
+
+impl Transport {
+    fn is_of(self, address: &Multiaddr) -> bool {
+        address::Transport::of(address)
+            == match self {
+                Self::WebSocket => address::Transport::WebSocket,
+                Self::WebRtcDirect => address::Transport::WebRtcDirect,
+            }
+    }
+}
+
+/// Options of the client's start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Options {
+    relays: Option<Vec<String>>,
+    transports: Option<Vec<Transport>>,
+    discover: Option<bool>,
+}
+
+/// What to start with.
+#[derive(Debug, Clone)]
+pub(crate) struct Start {
+    pub(crate) config: P2PConfig,
+    /// Never empty, each once, best first.
+    pub(crate) transports: Vec<Transport>,
+}
+
+impl Options {
+    /// Checks the options. `possible` says what this browser can do here.
+    ///
+    /// # Errors
+    /// `client/bad-options`.
+    pub(crate) fn check(self, possible: impl Fn(Transport) -> bool) -> Result<Start, Error> {
+        let wanted = self.transports.unwrap_or_else(|| vec![Transport::WebSocket, Transport::WebRtcDirect]);
+        let mut transports = Vec::new();
+        for transport in wanted.into_iter().filter(|transport| possible(*transport)) {
+            if !transports.contains(&transport) {
+                transports.push(transport);
+            }
+        }
+        if transports.is_empty() {
+            return Err(Error::bad_options("none of the transports is possible in this browser, or here in it"));
+        }
+        let relays = relays(&self.relays.unwrap_or_default(), &transports)?;
+        let config = P2PConfig {
+            relays,
+            discover: self.discover.unwrap_or(true),
+            agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into(),
+            ..P2PConfig::default()
+        };
+        Ok(Start { config, transports })
+    }
+}
+
+/// The addresses that these transports can dial, those of the best transport first. A relay names its TCP and QUIC
+/// addresses too, so what cannot be dialed from here is left out; that nothing remains is an error.
+fn relays(texts: &[String], transports: &[Transport]) -> Result<Vec<Multiaddr>, Error> {
+    if texts.len() > MAX_RELAY_ADDRESSES {
+        return Err(Error::bad_options(format!("relays has more than {MAX_RELAY_ADDRESSES} addresses")));
+    }
+    let addresses = texts.iter().map(|text| relay(text)).collect::<Result<Vec<_>, _>>()?;
+    let of = |transport: Transport| addresses.iter().filter(move |address| transport.is_of(address));
+    let dialable: Vec<Multiaddr> = transports.iter().copied().flat_map(of).cloned().collect();
+    if dialable.is_empty() {
+        return Err(Error::bad_options("relays has no address that the transports can dial"));
+    }
+    Ok(dialable)
+}
+
+fn relay(text: &str) -> Result<Multiaddr, Error> {
+    // The length is checked first, so that neither reading nor repeating a long text costs anything.
+    if text.len() > MAX_ADDRESS_BYTES {
+        return Err(Error::bad_options(format!("relays has an address of more than {MAX_ADDRESS_BYTES} bytes")));
+    }
+    let address: Multiaddr =
+        text.parse().map_err(|_| Error::bad_options(format!("relays has what is no multiaddr: {text}")))?;
+    if address::split_peer(&address).is_none() {
+        return Err(Error::bad_options(format!("relays has an address that does not end in /p2p/<peer id>: {text}")));
+    }
+    if address::is_unspecified(&address) {
+        return Err(Error::bad_options(format!("relays has an address that names no host: {text}")));
+    }
+    Ok(address)
+}
+
+/// Options of a search.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(crate) struct SearchOptions {
+    limit: Option<f64>,
+    cursor: Option<String>,
+}
+
+impl TryFrom<SearchOptions> for registry::SearchOptions {
+    type Error = Error;
+
+    fn try_from(options: SearchOptions) -> Result<Self, Error> {
+        let mut checked = Self::default();
+        if let Some(limit) = options.limit {
+            checked.limit = whole(limit)
+                .and_then(|limit| u16::try_from(limit).ok())
+                .filter(|limit| (1..=MAX_RESULTS).contains(&usize::from(*limit)))
+                .ok_or_else(|| Error::bad_options(format!("limit is a whole number from 1 to {MAX_RESULTS}")))?;
+        }
+        if let Some(cursor) = options.cursor {
+            let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| Error::bad_cursor())?;
+            checked.cursor = Some(ByteBuf::from(bytes));
+        }
+        Ok(checked)
+    }
+}
+
+/// The number, if it is a whole one that JavaScript holds exactly.
+pub(crate) fn whole(number: f64) -> Option<u64> {
+    const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be exact")]
+    ((0.0..=MAX_SAFE_INTEGER).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+
+    fn options(relays: &[&str], transports: Option<Vec<Transport>>) -> Options {
+        let relays = relays.iter().map(|address| format!("{address}/p2p/{PEER}")).collect();
+        Options { relays: Some(relays), transports, discover: None }
+    }
+
+    fn code(options: Options) -> &'static str {
+        options.check(|_| true).expect_err("must be refused").code
+    }
+
+    #[test]
+    fn keeps_what_can_be_dialed_best_transport_first() {
+        let all = ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2/ws", "/ip4/1.2.3.4/udp/3/webrtc-direct"];
+        let order = |transports| {
+            let start = options(&all, Some(transports)).check(|_| true).expect("valid");
+            start.config.relays.iter().map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        let ws = format!("/ip4/1.2.3.4/tcp/2/ws/p2p/{PEER}");
+        let webrtc = format!("/ip4/1.2.3.4/udp/3/webrtc-direct/p2p/{PEER}");
+        assert_eq!(order(vec![Transport::WebSocket, Transport::WebRtcDirect]), [ws.clone(), webrtc.clone()]);
+        assert_eq!(order(vec![Transport::WebRtcDirect, Transport::WebSocket]), [webrtc, ws.clone()]);
+        assert_eq!(order(vec![Transport::WebSocket, Transport::WebSocket]), [ws]);
+    }
+
+    #[test]
+    fn leaves_out_a_transport_that_is_not_possible_here() {
+        let both = ["/ip4/1.2.3.4/udp/3/webrtc-direct", "/ip4/1.2.3.4/tcp/2/ws"];
+        let start = options(&both, None).check(|transport| transport == Transport::WebSocket).expect("valid");
+        assert_eq!(start.transports, [Transport::WebSocket]);
+        assert_eq!(start.config.relays.len(), 1);
+    }
+
+    #[test]
+    fn refuses_options_that_lead_nowhere() {
+        assert_eq!(code(Options::default()), "client/bad-options");
+        assert_eq!(code(options(&["/ip4/1.2.3.4/tcp/1"], None)), "client/bad-options");
+        assert_eq!(code(options(&["/ip4/0.0.0.0/tcp/1/ws"], None)), "client/bad-options");
+        assert_eq!(code(options(&["/ip4/1.2.3.4/tcp/1/ws"], Some(Vec::new()))), "client/bad-options");
+        for text in ["", "nonsense", "/ip4/1.2.3.4/tcp/1/ws", &"/".repeat(MAX_ADDRESS_BYTES + 1)] {
+            let relays = Some(vec![text.to_owned()]);
+            assert_eq!(code(Options { relays, ..Options::default() }), "client/bad-options", "{text}");
+        }
+        let many = vec!["/ip4/1.2.3.4/tcp/1/ws"; MAX_RELAY_ADDRESSES + 1];
+        assert_eq!(code(options(&many, None)), "client/bad-options");
+    }
+
+    #[test]
+    fn a_search_has_a_limit_in_range_and_a_cursor_of_ours() {
+        let check = |limit, cursor: Option<&str>| {
+            registry::SearchOptions::try_from(SearchOptions { limit, cursor: cursor.map(Into::into) })
+                .map_err(|error| error.code)
+        };
+        assert_eq!(check(None, None), Ok(registry::SearchOptions::default()));
+        assert_eq!(check(Some(50.0), None).map(|options| options.limit), Ok(50));
+        for limit in [0.0, 51.0, 1.5, -1.0, 65537.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(check(Some(limit), None), Err("client/bad-options"), "{limit}");
+        }
+        assert_eq!(check(None, Some("AQI")).map(|options| options.cursor), Ok(Some(ByteBuf::from([1, 2]))));
+        assert_eq!(check(None, Some("not base64!")), Err("query/bad-cursor"));
+    }
+}

@@ -1,0 +1,37 @@
+//! The seam to the browser for tasks and time.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_timer::Delay;
+use ggen_net::light::Platform;
+use ggen_shared::registry::MaybeSend;
+use wasm_bindgen_futures::spawn_local;
+use web_time::{SystemTime, UNIX_EPOCH};
+
+/// A browser counts a timer's milliseconds in a signed 32-bit number and fires at once when it does not fit: it is due
+/// earlier instead.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A page or a worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Browser;
+
+impl Platform for Browser {
+    fn spawn(&self, task: impl Future<Output = ()> + MaybeSend + 'static) {
+        spawn_local(task);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the browser's clock seam")]
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + MaybeSend + 'static {
+        Delay::new(duration.min(LONGEST_SLEEP))
+    }
+
+    fn swarm_config(&self) -> libp2p::swarm::Config {
+        libp2p::swarm::Config::with_executor(spawn_local)
+    }
+}

@@ -1,0 +1,300 @@
+//! What JavaScript gets: plain data in the shapes of `js/src/types.ts`, which is the contract.
+
+use data_encoding::BASE64URL_NOPAD;
+use ggen_net::light;
+use ggen_shared::id::RecordId;
+use ggen_shared::record;
+use ggen_shared::registry::{
+    PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView,
+};
+use libp2p::PeerId;
+use serde::Serialize;
+
+/// A publisher, as its key log proves it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Publisher {
+    id: String,
+    handle: String,
+    fingerprint: String,
+}
+
+/// Content that is named by its hash.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContentRef {
+    cid: String,
+    size: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependency {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
+    name: String,
+    requirement: String,
+    optional: bool,
+}
+
+/// A release whose signature and hash were verified here.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Release {
+    id: String,
+    publisher: Publisher,
+    name: String,
+    full_name: String,
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    description: String,
+    categories: Vec<String>,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<String>,
+    authors: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    homepage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documentation: Option<String>,
+    dependencies: Vec<Dependency>,
+    artifact: ContentRef,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readme: Option<ContentRef>,
+    created: f64,
+    signed_under: String,
+}
+
+/// Why something that a peer sent was not accepted.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refusal {
+    code: &'static str,
+    message: String,
+    relay: String,
+}
+
+/// One row of an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase", tag = "status")]
+enum Hit {
+    Verified { release: Box<Release> },
+    Refused { refusal: Refusal },
+}
+
+/// A page of results.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SearchAnswer {
+    query: String,
+    hits: Vec<Hit>,
+    total: f64,
+    total_is_exact: bool,
+    relay: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+/// One package.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Package {
+    release: Release,
+    versions: Vec<Version>,
+    relay: String,
+    refused: Vec<Refusal>,
+}
+
+/// One version in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Version {
+    version: String,
+    id: String,
+    created: f64,
+}
+
+/// A package head from the DHT.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Head {
+    pub(crate) release: Release,
+    /// Peer id of the DHT server that gave it.
+    pub(crate) from: String,
+}
+
+/// A relay that we are, want to be, or were connected to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Connection {
+    peer: String,
+    address: String,
+    transport: &'static str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// What happens without being asked for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub(crate) enum Event {
+    Connections { connections: Vec<Connection> },
+    Announced { release: Box<Release> },
+    Refused { refusal: Refusal },
+}
+
+impl SearchAnswer {
+    pub(crate) fn new(query: String, results: SearchResults) -> Self {
+        let hits = results.hits.into_iter().map(|hit| match hit {
+            Ok(release) => Hit::Verified { release: Box::new(release.into()) },
+            Err(refused) => Hit::Refused { refusal: refused.into() },
+        });
+        Self {
+            query,
+            hits: hits.collect(),
+            total: number(results.total),
+            total_is_exact: results.total_is_exact,
+            relay: results.source.0,
+            cursor: results.cursor.map(|cursor| BASE64URL_NOPAD.encode(&cursor)),
+        }
+    }
+}
+
+impl From<ReleaseView> for Release {
+    fn from(view: ReleaseView) -> Self {
+        let full_name = view.publisher.full_name(&view.release.package()).to_string();
+        let id = view.release.id();
+        Self::new(id, full_name, &view.publisher, (*view.release).clone())
+    }
+}
+
+impl Release {
+    fn new(id: RecordId, full_name: String, publisher: &PublisherView, release: record::Release) -> Self {
+        Self {
+            id: id.to_string(),
+            publisher: publisher.into(),
+            name: release.name.to_string(),
+            full_name,
+            version: release.version.to_string(),
+            title: release.title,
+            description: release.description,
+            categories: release.categories,
+            tags: release.tags,
+            license: release.license,
+            authors: release.authors,
+            homepage: release.homepage,
+            repository: release.repository,
+            documentation: release.documentation,
+            dependencies: release.dependencies.into_iter().map(Into::into).collect(),
+            artifact: release.artifact.into(),
+            readme: release.readme.map(Into::into),
+            created: number(release.created),
+            signed_under: release.signed_under.to_string(),
+        }
+    }
+}
+
+impl From<&PublisherView> for Publisher {
+    fn from(view: &PublisherView) -> Self {
+        Self {
+            id: view.id.to_string(),
+            handle: view.handle.to_string(),
+            fingerprint: view.id.fingerprint().to_string(),
+        }
+    }
+}
+
+impl From<record::Content> for ContentRef {
+    fn from(content: record::Content) -> Self {
+        Self { cid: content.cid.to_string(), size: number(content.size) }
+    }
+}
+
+impl From<record::Dependency> for Dependency {
+    fn from(dependency: record::Dependency) -> Self {
+        Self {
+            publisher: dependency.publisher.map(|publisher| publisher.to_string()),
+            name: dependency.name.to_string(),
+            requirement: dependency.requirement,
+            optional: dependency.optional,
+        }
+    }
+}
+
+impl From<PackageView> for Package {
+    fn from(view: PackageView) -> Self {
+        Self {
+            release: view.release.into(),
+            versions: view.versions.into_iter().map(Into::into).collect(),
+            relay: view.source.0,
+            refused: view.refused.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<VersionView> for Version {
+    fn from(view: VersionView) -> Self {
+        Self { version: view.version.to_string(), id: view.id.to_string(), created: number(view.created) }
+    }
+}
+
+impl From<RefusedRecord> for Refusal {
+    fn from(record: RefusedRecord) -> Self {
+        Self {
+            code: record.refused.error.code(),
+            message: record.refused.to_string(),
+            relay: record.source.0,
+        }
+    }
+}
+
+impl Refusal {
+    fn new(error: &record::Error, from: PeerId) -> Self {
+        Self { code: error.code(), message: error.to_string(), relay: from.to_string() }
+    }
+}
+
+impl From<light::Connection> for Connection {
+    fn from(connection: light::Connection) -> Self {
+        Self {
+            peer: connection.peer.to_string(),
+            address: connection.address.to_string(),
+            transport: connection.transport.name(),
+            state: match connection.phase {
+                light::Phase::Connecting => "connecting",
+                light::Phase::Connected => "connected",
+                light::Phase::Waiting => "waiting",
+            },
+            rtt_ms: connection.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+            problem: connection.problem,
+        }
+    }
+}
+
+impl From<light::Event> for Event {
+    fn from(event: light::Event) -> Self {
+        match event {
+            light::Event::Connections(connections) => {
+                Self::Connections { connections: connections.into_iter().map(Into::into).collect() }
+            }
+            light::Event::Announced { release, key_log, from: _ } => {
+                let view = ReleaseView { publisher: (&*key_log).into(), release: *release };
+                Self::Announced { release: Box::new(view.into()) }
+            }
+            light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },
+        }
+    }
+}
+
+/// The number as JavaScript has it. A publisher may claim any `u64`, which must not make an answer unreadable: past what
+/// a `number` holds exactly, it is the nearest one.
+#[expect(clippy::cast_precision_loss, reason = "only past 2⁵³, where no honest count or time lies")]
+const fn number(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,83 @@
+//! The wasm modules: the client with its bindings, and the golden vectors.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::cargo::{cargo, program, run};
+use crate::stamp::{Freshness, Inputs};
+use crate::{paths, say, tools};
+
+/// What `wasm-opt` may use: what rustc uses for wasm32 by default, and every browser of the last years has. Named one by
+/// one, because "all features" gives a module that Chromium refuses.
+const SHRINK: [&str; 10] = [
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-call-indirect-overlong",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--strip-producers",
+];
+
+/// The same for both modules, so that their dependencies are built once.
+const BUILD: [&str; 8] =
+    ["build", "--locked", "--target", paths::WASM_TARGET, "--profile", "wasm-release", "--target-dir", "target/wasm"];
+
+/// Builds the client's module and its bindings into the npm package.
+pub(crate) fn client() -> Result<()> {
+    tools::wasm_target()?;
+    tools::npm_packages()?;
+    say::line("building the wasm module");
+    run(
+        &mut cargo(BUILD.into_iter().chain(["--package", "ggen-client-wasm"])),
+        "the client does not build for wasm32; the compiler's message above says why",
+    )?;
+
+    let built = paths::wasm_built("ggen_client_wasm.wasm");
+    let mut inputs = Inputs::of(&format!("{SHRINK:?} {}", env!("CARGO_PKG_VERSION")));
+    inputs.add(&built)?;
+    inputs.add(&paths::at("node_modules/binaryen/package.json"))?;
+    let Freshness::Stale(ticket) = inputs.fresh("client-wasm") else {
+        if paths::client_module().exists() {
+            return Ok(());
+        }
+        return bind_and_shrink();
+    };
+    bind_and_shrink()?;
+    ticket.redeem()
+}
+
+fn bind_and_shrink() -> Result<()> {
+    say::line("generating the bindings");
+    let package = paths::wasm_package();
+    if package.exists() {
+        fs::remove_dir_all(&package).with_context(|| format!("cannot remove {}", package.display()))?;
+    }
+    Bindgen::new()
+        .input_path(paths::wasm_built("ggen_client_wasm.wasm"))
+        .web(true)?
+        .typescript(true)
+        .generate(&package)
+        .context("cannot generate the bindings: is wasm-bindgen in Cargo.lock the version that xtask uses?")?;
+
+    say::line("shrinking the wasm module");
+    let module = paths::client_module();
+    let mut shrink = program(paths::at("node_modules/.bin/wasm-opt"), SHRINK);
+    shrink.arg(&module).arg("--output").arg(&module);
+    run(&mut shrink, "cannot shrink the wasm module; see what wasm-opt says above")
+}
+
+/// Builds the golden vectors as a module without imports.
+pub(crate) fn vectors() -> Result<()> {
+    tools::wasm_target()?;
+    say::line("building the golden vectors for wasm32");
+    run(
+        &mut cargo(BUILD.into_iter().chain(["--package", "ggen-wasm-vectors"])),
+        "the golden vectors do not build for wasm32; the compiler's message above says why",
+    )
+}
