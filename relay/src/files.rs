@@ -117,7 +117,8 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Creates a directory and those above it; each name is durable on return.
 pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     fs::create_dir_all(path)?;
     missing.into_iter().try_for_each(|created| sync_directory(parent(created)))
 }
@@ -130,7 +131,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

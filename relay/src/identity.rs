@@ -74,8 +74,7 @@ impl Identity {
         if let Some(identity) = Self::load(&path)? {
             return Ok(identity);
         }
-        files::create_directory(data_dir)
-            .map_err(|source| files::Error::Write { path: data_dir.into(), source })?;
+        files::create_directory(data_dir).map_err(|source| files::Error::Write { path: data_dir.into(), source })?;
         let identity = Self::generate()?;
         match write_private_atomically(&path, identity.to_file().as_bytes(), Existing::Refuse) {
             Ok(()) => {

@@ -58,6 +58,7 @@ impl TestRelay {
     /// # Panics
     /// When it does not start.
     pub async fn start(bootstrap: &[&Self]) -> Self {
+        show_logs();
         let bootstrap = bootstrap.iter().map(|relay| relay.address("/tcp/", false)).collect();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let relay = Relay::start(config(directory.path(), bootstrap)).await.expect("the relay starts");
@@ -98,6 +99,13 @@ impl TestRelay {
             relay.stop().await;
         }
     }
+}
+
+/// Shows what `RUST_LOG` asks for, beside the test that wrote it.
+fn show_logs() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    // Another test of this process has set it up when this fails.
+    _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().with_ansi(false).try_init();
 }
 
 /// The configuration of a relay on loopback, every port chosen by the system.

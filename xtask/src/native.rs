@@ -11,7 +11,7 @@ pub(crate) const MEMBERS: [&str; 7] =
     ["--workspace", "--exclude", "ggen-client-wasm", "--exclude", "ggen-wasm-vectors", "--exclude", "xtask"];
 
 /// xtask itself, where it was built to run.
-pub(crate) const OWN: [&str; 4] = ["--package", "xtask", "--target-dir", "target/xtask"];
+pub(crate) const OWN: [&str; 6] = ["--package", "xtask", "--profile", "xtask", "--target-dir", "target/xtask"];
 
 /// Builds the relay, the command line and the binaries for tests in the dev profile.
 pub(crate) fn binaries() -> Result<()> {

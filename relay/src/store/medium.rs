@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ggen_shared::limits::MAX_BLOCK_BYTES;
 use redb::backends::FileBackend;
+use redb::{Builder, DatabaseError};
 
 use super::OpenError;
 use crate::files::{create_directory, sync_directory};
@@ -17,7 +18,7 @@ use crate::files::{create_directory, sync_directory};
 /// The two halves of a store's storage.
 pub(super) trait Medium: Debug + Send + Sync {
     /// Opens a file as a database; called again after the database failed and was dropped.
-    fn open_database(&self, file: DatabaseFile, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError>;
+    fn open_database(&self, file: DatabaseFile, builder: &Builder) -> Result<redb::Database, DatabaseError>;
 
     /// Whether the database is there under its final name.
     fn has_database(&self) -> io::Result<bool>;
@@ -91,18 +92,15 @@ impl Disk {
         let error = |source| OpenError::Io { directory: directory.into(), source: Arc::new(source) };
         let blocks = directory.join("blocks");
         create_directory(directory).map_err(error)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join("lock")).map_err(error)?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(directory.join("lock")).map_err(error)?;
         // The system drops the lock with the process, however that ends. The file stays: removing it would open a race.
         lock.try_lock().map_err(|failed| match failed {
             TryLockError::WouldBlock => OpenError::InUse(directory.into()),
             TryLockError::Error(source) => error(source),
         })?;
         create_directory(&blocks).map_err(error)?;
-        Ok(Self {
-            directory: directory.into(),
-            blocks: Arc::new(Tree(blocks)),
-            _lock: lock,
-        })
+        Ok(Self { directory: directory.into(), blocks: Arc::new(Tree(blocks)), _lock: lock })
     }
 }
 
@@ -117,7 +115,7 @@ impl Disk {
 }
 
 impl Medium for Disk {
-    fn open_database(&self, file: DatabaseFile, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
+    fn open_database(&self, file: DatabaseFile, builder: &Builder) -> Result<redb::Database, DatabaseError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let file = match file {

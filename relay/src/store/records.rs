@@ -79,7 +79,11 @@ impl Records {
                 }
             }
             // All that is in the database got there by a durable transaction: nothing to write is nothing to sync.
-            if changed { transaction.commit()? } else { transaction.abort()? }
+            if changed {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
             Ok(changed)
         })
     }
@@ -114,7 +118,9 @@ impl Records {
     fn with_database<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let database = self.lock().as_mut().ok_or(redb::Error::DatabaseClosed)?.database()?;
         let result = work(&database);
-        if result.is_err() && let Some(state) = self.lock().as_mut() {
+        if result.is_err()
+            && let Some(state) = self.lock().as_mut()
+        {
             state.database = None;
         }
         result

@@ -1,4 +1,5 @@
 //! What every peer runs, and the settings on which all of them must agree.
+#![allow(missing_docs, reason = "the derived event enum has no place for docs: its variants are the fields of the struct")]
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

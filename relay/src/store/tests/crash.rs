@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::power::{Lie, PowerDisk, Survivors};
-use super::{block, put, record, remove};
+use super::{block, neighbour, put, record, remove};
 use crate::store::blocks::Blocks;
 use crate::store::records::Records;
 use crate::store::writer::Writer;
@@ -21,7 +21,7 @@ fn groups() -> Vec<Vec<Batch>> {
         vec![put([record(1, 200)], [block(1, 3000)])],
         vec![put([record(1, 201), record(5, 5000)], [block(5, 513)]), put([], [block(6, 100)])],
         vec![put([record(2, 900)], [block(2, 10)]), remove(3), put((10..30).map(|n| record(n, 2000)), [block(7, 9)])],
-        vec![put((30..34).map(|n| record(n, 12_000)), []), remove(4)],
+        vec![put((30..34).map(|n| record(n, 12_000)), [neighbour(block(1, 3000).0)]), remove(4)],
     ]
 }
 
@@ -83,7 +83,8 @@ fn faults(run: &Run, records: &Arc<Records>, blocks: &Blocks) -> Vec<String> {
             Err(error) => faults.push(format!("records do not load: {error:?}")),
         }
     }
-    let has = |id: &ContentId| blocks.read(id).is_ok_and(|block| block.is_some()) && blocks.has(id).is_ok_and(|has| has);
+    let has =
+        |id: &ContentId| blocks.read(id).is_ok_and(|block| block.is_some()) && blocks.has(id).is_ok_and(|has| has);
     for id in &run.promised.blocks {
         if !has(id) {
             faults.push(format!("acknowledged block {id} is lost"));
@@ -98,7 +99,10 @@ fn faults(run: &Run, records: &Arc<Records>, blocks: &Blocks) -> Vec<String> {
         for (key, bytes) in &batch.records {
             let before = run.promised.records.get(key).cloned();
             let bytes = bytes.to_vec();
-            if found.get(key) == Some(&bytes) && before.as_ref() != Some(&bytes) && !batch.blocks.iter().all(|(id, _)| has(id)) {
+            if found.get(key) == Some(&bytes)
+                && before.as_ref() != Some(&bytes)
+                && !batch.blocks.iter().all(|(id, _)| has(id))
+            {
                 faults.push(format!("record {} is there without its blocks", key.id));
             }
             allowed.entry(*key).or_default().extend([before, Some(bytes)]);

@@ -34,6 +34,11 @@ fn block(number: u8, length: usize) -> (ContentId, Vec<u8>) {
     (ContentId::of_raw(&bytes), bytes)
 }
 
+/// A block that stands in the same directory as another.
+fn neighbour(of: ContentId) -> (ContentId, Vec<u8>) {
+    (1..).map(|length| block(200, length)).find(|(id, _)| path_of(id).parent() == path_of(&of).parent()).unwrap()
+}
+
 fn put(
     records: impl IntoIterator<Item = (RecordKey, RecordBytes)>,
     blocks: impl IntoIterator<Item = (ContentId, Vec<u8>)>,
@@ -126,7 +131,9 @@ async fn a_store_of_a_newer_schema_is_refused_and_left_alone() {
     drop(database);
     for _ in 0..2 {
         match Store::open(directory.path()) {
-            Err(OpenError::NewerSchema { found, known, .. }) => assert_eq!((found, known), (SCHEMA_VERSION + 1, SCHEMA_VERSION)),
+            Err(OpenError::NewerSchema { found, known, .. }) => {
+                assert_eq!((found, known), (SCHEMA_VERSION + 1, SCHEMA_VERSION))
+            }
             other => panic!("{other:?}"),
         }
     }

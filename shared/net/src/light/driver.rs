@@ -109,6 +109,7 @@ pub fn start<P: Platform>(
         dht_ready: false,
         next_discovery: config.discover.then_some(Duration::ZERO),
         rtts: HashMap::new(),
+        established: HashMap::new(),
         key_logs: HashMap::new(),
         verifying: FuturesUnordered::new(),
         heads: HashMap::new(),
@@ -167,6 +168,8 @@ struct Driver<P> {
     /// None: further relays are not looked for.
     next_discovery: Option<Duration>,
     rtts: HashMap<PeerId, Duration>,
+    /// Every peer that is connected, relay or not, with the address of its first connection.
+    established: HashMap<PeerId, Multiaddr>,
     key_logs: HashMap<PublisherId, KeyLog>,
     verifying: FuturesUnordered<Verifying>,
     heads: HashMap<QueryId, mpsc::Sender<HeadFound>>,
@@ -211,6 +214,11 @@ impl<P: Platform> Driver<P> {
         let dials = self.relays.step(self.platform.now());
         let changed = !dials.is_empty();
         for dial in dials {
+            // A DHT lookup may have connected to it before it was known as a relay.
+            if let Some(address) = self.established.get(&dial.peer) {
+                self.relays.on_connected(&dial.peer, address.clone());
+                continue;
+            }
             let options = DialOpts::peer_id(dial.peer)
                 .addresses(dial.addresses)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -261,11 +269,13 @@ impl<P: Platform> Driver<P> {
         match event {
             SwarmEvent::Behaviour(LightBehaviourEvent::P2p(event)) => self.on_p2p_event(event),
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } if num_established.get() == 1 => {
+                self.established.insert(peer_id, endpoint.get_remote_address().clone());
                 self.relays.on_connected(&peer_id, endpoint.get_remote_address().clone());
                 self.tell_connections();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 self.rtts.remove(&peer_id);
+                self.established.remove(&peer_id);
                 self.relays.on_disconnected(&peer_id, cause.map(|cause| cause.to_string()), self.platform.now());
                 self.step();
                 self.tell_connections();
@@ -333,6 +343,7 @@ impl<P: Platform> Driver<P> {
                 }
             }
             QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
+                tracing::debug!(?providers, "relays found in the DHT");
                 for provider in providers {
                     if !self.relays.knows(&provider) && provider != *self.swarm.local_peer_id() {
                         let query = self.swarm.behaviour_mut().p2p.kad.get_closest_peers(provider);
@@ -342,6 +353,7 @@ impl<P: Platform> Driver<P> {
             }
             QueryResult::GetClosestPeers(Ok(closest)) => {
                 let Some(provider) = self.providers.get(&id).copied() else { return };
+                tracing::debug!(%provider, found = ?closest.peers, "where a relay is");
                 for info in closest.peers.into_iter().filter(|info| info.peer_id == provider) {
                     self.relays.add(provider, dialable(&info.addrs), Origin::Discovered);
                 }
