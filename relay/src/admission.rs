@@ -1,6 +1,6 @@
 //! The one way into a relay: verify, make durable, list. Publish sessions, gossip and the DHT all come through here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ggen_shared::catalogue::{Catalogue, Inserted};
@@ -145,9 +145,11 @@ impl Shelf {
     /// [`AdmitError::MissingBlock`], [`AdmitError::Content`], [`AdmitError::Block`].
     pub async fn check_content(&self, records: &[Record], blocks: &[(ContentId, Vec<u8>)]) -> Result<(), AdmitError> {
         let new: HashMap<&ContentId, &[u8]> = blocks.iter().map(|(cid, data)| (cid, data.as_slice())).collect();
+        let mut used: HashSet<ContentId> = HashSet::new();
         for content in contents(records) {
             let mut assembler = Assembler::checking_only(content)?;
             while let Some(cid) = assembler.wants().first().copied() {
+                used.insert(cid);
                 match new.get(&cid) {
                     Some(data) => assembler.feed(&cid, data)?,
                     None => {
@@ -157,7 +159,11 @@ impl Shelf {
                 }
             }
         }
-        Ok(())
+        // Blocks that no release names would be storage for whoever asks.
+        match blocks.iter().find(|(cid, _)| !used.contains(cid)) {
+            Some((cid, _)) => Err(content::Error::Surplus(*cid).into()),
+            None => Ok(()),
+        }
     }
 
     /// Keeps verified records with blocks of theirs: returns once all of it is durable, and lists it only then, so that

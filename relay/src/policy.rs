@@ -15,14 +15,21 @@ pub const MAX_MEMORY_SHARE: f64 = 0.8;
 pub const MAX_STREAMS_PER_PEER: usize = 16;
 /// Streams that are being answered at once in all.
 pub const MAX_STREAMS: usize = 1024;
-/// Publish sessions at once: each may hold an artifact in memory.
-pub const MAX_PUBLISH_SESSIONS: usize = 8;
+/// Content that is being uploaded is in memory until it is whole: it is counted in units of this.
+pub const UPLOAD_UNIT_BYTES: usize = 256 * 1024;
+/// Units in memory at once, 512 MiB in all: a few of the largest artifacts, or very many small ones.
+pub const UPLOAD_UNITS: u32 = 2048;
+/// A publisher sends at least so much: a slow one must not keep others' memory for long.
+const MIN_UPLOAD_BYTES_PER_SECOND: usize = 64 * 1024;
 /// How long a peer may take to ask its question, once it opened a stream.
 pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may take to take its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a whole publish session may take.
-pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long an upload may take: some time to begin, and the time at the slowest pace.
+pub const fn upload_timeout(bytes: usize) -> Duration {
+    Duration::from_secs(10 + (bytes / MIN_UPLOAD_BYTES_PER_SECOND) as u64)
+}
 
 /// Announcements that are being verified at once; more are left to other peers.
 pub const MAX_VERIFYING: usize = 256;

@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// Characters of the decoder's own text that an error keeps, before they are escaped.
+const MAX_REASON_CHARS: usize = 200;
+
 /// Bytes that are not the one encoding of a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -14,7 +17,7 @@ pub enum Error {
         /// What came.
         actual: usize,
     },
-    /// Not dag-cbor, truncated, with bytes after the end, or of another shape.
+    /// Not dag-cbor, truncated, with bytes after the end, or of another shape. One bounded line, whatever came.
     #[error("not the dag-cbor of what is expected: {0}")]
     Malformed(String),
     /// Reads as a value whose encoding is another.
@@ -38,10 +41,19 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     if bytes.len() > limit {
         return Err(Error::TooLong { limit, actual: bytes.len() });
     }
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(error.to_string()))?;
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(printable(&error)))?;
     // The decoder is strict about numbers and trailing bytes; this also catches reordered keys and absent fields written out.
     if encode(&value) != bytes {
         return Err(Error::NotCanonical);
     }
     Ok(value)
 }
+
+/// What the decoder says, cut and escaped: it quotes field names that a peer chose, and ends up in logs and on terminals.
+fn printable(error: &impl ToString) -> String {
+    error.to_string().chars().take(MAX_REASON_CHARS).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

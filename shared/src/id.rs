@@ -316,3 +316,7 @@ impl Network {
         &self.0
     }
 }
+
+#[cfg(test)]
+#[path = "id_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use libp2p::kad::store::RecordStore as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, gossipsub, identify, kad};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, gossipsub, identify, kad, ping};
 use tokio::sync::{mpsc, watch};
 
 use super::behaviour::{RelayBehaviour, RelayBehaviourEvent};
@@ -163,6 +163,8 @@ impl Node {
             P2PBehaviourEvent::Kad(kad::Event::InboundRequest { request }) => self.on_dht_request(request),
             // The next tick tells it: one by one would be a lookup for each of many newcomers.
             P2PBehaviourEvent::Kad(kad::Event::RoutingUpdated { is_new_peer: true, .. }) => self.provide_again = true,
+            // A peer that does not speak ping may be well all the same.
+            P2PBehaviourEvent::Ping(ping::Event { result: Err(ping::Failure::Unsupported), .. }) => {}
             P2PBehaviourEvent::Ping(event) if event.result.is_err() => {
                 self.swarm.close_connection(event.connection);
             }

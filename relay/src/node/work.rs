@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ggen_net::exchange;
-use ggen_shared::content::Assembler;
-use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
-use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, WantedReply};
-use ggen_shared::protocol::query::{Block, KeyLogOf};
+use ggen_shared::codec;
+use ggen_shared::content::{self, Assembler};
+use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_BYTES};
+use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply};
+use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Command;
@@ -27,7 +28,7 @@ pub(super) struct Work {
     commands: mpsc::Sender<Command>,
     per_peer: Mutex<HashMap<PeerId, usize>>,
     streams: Arc<Semaphore>,
-    sessions: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
     verifying: Arc<Semaphore>,
     fetching: Arc<Semaphore>,
 }
@@ -66,7 +67,7 @@ impl Work {
             commands,
             per_peer: Mutex::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS)),
-            sessions: Arc::new(Semaphore::new(policy::MAX_PUBLISH_SESSIONS)),
+            uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS as usize)),
             verifying: Arc::new(Semaphore::new(policy::MAX_VERIFYING)),
             fetching: Arc::new(Semaphore::new(policy::MAX_FETCHING)),
         }
@@ -103,35 +104,58 @@ impl Work {
     }
 
     async fn serve_query(&self, mut stream: Stream) -> Result<(), exchange::Error> {
-        let ask = in_time(policy::QUESTION_TIMEOUT, exchange::read_question(&mut stream)).await?;
-        let answer = self.answer.answer(&ask.request).await;
-        in_time(policy::ANSWER_TIMEOUT, exchange::write_answer(&mut stream, &answer, ask.window)).await
+        let (answer, window) = match in_time(policy::QUESTION_TIMEOUT, exchange::read_question(&mut stream)).await {
+            Ok(ask) => (self.answer.answer(&ask.request).await, ask.window),
+            Err(exchange::Error::Protocol(error)) => {
+                let reply: Reply<()> = Err(malformed(&error));
+                (codec::encode(&reply), WEBRTC_WINDOW_BYTES)
+            }
+            Err(error) => return Err(error),
+        };
+        in_time(policy::ANSWER_TIMEOUT, exchange::write_answer(&mut stream, &answer, window)).await
     }
 
     async fn serve_publish(&self, mut stream: Stream) -> Result<(), exchange::Error> {
-        let Ok(_session) = self.sessions.acquire().await else { return Ok(()) };
-        let offer = in_time(policy::QUESTION_TIMEOUT, exchange::read_offer(&mut stream)).await?;
+        let offer = match in_time(policy::QUESTION_TIMEOUT, exchange::read_offer(&mut stream)).await {
+            Ok(offer) => offer,
+            Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
+            Err(error) => return Err(error),
+        };
         let records = match self.shelf.verify(&offer) {
             Ok(records) => records,
-            Err(error) => {
-                let reply: WantedReply = Err(error.refusal());
-                return exchange::write_message(&mut stream, &reply).await;
-            }
+            Err(error) => return refuse(stream, error.refusal()).await,
         };
         let wanted = match self.shelf.store().missing(offer.blocks).await {
             Ok(wanted) => wanted,
-            Err(error) => {
-                let reply: WantedReply = Err(AdmitError::from(error).refusal());
-                return exchange::write_message(&mut stream, &reply).await;
-            }
+            Err(error) => return refuse(stream, AdmitError::from(error).refusal()).await,
         };
-        let blocks = in_time(policy::PUBLISH_TIMEOUT, exchange::read_blocks(&mut stream, wanted)).await?;
-        let reply: ReceiptReply = self.admit_offer(records, blocks).await.map_err(|error| {
-            tracing::debug!(%error, "an offer was refused");
-            error.refusal()
-        });
-        exchange::write_message(&mut stream, &reply).await?;
-        Ok(futures::AsyncWriteExt::close(&mut stream).await?)
+        let bytes = wanted.len() * MAX_BLOCK_BYTES;
+        let Ok(_room) = in_time(policy::ANSWER_TIMEOUT, self.room_for(bytes)).await else {
+            let busy = Refusal::new("relay/busy", "the relay takes other content now; try again soon");
+            return refuse(stream, busy).await;
+        };
+        let blocks = match in_time(policy::upload_timeout(bytes), exchange::read_blocks(&mut stream, wanted)).await {
+            Ok(blocks) => blocks,
+            Err(exchange::Error::WrongBlock(cid)) => {
+                return refuse(stream, AdmitError::from(content::Error::WrongHash(cid)).refusal()).await;
+            }
+            Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
+            Err(error) => return Err(error),
+        };
+        match self.admit_offer(records, blocks).await {
+            Ok(receipt) => end_with(stream, &Ok(receipt)).await,
+            Err(error) => {
+                tracing::debug!(%error, "an offer was refused");
+                refuse(stream, error.refusal()).await
+            }
+        }
+    }
+
+    /// Waits until there is memory for the blocks of a session. Small packages do not wait for large ones as long as both fit.
+    async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, exchange::Error> {
+        let units = u32::try_from(bytes.div_ceil(policy::UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let room = self.uploads.clone().acquire_many_owned(units.min(policy::UPLOAD_UNITS)).await;
+        room.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe).into())
     }
 
     async fn admit_offer(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
@@ -274,6 +298,25 @@ impl Work {
         // The node has stopped when the send fails, and with it all reason to tell it anything.
         _ = self.commands.send(command).await;
     }
+}
+
+/// What a peer is told whose message is none.
+fn malformed(error: &codec::Error) -> Refusal {
+    Refusal::new("relay/malformed-message", error.to_string())
+}
+
+/// Ends a publish session with a refusal, which reads the same in the place of either reply.
+async fn refuse(stream: Stream, refusal: Refusal) -> Result<(), exchange::Error> {
+    end_with(stream, &Err(refusal)).await
+}
+
+/// Ends a publish session. A peer that does not take the reply loses it, and keeps the session no longer.
+async fn end_with(mut stream: Stream, reply: &ReceiptReply) -> Result<(), exchange::Error> {
+    in_time(policy::ANSWER_TIMEOUT, async {
+        exchange::write_message(&mut stream, reply).await?;
+        Ok(futures::AsyncWriteExt::close(&mut stream).await?)
+    })
+    .await
 }
 
 /// The work, or an error when it takes too long.

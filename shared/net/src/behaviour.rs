@@ -4,14 +4,18 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use ggen_shared::limits::MAX_RECORD_BYTES;
+use ggen_shared::limits::{MAX_ADDRESSES_PER_RELAY, MAX_RECORD_BYTES};
 use ggen_shared::protocol::{announcement, names};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::RecordStore;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{Multiaddr, StreamProtocol, gossipsub, identify, kad, ping};
 
+use crate::address::Transport;
 use crate::{P2PConfig, address, streams};
+
+/// Gossip that remembers no topic but ours: what else a peer subscribes to would cost memory for as long as it stays.
+pub type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
 /// The protocols that relays and light peers share. `S` is the peer's store of DHT records: a view of the catalogue on a
 /// relay, empty elsewhere.
@@ -23,7 +27,7 @@ where
     /// Finds relays, providers and package heads.
     pub kad: kad::Behaviour<S>,
     /// Spreads announcements.
-    pub gossipsub: gossipsub::Behaviour,
+    pub gossipsub: Gossip,
     /// Tells peers who we are and where.
     pub identify: identify::Behaviour,
     /// Notices dead connections.
@@ -72,13 +76,36 @@ where
     }
 
     /// Puts a relay that identified itself into the routing table; a peer that is no DHT server of our network stays out.
+    ///
+    /// A peer may tell other addresses again and again. Those that it tells no more make room for those that it tells now, so
+    /// that its entry, which goes into answers of the DHT, stays as small as one telling.
     pub fn on_identified(&mut self, peer: &libp2p::PeerId, info: &identify::Info) {
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
             return;
         }
-        for address in dialable(&info.listen_addrs) {
-            self.kad.add_address(peer, address);
+        let mut told: Vec<Multiaddr> = dialable(&info.listen_addrs).collect();
+        // Whoever learns them from us dials them in this order. Browsers skip what they can't dial, and WebSocket costs both
+        // sides less than WebRTC.
+        told.sort_by_key(|address| match Transport::of(address) {
+            Transport::Other => 0,
+            Transport::WebSocket => 1,
+            Transport::WebRtcDirect => 2,
+        });
+        for address in &told {
+            self.kad.add_address(peer, address.clone());
         }
+        let known = self.known_addresses(peer);
+        if known.len() > MAX_ADDRESSES_PER_RELAY {
+            for address in known.iter().filter(|address| !told.contains(address)) {
+                self.kad.remove_address(peer, address);
+            }
+        }
+    }
+
+    fn known_addresses(&mut self, peer: &libp2p::PeerId) -> Vec<Multiaddr> {
+        let Some(bucket) = self.kad.kbucket(*peer) else { return Vec::new() };
+        let entry = bucket.iter().find(|entry| entry.node.key.preimage() == peer);
+        entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
@@ -87,7 +114,7 @@ pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_
     addresses
         .iter()
         .filter(|address| !address::is_unspecified(address))
-        .take(ggen_shared::limits::MAX_ADDRESSES_PER_RELAY)
+        .take(MAX_ADDRESSES_PER_RELAY)
         .cloned()
 }
 
@@ -112,7 +139,7 @@ fn kad_config() -> kad::Config {
 }
 
 /// Gossip for networks of two relays as well as of many.
-fn gossip() -> gossipsub::Behaviour {
+fn gossip() -> Gossip {
     let config = gossipsub::ConfigBuilder::default()
         .validate_messages()
         // Records are signed by their publishers; who passes them on is nobody's business.
@@ -131,7 +158,8 @@ fn gossip() -> gossipsub::Behaviour {
         .flood_publish(true)
         .build()
         .expect("constant settings that fit each other");
-    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config)
+    let topics = gossipsub::WhitelistSubscriptionFilter([packages_topic().hash()].into());
+    Gossip::new_with_subscription_filter(gossipsub::MessageAuthenticity::Anonymous, config, topics)
         .expect("anonymous authenticity goes with anonymous validation")
 }
 

@@ -200,20 +200,23 @@ pub async fn read_offer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Offer, E
 /// The relay's side: asks for blocks and reads them, each checked against its hash as it arrives.
 ///
 /// # Errors
-/// [`Error`]; [`Error::WrongBlock`] ends the session.
+/// [`Error`]. [`Error::WrongBlock`] comes once every block was read and none is kept, so that the publisher, who sends them all
+/// before it listens, hears why.
 pub async fn read_blocks<S>(stream: &mut S, wanted: Vec<ContentId>) -> Result<Vec<(ContentId, Vec<u8>)>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let reply: WantedReply = Ok(Wanted { blocks: wanted.clone() });
     write_message(stream, &reply).await?;
-    let mut blocks = Vec::new();
+    let (mut blocks, mut wrong) = (Vec::new(), None);
     for cid in wanted {
         let block = read_frame(stream, limits::MAX_BLOCK_BYTES).await?;
-        if !cid.matches(&block) {
-            return Err(Error::WrongBlock(cid));
+        if wrong.is_none() && cid.matches(&block) {
+            blocks.push((cid, block));
+        } else {
+            blocks.clear();
+            wrong = wrong.or(Some(cid));
         }
-        blocks.push((cid, block));
     }
-    Ok(blocks)
+    wrong.map_or(Ok(blocks), |cid| Err(Error::WrongBlock(cid)))
 }

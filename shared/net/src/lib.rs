@@ -11,6 +11,6 @@ pub mod light;
 mod registry;
 pub mod streams;
 
-pub use behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
+pub use behaviour::{Gossip, P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
 pub use config::P2PConfig;
 pub use registry::P2PRegistry;

@@ -96,3 +96,7 @@ pub fn verify(key: &[u8], value: &[u8], network: &Network) -> Result<(KeyLog, Ve
     }
     Ok((key_log, release))
 }
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -4,6 +4,8 @@ mod envelope;
 mod inception;
 mod key_log;
 mod release;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use envelope::{Envelope, Kind, RecordBytes};
@@ -35,7 +37,7 @@ pub enum Error {
         /// Which rule it breaks.
         reason: String,
     },
-    /// The public key has small order or is no point: signatures under it prove nothing.
+    /// The public key has small order, is no point, or is not the one encoding of it: signatures under it prove nothing.
     #[error("the public key is not a sound Ed25519 key")]
     WeakKey,
     /// The signature does not hold for this payload, kind and network.
@@ -137,14 +139,18 @@ impl<T: Payload> Unverified<T> {
 
     fn verify_under(self, key: &PublicKey, network: &Network) -> Result<Verified<T>, Error> {
         let id = self.id();
-        let key = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| Error::WeakKey)?;
-        if key.is_weak() {
-            return Err(Error::WeakKey);
-        }
+        let key = sound_key(key)?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.envelope.signature);
         key.verify_strict(&T::KIND.signed_message(network, &id), &signature).map_err(|_| Error::BadSignature)?;
         Ok(Verified { payload: self.payload, id, bytes: self.bytes })
     }
+}
+
+/// The key, if signatures under it prove anything. A second encoding of a point is refused too: one key has one name.
+fn sound_key(key: &PublicKey) -> Result<VerifyingKey, Error> {
+    let sound = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| Error::WeakKey)?;
+    let is_canonical = sound.to_edwards().compress().as_bytes() == key.as_bytes();
+    if is_canonical && !sound.is_weak() { Ok(sound) } else { Err(Error::WeakKey) }
 }
 
 impl Unverified<Inception> {

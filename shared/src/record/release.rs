@@ -79,7 +79,12 @@ impl FromStr for ContentId {
         if text.len() > 64 || !text.starts_with('b') {
             return Err(UnsupportedCid);
         }
-        Cid::from_str(text).map_err(|_| UnsupportedCid)?.try_into()
+        let cid = Cid::from_str(text).map_err(|_| UnsupportedCid)?;
+        // The library skips all up to `/ipfs/` and ignores bytes after the hash: many texts would mean one content.
+        if cid.to_string() != text {
+            return Err(UnsupportedCid);
+        }
+        cid.try_into()
     }
 }
 

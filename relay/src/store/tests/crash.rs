@@ -256,3 +256,21 @@ fn a_kill_without_a_power_cut_does_not_turn_unsynced_names_into_durable_ones() {
         assert!(found.is_empty(), "killed at step {step}, power cut later: {found:#?}");
     }
 }
+
+#[test]
+fn a_block_that_a_publisher_need_not_send_survives_a_power_cut() {
+    let steps = steps_of_all();
+    for step in 0..=steps {
+        let disk = PowerDisk::new();
+        disk.cut_power_at(step);
+        run(&disk);
+        let killed = disk.after_kill();
+        let writer = open(&killed).unwrap();
+        let mut there: Vec<_> = groups().concat().into_iter().flat_map(|batch| batch.blocks).collect();
+        there.retain(|(id, _)| writer.blocks.has(id).unwrap());
+        let writer = open(&killed.after_power_cut(Survivors::None)).unwrap();
+        for (id, bytes) in there {
+            assert_eq!(writer.blocks.read(&id).unwrap(), Some(bytes), "killed at step {step}");
+        }
+    }
+}

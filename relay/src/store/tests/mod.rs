@@ -14,7 +14,7 @@ use ggen_shared::record::{ContentId, Envelope, RecordBytes};
 use super::blocks::path_of;
 use super::records::SCHEMA_VERSION;
 use super::{Batch, BlockError, CommitError, OpenError, RecordKey, Store};
-use power::PowerDisk;
+use power::{PowerDisk, Survivors};
 
 /// A record of some length. The store never looks inside, so it need not verify.
 fn record(number: u8, length: usize) -> (RecordKey, RecordBytes) {
@@ -279,4 +279,22 @@ async fn a_block_that_decays_on_the_simulated_disk_is_found() {
     disk.rot(&path_of(&id));
     assert!(matches!(store.block(&id).await, Err(BlockError::Damaged(_))));
     assert_eq!(store.missing(vec![id]).await.unwrap(), [id]);
+}
+
+#[tokio::test]
+async fn a_block_whose_name_could_not_be_synced_is_not_taken_for_stored() {
+    let disk = PowerDisk::new();
+    let store = simulated(&disk);
+    let batch = put([record(1, 10)], [block(1, 100)]);
+    let id = batch.blocks[0].0;
+    disk.fail_directory_syncs(true);
+    assert!(matches!(store.commit(batch.clone()).await, Err(CommitError::Blocks(_))));
+    disk.fail_directory_syncs(false);
+    assert_eq!(store.missing(vec![id]).await.unwrap(), [id]);
+    assert_eq!(loaded(&store), []);
+
+    store.commit(batch).await.unwrap();
+    let store = simulated(&disk.after_power_cut(Survivors::None));
+    assert!(store.block(&id).await.unwrap().is_some());
+    assert_eq!(loaded(&store).len(), 1);
 }

@@ -150,6 +150,9 @@ impl Files for PowerDisk {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.step()?;
+        if state.directory_syncs_fail {
+            return Err(io::Error::other("the directory cannot be synced"));
+        }
         let lies = state.lie == Some(Lie::Directory);
         let directory = state.directory(directory)?;
         if !lies {

@@ -44,6 +44,7 @@ struct State {
     full: bool,
     held: bool,
     waiting: bool,
+    directory_syncs_fail: bool,
     lie: Option<Lie>,
     /// The names of databases: their own directory, which holds nothing else.
     database_names: Directory,
@@ -164,6 +165,11 @@ impl PowerDisk {
     /// From now on whatever needs room fails, until there is room again.
     pub(super) fn set_full(&self, full: bool) {
         self.state().full = full;
+    }
+
+    /// From now on no directory can be synced, though it can be changed.
+    pub(super) fn fail_directory_syncs(&self, fail: bool) {
+        self.state().directory_syncs_fail = fail;
     }
 
     pub(super) fn steps(&self) -> u64 {

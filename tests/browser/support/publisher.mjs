@@ -1,0 +1,53 @@
+// A publisher at a terminal: a key, packages, and `ggen-market publish`.
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { MARKET, ROOT, run, temporaryDirectory } from "./programs.mjs";
+
+export class Publisher {
+  /** Makes a key that is removed at the end of the test. */
+  static async create(t, handle) {
+    const publisher = new Publisher();
+    publisher.directory = temporaryDirectory(t);
+    publisher.key = join(publisher.directory, "market.key");
+    const shown = await run(MARKET, ["key", "new", "--handle", handle, "--key", publisher.key, "--network", "ggen"]);
+    const field = (name) => shown.find(({ text }) => text.startsWith(`${name} `)).text.slice(name.length + 1);
+    publisher.id = field("publisher");
+    /** `handle~fingerprint`. */
+    publisher.name = field("full-name");
+    return publisher;
+  }
+
+  /** Publishes directories and .crate files to relays: what was acknowledged, and when. */
+  async publish(relays, paths) {
+    const to = relays.flatMap((relay) => ["--relay", relay.address("tcp")]);
+    const lines = await run(MARKET, ["publish", "--key", this.key, ...to, ...paths]);
+    return lines.map(({ text, at }) => {
+      const [, name, version, id, cid] = /^published (\S+) (\S+) (\S+) (\S+)$/.exec(text);
+      return { name, version, id, cid, fullName: `${this.name}/${name}`, acknowledgedAt: at };
+    });
+  }
+
+  /** Writes a ggen package directory and gives its path. */
+  write(name, { version = "1.0.0", description, readme, fields = "" }) {
+    const directory = join(this.directory, "packages", `${name}-${version}`);
+    mkdirSync(directory, { recursive: true });
+    const manifest = ["[package]", `name = "${name}"`, `version = "${version}"`, `description = "${description}"`, fields];
+    writeFileSync(join(directory, "package.toml"), manifest.join("\n"));
+    if (readme !== undefined) writeFileSync(join(directory, "README.md"), readme);
+    return directory;
+  }
+}
+
+/** One of the sample packages in tests/packages. */
+export const samplePackage = (name) => join(ROOT, "tests/packages", name);
+
+/** The .crate file in Cargo's cache that this workspace was built with. */
+export function crateFile(name) {
+  const lock = readFileSync(join(ROOT, "Cargo.lock"), "utf8");
+  const version = new RegExp(`^name = "${name}"\\nversion = "([^"]+)"`, "m").exec(lock)?.[1];
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
+  const [path] = globSync(join(cargoHome, "registry/cache/*", `${name}-${version}.crate`));
+  if (!path) throw new Error(`${name} ${version} is not in Cargo's cache at ${cargoHome}`);
+  return path;
+}

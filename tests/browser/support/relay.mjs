@@ -1,0 +1,100 @@
+// Real relays, each a process of its own, on loopback, with ports that the system chose.
+import { join } from "node:path";
+import { LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
+import { deadline, until } from "./wait.mjs";
+
+const ANY_PORT = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"].map((end) => `/ip4/127.0.0.1/${end}`);
+
+export class Relay {
+  #child;
+  #log = [];
+  #onLine = () => {};
+
+  /** Where it serves the page. */
+  url;
+  peerId;
+  /** Multiaddrs that end in its peer id. */
+  addresses;
+
+  /** Starts a relay that serves the page; it is stopped at the end of the test. */
+  static async start(t, { bootstrap = [] } = {}) {
+    const options = bootstrap.flatMap((relay) => ["--bootstrap", relay.address("tcp")]);
+    const relay = new Relay();
+    relay.dataDir = join(temporaryDirectory(t), "data");
+    relay.options = options;
+    t.after(() => relay.stop());
+    await relay.#run(ANY_PORT, "127.0.0.1:0");
+    if (bootstrap.length > 0) {
+      await until("relays that know each other", async () => (await relay.routingTable()).length >= bootstrap.length);
+    }
+    return relay;
+  }
+
+  /** A relay that lies when told to, see tests/src/bin/lying-relay.rs. */
+  static async startLiar(t) {
+    const relay = new Relay();
+    t.after(() => relay.stop());
+    await relay.#spawn(LYING_RELAY, [join(temporaryDirectory(t), "data"), WWW]);
+    return relay;
+  }
+
+  /** Starts again, after `stop`, with the same data on the same ports. */
+  async restart() {
+    const listen = this.addresses.map((address) => address.replace(/(\/certhash\/[^/]+)*\/p2p\/[^/]+$/, ""));
+    await this.#run(listen, new URL(this.url).host);
+  }
+
+  /** Sends an order to a lying relay and waits until it holds. */
+  async order(order) {
+    const obeyed = new Promise((done) => (this.#onLine = (line) => line === order && done()));
+    this.#child.stdin.write(`${order}\n`);
+    await deadline(`the relay's answer to ${order}`, obeyed);
+  }
+
+  /** Its address over a transport, in the words of `?transport=`, or TCP. */
+  address(transport) {
+    const is = {
+      tcp: (address) => /\/tcp\/\d+\/p2p\//.test(address),
+      websocket: (address) => address.includes("/ws/"),
+      "webrtc-direct": (address) => address.includes("/webrtc-direct/"),
+    }[transport];
+    const found = this.addresses.find(is);
+    if (!found) throw new Error(`no ${transport} among ${this.addresses}`);
+    return found;
+  }
+
+  /** The peers in its routing table. */
+  routingTable() {
+    return this.#json("routing.json");
+  }
+
+  async stop() {
+    await stop(this.#child);
+  }
+
+  #run(listen, http) {
+    const addresses = listen.flatMap((address) => ["--listen", address]);
+    const fixed = ["run", "--data-dir", this.dataDir, "--http", http, "--www", WWW, "--network", "ggen"];
+    return this.#spawn(RELAY, [...fixed, ...addresses, ...this.options]);
+  }
+
+  async #spawn(program, args) {
+    const serving = new Promise((done, fail) => {
+      this.#child = start(program, args, (line) => {
+        this.#log.push(line);
+        this.#onLine(line);
+        const url = /http at (http:\/\/\S+)/.exec(line)?.[1];
+        if (url) done(url);
+      });
+      this.#child.once("exit", () => fail(new Error(`the relay ended:\n${this.#log.slice(-20).join("\n")}`)));
+    });
+    this.url = await deadline("a relay that serves HTTP", serving);
+    ({ peer_id: this.peerId, addresses: this.addresses } = await this.#json("relay.json"));
+  }
+
+  async #json(name) {
+    const response = await fetch(`${this.url}/.well-known/ggen/${name}`);
+    if (!response.ok) throw new Error(`${response.url} answered ${response.status}`);
+    return response.json();
+  }
+}
