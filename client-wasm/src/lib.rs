@@ -4,15 +4,20 @@
 //! JavaScript. What decides anything is in `ggen-shared` and `ggen-net`, and is the same on every platform.
 //!
 //! What does not touch JavaScript is also built natively, for its tests.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "natively only the tests use it"))]
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod error;
+#[cfg(any(target_arch = "wasm32", test))]
+mod inbound;
 #[cfg(any(target_arch = "wasm32", test))]
 mod names;
 #[cfg(any(target_arch = "wasm32", test))]
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
 mod view;
+#[cfg(any(target_arch = "wasm32", test))]
+mod webrtc;
 #[cfg(any(target_arch = "wasm32", test))]
 mod websocket;
 

@@ -46,7 +46,9 @@ mod tests {
     #[test]
     fn refuses_what_is_no_name() {
         let id = PublisherId::from_bytes([7; 32]);
-        for text in ["", "serde", "ann/serde", &format!("Ann~{id}/serde"), &format!("ann~{id}/"), &format!("ann~{id}x/serde")] {
+        for text in
+            ["", "serde", "ann/serde", &format!("Ann~{id}/serde"), &format!("ann~{id}/"), &format!("ann~{id}x/serde")]
+        {
             assert!(text.parse::<Meant>().is_err(), "{text}");
         }
     }

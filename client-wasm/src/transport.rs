@@ -11,7 +11,7 @@ use libp2p::{PeerId, Transport as _, noise, yamux};
 
 use crate::js::has_global;
 use crate::options::Transport;
-use crate::websocket;
+use crate::{webrtc, websocket};
 
 /// How long one address may take until its peer is known. A browser itself waits minutes for an address that drops
 /// packets, and WebRTC for ever; the addresses behind it get their turn.
@@ -21,8 +21,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) fn possible(transport: Transport) -> bool {
     match transport {
         Transport::WebSocket => has_global("WebSocket"),
-        // Workers have none; the implementation looks at the page's user agent besides.
-        Transport::WebRtcDirect => has_global("RTCPeerConnection") && has_global("document"),
+        Transport::WebRtcDirect => webrtc::is_possible(),
     }
 }
 
@@ -36,7 +35,7 @@ pub(crate) fn combined(
         .authenticate(noise::Config::new(keypair)?)
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let webrtc = libp2p_webrtc_websys::Transport::new(libp2p_webrtc_websys::Config::new(keypair))
+    let webrtc = webrtc::Transport::new(keypair)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let combined = only(transports.contains(&Transport::WebSocket), websocket)
         .or_transport(only(transports.contains(&Transport::WebRtcDirect), webrtc))

@@ -4,9 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ggen_net::light;
 use ggen_shared::id::RecordId;
 use ggen_shared::record;
-use ggen_shared::registry::{
-    PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView,
-};
+use ggen_shared::registry::{PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
 use libp2p::PeerId;
 use serde::Serialize;
 
@@ -246,11 +244,7 @@ impl From<VersionView> for Version {
 
 impl From<RefusedRecord> for Refusal {
     fn from(record: RefusedRecord) -> Self {
-        Self {
-            code: record.refused.error.code(),
-            message: record.refused.to_string(),
-            relay: record.source.0,
-        }
+        Self { code: record.refused.error.code(), message: record.refused.to_string(), relay: record.source.0 }
     }
 }
 

@@ -14,13 +14,19 @@ mod address;
 /// The seam: what is below it needs a browser.
 #[cfg(target_arch = "wasm32")]
 mod browser;
-mod inbound;
 mod outbound;
 
 use std::io;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use self::browser::Transport;
+
+/// How many bytes may wait unread, in bytes.
+///
+/// The reader runs as a microtask after each message, so this fills only while the reader itself is held up. A peer that
+/// respects a multiplexer's windows (256 KiB a stream to begin with) then stays well below it. One message is always taken
+/// whole by the browser before a script sees it: larger ones are dropped on arrival.
+const MAX_UNREAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a WebSocket could not be opened, or ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +63,7 @@ pub(crate) enum Error {
     #[error("the peer sent something other than a binary message")]
     NotBinary,
     /// The peer sent more than may wait unread.
-    #[error("the peer sent more than {} unread bytes", inbound::MAX_UNREAD_BYTES)]
+    #[error("the peer sent more than {} unread bytes", MAX_UNREAD_BYTES)]
     Overrun,
 }
 

@@ -60,7 +60,9 @@ impl AdmitError {
             Self::Content(error) => error.code(),
             Self::Conflict(_) => "publish/conflict",
             // What is wrong with the disk is the operator's business.
-            Self::Commit(_) | Self::Block(_) => return Refusal::new("relay/storage", "the relay could not store it; try again later"),
+            Self::Commit(_) | Self::Block(_) => {
+                return Refusal::new("relay/storage", "the relay could not store it; try again later");
+            }
         };
         Refusal::new(code, self.to_string())
     }
@@ -172,6 +174,10 @@ impl Shelf {
     /// # Errors
     /// [`AdmitError::Conflict`] when a record's place is taken for good, [`AdmitError::Commit`].
     pub async fn admit(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
+        if let Some(id) = self.without_place(&records) {
+            // Its content would be kept for nothing.
+            return Err(AdmitError::Conflict(id));
+        }
         let mut batch = Batch { blocks, ..Batch::default() };
         for record in records.iter().filter(|record| self.catalogue().record(&record.id()).is_none()) {
             batch.keep(record);
@@ -185,6 +191,15 @@ impl Shelf {
             Some(id) => Err(AdmitError::Conflict(id)),
             None => Ok(receipt),
         }
+    }
+
+    /// The first release whose place is taken already.
+    fn without_place(&self, records: &[Record]) -> Option<RecordId> {
+        let catalogue = self.catalogue();
+        records.iter().find_map(|record| match record {
+            Record::Release(release) if !catalogue.has_place(release) => Some(release.id()),
+            Record::Release(_) | Record::Inception(_) => None,
+        })
     }
 
     /// Lists durable records: what is listed now, what the store is to forget, and a record that found no place.

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_bootstrap_address_without_a_peer_is_refused() {
-        let file = FileConfig { bootstrap: Some(vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()]), ..FileConfig::default() };
+        let file =
+            FileConfig { bootstrap: Some(vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()]), ..FileConfig::default() };
         assert!(matches!(file.resolve(), Err(Error::BootstrapWithoutPeer(_))));
     }
 }

@@ -45,3 +45,7 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Provider records that the DHT may leave with this relay.
 pub const MAX_PROVIDED_KEYS: usize = 65_536;
+/// A key that something is provided under: a CID, or a short name.
+pub const MAX_PROVIDED_KEY_BYTES: usize = 64;
+/// Addresses of one provider record: a few of the longest.
+pub const MAX_PROVIDER_ADDRESS_BYTES: usize = 512;

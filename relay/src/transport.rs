@@ -13,7 +13,11 @@ use crate::identity::Identity;
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A swarm that speaks TCP, QUIC, WebSocket and WebRTC-direct.
-pub(crate) async fn swarm<B: NetworkBehaviour>(identity: &Identity, behaviour: B, idle: Duration) -> Result<Swarm<B>, Error> {
+pub(crate) async fn swarm<B: NetworkBehaviour>(
+    identity: &Identity,
+    behaviour: B,
+    idle: Duration,
+) -> Result<Swarm<B>, Error> {
     let certificate = identity.certificate.clone();
     let swarm = SwarmBuilder::with_existing_identity(identity.keypair.clone())
         .with_tokio()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Characters of the decoder's own text that an error keeps, before they are escaped.
+/// Characters of the decoder's own text that an error keeps.
 const MAX_REASON_CHARS: usize = 200;
 
 /// Bytes that are not the one encoding of a value.
@@ -41,17 +41,18 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     if bytes.len() > limit {
         return Err(Error::TooLong { limit, actual: bytes.len() });
     }
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(printable(&error)))?;
-    // The decoder is strict about numbers and trailing bytes; this also catches reordered keys and absent fields written out.
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(reason(&error)))?;
+    // The decoder is strict about numbers, keys and trailing bytes; this also catches absent fields written out, and makes
+    // "one encoding" hold whatever becomes of the decoder.
     if encode(&value) != bytes {
         return Err(Error::NotCanonical);
     }
     Ok(value)
 }
 
-/// What the decoder says, cut and escaped: it quotes field names that a peer chose, and ends up in logs and on terminals.
-fn printable(error: &impl ToString) -> String {
-    error.to_string().chars().take(MAX_REASON_CHARS).flat_map(char::escape_debug).collect()
+/// What the decoder says, cut: it quotes field names that a peer chose, escaped and as long as they came.
+fn reason(error: &impl ToString) -> String {
+    error.to_string().chars().take(MAX_REASON_CHARS).collect()
 }
 
 #[cfg(test)]

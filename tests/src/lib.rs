@@ -1,5 +1,10 @@
 //! The harness of tests that cross crates: it starts real relays on loopback, and real peers that talk to them.
 
+pub mod attack;
+pub mod http;
+pub mod process;
+mod relays;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -52,7 +52,8 @@ async fn test_p2p_network_initialization() {
     let ids = [first.peer_id(), second.peer_id(), third.peer_id()];
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     for relay in [&second, &third] {
-        until("the routing table", || async { relay.relay().routing_table().await.contains(&ids[0]).then_some(()) }).await;
+        until("the routing table", || async { relay.relay().routing_table().await.contains(&ids[0]).then_some(()) })
+            .await;
     }
     let peer = TestPeer::start(&[&second]).await;
     assert_eq!(peer.peer.connected(), [ids[1]]);
@@ -91,7 +92,10 @@ async fn test_announce_package_via_gossipsub() {
     let mut publisher = Publisher::new(1);
     let package = publisher.release("announced", "1.0.0", "heard by gossip", b"artifact");
     // The relays must have met, or there is nobody to pass it on to.
-    until("the relays' meeting", || async { far.relay().routing_table().await.contains(&near.peer_id()).then_some(()) }).await;
+    until("the relays' meeting", || async {
+        far.relay().routing_table().await.contains(&near.peer_id()).then_some(())
+    })
+    .await;
     publish(&package, &far).await;
     assert_eq!(listener.announced().await.id(), package.release.id());
 
@@ -140,8 +144,10 @@ async fn test_multiple_peers_package_discovery() {
     let second = TestRelay::start(&[&first]).await;
     let third = TestRelay::start(&[&first, &second]).await;
     for relay in [&second, &third] {
-        until("the routing table", || async { relay.relay().routing_table().await.contains(&first.peer_id()).then_some(()) })
-            .await;
+        until("the routing table", || async {
+            relay.relay().routing_table().await.contains(&first.peer_id()).then_some(())
+        })
+        .await;
     }
     for (number, relay) in [(4, &first), (5, &second), (6, &third)] {
         let name = format!("from-publisher-{number}");
@@ -230,8 +236,10 @@ async fn test_gossipsub_topic_subscription() {
     let package = publisher.release("spoken", "1.0.0", "announced by a peer itself", b"content");
     let inception = publisher.key_log.clone().into_records().remove(0);
     // Until the relay has told that it subscribes, gossip has nobody to send to.
-    until("the inception's announcement", || async { speaker.peer.announce(inception.bytes().to_vec()).await.ok() }).await;
-    let known = || async { relay.relay().shelf().catalogue().key_log(&package.release.publisher).is_some().then_some(()) };
+    until("the inception's announcement", || async { speaker.peer.announce(inception.bytes().to_vec()).await.ok() })
+        .await;
+    let known =
+        || async { relay.relay().shelf().catalogue().key_log(&package.release.publisher).is_some().then_some(()) };
     until("the key log at the relay", known).await;
     speaker.peer.announce(package.release.bytes().to_vec()).await.unwrap();
     assert_eq!(listener.announced().await.id(), package.release.id());

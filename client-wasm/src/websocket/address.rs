@@ -98,33 +98,14 @@ mod tests {
             ("/ip4/127.0.0.1/tcp/4001/ws", "ws://127.0.0.1:4001/"),
             ("/ip6/::1/tcp/4001/ws", "ws://[::1]:4001/"),
             ("/dns/relay.example/tcp/80/ws", "ws://relay.example:80/"),
-            (
-                "/dns4/relay.example/tcp/443/wss",
-                "wss://relay.example:443/",
-            ),
-            (
-                "/dns6/relay.example/tcp/443/tls/ws",
-                "wss://relay.example:443/",
-            ),
-            (
-                "/ip4/1.2.3.4/tcp/443/tls/sni/relay.example/ws",
-                "wss://relay.example:443/",
-            ),
-            (
-                "/dns4/relay.example/tcp/80/x-parity-ws/%2Fsocket%3Fa=b",
-                "ws://relay.example:80/socket?a=b",
-            ),
-            (
-                "/dns4/relay.example/tcp/443/x-parity-wss/%2Fsocket",
-                "wss://relay.example:443/socket",
-            ),
+            ("/dns4/relay.example/tcp/443/wss", "wss://relay.example:443/"),
+            ("/dns6/relay.example/tcp/443/tls/ws", "wss://relay.example:443/"),
+            ("/ip4/1.2.3.4/tcp/443/tls/sni/relay.example/ws", "wss://relay.example:443/"),
+            ("/dns4/relay.example/tcp/80/x-parity-ws/%2Fsocket%3Fa=b", "ws://relay.example:80/socket?a=b"),
+            ("/dns4/relay.example/tcp/443/x-parity-wss/%2Fsocket", "wss://relay.example:443/socket"),
         ] {
             assert_eq!(url_of(address).as_deref(), Some(expected), "{address}");
-            assert_eq!(
-                url_of(&format!("{address}/p2p/{PEER}")).as_deref(),
-                Some(expected),
-                "{address} with peer id"
-            );
+            assert_eq!(url_of(&format!("{address}/p2p/{PEER}")).as_deref(), Some(expected), "{address} with peer id");
         }
     }
 
@@ -152,30 +133,15 @@ mod tests {
 
     #[test]
     fn refuses_an_address_that_goes_on_to_another_peer() {
-        assert_eq!(
-            url_of(&format!(
-                "/ip4/127.0.0.1/tcp/4001/ws/p2p/{PEER}/p2p-circuit/p2p/{PEER}"
-            )),
-            None
-        );
-        assert_eq!(
-            url_of(&format!("/ip4/127.0.0.1/tcp/4001/ws/p2p/{PEER}/p2p/{PEER}")),
-            None
-        );
+        assert_eq!(url_of(&format!("/ip4/127.0.0.1/tcp/4001/ws/p2p/{PEER}/p2p-circuit/p2p/{PEER}")), None);
+        assert_eq!(url_of(&format!("/ip4/127.0.0.1/tcp/4001/ws/p2p/{PEER}/p2p/{PEER}")), None);
     }
 
     #[test]
     fn refuses_a_name_that_a_url_would_read_otherwise() {
-        for name in [
-            "",
-            "user@relay.example",
-            "relay.example/path",
-            "relay.example?query",
-            "relay#",
-            "a b",
-            "relay:80",
-            "ä",
-        ] {
+        for name in
+            ["", "user@relay.example", "relay.example/path", "relay.example?query", "relay#", "a b", "relay:80", "ä"]
+        {
             let address = Multiaddr::empty()
                 .with(Protocol::Dns(Cow::Borrowed(name)))
                 .with(Protocol::Tcp(80))
@@ -190,9 +156,6 @@ mod tests {
             .with(Protocol::Dns(Cow::Borrowed("relay.example")))
             .with(Protocol::Tcp(80))
             .with(Protocol::Ws(Cow::Borrowed("a b#ä\\%20")));
-        assert_eq!(
-            url(&address).as_deref(),
-            Some("ws://relay.example:80/a%20b%23%C3%A4%5C%20")
-        );
+        assert_eq!(url(&address).as_deref(), Some("ws://relay.example:80/a%20b%23%C3%A4%5C%20"));
     }
 }

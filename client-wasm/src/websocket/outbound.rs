@@ -38,11 +38,7 @@ impl Outbound {
     ///
     /// # Errors
     /// Whatever `send` returns; what it was called with is lost then, as the connection is.
-    pub(super) fn write<E>(
-        &mut self,
-        data: &[u8],
-        mut send: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<usize, E> {
+    pub(super) fn write<E>(&mut self, data: &[u8], mut send: impl FnMut(&[u8]) -> Result<(), E>) -> Result<usize, E> {
         let data = &data[..data.len().min(MAX_MESSAGE_BYTES)];
         if self.pending.len() + data.len() > MAX_MESSAGE_BYTES {
             self.flush(&mut send)?;
@@ -80,11 +76,7 @@ pub(super) struct Throttle {
 impl Throttle {
     /// Whether to write now.
     pub(super) fn admits(&mut self, buffered: usize) -> bool {
-        let bound = if self.waiting {
-            LOW_WATER_BYTES
-        } else {
-            HIGH_WATER_BYTES
-        };
+        let bound = if self.waiting { LOW_WATER_BYTES } else { HIGH_WATER_BYTES };
         self.waiting = buffered >= bound;
         if !self.waiting {
             self.wait = None;
@@ -94,9 +86,7 @@ impl Throttle {
 
     /// How long to wait, at most, before asking again.
     pub(super) fn next_wait(&mut self) -> Duration {
-        let wait = self
-            .wait
-            .map_or(FIRST_WAIT, |last| (last * 2).min(LONGEST_WAIT));
+        let wait = self.wait.map_or(FIRST_WAIT, |last| (last * 2).min(LONGEST_WAIT));
         self.wait = Some(wait);
         wait
     }
@@ -144,21 +134,10 @@ mod tests {
 
     #[test]
     fn every_byte_arrives_in_order_in_messages_of_bounded_size() {
-        let data: Vec<u8> = (0..5 * MAX_MESSAGE_BYTES + 17)
-            .map(|i| (i % 251) as u8)
-            .collect();
-        for chunk in [
-            1000,
-            DIRECT_WRITE_BYTES - 1,
-            DIRECT_WRITE_BYTES,
-            MAX_MESSAGE_BYTES - 1,
-            data.len(),
-        ] {
+        let data: Vec<u8> = (0..5 * MAX_MESSAGE_BYTES + 17).map(|i| (i % 251) as u8).collect();
+        for chunk in [1000, DIRECT_WRITE_BYTES - 1, DIRECT_WRITE_BYTES, MAX_MESSAGE_BYTES - 1, data.len()] {
             let sent = messages(&data.chunks(chunk).collect::<Vec<_>>());
-            assert!(
-                sent.iter()
-                    .all(|message| !message.is_empty() && message.len() <= MAX_MESSAGE_BYTES)
-            );
+            assert!(sent.iter().all(|message| !message.is_empty() && message.len() <= MAX_MESSAGE_BYTES));
             assert_eq!(sent.concat(), data, "in chunks of {chunk}");
         }
     }
@@ -166,9 +145,7 @@ mod tests {
     #[test]
     fn a_failed_send_is_reported_once() {
         let mut outbound = Outbound::default();
-        outbound
-            .write(b"a", |_| Err("unused"))
-            .expect("only gathers");
+        outbound.write(b"a", |_| Err("unused")).expect("only gathers");
         assert_eq!(outbound.flush(|_| Err("gone")), Err("gone"));
         assert_eq!(outbound.flush(|_| Err("gone")), Ok(()));
     }
@@ -190,10 +167,7 @@ mod tests {
         assert_eq!(throttle.next_wait(), FIRST_WAIT);
         assert!(!throttle.admits(usize::MAX));
         assert_eq!(throttle.next_wait(), FIRST_WAIT * 2);
-        assert_eq!(
-            (0..20).map(|_| throttle.next_wait()).last(),
-            Some(LONGEST_WAIT)
-        );
+        assert_eq!((0..20).map(|_| throttle.next_wait()).last(), Some(LONGEST_WAIT));
         assert!(throttle.admits(0));
         assert_eq!(throttle.next_wait(), FIRST_WAIT);
     }

@@ -11,8 +11,8 @@ use ggen_net::light::Phase;
 use ggen_net::{P2PConfig, P2PRegistry};
 use ggen_relay::market::keys::{self, PublisherKey};
 use ggen_relay::market::ledger::{self, Ledger};
-use ggen_relay::market::publish::{Outcome, Publishing, read_publishers};
 use ggen_relay::market::peer;
+use ggen_relay::market::publish::{Outcome, Publishing, read_publishers};
 use ggen_shared::id::{Handle, Network};
 use ggen_shared::record::KeyLog;
 use libp2p::Multiaddr;
@@ -85,7 +85,9 @@ async fn main() -> ExitCode {
         .init();
     let done = match Arguments::parse().command {
         Command::Publish(publish) => run_publish(publish).await,
-        Command::Key(Key::New { handle, key, network }) => new_key(handle, &path_of(key), network).map(|()| ExitCode::SUCCESS),
+        Command::Key(Key::New { handle, key, network }) => {
+            new_key(handle, &path_of(key), network).map(|()| ExitCode::SUCCESS)
+        }
         Command::Key(Key::Show { key }) => show_key(&path_of(key)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
@@ -157,7 +159,9 @@ fn print_outcome(path: &Path, outcome: &Outcome) {
 /// Connects to the relays: at least one, and the others as far as they answer while the first does.
 async fn connect(network: Network, relays: Vec<Multiaddr>) -> anyhow::Result<P2PRegistry<peer::Tokio>> {
     if let Some(address) = relays.iter().find(|address| ggen_net::address::split_peer(address).is_none()) {
-        bail!("--relay {address} does not end in /p2p/<peer id>: copy an address from the relay's /.well-known/ggen/relay.json");
+        bail!(
+            "--relay {address} does not end in /p2p/<peer id>: copy an address from the relay's /.well-known/ggen/relay.json"
+        );
     }
     let wanted = relays.len();
     let config = P2PConfig { network, relays, discover: false, connections: wanted, ..P2PConfig::default() };

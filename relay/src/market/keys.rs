@@ -88,12 +88,8 @@ impl PublisherKey {
     /// [`Error::Write`], [`Error::Randomness`].
     pub fn create(path: &Path, handle: Handle, network: Network) -> Result<Self, Error> {
         let (signing, next) = (random_key()?, random_key()?);
-        let inception = Inception {
-            handle,
-            key: public(&signing),
-            next: KeyCommitment::to_key(&public(&next)),
-            work: Work::NONE,
-        };
+        let inception =
+            Inception { handle, key: public(&signing), next: KeyCommitment::to_key(&public(&next)), work: Work::NONE };
         let inception = sign(inception, &signing, &network).expect("an inception of checked fields is valid");
         let key_log = KeyLog::new(inception.clone());
         if let Some(directory) = path.parent() {

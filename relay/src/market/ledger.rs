@@ -7,9 +7,9 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use ggen_shared::id::Network;
 use ggen_shared::id::PackageName;
 use ggen_shared::record::{KeyLog, Release, Unverified, Verified, Version};
-use ggen_shared::id::Network;
 
 /// Why the ledger can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,8 @@ impl Ledger {
         file.seek(std::io::SeekFrom::End(0)).map_err(io)?;
         let mut ledger = Self { path: path.into(), file, releases: BTreeMap::new(), next_index: 0 };
         for (number, line) in text[..whole].lines().enumerate() {
-            let bytes = BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
+            let bytes =
+                BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
             let release = Unverified::<Release>::decode(&bytes)
                 .and_then(|release| release.verify(key_log, network))
                 .map_err(|refused| error(format!("line {}: {refused}", number + 1)))?;

@@ -81,7 +81,10 @@ pub fn read_publishers(path: &Path) -> Result<Publishers, Error> {
             line.trim().split_once(' ').ok_or_else(|| error(number + 1, "is not `NAME PUBLISHER_ID`".into()))?;
         let name = name.parse().map_err(|parse: ggen_shared::id::ParseError| error(number + 1, parse.to_string()))?;
         let publisher = publisher.trim().parse();
-        publishers.insert(name, publisher.map_err(|parse: ggen_shared::id::ParseError| error(number + 1, parse.to_string()))?);
+        publishers.insert(
+            name,
+            publisher.map_err(|parse: ggen_shared::id::ParseError| error(number + 1, parse.to_string()))?,
+        );
     }
     Ok(publishers)
 }
@@ -110,7 +113,8 @@ impl<P: Platform> Publishing<P> {
         let artifact = content::build(&package.artifact);
         let readme = package.readme.as_deref().map(content::build);
         let warnings = package.warnings.clone();
-        let (release, already) = self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
+        let (release, already) =
+            self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
         let mut records = self.key.key_log.clone().into_records();
         records.push(Record::Release(Box::new(release.clone())));
         let mut blocks: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
@@ -135,7 +139,9 @@ impl<P: Platform> Publishing<P> {
             publisher: self.key.key_log.publisher(),
             signed_under: before.as_ref().map_or_else(|| self.key.key_log.head(), |before| before.signed_under),
             index: before.as_ref().map_or_else(|| ledger.next_index(), |before| before.index),
-            created: before.as_ref().map_or_else(|| self.registry.peer().platform().now().as_secs(), |before| before.created),
+            created: before
+                .as_ref()
+                .map_or_else(|| self.registry.peer().platform().now().as_secs(), |before| before.created),
         };
         let mut release = package.manifest.release(standing, artifact, readme);
         match before {

@@ -34,7 +34,11 @@ impl RelayBehaviour {
         let heads = HeadStore::new(local, shelf.clone());
         let mut circuits = relay::Behaviour::new(
             local,
-            relay::Config { max_circuit_bytes: CIRCUIT_BYTES, max_circuit_duration: CIRCUIT_DURATION, ..relay::Config::default() },
+            relay::Config {
+                max_circuit_bytes: CIRCUIT_BYTES,
+                max_circuit_duration: CIRCUIT_DURATION,
+                ..relay::Config::default()
+            },
         );
         // An operator runs a relay to relay: it does not wait for others to confirm its addresses.
         circuits.set_status(Some(relay::Status::Enable));

@@ -208,4 +208,3 @@ fn agent() -> String {
 
 /// How long the node waits for the first address of each listener.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
-

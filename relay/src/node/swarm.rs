@@ -33,7 +33,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(swarm: Swarm<RelayBehaviour>, work: Arc<Work>, status: watch::Sender<Status>, config: &Config) -> Self {
+    pub(super) fn new(
+        swarm: Swarm<RelayBehaviour>,
+        work: Arc<Work>,
+        status: watch::Sender<Status>,
+        config: &Config,
+    ) -> Self {
         let local = *swarm.local_peer_id();
         let bootstrap = config
             .bootstrap
@@ -114,7 +119,8 @@ impl Node {
         match command {
             Command::Announce { record } => match p2p.gossipsub.publish(packages_topic(), record) {
                 // Without another peer there is nobody to tell, which is fine: publishing needs no network.
-                Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => {}
+                Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => {
+                }
                 Err(error) => tracing::warn!(%error, "an announcement could not be sent"),
             },
             Command::Open { peer, protocol, opened } => p2p.streams.open(peer, StreamProtocol::new(protocol), opened),
@@ -183,9 +189,8 @@ impl Node {
             }
             kad::InboundRequest::AddProvider { record: Some(record) } => {
                 // Kademlia has checked that the provider speaks for itself; the store bounds how much it can say.
-                if self.swarm.behaviour_mut().p2p.kad.store_mut().add_provider(record).is_err() {
-                    tracing::debug!("a provider record did not fit");
-                }
+                let added = self.swarm.behaviour_mut().p2p.kad.store_mut().add_provider(record);
+                added.unwrap_or_else(|error| tracing::debug!(%error, "a provider record is not kept"));
             }
             _ => {}
         }

@@ -158,7 +158,11 @@ impl Work {
         room.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe).into())
     }
 
-    async fn admit_offer(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
+    async fn admit_offer(
+        &self,
+        records: Vec<Record>,
+        blocks: Vec<(ContentId, Vec<u8>)>,
+    ) -> Result<Receipt, AdmitError> {
         self.shelf.check_content(&records, &blocks).await?;
         self.keep(records, blocks).await
     }
@@ -228,7 +232,11 @@ impl Work {
         }
     }
 
-    async fn fetch_key_log(&self, from: PeerId, publisher: ggen_shared::id::PublisherId) -> Option<(KeyLog, Vec<Record>)> {
+    async fn fetch_key_log(
+        &self,
+        from: PeerId,
+        publisher: ggen_shared::id::PublisherId,
+    ) -> Option<(KeyLog, Vec<Record>)> {
         let mut stream = self.open(from).await?;
         let question = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES);
         let answer = timeout(policy::QUESTION_TIMEOUT, question).await.ok()?.ok()?;

@@ -1,5 +1,8 @@
 //! What every peer runs, and the settings on which all of them must agree.
-#![allow(missing_docs, reason = "the derived event enum has no place for docs: its variants are the fields of the struct")]
+#![allow(
+    missing_docs,
+    reason = "the derived event enum has no place for docs: its variants are the fields of the struct"
+)]
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -83,7 +86,9 @@ where
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
             return;
         }
-        let mut told: Vec<Multiaddr> = dialable(&info.listen_addrs).collect();
+        // The routing table's addresses end in the peer's id.
+        let mut told: Vec<Multiaddr> =
+            dialable(&info.listen_addrs).filter_map(|address| address.with_p2p(*peer).ok()).collect();
         // Whoever learns them from us dials them in this order. Browsers skip what they can't dial, and WebSocket costs both
         // sides less than WebRTC.
         told.sort_by_key(|address| match Transport::of(address) {
@@ -111,11 +116,7 @@ where
 
 /// The addresses that can be dialed at all, at most as many as one relay may have.
 pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_ {
-    addresses
-        .iter()
-        .filter(|address| !address::is_unspecified(address))
-        .take(MAX_ADDRESSES_PER_RELAY)
-        .cloned()
+    addresses.iter().filter(|address| !address::is_unspecified(address)).take(MAX_ADDRESSES_PER_RELAY).cloned()
 }
 
 /// The topic of signed records.

@@ -6,7 +6,8 @@
 
 use std::io;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures::future::{Either, select};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, pin_mut};
 use ggen_shared::codec;
 use ggen_shared::limits;
 use ggen_shared::protocol::publish::{Offer, ReceiptReply, Wanted, WantedReply};
@@ -180,12 +181,27 @@ where
 {
     write_message(stream, offer).await?;
     let wanted: WantedReply = read_message(stream, limits::MAX_OFFER_BYTES).await?;
-    for cid in &wanted?.blocks {
-        // A relay that wants what was not offered gets an empty block, which it refuses itself.
-        write_frame(stream, &block(cid).unwrap_or_default()).await?;
-    }
-    let receipt: ReceiptReply = read_message(stream, limits::MAX_OFFER_BYTES).await?;
-    _ = stream.close().await;
+    let wanted = wanted?;
+    let (mut reader, mut writer) = stream.split();
+    let receipt = {
+        let sending = async {
+            for cid in &wanted.blocks {
+                // A relay that wants what was not offered gets an empty block, which it refuses itself.
+                write_frame(&mut writer, &block(cid).unwrap_or_default()).await?;
+            }
+            Ok(())
+        };
+        let receipt = read_message::<ReceiptReply, _>(&mut reader, limits::MAX_OFFER_BYTES);
+        pin_mut!(sending, receipt);
+        // A relay that refuses a block takes no further one, so its reply is listened for while blocks are sent.
+        match select(sending, receipt).await {
+            Either::Left((Ok(()), receipt)) => receipt.await?,
+            // It may have said why before it stopped listening.
+            Either::Left((Err(broken), receipt)) => receipt.await.map_err(|_| broken)?,
+            Either::Right((receipt, _)) => receipt?,
+        }
+    };
+    _ = writer.close().await;
     Ok(receipt?)
 }
 
@@ -200,23 +216,20 @@ pub async fn read_offer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Offer, E
 /// The relay's side: asks for blocks and reads them, each checked against its hash as it arrives.
 ///
 /// # Errors
-/// [`Error`]. [`Error::WrongBlock`] comes once every block was read and none is kept, so that the publisher, who sends them all
-/// before it listens, hears why.
+/// [`Error`]; after [`Error::WrongBlock`] the rest is not read.
 pub async fn read_blocks<S>(stream: &mut S, wanted: Vec<ContentId>) -> Result<Vec<(ContentId, Vec<u8>)>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let reply: WantedReply = Ok(Wanted { blocks: wanted.clone() });
     write_message(stream, &reply).await?;
-    let (mut blocks, mut wrong) = (Vec::new(), None);
+    let mut blocks = Vec::new();
     for cid in wanted {
         let block = read_frame(stream, limits::MAX_BLOCK_BYTES).await?;
-        if wrong.is_none() && cid.matches(&block) {
-            blocks.push((cid, block));
-        } else {
-            blocks.clear();
-            wrong = wrong.or(Some(cid));
+        if !cid.matches(&block) {
+            return Err(Error::WrongBlock(cid));
         }
+        blocks.push((cid, block));
     }
-    wrong.map_or(Ok(blocks), |cid| Err(Error::WrongBlock(cid)))
+    Ok(blocks)
 }

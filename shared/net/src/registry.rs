@@ -138,7 +138,9 @@ impl<P: Platform> Registry for P2PRegistry<P> {
                 Ok(receipt) if publication.records.iter().all(|record| receipt.kept.contains(&record.id())) => {
                     published.durable_at.push(source(relay));
                 }
-                Ok(_) => published.failed_at.push((source(relay), refused("publish/not-kept", "not every record was kept"))),
+                Ok(_) => {
+                    published.failed_at.push((source(relay), refused("publish/not-kept", "not every record was kept")))
+                }
                 Err(error) => published.failed_at.push((source(relay), peer_error(error))),
             }
         }
@@ -171,6 +173,7 @@ fn refused(code: &'static str, message: &str) -> PeerError {
     PeerError::Refused(query::Refusal::new(code, message))
 }
 
+#[expect(clippy::result_large_err, reason = "a refused hit is a result like any other, and stays in its place")]
 fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
     let source = source(relay);
     let hits = verified.hits.into_iter().map(|hit| match hit {

@@ -147,13 +147,7 @@ pub struct Handler {
 
 impl Handler {
     fn new(accepted: Vec<StreamProtocol>) -> Self {
-        Self {
-            accepted,
-            to_open: VecDeque::new(),
-            opening: HashMap::new(),
-            next: 0,
-            accepted_streams: VecDeque::new(),
-        }
+        Self { accepted, to_open: VecDeque::new(), opening: HashMap::new(), next: 0, accepted_streams: VecDeque::new() }
     }
 }
 

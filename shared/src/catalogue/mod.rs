@@ -161,6 +161,12 @@ impl Catalogue {
         Ok(Inserted::New { displaced, heads_changed })
     }
 
+    /// Whether a release is a member, or would be one if it were offered now.
+    pub fn has_place(&self, release: &Verified<Release>) -> bool {
+        let slot = self.publishers.get(&release.publisher).and_then(|publisher| publisher.slots.get(&release.index));
+        slot.is_none_or(|slot| slot.partition_point(|taken| *taken < release.id()) < MAX_CONFLICTING_RECORDS)
+    }
+
     /// How many records there are.
     pub fn record_count(&self) -> usize {
         self.records.len()

@@ -11,7 +11,7 @@ mod text;
 pub use envelope::{Envelope, Kind, RecordBytes};
 pub use inception::{Inception, Work};
 pub use key_log::KeyLog;
-pub use release::{Artifact, ContentId, Content, Dependency, Release, Version};
+pub use release::{Artifact, Content, ContentId, Dependency, Release, Version};
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::Serialize;
@@ -244,6 +244,7 @@ pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Resu
 
 /// A record of any kind that this version knows, not yet verified.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one verification; a box would only cost an allocation")]
 pub enum UnverifiedRecord {
     /// The beginning of a key log.
     Inception(Unverified<Inception>),
@@ -261,7 +262,9 @@ impl UnverifiedRecord {
         let bytes = RecordBytes::new(bytes);
         match Kind::from_number(envelope.kind) {
             Some(Kind::Inception) => Unverified::from_envelope(envelope, bytes).map(Self::Inception),
-            Some(Kind::Release) => Unverified::from_envelope(envelope, bytes).map(|record| Self::Release(Box::new(record))),
+            Some(Kind::Release) => {
+                Unverified::from_envelope(envelope, bytes).map(|record| Self::Release(Box::new(record)))
+            }
             None => Err(Error::UnknownKind(envelope.kind)),
         }
     }

@@ -316,7 +316,8 @@ fn check_dependencies(dependencies: &[Dependency]) -> Result<(), Error> {
     for (position, dependency) in dependencies.iter().enumerate() {
         check_word(field, &dependency.requirement, limits::MAX_REQUIREMENT_BYTES)?;
         if semver::VersionReq::parse(&dependency.requirement).is_err() {
-            let reason = format!("asks for {:?} of {}, which is no requirement", dependency.requirement, dependency.name);
+            let reason =
+                format!("asks for {:?} of {}, which is no requirement", dependency.requirement, dependency.name);
             return Err(Error::field(field, reason));
         }
         let same = |other: &Dependency| other.name == dependency.name && other.publisher == dependency.publisher;

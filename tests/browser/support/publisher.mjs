@@ -1,5 +1,5 @@
 // A publisher at a terminal: a key, packages, and `ggen-market publish`.
-import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MARKET, ROOT, run, temporaryDirectory } from "./programs.mjs";
@@ -46,8 +46,9 @@ export const samplePackage = (name) => join(ROOT, "tests/packages", name);
 export function crateFile(name) {
   const lock = readFileSync(join(ROOT, "Cargo.lock"), "utf8");
   const version = new RegExp(`^name = "${name}"\\nversion = "([^"]+)"`, "m").exec(lock)?.[1];
-  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");
-  const [path] = globSync(join(cargoHome, "registry/cache/*", `${name}-${version}.crate`));
-  if (!path) throw new Error(`${name} ${version} is not in Cargo's cache at ${cargoHome}`);
+  const cache = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry/cache");
+  const paths = readdirSync(cache).map((registry) => join(cache, registry, `${name}-${version}.crate`));
+  const path = paths.find(existsSync);
+  if (!path) throw new Error(`${name} ${version} is not in Cargo's cache at ${cache}`);
   return path;
 }

@@ -1,1 +1,108 @@
-//! Placeholder.
+//! The golden vectors of `tests/vectors`: one body that native tests and WebAssembly run, so that both read, hash, sign and
+//! refuse the same bytes.
+//!
+//! The module for wasm32 has no imports at all: whatever can instantiate it with `{}` can check it. [`check`] gives the number
+//! of vectors that hold, or -1; then [`message_ptr`] and [`message_len`] say which one does not, and why.
+//!
+//! `records.json` and `analyser.json` are made by this crate's test `golden`, which fails when it makes others: a format
+//! or a rule has changed, and records that are out there are read differently. To change them on purpose:
+//! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` was computed by another implementation and is never made here.
+
+mod analyser;
+mod content;
+mod records;
+
+use std::sync::OnceLock;
+
+/// A fault of one vector, or how many hold.
+pub type Checked = Result<usize, String>;
+
+/// The vectors as they lie in `tests/vectors`.
+#[derive(Debug, Clone, Copy)]
+pub struct Vectors<'a> {
+    /// `records.json`.
+    pub records: &'a str,
+    /// `analyser.json`.
+    pub analyser: &'a str,
+    /// `content.json`.
+    pub content: &'a str,
+}
+
+/// The vectors that this crate was built with.
+pub const VECTORS: Vectors<'static> = Vectors {
+    records: include_str!("../../vectors/records.json"),
+    analyser: include_str!("../../vectors/analyser.json"),
+    content: include_str!("../../vectors/content.json"),
+};
+
+impl Vectors<'_> {
+    /// Checks every vector.
+    ///
+    /// # Errors
+    /// Names the first vector that does not hold, and how.
+    pub fn check_all(&self) -> Checked {
+        [self.check_records(), self.check_analyser(), content::check(self.content)].into_iter().sum()
+    }
+
+    /// Checks records, heads and identifiers.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_records(&self) -> Checked {
+        records::check(self.records)
+    }
+
+    /// Checks what texts and releases are found by.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_analyser(&self) -> Checked {
+        analyser::check(self.analyser, self.records)
+    }
+}
+
+static RESULT: OnceLock<Checked> = OnceLock::new();
+
+fn result() -> &'static Checked {
+    RESULT.get_or_init(|| VECTORS.check_all())
+}
+
+/// How many vectors hold, or -1 if one does not.
+#[expect(unsafe_code, reason = "an exported name is the whole interface of a module without bindings")]
+#[unsafe(no_mangle)]
+pub extern "C" fn check() -> i32 {
+    result().as_ref().map_or(-1, |count| i32::try_from(*count).unwrap_or(i32::MAX))
+}
+
+/// Where the sentence about the fault begins, UTF-8.
+#[expect(unsafe_code, reason = "an exported name is the whole interface of a module without bindings")]
+#[unsafe(no_mangle)]
+pub extern "C" fn message_ptr() -> *const u8 {
+    message().as_ptr()
+}
+
+/// How many bytes it has; none if every vector holds.
+#[expect(unsafe_code, reason = "an exported name is the whole interface of a module without bindings")]
+#[unsafe(no_mangle)]
+pub extern "C" fn message_len() -> usize {
+    message().len()
+}
+
+fn message() -> &'static str {
+    result().as_ref().err().map_or("", String::as_str)
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(file: &str, json: &'a str) -> Result<T, String> {
+    serde_json::from_str(json).map_err(|error| format!("{file}: {error}"))
+}
+
+fn hex(what: &str, text: &str) -> Result<Vec<u8>, String> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|error| format!("{what}: {error}"))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(vector: &str, what: &str, actual: T, expected: T) -> Result<(), String> {
+    if actual == expected {
+        return Ok(());
+    }
+    Err(format!("{vector}: {what} is {actual:?}, the vector says {expected:?}"))
+}

@@ -38,12 +38,7 @@ impl Connection {
     pub(super) async fn open(url: String) -> Result<Self, Error> {
         let socket = Socket::new(url)?;
         poll_fn(|context| socket.poll_open(context)).await?;
-        let inner = Inner {
-            socket,
-            outbound: Outbound::default(),
-            throttle: Throttle::default(),
-            timer: None,
-        };
+        let inner = Inner { socket, outbound: Outbound::default(), throttle: Throttle::default(), timer: None };
         Ok(Self(SendWrapper::new(inner)))
     }
 }
@@ -58,9 +53,7 @@ impl Inner {
                 return Poll::Ready(Ok(()));
             }
             self.socket.register_writer(context);
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Delay::new(self.throttle.next_wait()));
+            let timer = self.timer.get_or_insert_with(|| Delay::new(self.throttle.next_wait()));
             ready!(Pin::new(timer).poll(context));
             self.timer = None;
         }
@@ -72,29 +65,16 @@ impl Inner {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0
-            .socket
-            .poll_read(context, buffer)
-            .map_err(io::Error::from)
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.socket.poll_read(context, buffer).map_err(io::Error::from)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let inner: &mut Inner = &mut self.get_mut().0;
         ready!(inner.poll_room(context))?;
-        let written = inner
-            .outbound
-            .write(data, |message| inner.socket.send(message))?;
+        let written = inner.outbound.write(data, |message| inner.socket.send(message))?;
         Poll::Ready(Ok(written))
     }
 

@@ -10,7 +10,8 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
-use super::super::{Error, inbound::Inbound};
+use super::super::{Error, MAX_UNREAD_BYTES};
+use crate::inbound::Inbound;
 
 /// The end of a stream in the words of RFC 6455: normal, going away, and no code given.
 const NORMAL_END_CODES: [u16; 3] = [1000, 1001, 1005];
@@ -66,29 +67,14 @@ impl Socket {
         let socket = match WebSocket::new(&url) {
             Ok(socket) => socket,
             Err(exception) => {
-                return Err(Error::Refused {
-                    url,
-                    reason: text_of(&exception),
-                });
+                return Err(Error::Refused { url, reason: text_of(&exception) });
             }
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
-        let state = State {
-            phase: Phase::Connecting,
-            inbound: Inbound::default(),
-            reader: None,
-            writer: None,
-        };
-        let core = Rc::new(Core {
-            socket,
-            url,
-            state: RefCell::new(state),
-        });
+        let state = State { phase: Phase::Connecting, inbound: Inbound::new(MAX_UNREAD_BYTES), reader: None, writer: None };
+        let core = Rc::new(Core { socket, url, state: RefCell::new(state) });
         let handlers = Handlers::attach(&core);
-        Ok(Self {
-            core,
-            _handlers: handlers,
-        })
+        Ok(Self { core, _handlers: handlers })
     }
 
     /// Ready once the socket is open or is known not to open.
@@ -106,11 +92,7 @@ impl Socket {
     }
 
     /// Moves unread bytes into `buffer`. Zero is the end, or an empty `buffer`.
-    pub(super) fn poll_read(
-        &self,
-        context: &Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Result<usize, Error>> {
+    pub(super) fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Error>> {
         let mut state = self.core.state.borrow_mut();
         // What arrived before the end is handed out before the end is told.
         let n = state.inbound.read(buffer);
@@ -131,10 +113,7 @@ impl Socket {
     pub(super) fn send(&self, message: &[u8]) -> Result<(), Error> {
         self.check_open()?;
         // Throws only before the socket is open.
-        self.core
-            .socket
-            .send_with_u8_array(message)
-            .map_err(|_| Error::Broken)
+        self.core.socket.send_with_u8_array(message).map_err(|_| Error::Broken)
     }
 
     /// An error once nothing can be sent any more. A browser takes bytes after the end as well, and drops them: then
@@ -228,10 +207,7 @@ impl Core {
         }
         // Asked first, so that what is refused is never copied.
         let len = usize::try_from(data.length()).unwrap_or(usize::MAX);
-        let taken = state
-            .inbound
-            .check(len)
-            .and_then(|()| state.inbound.push(data.to_vec()));
+        let taken = state.inbound.check(len).and_then(|()| state.inbound.push(data.to_vec()));
         if taken.is_err() {
             state.inbound.clear();
         }
@@ -257,16 +233,10 @@ impl Core {
         let ended = match (&state.phase, handshake) {
             // An error is always followed by a close; the first to tell is believed.
             (Phase::Finished | Phase::Failed(_), _) => None,
-            (Phase::Connecting, _) => Some(Phase::Failed(Error::Unreachable {
-                url: self.url.clone(),
-            })),
+            (Phase::Connecting, _) => Some(Phase::Failed(Error::Unreachable { url: self.url.clone() })),
             (Phase::Open, None) => Some(Phase::Failed(Error::Broken)),
-            (Phase::Open, Some((code, _))) if NORMAL_END_CODES.contains(&code) => {
-                Some(Phase::Finished)
-            }
-            (Phase::Open, Some((code, reason))) => {
-                Some(Phase::Failed(Error::Closed { code, reason }))
-            }
+            (Phase::Open, Some((code, _))) if NORMAL_END_CODES.contains(&code) => Some(Phase::Finished),
+            (Phase::Open, Some((code, reason))) => Some(Phase::Failed(Error::Closed { code, reason })),
         };
         if let Some(phase) = ended {
             state.phase = phase;
@@ -308,8 +278,7 @@ fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
 
 /// An exception in words: its name and message when it has them.
 fn text_of(exception: &JsValue) -> String {
-    exception.dyn_ref::<js_sys::Error>().map_or_else(
-        || format!("{exception:?}"),
-        |error| String::from(error.to_string()),
-    )
+    exception
+        .dyn_ref::<js_sys::Error>()
+        .map_or_else(|| format!("{exception:?}"), |error| String::from(error.to_string()))
 }

@@ -30,11 +30,7 @@ impl libp2p::Transport for Transport {
     type ListenerUpgrade = Pending<Result<Connection, Error>>;
     type Dial = BoxFuture<'static, Result<Connection, Error>>;
 
-    fn listen_on(
-        &mut self,
-        _: ListenerId,
-        address: Multiaddr,
-    ) -> Result<(), TransportError<Error>> {
+    fn listen_on(&mut self, _: ListenerId, address: Multiaddr) -> Result<(), TransportError<Error>> {
         Err(TransportError::MultiaddrNotSupported(address))
     }
 
@@ -42,27 +38,16 @@ impl libp2p::Transport for Transport {
         false
     }
 
-    fn dial(
-        &mut self,
-        address: Multiaddr,
-        options: DialOpts,
-    ) -> Result<Self::Dial, TransportError<Error>> {
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
         // As the listener of a hole punch this would wait for a connection that cannot come.
-        let url = if options.role.is_listener() {
-            None
-        } else {
-            address::url(&address)
-        };
+        let url = if options.role.is_listener() { None } else { address::url(&address) };
         match url {
             Some(url) => Ok(SendWrapper::new(Connection::open(url)).boxed()),
             None => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }
 
-    fn poll(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
         Poll::Pending
     }
 }

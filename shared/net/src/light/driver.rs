@@ -152,8 +152,11 @@ type Verifying = Pin<Box<dyn Future<Output = Checked> + Send>>;
 struct Checked {
     message: MessageId,
     from: PeerId,
-    outcome: Result<(Box<Verified<Release>>, Box<KeyLog>), Option<record::Error>>,
+    outcome: Outcome,
 }
+
+/// A verified release; otherwise why it is refused, or nothing when nobody is to blame.
+type Outcome = Result<(Box<Verified<Release>>, Box<KeyLog>), Option<record::Error>>;
 
 struct Driver<P> {
     swarm: Swarm<LightBehaviour>,
@@ -268,7 +271,9 @@ impl<P: Platform> Driver<P> {
     fn on_swarm_event(&mut self, event: SwarmEvent<LightBehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(LightBehaviourEvent::P2p(event)) => self.on_p2p_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } if num_established.get() == 1 => {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
+                if num_established.get() == 1 =>
+            {
                 self.established.insert(peer_id, endpoint.get_remote_address().clone());
                 self.relays.on_connected(&peer_id, endpoint.get_remote_address().clone());
                 self.tell_connections();

@@ -285,7 +285,10 @@ impl<P: Platform> LightPeer<P> {
     ///
     /// # Errors
     /// [`HeadError`].
-    pub async fn get_head(&self, package: &PackageId) -> Result<(Option<PeerId>, KeyLog, Verified<Release>), HeadError> {
+    pub async fn get_head(
+        &self,
+        package: &PackageId,
+    ) -> Result<(Option<PeerId>, KeyLog, Verified<Release>), HeadError> {
         let limit = self.config.request_timeout * 2;
         let key = head::key(package);
         let (found, mut heads) = mpsc::channel(MAX_HEADS);

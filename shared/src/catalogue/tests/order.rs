@@ -60,7 +60,10 @@ fn stored(releases: &[Verified<Release>]) -> BTreeSet<RecordId> {
     let mut catalogue = catalogue(&[one, two], []);
     let mut stored = BTreeSet::from([one.inception.id(), two.inception.id()]);
     for release in releases {
-        if let Inserted::New { displaced, .. } = catalogue.insert(record(release.clone())).unwrap() {
+        let has_place = catalogue.has_place(release);
+        let inserted = catalogue.insert(record(release.clone())).unwrap();
+        assert_eq!(has_place, inserted != Inserted::NotKept, "whoever asks first is told what will happen");
+        if let Inserted::New { displaced, .. } = inserted {
             stored.insert(release.id());
             if let Some(displaced) = displaced {
                 assert!(stored.remove(&displaced));

@@ -80,11 +80,3 @@ fn item_length(item: &[u8]) -> usize {
         _ => head,
     }
 }
-
-#[test]
-fn a_map_taken_apart_and_put_together_is_the_same() {
-    let encoded = crate::codec::encode(&super::full());
-    assert_eq!(map(&entries(&encoded)), encoded);
-    let name = entries(&encoded).into_iter().find(|(key, _)| *key == text("name")).unwrap().1;
-    assert_eq!(with(&encoded, "name", name), encoded);
-}

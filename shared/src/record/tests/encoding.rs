@@ -10,7 +10,10 @@ fn spellings(canonical: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<(String, Vec<u8>)> = vec![
         ("keys in reverse".into(), map(&all.iter().rev().cloned().collect::<Vec<_>>())),
         ("map length in two bytes".into(), [vec![0xb8, all.len() as u8], body(&all)].concat()),
-        ("map length in nine bytes".into(), [vec![0xbb], (all.len() as u64).to_be_bytes().to_vec(), body(&all)].concat()),
+        (
+            "map length in nine bytes".into(),
+            [vec![0xbb], (all.len() as u64).to_be_bytes().to_vec(), body(&all)].concat(),
+        ),
         ("map of indefinite length".into(), [vec![0xbf], body(&all), vec![0xff]].concat()),
         ("map length one too low".into(), [head(5, all.len() as u64 - 1), body(&all)].concat()),
         ("map length one too high".into(), [head(5, all.len() as u64 + 1), body(&all)].concat()),
@@ -84,6 +87,14 @@ fn payloads() -> [(Kind, Vec<u8>); 3] {
         (Kind::Release, codec::encode(&minimal())),
         (Kind::Release, codec::encode(&full())),
     ]
+}
+
+#[test]
+fn a_map_taken_apart_and_put_together_is_the_same() {
+    let encoded = codec::encode(&full());
+    assert_eq!(map(&entries(&encoded)), encoded);
+    let name = entries(&encoded).into_iter().find(|(key, _)| *key == text("name")).unwrap().1;
+    assert_eq!(with(&encoded, "name", name), encoded);
 }
 
 #[test]
@@ -220,7 +231,10 @@ fn rejects_kinds_that_are_unknown_or_another_than_expected() {
     for kind in [0, 2, 3, 5, 6, 255, 256, u16::MAX] {
         let error = verify(&enveloped(kind, &payload, [0; 64]));
         assert_eq!(error, Err(Error::UnknownKind(kind)));
-        assert!(matches!(Unverified::<Release>::decode(&enveloped(kind, &payload, [0; 64])), Err(Error::UnknownKind(_))));
+        assert!(matches!(
+            Unverified::<Release>::decode(&enveloped(kind, &payload, [0; 64])),
+            Err(Error::UnknownKind(_))
+        ));
     }
     for number in [0x1_0000, 0xffff_ffff, u64::MAX] {
         let bytes = with(&enveloped(4, &payload, [0; 64]), "k", head(0, number));

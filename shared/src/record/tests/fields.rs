@@ -94,17 +94,19 @@ fn rejects_text_that_begins_or_ends_with_white_space() {
 #[test]
 fn rejects_lists_that_are_too_long_or_name_something_twice() {
     let categories = |list| refused(|release| release.categories = list);
-    assert_eq!((categories(list_of(MAX_CATEGORIES)), categories(list_of(MAX_CATEGORIES + 1))), (None, Some("categories")));
+    assert_eq!(
+        (categories(list_of(MAX_CATEGORIES)), categories(list_of(MAX_CATEGORIES + 1))),
+        (None, Some("categories"))
+    );
     let tags = |list| refused(|release| release.tags = list);
     assert_eq!((tags(list_of(MAX_TAGS)), tags(list_of(MAX_TAGS + 1))), (None, Some("tags")));
     let authors = |list| refused(|release| release.authors = list);
     assert_eq!((authors(list_of(MAX_AUTHORS)), authors(list_of(MAX_AUTHORS + 1))), (None, Some("authors")));
     let twice = || vec!["a".into(), "b".into(), "a".into()];
-    assert_eq!([categories(twice()), tags(twice()), authors(twice())], [
-        Some("categories"),
-        Some("tags"),
-        Some("authors")
-    ]);
+    assert_eq!(
+        [categories(twice()), tags(twice()), authors(twice())],
+        [Some("categories"), Some("tags"), Some("authors")]
+    );
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn rejects_dependencies_that_are_no_requirement_or_named_twice() {
         assert_eq!(asks(good), None, "{good}");
     }
     let all = |dependencies| refused(|release| release.dependencies = dependencies);
-    let anonymous = |name| Dependency { publisher: None, ..dependency(name, "*") };
+    let anonymous = |name: &str| Dependency { publisher: None, ..dependency(name, "*") };
     assert_eq!(all(vec![dependency("a", "1"), anonymous("a"), dependency("b", "1"), anonymous("b")]), None);
     assert_eq!(all(vec![dependency("a", "1"), anonymous("a"), dependency("a", "2")]), Some("dependencies"));
     assert_eq!(all(vec![anonymous("a"), dependency("b", "1"), anonymous("a")]), Some("dependencies"));
@@ -218,7 +220,8 @@ fn rejects_names_that_are_paths_or_not_utf_8() {
         assert_eq!(code(&changed), "record/encoding", "dependency {}", name.escape_ascii());
     }
     let inception = codec::encode(&inception());
-    for handle in [&b""[..], b"-a", b"a-", b"A", b"a.b", b"a/b", b"..", b"a~b", b"\xff", &[b'a'; MAX_HANDLE_BYTES + 1]] {
+    for handle in [&b""[..], b"-a", b"a-", b"A", b"a.b", b"a/b", b"..", b"a~b", b"\xff", &[b'a'; MAX_HANDLE_BYTES + 1]]
+    {
         let changed = sealed(Kind::Inception, &with(&inception, "handle", text_of(handle)), &key(1));
         assert_eq!(code(&changed), "record/encoding", "{}", handle.escape_ascii());
     }

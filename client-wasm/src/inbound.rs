@@ -1,20 +1,15 @@
-//! The messages that arrived and were not read yet.
+//! Messages that arrived and were not read yet. Nothing pauses a browser's sockets, so what a peer sends has to be taken or
+//! refused.
 
 use std::collections::VecDeque;
-
-/// How many bytes may wait unread, in bytes.
-///
-/// The reader runs as a microtask after each message, so this fills only while the reader itself is held up. A peer
-/// that respects a multiplexer's windows (256 KiB a stream to begin with) then stays well below it. One message is
-/// always taken whole by the browser before a script sees it: larger ones are dropped on arrival.
-pub(super) const MAX_UNREAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message that is kept costs this many bytes besides its content, so that a flood of tiny ones is bounded as well.
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
-/// Messages as one stream of bytes. Never holds an empty message, and never more than [`MAX_UNREAD_BYTES`].
-#[derive(Debug, Default)]
-pub(super) struct Inbound {
+/// Messages as one stream of bytes. Never holds an empty message, and never more than its bound.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    max_bytes: usize,
     messages: VecDeque<Vec<u8>>,
     /// How much of the first message was read.
     read: usize,
@@ -24,21 +19,22 @@ pub(super) struct Inbound {
 
 /// The queue cannot take the message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl Inbound {
+    /// An empty queue for at most so many bytes.
+    pub(crate) const fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, messages: VecDeque::new(), read: 0, held: 0 }
+    }
+
     /// Whether a message of `len` bytes may be pushed. Asked before its bytes are copied out of the browser.
-    pub(super) fn check(&self, len: usize) -> Result<(), Full> {
+    pub(crate) fn check(&self, len: usize) -> Result<(), Full> {
         let cost = len.saturating_add(MESSAGE_OVERHEAD_BYTES);
-        if self.held.saturating_add(cost) > MAX_UNREAD_BYTES {
-            Err(Full)
-        } else {
-            Ok(())
-        }
+        if self.held.saturating_add(cost) > self.max_bytes { Err(Full) } else { Ok(()) }
     }
 
     /// Appends a message. An empty one is nothing: to a reader, nothing would look like the end.
-    pub(super) fn push(&mut self, message: Vec<u8>) -> Result<(), Full> {
+    pub(crate) fn push(&mut self, message: Vec<u8>) -> Result<(), Full> {
         self.check(message.len())?;
         if !message.is_empty() {
             self.held += message.len() + MESSAGE_OVERHEAD_BYTES;
@@ -48,7 +44,7 @@ impl Inbound {
     }
 
     /// Moves bytes into `buffer`, across messages; returns how many. Zero only if nothing waits or `buffer` is empty.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
         while let Some(message) = self.messages.front() {
             let rest = message.get(self.read..).unwrap_or_default();
@@ -67,14 +63,16 @@ impl Inbound {
     }
 
     /// Forgets everything, and frees it.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.max_bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_BYTES: usize = 1 << 20;
 
     fn read(inbound: &mut Inbound, len: usize) -> Vec<u8> {
         let mut buffer = vec![0; len];
@@ -85,7 +83,7 @@ mod tests {
 
     #[test]
     fn messages_read_as_one_stream() {
-        let mut inbound = Inbound::default();
+        let mut inbound = Inbound::new(MAX_BYTES);
         for message in [&b"ab"[..], b"", b"cde", b"f"] {
             inbound.push(message.to_vec()).expect("far below the bound");
         }
@@ -99,8 +97,8 @@ mod tests {
 
     #[test]
     fn refuses_what_passes_the_bound_and_takes_it_again_after_reading() {
-        let mut inbound = Inbound::default();
-        let half = vec![7; MAX_UNREAD_BYTES / 2 - MESSAGE_OVERHEAD_BYTES];
+        let mut inbound = Inbound::new(MAX_BYTES);
+        let half = vec![7; MAX_BYTES / 2 - MESSAGE_OVERHEAD_BYTES];
         inbound.push(half.clone()).expect("fits");
         inbound.push(half.clone()).expect("fits exactly");
         assert_eq!(inbound.push(vec![7]), Err(Full));
@@ -110,11 +108,11 @@ mod tests {
 
     #[test]
     fn refuses_one_message_over_the_bound_and_a_flood_of_tiny_ones() {
-        let mut inbound = Inbound::default();
-        assert_eq!(inbound.check(MAX_UNREAD_BYTES), Err(Full));
+        let mut inbound = Inbound::new(MAX_BYTES);
+        assert_eq!(inbound.check(MAX_BYTES), Err(Full));
         assert_eq!(inbound.check(usize::MAX), Err(Full));
         let pushed = (0..).take_while(|_| inbound.push(vec![1]).is_ok()).count();
-        assert!(pushed <= MAX_UNREAD_BYTES / MESSAGE_OVERHEAD_BYTES);
+        assert!(pushed <= MAX_BYTES / MESSAGE_OVERHEAD_BYTES);
         inbound.clear();
         assert_eq!(inbound.held, 0);
     }

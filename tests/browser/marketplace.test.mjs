@@ -1,0 +1,69 @@
+// From publishing to reading, over each transport that a browser has.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TRANSPORTS, ask, connected, mark, openPage, results, search, useBrowser } from "./support/browser.mjs";
+import { Publisher, crateFile, samplePackage } from "./support/publisher.mjs";
+import { Relay } from "./support/relay.mjs";
+import { until } from "./support/wait.mjs";
+
+useBrowser();
+
+for (const transport of TRANSPORTS) {
+  test(`published packages are found, opened and verified over ${transport}`, async (t) => {
+    const relay = await Relay.start(t);
+    const publisher = await Publisher.create(t, "alice");
+    const samples = ["event-sourcing-pack", "invoice-ontology", "rest-api-axum"].map(samplePackage);
+    const published = await publisher.publish([relay], [...samples, ...["serde", "tokio"].map(crateFile)]);
+
+    const opened = performance.now();
+    const page = await openPage(t, relay, { transport });
+    await connected(page, transport);
+    t.diagnostic(`from loading the page to connected over ${transport}: ${Math.round(performance.now() - opened)} ms`);
+
+    await t.test(`the newest packages are listed before anything is typed (${transport})`, async () => {
+      await until("the newest packages", async () => (await results(page)).length === 5);
+      assert.ok((await results(page)).every(({ status }) => status === "verified"));
+    });
+
+    await t.test(`search finds words in any field, while they are being typed (${transport})`, async () => {
+      const names = async () => (await results(page)).map(({ name }) => name);
+      assert.equal(await search(page, "async io"), 1);
+      assert.deepEqual(await names(), ["tokio"]);
+      assert.ok((await search(page, "serialization")) >= 1);
+      assert.ok((await names()).slice(0, 5).includes("serde"));
+      assert.equal(await search(page, "axu"), 1);
+      assert.deepEqual(await results(page), [{ testid: "result", status: "verified", name: "rest-api-axum" }]);
+      assert.equal(await search(page, "nothing-of-this-name"), 0);
+      assert.match(page.url(), /q=nothing-of-this-name/);
+    });
+
+    await t.test(`the package page shows what the publisher signed, verified in the browser (${transport})`, async () => {
+      await search(page, "axum");
+      await page.getByTestId("result").getByRole("link", { name: "rest-api-axum" }).click();
+      assert.match(await mark(page, "verified"), /verified in this browser/i);
+      const text = (testid) => page.getByTestId(testid).innerText();
+      assert.equal(await text("package-title"), "rest-api-axum");
+      assert.equal(await text("license"), "MIT OR Apache-2.0");
+      assert.equal(await text("publisher-fingerprint"), publisher.name.split("~")[1]);
+      assert.equal(await text("cid"), published.find(({ name }) => name === "rest-api-axum").cid);
+      const dependencies = await page.getByTestId("dependency").evaluateAll((rows) => rows.map((row) => row.dataset.name));
+      assert.deepEqual(dependencies.sort(), ["invoice-ontology", "rdf-vocabularies"]);
+      assert.match(await text("readme"), /\S/);
+      assert.equal(new URL(page.url()).pathname, `/p/${encodeURIComponent(publisher.name)}/rest-api-axum`);
+    });
+
+    await t.test(`a link to a package page leads there, and back leads to the search (${transport})`, async () => {
+      await page.reload();
+      await mark(page, "verified");
+      await page.goBack();
+      await page.locator('[data-testid="result"][data-name="rest-api-axum"]').waitFor();
+      assert.equal(await page.getByTestId("search-input").inputValue(), "axum");
+    });
+
+    await t.test(`no other transport was used than ${transport}`, async () => {
+      const { value: connections } = await ask(page, "connections");
+      assert.deepEqual([...new Set(connections.map((connection) => connection.transport))], [transport]);
+      assert.equal(page.sockets.length > 0, transport === "websocket");
+    });
+  });
+}

@@ -1,0 +1,212 @@
+//! What a relay serves over HTTP, and what it tells of its place in the network.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ggen_net::light::HeadError;
+use ggen_relay::Config;
+use ggen_shared::id::FullName;
+use ggen_shared::protocol::query;
+use ggen_tests::http::{Answer, get};
+use ggen_tests::{Publisher, TestPeer, TestRelay, until};
+use libp2p::{Multiaddr, PeerId};
+
+const RELAY_JSON: &str = "/.well-known/ggen/relay.json";
+const ROUTING_JSON: &str = "/.well-known/ggen/routing.json";
+
+fn with_http(config: &mut Config) {
+    config.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+}
+
+fn http(relay: &TestRelay) -> SocketAddr {
+    relay.relay().http().expect("the relay serves HTTP")
+}
+
+fn addresses(relay_json: &Answer) -> Vec<Multiaddr> {
+    let listed = relay_json.json()["addresses"].as_array().unwrap().clone();
+    listed.iter().map(|address| address.as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// The peers in a relay's routing table, as it tells them over HTTP.
+async fn routing(relay: &TestRelay) -> BTreeSet<PeerId> {
+    let dump = get(http(relay), ROUTING_JSON).await;
+    assert_eq!(dump.status, 200);
+    dump.json().as_array().unwrap().iter().map(|peer| peer.as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn healthz_and_readyz_say_that_the_relay_is_well_and_what_it_holds() {
+    let relay = TestRelay::configured(with_http).await;
+    let health = get(http(&relay), "/healthz").await;
+    assert_eq!((health.status, health.text()), (200, "ok\n"));
+    let ready = get(http(&relay), "/readyz").await;
+    assert_eq!((ready.status, ready.text()), (200, "ready: 0 records, 0 peers\n"));
+
+    let peer = TestPeer::start(&[&relay]).await;
+    let package = Publisher::new(1).release("counted", "1.0.0", "makes two records", b"content");
+    package.publish(&peer, relay.peer_id()).await.unwrap();
+    assert_eq!(get(http(&relay), "/readyz").await.text(), "ready: 2 records, 1 peers\n");
+
+    // Without a store that takes writes it is alive, and not ready.
+    relay.relay().shelf().store().close().await;
+    assert_eq!(get(http(&relay), "/readyz").await.status, 503);
+    assert_eq!(get(http(&relay), "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn relay_json_is_all_that_a_light_client_of_any_origin_needs() {
+    let relay = TestRelay::configured(with_http).await;
+    let answer = get(http(&relay), RELAY_JSON).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "a relay's addresses change");
+    assert_eq!(answer.json()["peer_id"], relay.peer_id().to_string());
+    assert_eq!(answer.json()["versions"]["query"], "/ggen/query/1.0.0");
+
+    let addresses = addresses(&answer);
+    let end = format!("/p2p/{}", relay.peer_id());
+    assert!(addresses.iter().all(|address| address.to_string().ends_with(&end)), "{addresses:?}");
+    for part in ["/tcp/", "/quic-v1/", "/ws/", "/webrtc-direct/certhash/"] {
+        assert!(addresses.iter().any(|address| address.to_string().contains(part)), "no {part} in {addresses:?}");
+    }
+    let plain_tcp = addresses.iter().find(|address| !address.to_string().contains("/ws/")).unwrap();
+    TestPeer::at(std::slice::from_ref(plain_tcp)).await;
+    let websocket = addresses.iter().find(|address| address.to_string().contains("/ws/")).unwrap();
+    TestPeer::at(std::slice::from_ref(websocket)).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_listens_on_all_interfaces_never_tells_an_unspecified_address() {
+    let relay = TestRelay::configured(|config| {
+        with_http(config);
+        let ends = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"];
+        config.listen = ends.iter().map(|end| format!("/ip4/0.0.0.0/{end}").parse().unwrap()).collect();
+        config.external = vec!["/ip4/0.0.0.0/tcp/1".parse().unwrap(), "/dns4/relay.example/tcp/443/tls/ws".parse().unwrap()];
+    })
+    .await;
+    let addresses = addresses(&get(http(&relay), RELAY_JSON).await);
+    assert!(!addresses.iter().any(ggen_net::address::is_unspecified), "{addresses:?}");
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    assert!(texts.contains(&format!("/dns4/relay.example/tcp/443/tls/ws/p2p/{}", relay.peer_id())), "{texts:?}");
+    for part in ["/tcp/", "/quic-v1/", "/ws/", "/webrtc-direct/certhash/"] {
+        let there = texts.iter().any(|text| text.starts_with("/ip4/127.0.0.1/") && text.contains(part));
+        assert!(there, "no {part} on loopback in {texts:?}");
+    }
+    // What identify tells peers is as good: the routing table of another relay holds dialable addresses only.
+    TestPeer::at(&[texts.iter().find(|text| text.starts_with("/ip4/127.0.0.1/tcp/")).unwrap().parse().unwrap()]).await;
+}
+
+#[tokio::test]
+async fn a_routing_table_never_holds_a_light_peer() {
+    let first = TestRelay::configured(with_http).await;
+    let bootstrap = first.address("/tcp/", false);
+    let second = TestRelay::configured(|config| {
+        with_http(config);
+        config.bootstrap = vec![bootstrap];
+    })
+    .await;
+    until("the relays' meeting", || async { routing(&first).await.contains(&second.peer_id()).then_some(()) }).await;
+    until("the relays' meeting", || async { routing(&second).await.contains(&first.peer_id()).then_some(()) }).await;
+
+    // Each of them finds the second relay in the DHT, so each was identified by the first and has asked it.
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        let mut peer = TestPeer::start_with(&[&first], true).await;
+        peer.connected(2).await;
+        peers.push(peer);
+    }
+    let unknown = Publisher::new(2).release("unknown", "1.0.0", "nobody has it", b"");
+    for peer in &peers {
+        let head = peer.peer.get_head(&unknown.release.package()).await;
+        assert!(matches!(head, Err(HeadError::NotFound)), "{head:?}");
+    }
+    first.relay().wait_for(|status| status.connected == 1 + peers.len()).await;
+    assert_eq!(routing(&first).await, [second.peer_id()].into());
+    assert_eq!(routing(&second).await, [first.peer_id()].into());
+}
+
+#[tokio::test]
+async fn a_light_peer_reads_a_head_through_the_dht_when_the_relay_it_knows_lacks_the_record() {
+    let keeper = TestRelay::configured(with_http).await;
+    let mut publisher = Publisher::new(3);
+    let package = publisher.release("far", "1.0.0", "published before the other relay came", b"content");
+    let writer = TestPeer::start(&[&keeper]).await;
+    package.publish(&writer, keeper.peer_id()).await.unwrap();
+
+    let bootstrap = keeper.address("/tcp/", false);
+    let late = TestRelay::configured(|config| {
+        with_http(config);
+        config.bootstrap = vec![bootstrap];
+    })
+    .await;
+    until("the relays' meeting", || async { routing(&late).await.contains(&keeper.peer_id()).then_some(()) }).await;
+
+    let reader = TestPeer::start(&[&late]).await;
+    let release = &package.release;
+    let name = FullName { handle: None, fingerprint: release.publisher.fingerprint(), name: release.name.clone() };
+    let asked = reader.peer.ask(late.peer_id(), query::Package { name, version: None }).await.unwrap();
+    assert!(asked.releases.is_empty() && asked.key_log.is_empty(), "the relay that came later has it already");
+
+    let head = until("the head", || async { reader.peer.get_head(&release.package()).await.ok() }).await;
+    let (from, key_log, found) = head;
+    assert_eq!(from, Some(keeper.peer_id()), "it comes from the relay that the peer did not know");
+    assert_eq!((key_log.publisher(), found.id()), (release.publisher, release.id()));
+    assert_eq!(reader.peer.connected(), [late.peer_id()], "of the relays it asks it still knows one");
+    assert_eq!(routing(&late).await, [keeper.peer_id()].into());
+    assert_eq!(routing(&keeper).await, [late.peer_id()].into());
+}
+
+/// A page as the build makes it: an index and a file beside it.
+fn page(directory: &Path) {
+    std::fs::write(directory.join("index.html"), "<!doctype html><title>market</title>").unwrap();
+    std::fs::create_dir(directory.join("assets")).unwrap();
+    std::fs::write(directory.join("assets/app.js"), "export {};").unwrap();
+    std::fs::write(directory.join("assets/app.wasm"), "\0asm").unwrap();
+}
+
+#[tokio::test]
+async fn the_page_is_served_under_its_own_paths_with_a_strict_policy() {
+    let www = tempfile::tempdir().unwrap();
+    page(www.path());
+    let relay = TestRelay::configured(|config| {
+        with_http(config);
+        config.www = Some(www.path().into());
+    })
+    .await;
+    for path in ["/", "/index.html", "/?q=serde", "/p/ggen~abcdefghijklmnop/serde", "/p/ggen~abcdefghijklmnop/serde/1.0.0"] {
+        let answer = get(http(&relay), path).await;
+        assert_eq!((answer.status, answer.text()), (200, "<!doctype html><title>market</title>"), "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/html"), "{path}");
+    }
+    let script = get(http(&relay), "/assets/app.js").await;
+    assert_eq!((script.status, script.header("content-type")), (200, Some("text/javascript")));
+    let wasm = get(http(&relay), "/assets/app.wasm").await;
+    assert_eq!((wasm.status, wasm.header("content-type")), (200, Some("application/wasm")));
+    for path in ["/", "/p/a/b", "/assets/app.js", RELAY_JSON, "/healthz"] {
+        let answer = get(http(&relay), path).await;
+        let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("no policy for {path}"));
+        assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "), "{policy}");
+        assert!(!policy.contains("'unsafe-inline'") && !policy.contains("'unsafe-eval'"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"), "{path}");
+    }
+    // A package's page is the page, and its address is not a way out of the directory.
+    for path in ["/../identity", "/..%2fidentity", "/assets/../../identity", "/%2e%2e/identity"] {
+        let answer = get(http(&relay), path).await;
+        assert!(!answer.text().contains("ggen relay identity"), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_page_there_is_none() {
+    let relay = TestRelay::configured(with_http).await;
+    for path in ["/", "/p/ggen~abcdefghijklmnop/serde", "/index.html"] {
+        let answer = get(http(&relay), path).await;
+        assert_eq!((answer.status, answer.text()), (404, "this relay serves no page\n"), "{path}");
+    }
+    assert_eq!(get(http(&relay), "/healthz").await.status, 200);
+}

@@ -1,0 +1,109 @@
+//! The golden vectors hold, and are what the protocol makes today. `GGEN_BLESS=1` writes them anew: see the crate's own words.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail it")]
+
+#[path = "../../../../shared/src/record/tests/cbor.rs"]
+mod cbor;
+mod make;
+
+use std::path::PathBuf;
+
+use ggen_wasm_vectors::VECTORS;
+use serde_json::Value;
+
+fn compare(file: &str, known: &str, made: &Value) {
+    let made = format!("{:#}\n", made);
+    if std::env::var_os("GGEN_BLESS").is_some() {
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "vectors", file].iter().collect();
+        std::fs::write(&path, made).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        return;
+    }
+    let differs = known.lines().zip(made.lines()).position(|(known, made)| known != made);
+    let line = differs.unwrap_or_else(|| known.lines().count().min(made.lines().count()));
+    assert!(
+        known == made,
+        "line {} of tests/vectors/{file} is not what is made today: records that are out there would be read \
+         differently. If that is meant: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors",
+        line + 1
+    );
+}
+
+#[test]
+fn records_are_made_as_they_always_were() {
+    compare("records.json", VECTORS.records, &make::records());
+}
+
+#[test]
+fn texts_are_analysed_as_they_always_were() {
+    compare("analyser.json", VECTORS.analyser, &make::analyser());
+}
+
+#[test]
+fn every_vector_holds() {
+    let count = VECTORS.check_all().unwrap();
+    assert!(count > 150, "{count}");
+    assert_eq!(usize::try_from(ggen_wasm_vectors::check()), Ok(count));
+    assert_eq!(ggen_wasm_vectors::message_len(), 0);
+}
+
+/// A check that looks away holds, too: so each value in the files is changed, and must be missed.
+#[test]
+fn a_vector_with_anything_changed_does_not_hold() {
+    let records: Value = serde_json::from_str(VECTORS.records).unwrap();
+    for (pointer, changed) in changes(&records) {
+        let changed = changed.to_string();
+        assert!(ggen_wasm_vectors::Vectors { records: &changed, ..VECTORS }.check_records().is_err(), "{pointer}");
+    }
+    let analyser: Value = serde_json::from_str(VECTORS.analyser).unwrap();
+    for (pointer, changed) in changes(&analyser) {
+        let changed = changed.to_string();
+        assert!(ggen_wasm_vectors::Vectors { analyser: &changed, ..VECTORS }.check_analyser().is_err(), "{pointer}");
+    }
+}
+
+/// The document with one value changed, for each value that says something: what is refused is as bad when it is changed, and
+/// the change of a text may be a text as good.
+fn changes(document: &Value) -> Vec<(String, Value)> {
+    let mut pointers = Vec::new();
+    collect(document, String::new(), &mut pointers);
+    pointers.retain(|pointer| {
+        let parts: Vec<_> = pointer.split('/').collect();
+        match parts[..] {
+            ["", "invalid" | "invalid_heads", _, field] => field == "error",
+            ["", "about"] | ["", "texts", _, "text"] | [.., "name"] => false,
+            _ => true,
+        }
+    });
+    assert!(pointers.len() > 100);
+    let changed = pointers.into_iter().map(|pointer| {
+        let mut document = document.clone();
+        let value = document.pointer_mut(&pointer).expect("it was just found");
+        *value = match value.take() {
+            Value::Bool(bool) => Value::Bool(!bool),
+            Value::Number(number) => (number.as_u64().expect("all are") + 1).into(),
+            Value::String(text) => flipped(&text).into(),
+            other => panic!("no leaf: {other}"),
+        };
+        (pointer, document)
+    });
+    changed.collect()
+}
+
+/// The text with its last letter or digit replaced by its neighbour.
+fn flipped(text: &str) -> String {
+    match text.char_indices().next_back() {
+        None => "x".into(),
+        Some((at, last)) => format!("{}{}", &text[..at], if last == '0' { '1' } else { '0' }),
+    }
+}
+
+fn collect(value: &Value, pointer: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| collect(value, format!("{pointer}/{key}"), found)),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(at, value)| collect(value, format!("{pointer}/{at}"), found));
+        }
+        Value::Null => {}
+        _ => found.push(pointer),
+    }
+}
