@@ -45,9 +45,8 @@ impl Client {
         let start = options::<Options>(given)?.check(transport::possible)?;
         // A peer id for this visit only: nothing that follows a person around.
         let keypair = Keypair::generate_ed25519();
-        let transport =
-            transport::combined(&keypair, &start.transports).map_err(|error| Error::internal(error.to_string()))?;
-        let (peer, mut events) = light::start(&keypair, transport, &Browser, start.config);
+        let transports = transport::of(&keypair, &start.transports);
+        let (peer, mut events) = light::start(&keypair, transports, &Browser, start.config);
         // The first event says that the relays are being dialed: before it, a question would find none at all.
         let first = events.next().await;
         let changes = Changes::default();

@@ -54,6 +54,12 @@ impl From<SearchError> for Error {
 
 impl From<GetError> for Error {
     fn from(error: GetError) -> Self {
+        // What is wrong with a record says more than that none is valid.
+        if let GetError::Refused(records) = &error
+            && let Some(first) = records.first()
+        {
+            return Self::new(error.code(), &first.refused.error);
+        }
         Self::new(error.code(), &error)
     }
 }
@@ -88,7 +94,6 @@ impl From<HeadError> for Error {
         let code = match &error {
             HeadError::NotFound => "package/not-found",
             HeadError::Refused(error) => error.code(),
-            HeadError::Timeout(_) => "network/timeout",
             HeadError::Closed => "client/closed",
         };
         Self::new(code, &error)

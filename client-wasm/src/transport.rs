@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use ggen_net::light;
+use libp2p::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::timeout::TransportTimeout;
-use libp2p::core::transport::{Boxed, OptionalTransport};
-use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, Transport as _, noise, yamux};
 
 use crate::js::has_global;
 use crate::options::Transport;
@@ -25,24 +24,15 @@ pub(crate) fn possible(transport: Transport) -> bool {
     }
 }
 
-/// These transports as one.
-pub(crate) fn combined(
-    keypair: &Keypair,
-    transports: &[Transport],
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
-    let websocket = websocket::Transport
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise::Config::new(keypair)?)
-        .multiplex(yamux::Config::default())
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let webrtc = webrtc::Transport::new(keypair)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let combined = only(transports.contains(&Transport::WebSocket), websocket)
-        .or_transport(only(transports.contains(&Transport::WebRtcDirect), webrtc))
-        .map(|either, _| either.into_inner());
-    Ok(TransportTimeout::with_outgoing_timeout(combined, DIAL_TIMEOUT).boxed())
-}
-
-fn only<T>(wanted: bool, transport: T) -> OptionalTransport<T> {
-    if wanted { OptionalTransport::some(transport) } else { OptionalTransport::none() }
+/// These transports, each within [`DIAL_TIMEOUT`].
+pub(crate) fn of(keypair: &Keypair, transports: &[Transport]) -> light::Transports {
+    let raw = transports.contains(&Transport::WebSocket).then(|| {
+        let streams = websocket::Transport.map(|stream, _| -> light::RawStream { Box::new(stream) });
+        TransportTimeout::with_outgoing_timeout(streams, DIAL_TIMEOUT).boxed()
+    });
+    let secure = transports.contains(&Transport::WebRtcDirect).then(|| {
+        let connections = webrtc::Transport::new(keypair).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        TransportTimeout::with_outgoing_timeout(connections, DIAL_TIMEOUT).boxed()
+    });
+    light::Transports { raw, secure }
 }

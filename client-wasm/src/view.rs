@@ -244,7 +244,7 @@ impl From<VersionView> for Version {
 
 impl From<RefusedRecord> for Refusal {
     fn from(record: RefusedRecord) -> Self {
-        Self { code: record.refused.error.code(), message: record.refused.to_string(), relay: record.source.0 }
+        Self { code: record.refused.error.code(), message: record.refused.error.to_string(), relay: record.source.0 }
     }
 }
 
@@ -291,4 +291,61 @@ impl From<light::Event> for Event {
 #[expect(clippy::cast_precision_loss, reason = "only past 2⁵³, where no honest count or time lies")]
 const fn number(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ggen_net::address::Transport;
+    use ggen_shared::registry::Source;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_has_the_names_of_the_contract() {
+        let peer = PeerId::random();
+        let connection = light::Connection {
+            peer,
+            address: "/ip4/1.2.3.4/tcp/1/ws".parse().expect("a multiaddr"),
+            transport: Transport::WebSocket,
+            phase: light::Phase::Connected,
+            rtt: Some(Duration::from_micros(1500)),
+            problem: None,
+        };
+        let event = Event::from(light::Event::Connections(vec![connection]));
+        let expected = json!({ "type": "connections", "connections": [{
+            "peer": peer.to_string(), "address": "/ip4/1.2.3.4/tcp/1/ws", "transport": "websocket",
+            "state": "connected", "rttMs": 1.5,
+        }] });
+        assert_eq!(serde_json::to_value(event).expect("plain data"), expected);
+    }
+
+    #[test]
+    fn an_answer_has_the_names_of_the_contract_and_numbers_that_javascript_holds() {
+        let results = SearchResults {
+            hits: Vec::new(),
+            total: u64::MAX,
+            total_is_exact: false,
+            cursor: Some(serde_bytes::ByteBuf::from([1, 2])),
+            source: Source("relay".into()),
+        };
+        let answer = serde_json::to_value(SearchAnswer::new("q".into(), results)).expect("plain data");
+        let expected = json!({
+            "query": "q", "hits": [], "total": 18_446_744_073_709_551_615.0_f64, "totalIsExact": false, "relay": "relay",
+            "cursor": "AQI",
+        });
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn a_refused_row_says_why_and_who() {
+        let from = PeerId::random();
+        let hit = Hit::Refused { refusal: Refusal::new(&record::Error::BadSignature, from) };
+        let value = serde_json::to_value(hit).expect("plain data");
+        assert_eq!(value["status"], "refused");
+        assert_eq!(value["refusal"]["code"], "record/bad-signature");
+        assert_eq!(value["refusal"]["relay"], from.to_string());
+    }
 }

@@ -6,11 +6,12 @@ use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use ggen_shared::catalogue::{Catalogue, Inserted};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PublisherId, RecordId};
-use ggen_shared::limits::{MAX_BLOCKS_PER_RELEASE, MAX_RECORDS_PER_OFFER};
+use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README_BYTES, MAX_RECORDS_PER_OFFER};
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord};
 
+use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
 
 /// What a relay holds: the store that survives, and the catalogue that answers.
@@ -30,8 +31,17 @@ pub enum AdmitError {
     #[error("the key log of publisher {0} is unknown here: offer it with the release")]
     UnknownPublisher(PublisherId),
     /// More than one offer may have.
-    #[error("an offer has at most {MAX_RECORDS_PER_OFFER} records and {MAX_BLOCKS_PER_RELEASE} blocks")]
+    #[error(
+        "an offer has at most {MAX_RECORDS_PER_OFFER} records, the content of one release, and no more blocks than that \
+         content consists of"
+    )]
     TooMuch,
+    /// A release says that it was made at a time that is still to come.
+    #[error("the release {0} says that it was made in the future: check the clock that it was signed by")]
+    FromTheFuture(RecordId),
+    /// The relay has as many records as it has memory for.
+    #[error("the relay is full: publish to another one")]
+    Full,
     /// A block that a release needs was not offered.
     #[error("the content is not complete: the block {0} is missing")]
     MissingBlock(ContentId),
@@ -56,6 +66,8 @@ impl AdmitError {
             Self::Record(error) => error.code(),
             Self::UnknownPublisher(_) => "publish/unknown-publisher",
             Self::TooMuch => "publish/too-much",
+            Self::FromTheFuture(_) => "publish/from-the-future",
+            Self::Full => "relay/full",
             Self::MissingBlock(_) => "publish/missing-block",
             Self::Content(error) => error.code(),
             Self::Conflict(_) => "publish/conflict",
@@ -70,22 +82,33 @@ impl AdmitError {
 
 impl Shelf {
     /// Builds the catalogue from a store, every record verified again. Returns how many records were left out because they do
-    /// not verify. Blocks.
+    /// not verify. Those that there is no memory for stay in the store, unlisted. Blocks.
     ///
     /// # Errors
     /// [`LoadError`].
     pub fn open(store: Store, network: Network) -> Result<(Self, usize), LoadError> {
         let shelf = Self { network, catalogue: RwLock::default(), store };
-        let mut left_out = 0;
+        let (mut left_out, mut unlisted) = (0, 0);
         for loaded in shelf.store.load() {
             // The store gives each publisher's key log before its releases, so one pass is enough.
             let (_, bytes) = loaded?;
+            if shelf.is_full() {
+                unlisted += 1;
+                continue;
+            }
             let inserted = shelf.verify_one(&bytes, &HashMap::new()).map(|record| shelf.catalogue_mut().insert(record));
             if !matches!(inserted, Ok(Ok(_))) {
                 left_out += 1;
             }
         }
+        if unlisted > 0 {
+            tracing::warn!(unlisted, "the catalogue is full: records are stored and not listed");
+        }
         Ok((shelf, left_out))
+    }
+
+    fn is_full(&self) -> bool {
+        self.catalogue().weight() >= policy::MAX_CATALOGUE_BYTES
     }
 
     /// The network whose records count.
@@ -124,6 +147,12 @@ impl Shelf {
                 offered.insert(key_log.publisher(), key_log);
             }
             records.push(record);
+        }
+        // Blocks that no release names would be memory and storage for whoever asks.
+        let sizes = || contents(&records).map(|content| content.size);
+        let blocks: u64 = sizes().map(content::block_count).sum();
+        if offer.blocks.len() as u64 > blocks || sizes().sum::<u64>() > MAX_ARTIFACT_BYTES + MAX_README_BYTES {
+            return Err(AdmitError::TooMuch);
         }
         Ok(records)
     }
@@ -168,15 +197,24 @@ impl Shelf {
         }
     }
 
+    /// How many of some records are not here yet.
+    pub fn count_new(&self, records: &[Record]) -> usize {
+        let catalogue = self.catalogue();
+        records.iter().filter(|record| catalogue.record(&record.id()).is_none()).count()
+    }
+
     /// Keeps verified records with blocks of theirs: returns once all of it is durable, and lists it only then, so that
     /// nothing is shown that a crash could take back.
     ///
     /// # Errors
-    /// [`AdmitError::Conflict`] when a record's place is taken for good, [`AdmitError::Commit`].
+    /// [`AdmitError::Conflict`] when a record's place is taken for good, [`AdmitError::Full`], [`AdmitError::Commit`].
     pub async fn admit(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
         if let Some(id) = self.without_place(&records) {
             // Its content would be kept for nothing.
             return Err(AdmitError::Conflict(id));
+        }
+        if self.is_full() && self.count_new(&records) > 0 {
+            return Err(AdmitError::Full);
         }
         let mut batch = Batch { blocks, ..Batch::default() };
         for record in records.iter().filter(|record| self.catalogue().record(&record.id()).is_none()) {
@@ -231,6 +269,20 @@ impl Shelf {
         }
         (receipt, out, conflict)
     }
+}
+
+/// Checks that no release says that it was made much later than `now`, in seconds since 1970. Not for what is loaded: what was
+/// admitted once stays.
+///
+/// # Errors
+/// [`AdmitError::FromTheFuture`].
+pub fn check_created(records: &[Record], now: u64) -> Result<(), AdmitError> {
+    let latest = now.saturating_add(policy::MAX_CREATED_AHEAD.as_secs());
+    let ahead = records.iter().find_map(|record| match record {
+        Record::Release(release) if release.created > latest => Some(release.id()),
+        Record::Release(_) | Record::Inception(_) => None,
+    });
+    ahead.map_or(Ok(()), |id| Err(AdmitError::FromTheFuture(id)))
 }
 
 /// The content that releases name: artifacts and READMEs.

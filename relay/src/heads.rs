@@ -1,48 +1,43 @@
-//! What the relay's DHT node serves: package heads, straight from the catalogue, and provider records.
+//! What the relay's DHT node serves: package heads, straight from the catalogue, and who the relays are.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ggen_shared::protocol::{head, names};
 use libp2p::PeerId;
-use libp2p::kad::store::{self, MemoryStore, MemoryStoreConfig, RecordStore};
+use libp2p::kad::store::{self, RecordStore};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
+use tokio::time::Instant;
 
 use crate::admission::Shelf;
-use crate::policy::{MAX_PROVIDED_KEY_BYTES, MAX_PROVIDED_KEYS, MAX_PROVIDER_ADDRESS_BYTES};
+use crate::policy::{MAX_PROVIDED_RELAYS, MAX_PROVIDER_ADDRESS_BYTES};
 
 /// A record store without records of its own: heads are a view of the catalogue, so they are as durable and as valid as it is.
 /// A head that is put goes through admission first, and is here once its release is.
+///
+/// Relays are all that may be provided: under any other key nobody looks.
 pub struct HeadStore {
     local: PeerId,
     shelf: Arc<Shelf>,
-    /// Relays, kept apart so that no flood of other keys takes their place.
-    relays: MemoryStore,
-    providers: MemoryStore,
+    /// This relay itself, once it provides.
+    own: Option<ProviderRecord>,
+    /// The others: at most [`MAX_PROVIDED_RELAYS`].
+    others: Vec<ProviderRecord>,
+    /// Which of the others comes first in the next answer.
+    next: AtomicUsize,
 }
 
 impl HeadStore {
     /// The view of a catalogue.
-    pub fn new(local: PeerId, shelf: Arc<Shelf>) -> Self {
-        let store = |max_provided_keys| {
-            let config = MemoryStoreConfig { max_provided_keys, max_records: 0, ..MemoryStoreConfig::default() };
-            MemoryStore::with_config(local, config)
-        };
-        Self { local, shelf, relays: store(1), providers: store(MAX_PROVIDED_KEYS) }
-    }
-
-    fn store_of(&self, key: &RecordKey) -> &MemoryStore {
-        if key.as_ref() == names::RELAYS_KEY { &self.relays } else { &self.providers }
-    }
-
-    fn store_of_mut(&mut self, key: &RecordKey) -> &mut MemoryStore {
-        if key.as_ref() == names::RELAYS_KEY { &mut self.relays } else { &mut self.providers }
+    pub const fn new(local: PeerId, shelf: Arc<Shelf>) -> Self {
+        Self { local, shelf, own: None, others: Vec::new(), next: AtomicUsize::new(0) }
     }
 }
 
 impl RecordStore for HeadStore {
     type RecordsIter<'a> = std::iter::Empty<Cow<'a, Record>>;
-    type ProvidedIter<'a> = <MemoryStore as RecordStore>::ProvidedIter<'a>;
+    type ProvidedIter<'a> = std::option::IntoIter<Cow<'a, ProviderRecord>>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
         let package = head::package_of(key.as_ref()).ok()?;
@@ -65,29 +60,101 @@ impl RecordStore for HeadStore {
     }
 
     fn add_provider(&mut self, mut record: ProviderRecord) -> store::Result<()> {
-        // Kademlia bounds only the whole message, at 16 KiB: a key or address list of that size would be kept for two days.
-        if record.key.as_ref().len() > MAX_PROVIDED_KEY_BYTES {
-            return Err(store::Error::ValueTooLarge);
+        if record.key.as_ref() != names::RELAYS_KEY {
+            return Err(store::Error::MaxProvidedKeys);
         }
+        if record.provider == self.local {
+            self.own = Some(record);
+            return Ok(());
+        }
+        // Kademlia bounds only the whole message: an address list of that size would be kept for two days.
         let mut bytes = 0;
         record.addresses.retain(|address| {
             bytes += address.len();
             bytes <= MAX_PROVIDER_ADDRESS_BYTES
         });
         record.addresses.shrink_to_fit();
-        self.store_of_mut(&record.key).add_provider(record)
+        if let Some(known) = self.others.iter_mut().find(|known| known.provider == record.provider) {
+            *known = record;
+            return Ok(());
+        }
+        if self.others.len() >= MAX_PROVIDED_RELAYS {
+            let now = Instant::now().into_std();
+            self.others.retain(|known| !known.is_expired(now));
+        }
+        // Those that were here first stay: a flood of names does not displace them.
+        if self.others.len() < MAX_PROVIDED_RELAYS {
+            self.others.push(record);
+        }
+        Ok(())
     }
 
+    /// The relay itself, then the others, another one first each time: an answer carries only the first twenty.
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
-        self.store_of(key).providers(key)
+        if key.as_ref() != names::RELAYS_KEY {
+            return Vec::new();
+        }
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.others.len().max(1);
+        let (last, first) = self.others.split_at(first);
+        self.own.iter().chain(first).chain(last).cloned().collect()
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
         // A relay provides nothing but itself.
-        self.relays.provided()
+        self.own.as_ref().map(Cow::Borrowed).into_iter()
     }
 
     fn remove_provider(&mut self, key: &RecordKey, provider: &PeerId) {
-        self.store_of_mut(key).remove_provider(key, provider);
+        if key.as_ref() != names::RELAYS_KEY {
+            return;
+        }
+        self.own.take_if(|own| own.provider == *provider);
+        self.others.retain(|known| known.provider != *provider);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ggen_shared::id::Network;
+
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn many_relays_are_bounded_and_all_of_them_are_named_in_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(Store::open(directory.path()).unwrap(), Network::named("test").unwrap()).unwrap().0;
+        let local = PeerId::random();
+        let mut store = HeadStore::new(local, Arc::new(shelf));
+        let key = RecordKey::new(&names::RELAYS_KEY);
+        let of = |provider| ProviderRecord::new(key.clone(), provider, Vec::new());
+        assert!(store.add_provider(ProviderRecord::new(RecordKey::new(b"other"), local, Vec::new())).is_err());
+
+        let now = Instant::now().into_std();
+        let old = PeerId::random();
+        let expires = Some(now.checked_sub(Duration::from_secs(1)).unwrap());
+        store.add_provider(ProviderRecord { expires, ..of(old) }).unwrap();
+        for _ in 0..2 * MAX_PROVIDED_RELAYS {
+            store.add_provider(of(PeerId::random())).unwrap();
+        }
+        store.add_provider(of(local)).unwrap();
+        let named = store.providers(&key);
+        assert_eq!(named.len(), MAX_PROVIDED_RELAYS + 1);
+        assert!(named.iter().all(|record| record.provider != old), "what expired makes room");
+        assert_eq!(store.provided().map(|record| record.provider).collect::<Vec<_>>(), [local]);
+
+        let mut first: Vec<PeerId> = Vec::new();
+        for _ in 0..MAX_PROVIDED_RELAYS {
+            let named = store.providers(&key);
+            assert_eq!(named[0].provider, local);
+            first.push(named[1].provider);
+        }
+        first.sort();
+        first.dedup();
+        assert_eq!(first.len(), MAX_PROVIDED_RELAYS);
+        store.remove_provider(&key, &local);
+        assert_eq!(store.provided().count(), 0);
     }
 }

@@ -18,6 +18,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::admission::Shelf;
 use crate::node::{Command, Status};
+use crate::policy;
 
 /// Scripts of the page itself and wasm, connections to any relay, and nothing else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
@@ -91,11 +92,15 @@ async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
     if status.addresses.is_empty() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not listening yet\n".to_owned());
     }
-    match state.shelf.store().ready().await {
-        Ok(()) => (StatusCode::OK, format!("ready: {records} records, {} peers\n", status.connected)),
-        Err(error) => {
+    match tokio::time::timeout(policy::READY_TIMEOUT, state.shelf.store().ready()).await {
+        Ok(Ok(())) => (StatusCode::OK, format!("ready: {records} records, {} peers\n", status.connected)),
+        Ok(Err(error)) => {
             tracing::error!(%error, "the store is not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "the store is not ready\n".to_owned())
+        }
+        Err(_) => {
+            tracing::error!("the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".to_owned())
         }
     }
 }
@@ -113,11 +118,10 @@ async fn relay_json(Extract(state): Extract<State>) -> Json<RelayJson> {
 }
 
 /// The peers in the routing table: any DHT client can learn as much by asking around.
-async fn routing_json(Extract(state): Extract<State>) -> impl IntoResponse {
+async fn routing_json(Extract(state): Extract<State>) -> Result<Json<Vec<String>>, StatusCode> {
     let (table, answer) = oneshot::channel();
-    if state.commands.send(Command::Routing { table }).await.is_err() {
-        return Err(StatusCode::SERVICE_UNAVAILABLE);
-    }
+    // Peers come first: whoever asks here while the node is busy may ask again.
+    state.commands.try_send(Command::Routing { table }).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let peers = answer.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    Ok(Json(peers.iter().map(ToString::to_string).collect::<Vec<_>>()))
+    Ok(Json(peers.iter().map(ToString::to_string).collect()))
 }

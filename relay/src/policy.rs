@@ -19,6 +19,8 @@ pub const MAX_STREAMS: usize = 1024;
 pub const UPLOAD_UNIT_BYTES: usize = 256 * 1024;
 /// Units in memory at once, 512 MiB in all: a few of the largest artifacts, or very many small ones.
 pub const UPLOAD_UNITS: u32 = 2048;
+/// Units of one peer: room for the largest release, or for very many small ones, and most is left to others.
+pub const UPLOAD_UNITS_PER_PEER: u32 = UPLOAD_UNITS / 4;
 /// A publisher sends at least so much: a slow one must not keep others' memory for long.
 const MIN_UPLOAD_BYTES_PER_SECOND: usize = 64 * 1024;
 /// How long a peer may take to ask its question, once it opened a stream.
@@ -31,10 +33,43 @@ pub const fn upload_timeout(bytes: usize) -> Duration {
     Duration::from_secs(10 + (bytes / MIN_UPLOAD_BYTES_PER_SECOND) as u64)
 }
 
-/// Announcements that are being verified at once; more are left to other peers.
-pub const MAX_VERIFYING: usize = 256;
-/// Artifacts of announced releases that are being fetched at once.
+/// Announcements in memory at once, 64 MiB of the largest; more are left to other peers.
+pub const MAX_ANNOUNCEMENTS: usize = 4096;
+/// Announcements in memory that came from one peer: it may pass on a bulk import faster than the disk syncs.
+pub const MAX_ANNOUNCEMENTS_PER_PEER: usize = 256;
+/// Announcements of one peer that are being verified at once; the others wait. As many commits share a sync.
+pub const MAX_VERIFYING_PER_PEER: usize = 8;
+/// Package heads from the DHT that are being verified at once: nothing on the network depends on them.
+pub const MAX_VERIFYING_HEADS: usize = 16;
+/// How long one relay may take to give a publisher's key log. Gossip keeps what is verified for seven seconds, so there is
+/// time to ask a second one before it is too late to pass the announcement on.
+pub const KEY_LOG_TIMEOUT: Duration = Duration::from_secs(3);
+/// Relays that are asked, besides the one that passed something on, for what belongs to it.
+pub const MAX_OTHERS_ASKED: usize = 3;
+/// Releases whose content is being fetched at once. Each is in memory until it is whole: 260 MiB of the largest.
 pub const MAX_FETCHING: usize = 4;
+/// Releases of one peer whose content is being fetched at once: a slow one must not take every turn.
+pub const MAX_FETCHING_PER_PEER: usize = 1;
+/// Releases whose content is to be fetched: a bulk import of thousands. One that waits costs less than a kilobyte.
+pub const MAX_FETCHES: usize = 4096;
+/// Releases whose content is to be fetched that came from one peer.
+pub const MAX_FETCHES_PER_PEER: usize = 1024;
+
+/// New records of one peer in the long run: far more than people publish, and a pace that the disk and others can bear.
+pub const RECORDS_PER_SECOND: u32 = 200;
+/// New records of one peer at once: an import of thousands of packages is not slowed.
+pub const RECORDS_BURST: u32 = 2000;
+/// Peers whose use is remembered before those that use nothing are forgotten.
+pub const MAX_PEERS_REMEMBERED: usize = MAX_CONNECTIONS as usize;
+/// Memory of the catalogue, as it estimates it: what a small server has beside everything else. Hundreds of thousands of packages
+/// fit; past it the relay serves what it has and takes nothing new, which is better than to be killed and never start again.
+pub const MAX_CATALOGUE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// How far ahead of the relay's clock a release may say it was made, for clocks that are set badly. Further ahead it would stand
+/// first among the newest for as long as it likes.
+pub const MAX_CREATED_AHEAD: Duration = Duration::from_secs(3600);
+
+/// How long the store may take to say that it is well.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that may wait for the node.
 pub const COMMANDS: usize = 1024;
 
@@ -43,9 +78,7 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Running work may end after the signal to stop, up to this long.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Provider records that the DHT may leave with this relay.
-pub const MAX_PROVIDED_KEYS: usize = 65_536;
-/// A key that something is provided under: a CID, or a short name.
-pub const MAX_PROVIDED_KEY_BYTES: usize = 64;
+/// Relays that the DHT may name to whoever looks for one: many times what an answer carries, and half a megabyte.
+pub const MAX_PROVIDED_RELAYS: usize = 512;
 /// Addresses of one provider record: a few of the longest.
 pub const MAX_PROVIDER_ADDRESS_BYTES: usize = 512;

@@ -33,15 +33,24 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     serde_ipld_dagcbor::to_vec(value).expect("our types have only what dag-cbor can hold")
 }
 
+/// Reads a message of at most `limit` bytes. The decoder is strict; that the encoding is the only one is not demanded of what is
+/// neither hashed nor signed, and a browser need not download an encoder for what it only reads.
+///
+/// # Errors
+/// [`Error`]; the text of [`Error::Malformed`] is for logs.
+pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Error> {
+    if bytes.len() > limit {
+        return Err(Error::TooLong { limit, actual: bytes.len() });
+    }
+    serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(reason(&error)))
+}
+
 /// Reads a value of at most `limit` bytes, and demands that its encoding is these very bytes.
 ///
 /// # Errors
 /// [`Error`]; the text of [`Error::Malformed`] is for logs.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Error> {
-    if bytes.len() > limit {
-        return Err(Error::TooLong { limit, actual: bytes.len() });
-    }
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| Error::Malformed(reason(&error)))?;
+    let value: T = read(bytes, limit)?;
     // The decoder is strict about numbers, keys and trailing bytes; this also catches absent fields written out, and makes
     // "one encoding" hold whatever becomes of the decoder.
     if encode(&value) != bytes {

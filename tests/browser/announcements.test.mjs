@@ -28,7 +28,7 @@ for (const transport of TRANSPORTS) {
     };
     for (const [where, at] of Object.entries(shown)) {
       const [afterStart, afterAcknowledgement] = [at - started, at - acknowledgedAt];
-      t.diagnostic(`${where}: ${afterStart} ms after publish was started, ${afterAcknowledgement} ms after it was acknowledged`);
+      console.log(`${where}: ${afterStart} ms after publish was started, ${afterAcknowledgement} ms after it was acknowledged`);
       assert.ok(afterStart < SOON_MS, `the ${where} came ${afterStart} ms after publish was started`);
     }
     assert.deepEqual(await results(page), [{ testid: "result", status: "verified", name: "rest-api-axum" }]);
@@ -66,9 +66,9 @@ test("forty publications at once reach a page on webrtc-direct, and it ends conn
   await publisher.publish([relay], packages);
   const published = Date.now() - started;
   await until("all packages in the count", async () => (await answered(page, "burst")) === COUNT);
-  t.diagnostic(`published in ${published} ms, complete in the page after ${Date.now() - started} ms`);
+  console.log(`published in ${published} ms, complete in the page after ${Date.now() - started} ms`);
   const announced = await page.getByTestId("announcement").count();
-  t.diagnostic(`${announced} of ${COUNT} were announced to the page`);
+  console.log(`${announced} of ${COUNT} were announced to the page`);
 
   await connected(page, "webrtc-direct");
   const { value: answer } = await ask(page, "search", "burst", { limit: 50 });

@@ -69,6 +69,7 @@ test("a hostile README runs nothing, loads nothing and passes for nothing", asyn
     return {
       tags: [...new Set(all.map(({ localName }) => localName))],
       attributes: [...new Set(attributes)],
+      classes: [...new Set(all.flatMap((one) => [...one.classList]))],
       links: all.filter((one) => one.localName === "a" && one.href).map(({ protocol, target, rel }) => ({ protocol, target, rel })),
     };
   });
@@ -76,6 +77,7 @@ test("a hostile README runs nothing, loads nothing and passes for nothing", asyn
   const controls = ["style", "form", "input", "button", "dialog", "template", "slot"];
   assert.deepEqual(found.tags.filter((tag) => [...active, ...controls].includes(tag)), []);
   assert.deepEqual(found.attributes.filter((name) => /^on|^style$|^id$|^src|^data-|^ping$|^background$/.test(name)), []);
+  assert.deepEqual(found.classes, ["readme-image"], "classes are the page's own");
   assert.ok(found.links.length > 0);
   for (const { protocol, target, rel } of found.links) {
     assert.match(protocol, /^https?:$/);
@@ -103,7 +105,7 @@ test("odd and oversized queries get an answer or an error with a code, and the c
     "İſßﬀ ＦＵＬＬｗｉｄｔｈ": "answer",
     "__proto__ constructor toString": "answer",
     "日本語のパッケージ": "answer",
-    [Array.from({ length: 60 }, (_, i) => i).join(" ")]: "query/too-long",
+    [Array.from({ length: 60 }, (_, i) => i).join(" ")]: "query/too-many-words",
     ["x".repeat(300)]: "query/too-long",
     ["é".repeat(200)]: "query/too-long",
     ["word ".repeat(2048)]: "query/too-long",

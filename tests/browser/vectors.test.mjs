@@ -13,7 +13,7 @@ test("the golden vectors hold in the browser's WebAssembly, without a single imp
   const { imports, count, message } = await page.evaluate(checkVectors, readFileSync(VECTORS).toString("base64"));
   assert.deepEqual(imports, []);
   assert.ok(count > 0, `check() gave ${count}: ${message}`);
-  t.diagnostic(`${count} vectors hold`);
+  console.log(`${count} vectors hold`);
 });
 
 /** Runs in the page. */

@@ -84,6 +84,11 @@ impl Speech {
         Self { framing, messages }
     }
 
+    /// How its protocol marks where a message ends.
+    pub const fn framing(&self) -> Framing {
+        self.framing
+    }
+
     /// The bytes on the stream.
     pub fn bytes(&self) -> Vec<u8> {
         self.messages.iter().flat_map(|message| framed(self.framing, message)).collect()
@@ -116,7 +121,8 @@ fn framed(framing: Framing, message: &[u8]) -> Vec<u8> {
 /// Bytes without any sense, half of the time behind a length that is right.
 pub fn noise(framing: Framing, random: &mut Random) -> Vec<u8> {
     // Mostly short, as messages are; sometimes more than any message may have.
-    let length = random.below(1 << (1 + random.below(16)));
+    let magnitude = 1 + random.below(16);
+    let length = random.below(1 << magnitude);
     let bytes = random.bytes(length);
     if random.coin() { framed(framing, &bytes) } else { bytes }
 }
@@ -205,15 +211,27 @@ fn nowhere() -> Multiaddr {
     "/ip6/100::1/tcp/4001".parse().expect("a constant multiaddr")
 }
 
-/// What valid messages are made of: a package that the relay holds already.
+/// What valid messages are made of. None of them makes a relay keep anything, whatever a mutation leaves of it.
 pub struct Ammunition {
-    /// Who signed it.
-    pub publisher: Publisher,
-    /// The package.
-    pub package: Package,
+    publisher: Publisher,
+    /// A package that the relay holds already.
+    package: Package,
+    /// The offer of one that it does not, without a block that it needs.
+    incomplete: Package,
 }
 
 impl Ammunition {
+    /// From a package that the relay holds, and who signed it.
+    ///
+    /// # Panics
+    /// Never: the content has several blocks.
+    pub fn new(mut publisher: Publisher, package: Package) -> Self {
+        let content: Vec<u8> = (0..150_000_u32).flat_map(u32::to_be_bytes).collect();
+        let mut incomplete = publisher.release("incomplete", "1.0.0", "never whole", &content);
+        incomplete.offer.blocks.remove(0);
+        Self { publisher, package, incomplete }
+    }
+
     /// Everything that an honest peer says first on a stream of a protocol. None: the protocol is not known here.
     ///
     /// Ping and identify are there too, though identify's initiator only listens: what it says is garbage anyway.
@@ -223,7 +241,7 @@ impl Ammunition {
         };
         match protocol {
             names::QUERY => list(Framing::Length32, self.questions()),
-            names::PUBLISH => Some(vec![self.session()]),
+            names::PUBLISH => Some(self.sessions()),
             names::KADEMLIA => list(Framing::Varint, self.kademlia(sender.public().to_peer_id())),
             "/ipfs/id/1.0.0" | "/ipfs/id/push/1.0.0" => list(Framing::Varint, vec![identify(sender)]),
             "/ipfs/ping/1.0.0" => list(Framing::None, vec![vec![7; 32], vec![8; 96]]),
@@ -258,11 +276,13 @@ impl Ammunition {
         .collect()
     }
 
-    /// A whole publish session: the offer, and the blocks that would be wanted.
-    fn session(&self) -> Speech {
-        let blocks = self.package.artifact.blocks.iter().map(|block| block.data.clone());
-        let messages = std::iter::once(codec::encode(&self.package.offer)).chain(blocks).collect();
-        Speech::new(Framing::Length32, messages)
+    /// Publish sessions: an offer of which nothing is wanted, and one with the blocks that are.
+    fn sessions(&self) -> Vec<Speech> {
+        let blocks = self.incomplete.artifact.blocks.iter().filter(|block| self.incomplete.offer.blocks.contains(&block.cid));
+        let offer = std::iter::once(codec::encode(&self.incomplete.offer));
+        let messages = offer.chain(blocks.map(|block| block.data.clone())).collect();
+        let known = vec![codec::encode(&self.package.offer)];
+        vec![Speech::new(Framing::Length32, known), Speech::new(Framing::Length32, messages)]
     }
 
     fn kademlia(&self, sender: PeerId) -> Vec<Vec<u8>> {
@@ -274,8 +294,8 @@ impl Ammunition {
         let messages = [
             message(0, &key).bytes(3, record),
             message(1, &key),
-            message(2, b"what is provided").bytes(9, &provider),
-            message(2, names::RELAYS_KEY).bytes(9, &provider),
+            add_provider(b"what is provided", sender),
+            add_provider(names::RELAYS_KEY, sender),
             message(3, names::RELAYS_KEY),
             message(4, &sender.to_bytes()).bytes(8, &provider),
             message(5, b""),
@@ -285,8 +305,6 @@ impl Ammunition {
 
     fn gossip(&self) -> Vec<Vec<u8>> {
         let topic = names::PACKAGES_TOPIC;
-        let subscribe = |on, topic: &str| Proto::new().number(1, on).bytes(2, topic);
-        let publish = |data: &[u8]| Proto::new().bytes(2, data).bytes(4, topic);
         let with_sender = publish(self.package.release.bytes()).bytes(1, [0; 38]).bytes(3, [1; 8]).bytes(5, [2; 64]);
         let ids: Proto = (0..40_u8).fold(Proto::new(), |ids, number| ids.bytes(1, [number; 32]));
         let control = Proto::new()
@@ -298,26 +316,67 @@ impl Ammunition {
             .bytes(6, Proto::new().number(10, 1));
         let partial = Proto::new().bytes(1, topic).bytes(2, [5; 8]).bytes(3, [6; 100]).bytes(4, [7; 8]);
         let messages = [
-            Proto::new().bytes(1, subscribe(1, topic)),
-            Proto::new().bytes(1, subscribe(1, "another topic")).bytes(1, subscribe(0, topic)),
+            subscribe(topic),
+            subscribe("another topic").bytes(1, Proto::new().number(1, 0).bytes(2, topic)),
             Proto::new().bytes(2, publish(self.package.release.bytes())),
             Proto::new().bytes(2, publish(&self.package.offer.records[0])),
             Proto::new().bytes(2, with_sender),
-            Proto::new().bytes(1, subscribe(1, topic)).bytes(3, control),
+            subscribe(topic).bytes(3, control),
             Proto::new().bytes(10, partial),
         ];
         messages.into_iter().map(Vec::from).collect()
     }
 }
 
+/// A message of gossipsub that subscribes to a topic.
+pub fn subscribe(topic: &str) -> Proto {
+    Proto::new().bytes(1, Proto::new().number(1, 1).bytes(2, topic))
+}
+
+fn publish(data: &[u8]) -> Proto {
+    Proto::new().bytes(2, data).bytes(4, names::PACKAGES_TOPIC)
+}
+
+/// A message of gossipsub that announces something, with its length, as it is sent.
+pub fn announcement(data: &[u8]) -> Vec<u8> {
+    sent(Proto::new().bytes(2, publish(data)))
+}
+
+/// A message of Kademlia that says that its sender provides something.
+pub fn add_provider(key: &[u8], sender: PeerId) -> Proto {
+    let provider = Proto::new().bytes(1, sender.to_bytes()).bytes(2, nowhere().to_vec()).number(3, 1);
+    Proto::new().number(1, 2).bytes(2, key).bytes(9, provider).number(10, 0)
+}
+
+/// A message of Kademlia that puts a value under a key.
+pub fn put_value(key: &[u8], value: &[u8]) -> Proto {
+    let record = Proto::new().bytes(1, key).bytes(2, value);
+    Proto::new().number(1, 0).bytes(2, key).bytes(3, record).number(10, 0)
+}
+
+/// A message of Kademlia that asks for the value under a key (1), or for the peers nearest to it (4).
+pub fn ask(kind: u64, key: &[u8]) -> Proto {
+    Proto::new().number(1, kind).bytes(2, key).number(10, 0)
+}
+
+/// A message of libp2p's own protocols with its length, as it is sent.
+pub fn sent(message: impl Into<Vec<u8>>) -> Vec<u8> {
+    framed(Framing::Varint, &message.into())
+}
+
 fn identify(sender: &Keypair) -> Vec<u8> {
+    told(sender, &[nowhere()]).into()
+}
+
+/// What identify tells of a DHT server at some addresses.
+pub fn told(sender: &Keypair, addresses: &[Multiaddr]) -> Proto {
     let told = Proto::new()
         .bytes(1, sender.public().encode_protobuf())
-        .bytes(2, nowhere().to_vec())
         .bytes(4, nowhere().to_vec())
         .bytes(5, names::IDENTIFY)
         .bytes(6, "attacker");
-    [names::KADEMLIA, names::QUERY, "/meshsub/1.2.0"].iter().fold(told, |told, protocol| told.bytes(3, protocol)).into()
+    let told = addresses.iter().fold(told, |told, address| told.bytes(2, address.to_vec()));
+    [names::KADEMLIA, names::QUERY, "/meshsub/1.2.0"].iter().fold(told, |told, protocol| told.bytes(3, protocol))
 }
 
 fn hop(sender: PeerId) -> Vec<Vec<u8>> {

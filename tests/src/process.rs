@@ -19,10 +19,17 @@ use crate::{TestPeer, http, network, program, within};
 /// Lines of a relay's log that are shown when it dies unexpectedly.
 const LOG_LINES: usize = 60;
 
+/// The end of a log, and what of it must never be.
+#[derive(Default)]
+struct Log {
+    last: VecDeque<String>,
+    panics: Vec<String>,
+}
+
 /// The program `ggen-relay` on loopback, every port chosen by the system. It is killed when this is dropped.
 pub struct RelayProcess {
     child: Child,
-    log: Arc<Mutex<VecDeque<String>>>,
+    log: Arc<Mutex<Log>>,
     http: SocketAddr,
     peer_id: PeerId,
     addresses: Vec<Multiaddr>,
@@ -37,7 +44,7 @@ impl RelayProcess {
         let mut command = command(directory);
         let mut child = command.kill_on_drop(true).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("the log is piped");
-        let log = Arc::default();
+        let log = Arc::<Mutex<Log>>::default();
         let (tell, mut told) = watch::channel(None);
         tokio::spawn(read_log(stderr, Arc::clone(&log), tell));
         let http = within("the relay's start", told.wait_for(Option::is_some)).await.map(|http| *http).ok().flatten();
@@ -112,6 +119,11 @@ impl RelayProcess {
         self.child.try_wait().expect("the state of a child")
     }
 
+    /// Panics of its tasks: a relay goes on after one, and must not have any.
+    pub fn panics(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).panics.clone()
+    }
+
     /// The end of its log.
     pub fn log(&self) -> String {
         text(&self.log)
@@ -143,7 +155,7 @@ pub fn command(directory: &Path) -> Command {
 }
 
 /// Keeps the end of the log, and tells where HTTP is served once the log says it.
-async fn read_log(stderr: ChildStderr, log: Arc<Mutex<VecDeque<String>>>, http: watch::Sender<Option<SocketAddr>>) {
+async fn read_log(stderr: ChildStderr, log: Arc<Mutex<Log>>, http: watch::Sender<Option<SocketAddr>>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let message = serde_json::from_str::<Value>(&line).ok();
@@ -152,15 +164,18 @@ async fn read_log(stderr: ChildStderr, log: Arc<Mutex<VecDeque<String>>>, http: 
             http.send_replace(address.parse().ok());
         }
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() == LOG_LINES {
-            log.pop_front();
+        if line.contains("panicked at") {
+            log.panics.push(line.clone());
         }
-        log.push_back(line);
+        if log.last.len() == LOG_LINES {
+            log.last.pop_front();
+        }
+        log.last.push_back(line);
     }
 }
 
-fn text(log: &Mutex<VecDeque<String>>) -> String {
-    log.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| format!("{line}\n")).collect()
+fn text(log: &Mutex<Log>) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).last.iter().map(|line| format!("{line}\n")).collect()
 }
 
 impl TestPeer {

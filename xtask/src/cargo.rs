@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,24 @@ const SET_BY_CARGO_RUN: [&str; 17] = [
 /// `cargo` at the root of the workspace.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     program("cargo", arguments)
+}
+
+/// As [`cargo`], for wasm32: paths of this machine are mapped to the same short ones everywhere. Panic messages hold hundreds of
+/// them, which a browser would download, and no two machines would build the same module.
+pub(crate) fn cargo_wasm<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = cargo(arguments);
+    command.env("CARGO_ENCODED_RUSTFLAGS", remaps().join("\x1f"));
+    command
+}
+
+fn remaps() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    let sources = std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
+    let mut remaps = vec![format!("--remap-path-prefix={}=.", paths::root().display())];
+    remaps.extend(sources.map(|source| format!("--remap-path-prefix={}=c", source.path().display())));
+    remaps.sort();
+    remaps
 }
 
 /// A program at the root of the workspace.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::cargo::{cargo, run as run_command};
+use crate::cargo::{cargo, cargo_wasm, run as run_command};
 use crate::{artifacts, native, page, paths, say, test, tools, wasm};
 
 /// The crates that go into the browser.
@@ -53,7 +53,7 @@ fn lints() -> Result<()> {
 
     say::line("lints: wasm32");
     let browser = ["clippy", "--profile", "wasm-release"].into_iter().chain(BROWSER_BUILD).chain(BROWSER_CRATES);
-    run_command(&mut cargo(browser.chain(["--package", "ggen-wasm-vectors"]).chain(deny)), failure)
+    run_command(&mut cargo_wasm(browser.chain(["--package", "ggen-wasm-vectors"]).chain(deny)), failure)
 }
 
 fn docs() -> Result<()> {
@@ -67,5 +67,5 @@ fn docs() -> Result<()> {
     say::line("docs: wasm32");
     let browser = ["doc", "--no-deps", "--document-private-items", "--profile", "wasm-release"];
     let browser = browser.into_iter().chain(BROWSER_BUILD).chain(["--package", "ggen-client-wasm"]);
-    run_command(cargo(browser).env("RUSTDOCFLAGS", deny), failure)
+    run_command(cargo_wasm(browser).env("RUSTDOCFLAGS", deny), failure)
 }

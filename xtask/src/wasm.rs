@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::cargo::{cargo, program, run};
+use crate::cargo::{cargo_wasm, program, run};
 use crate::stamp::{Freshness, Inputs};
 use crate::{paths, say, tools};
 
@@ -34,7 +34,7 @@ pub(crate) fn client() -> Result<()> {
     tools::npm_packages()?;
     say::line("building the wasm module");
     run(
-        &mut cargo(BUILD.into_iter().chain(["--package", "ggen-client-wasm"])),
+        &mut cargo_wasm(BUILD.into_iter().chain(["--package", "ggen-client-wasm"])),
         "the client does not build for wasm32; the compiler's message above says why",
     )?;
 
@@ -77,7 +77,7 @@ pub(crate) fn vectors() -> Result<()> {
     tools::wasm_target()?;
     say::line("building the golden vectors for wasm32");
     run(
-        &mut cargo(BUILD.into_iter().chain(["--package", "ggen-wasm-vectors"])),
+        &mut cargo_wasm(BUILD.into_iter().chain(["--package", "ggen-wasm-vectors"])),
         "the golden vectors do not build for wasm32; the compiler's message above says why",
     )
 }

@@ -58,7 +58,7 @@ export class MarketClient {
   /**
    * Packages that match, best first; an empty query gives the newest.
    *
-   * @throws {@link MarketError} `query/too-long`, `query/bad-cursor`, `network/*`, `relay/*`, `client/closed`.
+   * @throws {@link MarketError} `query/*`, `network/*`, `relay/*`, `client/closed`.
    */
   search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
     return this.#ask((raw) => raw.search(query, options));
@@ -123,9 +123,8 @@ export class MarketClient {
    * Content by its hash; every block is checked as it arrives.
    *
    * @param cid - CIDv1 in base32.
-   * @param size - the most bytes that are accepted.
-   * @throws {@link MarketError} `content/not-found`, `content/wrong-hash`, `content/too-large`, `network/*`,
-   * `client/closed`.
+   * @param size - its bytes, as the release says; content of another size is refused.
+   * @throws {@link MarketError} `content/*`, `network/*`, `client/closed`.
    */
   content(cid: string, size: number): Promise<Uint8Array> {
     return this.#ask((raw) => raw.content(cid, size));

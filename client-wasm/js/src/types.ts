@@ -154,8 +154,8 @@ export type MarketEvent =
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
  * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `query/too-long`,
- * `query/bad-cursor`, `name/invalid`, `relay/refused`, `relay/broke-protocol`, `record/*` (verification),
- * `content/not-found`, `content/wrong-hash`, `content/too-large`, `client/closed`, `client/bad-options`,
+ * `query/too-many-words`, `query/bad-cursor`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
+ * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
  */
 export interface MarketErrorShape extends Error {
@@ -173,7 +173,7 @@ export interface RawClient {
   metadata(fullName: string): Promise<Release>;
   /** The package's head through the DHT, verified: works when no connected relay holds the record. */
   head(fullName: string): Promise<HeadView>;
-  /** Content by CID, at most `size` bytes, every block checked against its hash. */
+  /** Content by CID, of exactly `size` bytes, every block checked against its hash. */
   content(cid: string, size: number): Promise<Uint8Array>;
   connections(): Connection[];
   close(): void;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::channel::mpsc;
 use ggen_net::P2PConfig;
-use ggen_net::light::{self, Event, LightPeer, Platform};
+use ggen_net::light::{self, Event, LightPeer, Platform, Transports};
 use libp2p::core::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
@@ -42,8 +42,8 @@ impl Platform for Tokio {
 /// When the system's DNS configuration can't be read.
 pub fn start(config: P2PConfig) -> std::io::Result<(LightPeer<Tokio>, mpsc::Receiver<Event>)> {
     let keypair = Keypair::generate_ed25519();
-    let transport = transport(&keypair)?;
-    Ok(light::start(&keypair, transport, &Tokio, config))
+    let transports = Transports { raw: None, secure: Some(transport(&keypair)?) };
+    Ok(light::start(&keypair, transports, &Tokio, config))
 }
 
 fn transport(keypair: &Keypair) -> std::io::Result<Boxed<(PeerId, StreamMuxerBox)>> {

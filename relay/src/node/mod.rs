@@ -1,6 +1,7 @@
 //! The running relay: starts everything, and is the handle to it.
 
 mod behaviour;
+mod peers;
 mod swarm;
 mod work;
 
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Open { peer: PeerId, protocol: &'static str, opened: futures::channel::oneshot::Sender<Result<Stream, OpenError>> },
     /// Tell gossip what became of a message.
     Report { message: libp2p::gossipsub::MessageId, from: PeerId, acceptance: libp2p::gossipsub::MessageAcceptance },
+    /// Name the relays that are connected.
+    Relays { relays: oneshot::Sender<Vec<PeerId>> },
     /// Dump the routing table.
     Routing { table: oneshot::Sender<Vec<PeerId>> },
 }

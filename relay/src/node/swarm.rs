@@ -127,16 +127,19 @@ impl Node {
             Command::Report { message, from, acceptance } => {
                 p2p.gossipsub.report_message_validation_result(&message, &from, acceptance);
             }
-            Command::Routing { table } => {
-                let peers = p2p
-                    .kad
-                    .kbuckets()
-                    .flat_map(|bucket| bucket.iter().map(|entry| *entry.node.key.preimage()).collect::<Vec<_>>())
-                    .collect();
-                // Nobody waits any more when the send fails.
-                _ = table.send(peers);
+            // Nobody waits any more when a send fails.
+            Command::Relays { relays } => {
+                let mut peers = self.routing_table();
+                peers.retain(|peer| self.swarm.is_connected(peer));
+                _ = relays.send(peers);
             }
+            Command::Routing { table } => _ = table.send(self.routing_table()),
         }
+    }
+
+    fn routing_table(&mut self) -> Vec<PeerId> {
+        let buckets = self.swarm.behaviour_mut().p2p.kad.kbuckets();
+        buckets.flat_map(|bucket| bucket.iter().map(|entry| *entry.node.key.preimage()).collect::<Vec<_>>()).collect()
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<RelayBehaviourEvent>) {
@@ -164,7 +167,12 @@ impl Node {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
             }
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                self.work.clone().announced(propagation_source, message_id, message.data);
+                if !self.work.clone().announced(propagation_source, message_id.clone(), message.data) {
+                    // Gossip keeps what nobody reports.
+                    let gossip = &mut self.swarm.behaviour_mut().p2p.gossipsub;
+                    let ignore = gossipsub::MessageAcceptance::Ignore;
+                    gossip.report_message_validation_result(&message_id, &propagation_source, ignore);
+                }
             }
             P2PBehaviourEvent::Kad(kad::Event::InboundRequest { request }) => self.on_dht_request(request),
             // The next tick tells it: one by one would be a lookup for each of many newcomers.

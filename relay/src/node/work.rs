@@ -1,24 +1,26 @@
 //! What peers ask of a relay, each in a task of its own, bounded in number and time.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ggen_net::exchange;
 use ggen_shared::codec;
 use ggen_shared::content::{self, Assembler};
+use ggen_shared::id::PublisherId;
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_BYTES};
-use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply};
+use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Command;
-use crate::admission::{AdmitError, Shelf, contents};
+use super::peers::{Peers, Share};
+use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::policy;
 use crate::query::Answer;
 
@@ -26,29 +28,15 @@ pub(super) struct Work {
     shelf: Arc<Shelf>,
     answer: Box<dyn Answer>,
     commands: mpsc::Sender<Command>,
-    per_peer: Mutex<HashMap<PeerId, usize>>,
+    peers: Peers,
     streams: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
-    verifying: Arc<Semaphore>,
-    fetching: Arc<Semaphore>,
-}
-
-/// One of a peer's streams, counted until it ends.
-struct Counted {
-    work: Arc<Work>,
-    peer: PeerId,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut per_peer = self.work.per_peer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(count) = per_peer.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                per_peer.remove(&self.peer);
-            }
-        }
-    }
+    announcements: Arc<Semaphore>,
+    verifying_heads: Arc<Semaphore>,
+    fetches: Arc<Semaphore>,
+    fetching: Semaphore,
+    /// Which relay is the first that is asked besides the one that passed something on.
+    next_other: AtomicUsize,
 }
 
 /// What is wrong with an announcement.
@@ -65,42 +53,32 @@ impl Work {
             shelf,
             answer,
             commands,
-            per_peer: Mutex::default(),
+            peers: Peers::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS)),
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS as usize)),
-            verifying: Arc::new(Semaphore::new(policy::MAX_VERIFYING)),
-            fetching: Arc::new(Semaphore::new(policy::MAX_FETCHING)),
+            announcements: Arc::new(Semaphore::new(policy::MAX_ANNOUNCEMENTS)),
+            verifying_heads: Arc::new(Semaphore::new(policy::MAX_VERIFYING_HEADS)),
+            fetches: Arc::new(Semaphore::new(policy::MAX_FETCHES)),
+            fetching: Semaphore::new(policy::MAX_FETCHING),
+            next_other: AtomicUsize::new(0),
         }
     }
 
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
     pub(super) fn accept(self: Arc<Self>, peer: PeerId, protocol: &StreamProtocol, stream: Stream) {
-        let Ok(permit) = self.streams.clone().try_acquire_owned() else {
+        let share = self.peers.of(peer);
+        let Some(permits) = both(&self.streams, &share.streams) else {
             tracing::debug!(%peer, "too many streams: one is dropped");
-            return;
-        };
-        let Some(counted) = self.count(peer) else {
-            tracing::debug!(%peer, "too many streams of one peer: one is dropped");
             return;
         };
         let publish = protocol.as_ref() == names::PUBLISH;
         tokio::spawn(async move {
-            let served = if publish { self.serve_publish(stream).await } else { self.serve_query(stream).await };
+            let served = if publish { self.serve_publish(&share, stream).await } else { self.serve_query(stream).await };
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "a stream ended badly");
             }
-            drop((permit, counted));
+            drop(permits);
         });
-    }
-
-    fn count(self: &Arc<Self>, peer: PeerId) -> Option<Counted> {
-        let mut per_peer = self.per_peer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = per_peer.entry(peer).or_default();
-        if *count >= policy::MAX_STREAMS_PER_PEER {
-            return None;
-        }
-        *count += 1;
-        Some(Counted { work: self.clone(), peer })
     }
 
     async fn serve_query(&self, mut stream: Stream) -> Result<(), exchange::Error> {
@@ -115,26 +93,28 @@ impl Work {
         in_time(policy::ANSWER_TIMEOUT, exchange::write_answer(&mut stream, &answer, window)).await
     }
 
-    async fn serve_publish(&self, mut stream: Stream) -> Result<(), exchange::Error> {
+    async fn serve_publish(&self, share: &Share, mut stream: Stream) -> Result<(), exchange::Error> {
         let offer = match in_time(policy::QUESTION_TIMEOUT, exchange::read_offer(&mut stream)).await {
             Ok(offer) => offer,
             Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
             Err(error) => return Err(error),
         };
-        let records = match self.shelf.verify(&offer) {
+        let verified = self.shelf.verify(&offer);
+        let records = match verified.and_then(|records| check_created(&records, now()).map(|()| records)) {
             Ok(records) => records,
             Err(error) => return refuse(stream, error.refusal()).await,
         };
+        share.wait_to_add(self.shelf.count_new(&records)).await;
         let wanted = match self.shelf.store().missing(offer.blocks).await {
             Ok(wanted) => wanted,
             Err(error) => return refuse(stream, AdmitError::from(error).refusal()).await,
         };
         let bytes = wanted.len() * MAX_BLOCK_BYTES;
-        let Ok(_room) = in_time(policy::ANSWER_TIMEOUT, self.room_for(bytes)).await else {
+        let Ok(_room) = in_time(policy::ANSWER_TIMEOUT, self.room_for(share, bytes)).await else {
             let busy = Refusal::new("relay/busy", "the relay takes other content now; try again soon");
             return refuse(stream, busy).await;
         };
-        let blocks = match in_time(policy::upload_timeout(bytes), exchange::read_blocks(&mut stream, wanted)).await {
+        let blocks = match in_time(policy::upload_timeout(bytes), read_blocks(&mut stream, wanted)).await {
             Ok(blocks) => blocks,
             Err(exchange::Error::WrongBlock(cid)) => {
                 return refuse(stream, AdmitError::from(content::Error::WrongHash(cid)).refusal()).await;
@@ -152,10 +132,17 @@ impl Work {
     }
 
     /// Waits until there is memory for the blocks of a session. Small packages do not wait for large ones as long as both fit.
-    async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, exchange::Error> {
+    async fn room_for(
+        &self,
+        share: &Share,
+        bytes: usize,
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), exchange::Error> {
         let units = u32::try_from(bytes.div_ceil(policy::UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
-        let room = self.uploads.clone().acquire_many_owned(units.min(policy::UPLOAD_UNITS)).await;
-        room.map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe).into())
+        let units = units.min(policy::UPLOAD_UNITS_PER_PEER);
+        let closed = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        // In this order a peer waits for itself before others wait for it.
+        let own = share.uploads.clone().acquire_many_owned(units).await.map_err(closed)?;
+        Ok((own, self.uploads.clone().acquire_many_owned(units).await.map_err(closed)?))
     }
 
     async fn admit_offer(
@@ -179,28 +166,40 @@ impl Work {
         Ok(receipt)
     }
 
-    /// Verifies an announcement, keeps it if it is new, and tells gossip whether to pass it on.
-    pub(super) fn announced(self: Arc<Self>, from: PeerId, message: MessageId, data: Vec<u8>) {
-        let Ok(permit) = self.verifying.clone().try_acquire_owned() else {
+    /// Verifies an announcement, keeps it if it is new, and tells gossip whether to pass it on. Whether there is room for that.
+    pub(super) fn announced(self: Arc<Self>, from: PeerId, message: MessageId, data: Vec<u8>) -> bool {
+        let share = self.peers.of(from);
+        let Some(permits) = both(&self.announcements, &share.announcements) else {
             tracing::debug!(%from, "too many announcements: one is left to others");
-            return;
+            return false;
         };
         tokio::spawn(async move {
-            let acceptance = match self.admit_announcement(from, &data).await {
+            let turn = share.verifying.acquire().await;
+            let acceptance = match self.admit_announcement(from, &share, &data).await {
                 Ok(true) => MessageAcceptance::Accept,
                 Ok(false) | Err(Unannounced::Unknown) => MessageAcceptance::Ignore,
                 Err(Unannounced::Invalid) => MessageAcceptance::Reject,
             };
-            drop(permit);
+            drop((turn, permits));
             self.tell(Command::Report { message, from, acceptance }).await;
         });
+        true
     }
 
     /// Whether an announcement was new here.
-    async fn admit_announcement(self: &Arc<Self>, from: PeerId, data: &[u8]) -> Result<bool, Unannounced> {
+    async fn admit_announcement(
+        self: &Arc<Self>,
+        from: PeerId,
+        share: &Share,
+        data: &[u8],
+    ) -> Result<bool, Unannounced> {
         let record = UnverifiedRecord::decode(data).map_err(|_| Unannounced::Invalid)?;
         if self.shelf.catalogue().record(&record.id()).is_some() {
             return Ok(false);
+        }
+        if !share.may_add() {
+            tracing::debug!(%from, "too many new records of one peer: one is left to others");
+            return Err(Unannounced::Unknown);
         }
         let records = match record {
             UnverifiedRecord::Inception(inception) => {
@@ -219,7 +218,11 @@ impl Work {
             }
         };
         let content: Vec<Content> = contents(&records).collect();
-        match self.shelf.admit(records, Vec::new()).await {
+        let admitted = match check_created(&records, now()) {
+            Ok(()) => self.shelf.admit(records, Vec::new()).await,
+            Err(error) => Err(error),
+        };
+        match admitted {
             Ok(receipt) if receipt.new.is_empty() => Ok(false),
             Ok(_) => {
                 self.clone().fetch_content(from, content);
@@ -232,41 +235,76 @@ impl Work {
         }
     }
 
-    async fn fetch_key_log(
-        &self,
-        from: PeerId,
-        publisher: ggen_shared::id::PublisherId,
-    ) -> Option<(KeyLog, Vec<Record>)> {
-        let mut stream = self.open(from).await?;
-        let question = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES);
-        let answer = timeout(policy::QUESTION_TIMEOUT, question).await.ok()?.ok()?;
+    async fn fetch_key_log(&self, from: PeerId, publisher: PublisherId) -> Option<(KeyLog, Vec<Record>)> {
+        for relay in self.to_ask(from).await {
+            let asked = timeout(policy::KEY_LOG_TIMEOUT, self.fetch_key_log_from(relay, publisher)).await;
+            if let Ok(Some(found)) = asked {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    async fn fetch_key_log_from(&self, relay: PeerId, publisher: PublisherId) -> Option<(KeyLog, Vec<Record>)> {
+        let mut stream = self.open(relay).await?;
+        let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
         let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;
         let records = self.shelf.verify(&Offer { records: answer.events, blocks: Vec::new() }).ok()?;
         Some((key_log, records))
     }
 
-    /// Fetches what an announced release consists of from whoever passed it on: in most cases the relay that took it.
+    /// Whom to ask for what belongs to an announcement: whoever passed it on, in most cases the relay that took it; then some
+    /// other relays, so that one that only passes on does not keep an announcement from us, and neither does a light peer.
+    async fn to_ask(&self, from: PeerId) -> Vec<PeerId> {
+        let (relays, connected) = oneshot::channel();
+        self.tell(Command::Relays { relays }).await;
+        let mut others = connected.await.unwrap_or_default();
+        others.retain(|relay| *relay != from);
+        let first = self.next_other.fetch_add(1, Ordering::Relaxed) % others.len().max(1);
+        others.rotate_left(first);
+        others.truncate(policy::MAX_OTHERS_ASKED);
+        others.insert(0, from);
+        others
+    }
+
+    /// Fetches what an announced release consists of.
     fn fetch_content(self: Arc<Self>, from: PeerId, content: Vec<Content>) {
+        let share = self.peers.of(from);
+        let Some(permits) = both(&self.fetches, &share.fetches) else {
+            tracing::warn!(%from, "too much content is to be fetched: that of a release is not");
+            return;
+        };
         tokio::spawn(async move {
-            let Ok(_permit) = self.fetching.acquire().await else { return };
+            let own_turn = share.fetching.acquire().await;
+            let turn = self.fetching.acquire().await;
             for content in content {
-                if let Err(error) = self.fetch(from, content).await {
-                    tracing::debug!(%from, cid = %content.cid, %error, "content could not be fetched");
-                }
+                self.fetch(from, content).await;
             }
+            drop((own_turn, turn, permits));
         });
     }
 
-    async fn fetch(&self, from: PeerId, content: Content) -> anyhow::Result<()> {
+    async fn fetch(&self, from: PeerId, content: Content) {
+        let bytes = usize::try_from(content.size).unwrap_or(usize::MAX);
+        for relay in self.to_ask(from).await {
+            match timeout(policy::upload_timeout(bytes), self.fetch_from(relay, content)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => tracing::debug!(%relay, cid = %content.cid, %error, "content could not be fetched"),
+                Err(_) => tracing::debug!(%relay, cid = %content.cid, "content was sent too slowly"),
+            }
+        }
+    }
+
+    async fn fetch_from(&self, relay: PeerId, content: Content) -> anyhow::Result<()> {
         let mut assembler = Assembler::checking_only(content)?;
         let mut blocks = Vec::new();
         while let Some(cid) = assembler.wants().first().copied() {
             let block = match self.shelf.store().block(&cid).await? {
                 Some(block) => block,
                 None => {
-                    let mut stream = self.open(from).await.ok_or_else(|| anyhow::anyhow!("not connected"))?;
+                    let mut stream = self.open(relay).await.ok_or_else(|| anyhow::anyhow!("not connected"))?;
                     let answer = exchange::ask(&mut stream, Block { cid }, DEFAULT_WINDOW_BYTES);
-                    let data = timeout(policy::ANSWER_TIMEOUT, answer).await??.data;
+                    let data = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), answer).await??.data;
                     let data = data.ok_or_else(|| anyhow::anyhow!("the peer lacks block {cid}"))?.into_vec();
                     blocks.push((cid, data.clone()));
                     data
@@ -280,13 +318,16 @@ impl Work {
 
     /// A package head that someone put into the DHT: valid, it is kept like any other publication.
     pub(super) fn head_put(self: Arc<Self>, source: PeerId, key: Vec<u8>, value: Vec<u8>) {
-        let Ok(permit) = self.verifying.clone().try_acquire_owned() else { return };
+        let Ok(permit) = self.verifying_heads.clone().try_acquire_owned() else { return };
+        let share = self.peers.of(source);
         tokio::spawn(async move {
             match head::verify(&key, &value, self.shelf.network()) {
                 Ok((key_log, release)) => {
                     let mut records = key_log.into_records();
                     records.push(Record::Release(Box::new(release)));
-                    if let Err(error) = self.keep(records, Vec::new()).await {
+                    if self.shelf.count_new(&records) > 0 && !share.may_add() {
+                        tracing::debug!(%source, "too many new records of one peer: a package head is not kept");
+                    } else if let Err(error) = self.keep_head(records).await {
                         tracing::debug!(%source, %error, "a package head is not kept");
                     }
                 }
@@ -294,6 +335,11 @@ impl Work {
             }
             drop(permit);
         });
+    }
+
+    async fn keep_head(&self, records: Vec<Record>) -> Result<Receipt, AdmitError> {
+        check_created(&records, now())?;
+        self.keep(records, Vec::new()).await
     }
 
     async fn open(&self, peer: PeerId) -> Option<Stream> {
@@ -306,6 +352,32 @@ impl Work {
         // The node has stopped when the send fails, and with it all reason to tell it anything.
         _ = self.commands.send(command).await;
     }
+}
+
+/// A permit of everyone's and one of a peer's own, if there are both.
+fn both(all: &Arc<Semaphore>, own: &Arc<Semaphore>) -> Option<[OwnedSemaphorePermit; 2]> {
+    Some([own.clone().try_acquire_owned().ok()?, all.clone().try_acquire_owned().ok()?])
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the seam that time comes in by")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Asks for blocks and reads them, each in the time that one may take: who sends nothing does not keep the room for the rest.
+async fn read_blocks(
+    stream: &mut Stream,
+    wanted: Vec<ContentId>,
+) -> Result<Vec<(ContentId, Vec<u8>)>, exchange::Error> {
+    let reply: WantedReply = Ok(Wanted { blocks: wanted.clone() });
+    in_time(policy::ANSWER_TIMEOUT, exchange::write_message(stream, &reply)).await?;
+    let mut blocks = Vec::new();
+    for cid in wanted {
+        let block = in_time(policy::upload_timeout(MAX_BLOCK_BYTES), exchange::read_block(stream, cid)).await?;
+        blocks.push((cid, block));
+    }
+    Ok(blocks)
 }
 
 /// What a peer is told whose message is none.

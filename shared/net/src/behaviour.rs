@@ -20,6 +20,11 @@ use crate::{P2PConfig, address, streams};
 /// Gossip that remembers no topic but ours: what else a peer subscribes to would cost memory for as long as it stays.
 pub type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
+/// A message of Kademlia: twenty peers with all the addresses that [`MAX_ADDRESSES_BYTES`] lets them have, and a head.
+const MAX_KAD_PACKET_BYTES: usize = 64 * 1024;
+/// Addresses of one peer that are kept and passed on: what names it in more than this wants to fill others' messages.
+const MAX_ADDRESSES_BYTES: usize = 1536;
+
 /// The protocols that relays and light peers share. `S` is the peer's store of DHT records: a view of the catalogue on a
 /// relay, empty elsewhere.
 #[derive(NetworkBehaviour)]
@@ -96,6 +101,14 @@ where
             Transport::WebSocket => 1,
             Transport::WebRtcDirect => 2,
         });
+        let mut room = MAX_ADDRESSES_BYTES;
+        told.retain(|address| match room.checked_sub(address.len()) {
+            Some(rest) => {
+                room = rest;
+                true
+            }
+            None => false,
+        });
         for address in &told {
             self.kad.add_address(peer, address.clone());
         }
@@ -127,6 +140,8 @@ pub fn packages_topic() -> gossipsub::IdentTopic {
 fn kad_config() -> kad::Config {
     let mut config = kad::Config::new(StreamProtocol::new(names::KADEMLIA));
     config
+        // An answer carries up to twenty peers with their addresses, and a head: far more than the default of 16 KiB.
+        .set_max_packet_size(MAX_KAD_PACKET_BYTES)
         // Nothing enters a store before it was validated.
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .disjoint_query_paths(true)
@@ -139,6 +154,10 @@ fn kad_config() -> kad::Config {
     config
 }
 
+/// What gossipsub reads at once. It holds all that it has read, the beginning of the next messages included, against the bound
+/// of one message, and drops the stream when it is more: without room for them, a burst of large records would be lost.
+const GOSSIP_READ_BYTES: usize = 8 * 1024;
+
 /// Gossip for networks of two relays as well as of many.
 fn gossip() -> Gossip {
     let config = gossipsub::ConfigBuilder::default()
@@ -146,7 +165,7 @@ fn gossip() -> Gossip {
         // Records are signed by their publishers; who passes them on is nobody's business.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
         .message_id_fn(message_id)
-        .max_transmit_size(MAX_RECORD_BYTES + 1024)
+        .max_transmit_size(MAX_RECORD_BYTES + 1024 + GOSSIP_READ_BYTES)
         .mesh_n(6)
         .mesh_n_low(2)
         .mesh_n_high(12)
@@ -157,6 +176,8 @@ fn gossip() -> Gossip {
         .history_gossip(5)
         .duplicate_cache_time(Duration::from_secs(120))
         .flood_publish(true)
+        // A subscriber that does not read costs its queue's memory; the default of 5,000 entries would be 80 MB.
+        .connection_handler_queue_len(128)
         .build()
         .expect("constant settings that fit each other");
     let topics = gossipsub::WhitelistSubscriptionFilter([packages_topic().hash()].into());

@@ -11,7 +11,7 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, pin_mut};
 use ggen_shared::codec;
 use ggen_shared::limits;
 use ggen_shared::protocol::publish::{Offer, ReceiptReply, Wanted, WantedReply};
-use ggen_shared::protocol::query::{Ask, Question, Refusal, Reply};
+use ggen_shared::protocol::query::{Ask, Question, Refusal, Reply, Request};
 use ggen_shared::record::ContentId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,11 +53,11 @@ pub async fn write_message<T: Serialize, S: AsyncWrite + Unpin>(stream: &mut S, 
 /// [`Error::Io`], [`Error::Protocol`].
 pub async fn read_message<T, S>(stream: &mut S, limit: usize) -> Result<T, Error>
 where
-    T: Serialize + DeserializeOwned,
+    T: DeserializeOwned,
     S: AsyncRead + Unpin,
 {
     let frame = read_frame(stream, limit).await?;
-    Ok(codec::decode(&frame, limit)?)
+    Ok(codec::read(&frame, limit)?)
 }
 
 async fn write_frame<S: AsyncWrite + Unpin>(stream: &mut S, frame: &[u8]) -> Result<(), Error> {
@@ -93,16 +93,15 @@ async fn read_length<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Resu
     Ok(length)
 }
 
-/// Asks a question and reads its answer. `window`: answer bytes that may be in flight.
+/// Asks a question and reads the reply's bytes. `window`: reply bytes that may be in flight.
 ///
 /// # Errors
-/// [`Error`]. The answer's records are not verified yet.
-pub async fn ask<Q, S>(stream: &mut S, question: Q, window: u32) -> Result<Q::Answer, Error>
+/// [`Error::Io`], [`Error::Protocol`] for a reply that is too long.
+pub async fn ask_bytes<S>(stream: &mut S, request: Request, window: u32) -> Result<Vec<u8>, Error>
 where
-    Q: Question,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    write_message(stream, &Ask { window, request: question.into_request() }).await?;
+    write_message(stream, &Ask { window, request }).await?;
     let length = read_length(stream, limits::MAX_ANSWER_BYTES).await?;
     let mut answer = Vec::with_capacity(length.min(CHUNK_BYTES));
     let mut acknowledged = 0;
@@ -122,8 +121,29 @@ where
     }
     // The answer is whole, so a failing close changes nothing for us.
     _ = stream.close().await;
-    let reply: Reply<Q::Answer> = codec::decode(&answer, limits::MAX_ANSWER_BYTES)?;
-    Ok(reply?)
+    Ok(answer)
+}
+
+/// The answer in a reply. Its records are not verified yet.
+///
+/// # Errors
+/// [`Error::Protocol`], [`Error::Refused`].
+pub fn answer_of<Q: Question>(reply: &[u8]) -> Result<Q::Answer, Error> {
+    let reply: Reply<Q::Answer> = codec::read(reply, limits::MAX_ANSWER_BYTES)?;
+    reply.map_err(|refusal| refusal.printable().into())
+}
+
+/// Asks a question and reads its answer: [`ask_bytes`] and [`answer_of`] in one.
+///
+/// # Errors
+/// [`Error`]. The answer's records are not verified yet.
+pub async fn ask<Q, S>(stream: &mut S, question: Q, window: u32) -> Result<Q::Answer, Error>
+where
+    Q: Question,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let reply = ask_bytes(stream, question.into_request(), window).await?;
+    answer_of::<Q>(&reply)
 }
 
 /// Reads a question.
@@ -181,7 +201,7 @@ where
 {
     write_message(stream, offer).await?;
     let wanted: WantedReply = read_message(stream, limits::MAX_OFFER_BYTES).await?;
-    let wanted = wanted?;
+    let wanted = wanted.map_err(Refusal::printable)?;
     let (mut reader, mut writer) = stream.split();
     let receipt = {
         let sending = async {
@@ -189,7 +209,7 @@ where
                 // A relay that wants what was not offered gets an empty block, which it refuses itself.
                 write_frame(&mut writer, &block(cid).unwrap_or_default()).await?;
             }
-            Ok(())
+            Ok::<(), Error>(())
         };
         let receipt = read_message::<ReceiptReply, _>(&mut reader, limits::MAX_OFFER_BYTES);
         pin_mut!(sending, receipt);
@@ -202,7 +222,7 @@ where
         }
     };
     _ = writer.close().await;
-    Ok(receipt?)
+    receipt.map_err(|refusal| refusal.printable().into())
 }
 
 /// The relay's side: reads an offer.
@@ -225,11 +245,16 @@ where
     write_message(stream, &reply).await?;
     let mut blocks = Vec::new();
     for cid in wanted {
-        let block = read_frame(stream, limits::MAX_BLOCK_BYTES).await?;
-        if !cid.matches(&block) {
-            return Err(Error::WrongBlock(cid));
-        }
-        blocks.push((cid, block));
+        blocks.push((cid, read_block(stream, cid).await?));
     }
     Ok(blocks)
+}
+
+/// The relay's side: reads one of the blocks that it asked for, in the order it asked.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Protocol`], [`Error::WrongBlock`].
+pub async fn read_block<S: AsyncRead + Unpin>(stream: &mut S, cid: ContentId) -> Result<Vec<u8>, Error> {
+    let block = read_frame(stream, limits::MAX_BLOCK_BYTES).await?;
+    if cid.matches(&block) { Ok(block) } else { Err(Error::WrongBlock(cid)) }
 }

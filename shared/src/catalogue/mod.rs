@@ -11,6 +11,7 @@
 //! copies of either can't push the other out of sight. A contested version is never the head of its package.
 //!
 //! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota.
+//! [`Catalogue::weight`] says how much that is, for whoever has less.
 
 pub mod answer;
 pub mod delivery;
@@ -33,6 +34,12 @@ use crate::id::{FullName, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_CONFLICTING_RECORDS;
 use crate::record::{self, KeyLog, Record, Release, Verified, Version};
 
+/// Bytes that a record takes beside its own and its entries in ranges: its struct, and its places in the maps of its publisher,
+/// its package and its version.
+const RECORD_WEIGHT: u64 = 2048;
+/// Bytes that a package takes as soon as others depend on it: the first node of a map.
+const DEPENDEE_WEIGHT: u64 = 768;
+
 /// A set of verified records and its views. See the module for the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
@@ -42,6 +49,8 @@ pub struct Catalogue {
     /// How many packages of each publisher depend on a package, listed here or not; its own publisher's don't count.
     dependents: BTreeMap<PackageKey, BTreeMap<PublisherId, usize>>,
     ranges: Ranges,
+    /// Bytes of all records.
+    record_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +133,7 @@ impl Catalogue {
                 let publisher = PublisherId::from_inception(inception.id());
                 let key_log = KeyLog::new(inception.clone());
                 self.publishers.insert(publisher, Publisher { key_log, slots: BTreeMap::new() });
-                self.records.insert(inception.id(), Record::Inception(inception));
+                self.keep(Record::Inception(inception));
                 Ok(Inserted::New { displaced: None, heads_changed: Vec::new() })
             }
             Record::Release(release) => self.insert_release(release),
@@ -151,20 +160,34 @@ impl Catalogue {
         let key = PackageKey::of(&id);
         self.packages.entry(key).or_insert_with(|| Package::new(id)).add(release.id(), &release);
         touched.insert(key);
-        self.records.insert(release.id(), Record::Release(release));
+        self.keep(Record::Release(release));
 
         let heads_changed = touched.into_iter().filter_map(|package| self.list_again(package)).collect();
         // Last, because the old listing was derived from it.
-        if let Some(displaced) = displaced {
-            self.records.remove(&displaced);
+        if let Some(record) = displaced.and_then(|id| self.records.remove(&id)) {
+            self.record_bytes -= record.bytes().len() as u64;
         }
         Ok(Inserted::New { displaced, heads_changed })
+    }
+
+    fn keep(&mut self, record: Record) {
+        self.record_bytes += record.bytes().len() as u64;
+        self.records.insert(record.id(), record);
     }
 
     /// Whether a release is a member, or would be one if it were offered now.
     pub fn has_place(&self, release: &Verified<Release>) -> bool {
         let slot = self.publishers.get(&release.publisher).and_then(|publisher| publisher.slots.get(&release.index));
         slot.is_none_or(|slot| slot.partition_point(|taken| *taken < release.id()) < MAX_CONFLICTING_RECORDS)
+    }
+
+    /// Memory that all of it takes, estimated in bytes: a function of the members, rather too much than too little.
+    pub fn weight(&self) -> u64 {
+        // A record is in memory as its bytes and as its fields.
+        2 * self.record_bytes
+            + self.records.len() as u64 * RECORD_WEIGHT
+            + self.dependents.len() as u64 * DEPENDEE_WEIGHT
+            + self.ranges.weight()
     }
 
     /// How many records there are.

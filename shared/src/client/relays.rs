@@ -88,8 +88,7 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
 
     /// Learns of a relay or of more of its addresses. Past the bounds, what is discovered is forgotten.
     pub fn add(&mut self, peer: P, addresses: impl IntoIterator<Item = A>, origin: Origin) {
-        let full = self.relays.len() >= MAX_KNOWN;
-        if full && origin == Origin::Discovered && !self.relays.contains_key(&peer) {
+        if self.relays.len() >= MAX_KNOWN && !self.relays.contains_key(&peer) && !self.make_room(origin) {
             return;
         }
         let relay = self.relays.entry(peer).or_insert_with(|| Relay {
@@ -104,6 +103,18 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
             if relay.addresses.len() < MAX_ADDRESSES_PER_RELAY && !relay.addresses.contains(&address) {
                 relay.addresses.push(address);
             }
+        }
+    }
+
+    /// Forgets the discovered relay that failed most, so that names that nobody answers to can't keep others out for good.
+    fn make_room(&mut self, origin: Origin) -> bool {
+        let useless = |relay: &Relay<A>| {
+            relay.origin == Origin::Discovered && relay.failures > 0 && matches!(relay.state, RelayState::Waiting(_))
+        };
+        let worst = self.relays.iter().filter(|(_, relay)| useless(relay)).max_by_key(|(_, relay)| relay.failures);
+        match worst.map(|(peer, _)| peer.clone()) {
+            Some(worst) => self.relays.remove(&worst).is_some(),
+            None => origin == Origin::Configured,
         }
     }
 
@@ -286,5 +297,19 @@ mod tests {
         assert_eq!(relays.view().count(), MAX_KNOWN);
         relays.add(20_000, ["a"], Origin::Configured);
         assert!(relays.knows(&20_000));
+    }
+
+    #[test]
+    fn a_discovered_relay_that_failed_makes_room_for_another() {
+        let mut relays: Relays<u32, &str> = Relays::new(2, 0);
+        for peer in 0..MAX_KNOWN as u32 {
+            relays.add(peer, ["a"], Origin::Discovered);
+        }
+        relays.add(1000, ["a"], Origin::Discovered);
+        assert!(!relays.knows(&1000), "nobody has failed yet");
+        let failed = relays.step(seconds(0))[0].peer;
+        relays.on_dial_failed(&failed, "no answer".into(), seconds(1));
+        relays.add(1000, ["a"], Origin::Discovered);
+        assert!(relays.knows(&1000) && !relays.knows(&failed));
     }
 }

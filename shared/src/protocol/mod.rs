@@ -5,3 +5,6 @@ pub mod head;
 pub mod names;
 pub mod publish;
 pub mod query;
+
+#[cfg(test)]
+mod tests;

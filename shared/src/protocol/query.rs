@@ -45,6 +45,11 @@ pub struct Ask {
 /// An answer, or why there is none.
 pub type Reply<A> = Result<A, Refusal>;
 
+/// Characters of a refusal's code that are looked at.
+const MAX_CODE_CHARS: usize = 64;
+/// Characters of a refusal's message that are shown: a sentence or two.
+const MAX_MESSAGE_CHARS: usize = 300;
+
 /// Why a relay does not answer a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +65,15 @@ impl Refusal {
     /// A refusal with a code and a sentence.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
+    }
+
+    /// The refusal as it may be shown: short, and without what a terminal or a page could take for more than text.
+    /// Quotation marks stay as they are: it is not escaped, for nobody reads it back.
+    #[must_use]
+    pub fn printable(self) -> Self {
+        let shown = |c| if crate::record::is_unprintable(c) { char::REPLACEMENT_CHARACTER } else { c };
+        let printable = |text: &str, limit| text.chars().take(limit).map(shown).collect();
+        Self { code: printable(&self.code, MAX_CODE_CHARS), message: printable(&self.message, MAX_MESSAGE_CHARS) }
     }
 }
 

@@ -13,6 +13,8 @@ pub use inception::{Inception, Work};
 pub use key_log::KeyLog;
 pub use release::{Artifact, Content, ContentId, Dependency, Release, Version};
 
+pub(crate) use text::is_unprintable;
+
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -39,7 +39,7 @@ pub(super) fn check_url(field: &'static str, url: &str, max_bytes: usize) -> Res
 
 /// Control characters, line separators, and those that change the direction or the shape of the text around them: Unicode's
 /// `Bidi_Control`, and the deprecated ones beside it.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
     c.is_control() || reorders
 }

@@ -28,24 +28,12 @@ export function useBrowser() {
   after(() => browser?.close());
 }
 
-/**
- * libp2p-webrtc-websys leaves its handlers on a data channel whose stream is gone (rust-libp2p #6551, open): the browser
- * reports a stray error when that channel closes. Nothing fails by it; any other error in the page fails the test.
- */
-const STRAY = /closure invoked recursively or after being dropped[^]*RTCDataChannel/;
-
 /** An empty profile whose every page is watched: its errors, and the requests it was not allowed. */
 export async function openContext(t, { isAllowed, ...options } = {}) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(DEADLINE_MS);
   const faults = [];
-  let strays = 0;
-  context.on("weberror", (webError) => {
-    const error = webError.error();
-    const text = error.stack ?? String(error);
-    if (STRAY.test(text)) strays += 1;
-    else faults.push(`uncaught in the page: ${text}`);
-  });
+  context.on("weberror", (error) => faults.push(`uncaught in the page: ${error.error().stack ?? error.error()}`));
   await context.route("**/*", (route) => {
     if (isAllowed(route.request())) return route.continue();
     faults.push(`requested ${route.request().method()} ${route.request().url()}`);
@@ -53,7 +41,6 @@ export async function openContext(t, { isAllowed, ...options } = {}) {
   });
   t.after(async () => {
     await context.close();
-    if (strays > 0) t.diagnostic(`${strays} stray errors of data channels (rust-libp2p #6551)`);
     assert.deepEqual(faults, [], "no error in the page, and no request but for its files and relay.json");
   });
   return context;

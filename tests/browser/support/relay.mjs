@@ -9,6 +9,9 @@ export class Relay {
   #child;
   #log = [];
   #onLine = () => {};
+  /** Where it keeps everything, and what it was started with besides. */
+  dataDir;
+  options;
 
   /** Where it serves the page. */
   url;
@@ -18,11 +21,11 @@ export class Relay {
 
   /** Starts a relay that serves the page; it is stopped at the end of the test. */
   static async start(t, { bootstrap = [] } = {}) {
-    const options = bootstrap.flatMap((relay) => ["--bootstrap", relay.address("tcp")]);
     const relay = new Relay();
-    relay.dataDir = join(temporaryDirectory(t), "data");
-    relay.options = options;
+    // Hooks run in this order: the relay ends before its directory goes.
     t.after(() => relay.stop());
+    relay.dataDir = join(temporaryDirectory(t), "data");
+    relay.options = bootstrap.flatMap((other) => ["--bootstrap", other.address("tcp")]);
     await relay.#run(ANY_PORT, "127.0.0.1:0");
     if (bootstrap.length > 0) {
       await until("relays that know each other", async () => (await relay.routingTable()).length >= bootstrap.length);

@@ -4,12 +4,13 @@
 //! The module for wasm32 has no imports at all: whatever can instantiate it with `{}` can check it. [`check`] gives the number
 //! of vectors that hold, or -1; then [`message_ptr`] and [`message_len`] say which one does not, and why.
 //!
-//! `records.json` and `analyser.json` are made by this crate's test `golden`, which fails when it makes others: a format
+//! `records.json`, `messages.json` and `analyser.json` are made by this crate's test `golden`, which fails when it makes others: a format
 //! or a rule has changed, and records that are out there are read differently. To change them on purpose:
 //! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` was computed by another implementation and is never made here.
 
 mod analyser;
 mod content;
+mod messages;
 mod records;
 
 use std::sync::OnceLock;
@@ -22,6 +23,8 @@ pub type Checked = Result<usize, String>;
 pub struct Vectors<'a> {
     /// `records.json`.
     pub records: &'a str,
+    /// `messages.json`.
+    pub messages: &'a str,
     /// `analyser.json`.
     pub analyser: &'a str,
     /// `content.json`.
@@ -31,6 +34,7 @@ pub struct Vectors<'a> {
 /// The vectors that this crate was built with.
 pub const VECTORS: Vectors<'static> = Vectors {
     records: include_str!("../../vectors/records.json"),
+    messages: include_str!("../../vectors/messages.json"),
     analyser: include_str!("../../vectors/analyser.json"),
     content: include_str!("../../vectors/content.json"),
 };
@@ -41,7 +45,9 @@ impl Vectors<'_> {
     /// # Errors
     /// Names the first vector that does not hold, and how.
     pub fn check_all(&self) -> Checked {
-        [self.check_records(), self.check_analyser(), content::check(self.content)].into_iter().sum()
+        let checked =
+            [self.check_records(), self.check_messages(), self.check_analyser(), content::check(self.content)];
+        checked.into_iter().sum()
     }
 
     /// Checks records, heads and identifiers.
@@ -50,6 +56,14 @@ impl Vectors<'_> {
     /// As [`Vectors::check_all`].
     pub fn check_records(&self) -> Checked {
         records::check(self.records)
+    }
+
+    /// Checks messages.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_messages(&self) -> Checked {
+        messages::check(self.messages)
     }
 
     /// Checks what texts and releases are found by.

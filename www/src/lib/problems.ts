@@ -15,10 +15,12 @@ const TITLES: Record<string, string> = {
   "package/not-found": "No such package",
   "version/not-found": "No such version",
   "query/too-long": "That is too long for a search",
+  "query/too-many-words": "Those are too many words for a search",
   "name/invalid": "That is not a package name",
   "content/not-found": "Nobody has this content just now",
   "content/wrong-hash": "Refused: the content does not match its hash",
   "content/too-large": "Refused: the content is larger than its record says",
+  "content/wrong-size": "Refused: the content has not the size that its record says",
   "client/bad-options": "The address of this page names no usable relay",
   "client/no-wasm": "The verifier could not be loaded",
 };

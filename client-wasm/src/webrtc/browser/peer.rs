@@ -10,8 +10,8 @@ use std::{
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcPeerConnection, RtcPeerConnectionState,
-    RtcSdpType, RtcSessionDescriptionInit,
+    RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcPeerConnection, RtcPeerConnectionState, RtcSdpType,
+    RtcSessionDescriptionInit,
 };
 
 use super::{
@@ -176,7 +176,8 @@ impl Core {
 
     fn on_state(&self) {
         // `disconnected` may pass; a peer that is dead is noticed by a ping before the browser gives up.
-        if matches!(self.connection.connection_state(), RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed) {
+        if matches!(self.connection.connection_state(), RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed)
+        {
             self.end();
         }
     }

@@ -71,7 +71,8 @@ impl Socket {
             }
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
-        let state = State { phase: Phase::Connecting, inbound: Inbound::new(MAX_UNREAD_BYTES), reader: None, writer: None };
+        let state =
+            State { phase: Phase::Connecting, inbound: Inbound::new(MAX_UNREAD_BYTES), reader: None, writer: None };
         let core = Rc::new(Core { socket, url, state: RefCell::new(state) });
         let handlers = Handlers::attach(&core);
         Ok(Self { core, _handlers: handlers })

@@ -1,6 +1,6 @@
 //! The task that owns a light peer's swarm: commands in, events out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::num::NonZeroU8;
 use std::pin::Pin;
@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
-use futures::future::{Either, pending};
+use futures::future::{AbortHandle, Abortable, Aborted, Either, pending};
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt, select};
+use futures::{AsyncRead, AsyncWrite, FutureExt, StreamExt, select};
 use ggen_shared::client::{Origin, RelayState, Relays};
-use ggen_shared::id::{Network, PublisherId};
+use ggen_shared::id::{Network, PublisherId, RecordId};
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, WEBRTC_WINDOW_BYTES};
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::{self, KeyLog, Release, Unverified, UnverifiedRecord, Verified};
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, Transport as _};
+use libp2p::core::transport::{Boxed, OptionalTransport, Transport as _};
+use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
@@ -41,6 +42,12 @@ const EVENTS: usize = 256;
 const MAX_VERIFYING: usize = 32;
 /// Key logs kept for announcements to come.
 const MAX_KEY_LOGS: usize = 1024;
+/// Announcements of one peer whose key logs are being fetched: it must not take the place of others.
+const MAX_VERIFYING_PER_PEER: usize = 8;
+/// Announced records that are remembered, so that replaying them is not news.
+const MAX_SEEN: usize = 4096;
+/// Relays that are looked for at once: one answer of a stranger names hundreds.
+const MAX_LOOKUPS: usize = 16;
 /// How often the DHT is asked for further relays while there are fewer than wanted.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is asked when there are enough, to know who else there is.
@@ -76,12 +83,28 @@ struct LightBehaviour {
     circuits: relay::client::Behaviour,
 }
 
-/// Starts a light peer on the platform's executor. `transport` must authenticate and multiplex; circuits are added here.
+/// A byte stream to a peer, before it is encrypted and shared.
+pub type RawStream = Box<dyn AsyncReadWrite>;
+
+/// Reads, writes, and moves between threads.
+pub trait AsyncReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> AsyncReadWrite for T {}
+
+/// How a light peer reaches others. Circuits are added to the raw ones, and one upgrade serves both: each further kind of stream
+/// would be another copy of Noise and Yamux in a browser's download.
+pub struct Transports {
+    /// Streams that Noise and Yamux are still to be put on.
+    pub raw: Option<Boxed<RawStream>>,
+    /// Connections that bring encryption and streams of their own.
+    pub secure: Option<Boxed<(PeerId, StreamMuxerBox)>>,
+}
+
+/// Starts a light peer on the platform's executor.
 ///
 /// The receiver gives events in order; dropping it is fine. The peer runs until the last handle is dropped or closed.
 pub fn start<P: Platform>(
     keypair: &Keypair,
-    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    transports: Transports,
     platform: &P,
     config: P2PConfig,
 ) -> (LightPeer<P>, mpsc::Receiver<Event>) {
@@ -89,7 +112,7 @@ pub fn start<P: Platform>(
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let (events, outbox) = mpsc::channel(EVENTS);
     let connections = Arc::new(Mutex::new(Vec::new()));
-    let swarm = swarm(keypair, transport, platform, &config);
+    let swarm = swarm(keypair, transports, platform, &config);
     let phase = local.to_bytes().iter().rev().take(4).fold(0_u32, |phase, byte| phase << 8 | u32::from(*byte));
     let mut relays = Relays::new(config.connections, phase);
     for address in config.relays.iter().filter(|address| !address::is_unspecified(address)) {
@@ -112,6 +135,9 @@ pub fn start<P: Platform>(
         established: HashMap::new(),
         key_logs: HashMap::new(),
         verifying: FuturesUnordered::new(),
+        fetching: VecDeque::new(),
+        seen: VecDeque::new(),
+        request_timeout: config.request_timeout,
         heads: HashMap::new(),
         providers: HashMap::new(),
         puts: HashMap::new(),
@@ -122,19 +148,23 @@ pub fn start<P: Platform>(
 
 fn swarm<P: Platform>(
     keypair: &Keypair,
-    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    transports: Transports,
     platform: &P,
     config: &P2PConfig,
 ) -> Swarm<LightBehaviour> {
     let local = keypair.public().to_peer_id();
     let (circuit_transport, circuits) = relay::client::new(local);
     let noise = noise::Config::new(keypair).expect("an Ed25519 identity can sign the noise handshake");
-    let circuit_transport = circuit_transport
-        .upgrade(libp2p::core::upgrade::Version::V1)
+    let raw = circuit_transport
+        .map(|stream, _| -> RawStream { Box::new(stream) })
+        .or_transport(transports.raw.map_or_else(OptionalTransport::none, OptionalTransport::some))
+        .map(|either, _| either.into_inner())
+        .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let transport = circuit_transport.or_transport(transport).map(|either, _| either.into_inner()).boxed();
+    let secure = transports.secure.map_or_else(OptionalTransport::none, OptionalTransport::some);
+    let transport = raw.or_transport(secure).map(|either, _| either.into_inner()).boxed();
     let store = MemoryStore::with_config(local, MemoryStoreConfig { max_records: 64, ..MemoryStoreConfig::default() });
     let mut p2p = P2PBehaviour::new(keypair, store, config, Role::Light);
     p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
@@ -146,7 +176,15 @@ fn swarm<P: Platform>(
     Swarm::new(transport, LightBehaviour { p2p, circuits }, local, swarm_config)
 }
 
-type Verifying = Pin<Box<dyn Future<Output = Checked> + Send>>;
+type Verifying = Pin<Box<dyn Future<Output = Result<Checked, Aborted>> + Send>>;
+
+/// A key log that is being fetched for an announcement.
+struct Fetch {
+    deadline: Duration,
+    message: MessageId,
+    from: PeerId,
+    abort: AbortHandle,
+}
 
 /// An announcement whose publisher's key log was fetched.
 struct Checked {
@@ -166,6 +204,7 @@ struct Driver<P> {
     platform: P,
     network: Network,
     wanted: usize,
+    request_timeout: Duration,
     /// Whether a DHT server was ever met: without one there is nobody to ask.
     dht_ready: bool,
     /// None: further relays are not looked for.
@@ -175,6 +214,10 @@ struct Driver<P> {
     established: HashMap<PeerId, Multiaddr>,
     key_logs: HashMap<PublisherId, KeyLog>,
     verifying: FuturesUnordered<Verifying>,
+    /// The same fetches, the oldest first, with what is needed to give them up.
+    fetching: VecDeque<Fetch>,
+    /// Ids of announced records, the oldest first.
+    seen: VecDeque<RecordId>,
     heads: HashMap<QueryId, mpsc::Sender<HeadFound>>,
     providers: HashMap<QueryId, PeerId>,
     puts: HashMap<QueryId, oneshot::Sender<Result<(), String>>>,
@@ -187,7 +230,8 @@ impl<P: Platform> Driver<P> {
         self.step();
         loop {
             let discovery = self.next_discovery.filter(|_| self.dht_ready);
-            let next = [self.relays.next_step(), discovery].into_iter().flatten().min();
+            let expiry = self.fetching.front().map(|fetch| fetch.deadline);
+            let next = [self.relays.next_step(), discovery, expiry].into_iter().flatten().min();
             if next != step_at {
                 step_at = next;
                 timer = match next {
@@ -207,6 +251,7 @@ impl<P: Platform> Driver<P> {
                     timer = Either::Right(pending());
                     self.step();
                     self.discover();
+                    self.expire_fetches();
                 }
             }
         }
@@ -350,6 +395,9 @@ impl<P: Platform> Driver<P> {
             QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
                 tracing::debug!(?providers, "relays found in the DHT");
                 for provider in providers {
+                    if self.providers.len() >= MAX_LOOKUPS {
+                        break;
+                    }
                     if !self.relays.knows(&provider) && provider != *self.swarm.local_peer_id() {
                         let query = self.swarm.behaviour_mut().p2p.kad.get_closest_peers(provider);
                         self.providers.insert(query, provider);
@@ -382,6 +430,10 @@ impl<P: Platform> Driver<P> {
             Ok(record) => record,
             Err(error) => return self.settle(Checked { message, from, outcome: Err(Some(error)) }),
         };
+        // The same record under another signature, or long after gossip forgot it, is no news to pass on.
+        if self.seen.contains(&record.id()) {
+            return self.report(&message, from, MessageAcceptance::Ignore);
+        }
         match record {
             UnverifiedRecord::Inception(inception) => match inception.verify(&self.network) {
                 Ok(inception) => {
@@ -405,13 +457,17 @@ impl<P: Platform> Driver<P> {
 
     /// The publisher is new to us: whoever passed the record on must have its key log.
     fn verify_later(&mut self, from: PeerId, message: MessageId, release: Unverified<Release>) {
-        if self.verifying.len() >= MAX_VERIFYING {
+        let of_peer = self.fetching.iter().filter(|fetch| fetch.from == from).count();
+        if self.fetching.len() >= MAX_VERIFYING || of_peer >= MAX_VERIFYING_PER_PEER {
             return self.report(&message, from, MessageAcceptance::Ignore);
         }
         let (opened, stream) = oneshot::channel();
         self.swarm.behaviour_mut().p2p.streams.open(from, StreamProtocol::new(names::QUERY), opened);
         let (network, window) = (self.network.clone(), self.window(&from));
-        self.verifying.push(Box::pin(async move {
+        let (abort, registration) = AbortHandle::new_pair();
+        let deadline = self.platform.now() + self.request_timeout;
+        self.fetching.push_back(Fetch { deadline, message: message.clone(), from, abort });
+        let work = async move {
             let outcome = async {
                 let mut stream = stream.await.ok().and_then(Result::ok).ok_or(None)?;
                 let question = KeyLogOf { publisher: release.publisher() };
@@ -421,10 +477,23 @@ impl<P: Platform> Driver<P> {
                 Ok((Box::new(release), Box::new(key_log)))
             };
             Checked { message, from, outcome: outcome.await }
-        }));
+        };
+        self.verifying.push(Box::pin(Abortable::new(work, registration)));
     }
 
-    fn on_checked(&mut self, checked: Checked) {
+    /// Gives up fetches that took too long: their slots are for others.
+    fn expire_fetches(&mut self) {
+        let now = self.platform.now();
+        while let Some(fetch) = self.fetching.pop_front_if(|fetch| fetch.deadline <= now) {
+            fetch.abort.abort();
+            self.report(&fetch.message, fetch.from, MessageAcceptance::Ignore);
+        }
+    }
+
+    fn on_checked(&mut self, checked: Result<Checked, Aborted>) {
+        // What was given up is settled already.
+        let Ok(checked) = checked else { return };
+        self.fetching.retain(|fetch| fetch.message != checked.message || fetch.from != checked.from);
         if let Ok((_, key_log)) = &checked.outcome {
             self.remember((**key_log).clone());
         }
@@ -437,6 +506,10 @@ impl<P: Platform> Driver<P> {
         let event = match outcome {
             Ok((release, key_log)) => {
                 self.report(&message, from, MessageAcceptance::Accept);
+                if self.seen.len() >= MAX_SEEN {
+                    self.seen.pop_front();
+                }
+                self.seen.push_back(release.id());
                 Event::Announced { release, key_log, from }
             }
             Err(Some(error)) => {

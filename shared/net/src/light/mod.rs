@@ -7,6 +7,6 @@ mod driver;
 mod peer;
 mod platform;
 
-pub use driver::{Event, start};
-pub use peer::{AskError, Connection, FetchError, HeadError, LightPeer, Phase};
+pub use driver::{AsyncReadWrite, Event, RawStream, Transports, start};
+pub use peer::{AskError, Connection, FetchError, FoundHead, HeadError, LightPeer, Phase};
 pub use platform::Platform;

@@ -10,7 +10,8 @@ use futures::{SinkExt, StreamExt, pin_mut};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PackageId};
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::protocol::query::{Block, Question};
+use ggen_shared::limits::WEBRTC_WINDOW_BYTES;
+use ggen_shared::protocol::query::{Block, Question, Request};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
 use ggen_shared::reputation::{PeerReputation, UNKNOWN_SCORE};
@@ -22,6 +23,9 @@ use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
 const MAX_HEADS: usize = 8;
+
+/// How long further heads are waited for once one was found.
+const SECOND_OPINION: Duration = Duration::from_secs(1);
 
 /// Peers whose reputation is kept.
 const MAX_REPUTATIONS: usize = 256;
@@ -113,12 +117,29 @@ pub enum HeadError {
     /// What came was refused; the first reason.
     #[error("the DHT gave a head that was refused: {0}")]
     Refused(#[from] head::Error),
-    /// The lookup took too long.
-    #[error("the DHT did not answer within {0:?}")]
-    Timeout(Duration),
     /// The light peer was closed.
     #[error("the client is closed")]
     Closed,
+}
+
+/// A verified package head, and the DHT server that gave it.
+pub type FoundHead = (Option<PeerId>, KeyLog, Verified<Release>);
+
+/// How long a lookup goes on: until its limit, and only [`SECOND_OPINION`] after the first head, given as (now, then).
+fn remaining(limit: Duration, first: Option<(Duration, Duration)>) -> Option<Duration> {
+    match first {
+        None => Some(limit),
+        Some((now, then)) => SECOND_OPINION.checked_sub(now.saturating_sub(then)).filter(|left| !left.is_zero()),
+    }
+}
+
+/// The head that a package is shown by: the highest version, pre-releases last.
+fn newer(best: Option<FoundHead>, found: FoundHead) -> Option<FoundHead> {
+    let rank = |head: &FoundHead| (!head.2.version.is_pre_release(), head.2.version.clone());
+    Some(match best {
+        Some(best) if rank(&best) >= rank(&found) => best,
+        _ => found,
+    })
 }
 
 /// A handle to a running light peer. Clones share it; it stops when the last one is dropped.
@@ -206,28 +227,37 @@ impl<P: Platform> LightPeer<P> {
     /// # Errors
     /// [`AskError`].
     pub async fn ask<Q: Question>(&self, peer: PeerId, question: Q) -> Result<Q::Answer, AskError> {
+        let reply = self.ask_bytes(peer, question.into_request()).await?;
+        exchange::answer_of::<Q>(&reply).map_err(|error| {
+            if matches!(error, exchange::Error::Protocol(_)) {
+                self.note_fault(peer);
+            }
+            error.into()
+        })
+    }
+
+    /// As [`Self::ask`], whatever the question: one state machine for all of them, which a browser has to download.
+    async fn ask_bytes(&self, peer: PeerId, request: Request) -> Result<Vec<u8>, AskError> {
         let limit = self.config.request_timeout;
         let window = self
             .connections()
             .iter()
             .find(|connection| connection.peer == peer)
-            .map_or(ggen_shared::limits::WEBRTC_WINDOW_BYTES, Connection::window);
+            .map_or(WEBRTC_WINDOW_BYTES, Connection::window);
         let asked = self.platform.now();
-        let answer = self
+        let reply = self
             .within(limit, async {
                 let mut stream = self.open(peer, names::QUERY).await?;
-                Ok(exchange::ask(&mut stream, question, window).await?)
+                Ok(exchange::ask_bytes(&mut stream, request, window).await?)
             })
             .await
             .unwrap_or(Err(AskError::Timeout(limit)));
-        match &answer {
-            Ok(_) | Err(AskError::Exchange(exchange::Error::Refused(_))) => {
-                self.note(peer, |reputation, now| reputation.record_success(now, now.saturating_sub(asked)));
-            }
+        match &reply {
+            Ok(_) => self.note(peer, |reputation, now| reputation.record_success(now, now.saturating_sub(asked))),
             Err(AskError::Exchange(exchange::Error::Protocol(_))) => self.note_fault(peer),
             Err(_) => self.note(peer, PeerReputation::record_failure),
         }
-        answer
+        reply
     }
 
     /// Hands records and their content to one relay, and returns once it says that they are durable there.
@@ -293,17 +323,20 @@ impl<P: Platform> LightPeer<P> {
         let key = head::key(package);
         let (found, mut heads) = mpsc::channel(MAX_HEADS);
         self.send(Command::GetHead { key: key.clone(), found }).await.map_err(|_| HeadError::Closed)?;
-        let lookup = async {
-            let mut refusal = None;
-            while let Some(found) = heads.next().await {
-                match head::verify(&key, &found.value, &self.config.network) {
-                    Ok((key_log, release)) => return Ok((found.from, key_log, release)),
-                    Err(error) => refusal = refusal.or(Some(error)),
+        let (mut best, mut refusal) = (None, None);
+        let mut first = None;
+        // Any holder may have an old head. What more of them say is waited for only a moment once there is one.
+        while let Some(limit) = remaining(limit, first.map(|first| (self.platform.now(), first))) {
+            let Some(Some(found)) = self.within(limit, heads.next()).await else { break };
+            match head::verify(&key, &found.value, &self.config.network) {
+                Ok((key_log, release)) => {
+                    first.get_or_insert_with(|| self.platform.now());
+                    best = newer(best, (found.from, key_log, release));
                 }
+                Err(error) => refusal = refusal.or(Some(error)),
             }
-            Err(refusal.map_or(HeadError::NotFound, HeadError::Refused))
-        };
-        self.within(limit, lookup).await.unwrap_or(Err(HeadError::Timeout(limit)))
+        }
+        best.ok_or_else(|| refusal.map_or(HeadError::NotFound, HeadError::Refused))
     }
 
     /// Puts a package's head into the DHT: relays validate it, and keep the records that it carries.

@@ -14,6 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cbor::{self, entries, map, text, text_of, with};
 
+pub(crate) const ABOUT: &str =
+    "made by tests/wasm-vectors; to change it on purpose: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors";
+
 const SEED: u8 = 1;
 const NEXT_SEED: u8 = 2;
 
@@ -29,7 +32,7 @@ fn public(seed: u8) -> PublicKey {
     PublicKey::from_bytes(key(seed).verifying_key().to_bytes())
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     HEXLOWER.encode(bytes.as_ref())
 }
 
@@ -118,7 +121,7 @@ fn dependency(publisher: Option<PublisherId>, name: &str, requirement: &str, opt
 pub(crate) fn records() -> Value {
     let publisher = key_log().publisher();
     json!({
-        "about": "made by tests/wasm-vectors; to change it on purpose: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors",
+        "about": ABOUT,
         "network": network().as_str(),
         "publisher": {
             "seed": hex([SEED; 32]),
@@ -485,7 +488,7 @@ pub(crate) fn analyser() -> Value {
         json!({ "release": name, "tokens": tokens })
     };
     json!({
-        "about": "made by tests/wasm-vectors; to change it on purpose: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors",
+        "about": ABOUT,
         "nfkc_tables": analyse::NFKC_TABLES,
         "case_tables": analyse::CASE_TABLES,
         "texts": texts,

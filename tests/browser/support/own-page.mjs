@@ -1,0 +1,69 @@
+// A page that is not the relays': the npm package as it is built, served from another origin, with a client of its own.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { extname, join, normalize } from "node:path";
+import { openContext } from "./browser.mjs";
+import { ROOT } from "./programs.mjs";
+import { until } from "./wait.mjs";
+
+const PACKAGE = join(ROOT, "client-wasm/js");
+const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
+
+const PAGE = `<!doctype html>
+<title>A page of one's own</title>
+<link rel="icon" href="data:,">
+<script type="importmap">{ "imports": { "#wasm": "/wasm/ggen_client_wasm.js" } }</script>
+<script type="module">
+  import { MarketClient } from "/dist/index.js";
+  globalThis.MarketClient = MarketClient;
+</script>`;
+
+/** Opens the page and starts a client in it with these options, connected to a relay at least. */
+export async function openOwnPage(t, options) {
+  const origin = await serve(t);
+  const isRelayJson = (url) => new URL(url).pathname === "/.well-known/ggen/relay.json";
+  const isAllowed = (request) => new URL(request.url()).origin === origin || isRelayJson(request.url());
+  const context = await openContext(t, { isAllowed });
+  const page = await context.newPage();
+  await page.goto(origin);
+  await until("the npm package", () => page.evaluate(() => globalThis.MarketClient !== undefined));
+  await page.evaluate(async (options) => {
+    globalThis.client = await globalThis.MarketClient.start(options);
+  }, options);
+  const isConnected = () =>
+    page.evaluate(() => globalThis.client.connections().some(({ state }) => state === "connected"));
+  await until("a connected relay", isConnected);
+  return { page, ask: (method, ...args) => ask(page, method, args) };
+}
+
+/** Calls a method of the client: what it gives, or the code of what it throws. */
+function ask(page, method, args) {
+  return page.evaluate(
+    async ([method, args]) => {
+      try {
+        return { value: await globalThis.client[method](...args) };
+      } catch (error) {
+        return { code: error.code, message: error.message };
+      }
+    },
+    [method, args],
+  );
+}
+
+async function serve(t) {
+  const server = createServer(async (request, response) => {
+    const path = normalize(new URL(request.url, "http://own.page").pathname);
+    if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);
+    try {
+      const body = await readFile(join(PACKAGE, path));
+      response.setHeader("content-type", TYPES[extname(path)] ?? "text/plain").end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return `http://127.0.0.1:${server.address().port}`;
+}

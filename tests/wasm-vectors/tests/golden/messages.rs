@@ -1,0 +1,91 @@
+//! Makes the vectors of messages: each type, each optional field there and not.
+
+use std::fmt::Debug;
+
+use ggen_shared::codec;
+use ggen_shared::id::{FullName, PublisherId, RecordId};
+use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
+use ggen_shared::protocol::query::{
+    Ask, Block, BlockAnswer, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Question, Records,
+    RecordsAnswer, Refusal, Reply, Search, SearchAnswer,
+};
+use ggen_shared::record::ContentId;
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
+
+fn message<T: Serialize + Debug>(is: &str, message: &T) -> Value {
+    json!({ "is": is, "shows": format!("{message:?}"), "bytes": super::make::hex(codec::encode(message)) })
+}
+
+fn ask(question: impl Question) -> Value {
+    message("ask", &Ask { window: 8192, request: question.into_request() })
+}
+
+fn replies<A: Serialize + Debug>(is: &str, answers: Vec<A>) -> Vec<Value> {
+    answers.into_iter().map(|answer| message::<Reply<A>>(is, &Ok(answer))).collect()
+}
+
+fn bytes(byte: u8) -> ByteBuf {
+    ByteBuf::from(vec![byte; 3])
+}
+
+pub(crate) fn messages() -> Value {
+    let all = [asks(), answers(), publishing()].concat();
+    json!({ "about": super::make::ABOUT, "messages": all })
+}
+
+fn asks() -> Vec<Value> {
+    let publisher = PublisherId::from_bytes([7; 32]);
+    let name = |handle: Option<&str>| FullName {
+        handle: handle.map(|handle| handle.parse().unwrap()),
+        fingerprint: publisher.fingerprint(),
+        name: "pack".parse().unwrap(),
+    };
+    vec![
+        ask(Search { text: String::new(), limit: 20, cursor: None }),
+        ask(Search { text: "größe 数据库".into(), limit: u16::MAX, cursor: Some(bytes(1)) }),
+        ask(Package { name: name(None), version: None }),
+        ask(Package { name: name(Some("ggen")), version: Some("1.0.0-rc.1".parse().unwrap()) }),
+        ask(Records { ids: vec![] }),
+        ask(Records { ids: vec![RecordId::from_bytes([1; 32]), RecordId::from_bytes([2; 32])] }),
+        ask(KeyLogOf { publisher }),
+        ask(Block { cid: ContentId::of_raw(b"block") }),
+    ]
+}
+
+fn answers() -> Vec<Value> {
+    let proven = Evidence { checkpoint: Some(bytes(8)), proof: Some(bytes(9)) };
+    let search = |evidence, cursor| SearchAnswer {
+        releases: vec![bytes(1), bytes(2)],
+        key_logs: vec![vec![bytes(3)], vec![bytes(4)]],
+        total: 300,
+        total_is_exact: true,
+        cursor,
+        evidence,
+    };
+    let package = |evidence| PackageAnswer { releases: vec![bytes(1)], key_log: vec![bytes(2)], total: 1, evidence };
+    let refusal: Reply<BlockAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
+    [
+        replies("search reply", vec![search(Evidence::default(), None), search(proven.clone(), Some(bytes(5)))]),
+        replies("package reply", vec![package(Evidence::default()), package(proven)]),
+        replies("records reply", vec![RecordsAnswer { records: vec![None, Some(bytes(1))] }]),
+        replies("key log reply", vec![KeyLogAnswer { events: vec![] }, KeyLogAnswer { events: vec![bytes(1)] }]),
+        replies("block reply", vec![BlockAnswer { data: None }, BlockAnswer { data: Some(bytes(1)) }]),
+        vec![message("block reply", &refusal)],
+    ]
+    .concat()
+}
+
+fn publishing() -> Vec<Value> {
+    let (cid, id) = (ContentId::of_dag_pb(b"node"), RecordId::from_bytes([1; 32]));
+    let wanted: WantedReply = Ok(Wanted { blocks: vec![cid] });
+    let receipt: ReceiptReply = Ok(Receipt { kept: vec![id], new: vec![] });
+    let refused: ReceiptReply = Err(Refusal::new("publish/incomplete", "A block is missing."));
+    vec![
+        message("offer", &Offer { records: vec![bytes(1)], blocks: vec![cid] }),
+        message("wanted reply", &wanted),
+        message("receipt reply", &receipt),
+        message("receipt reply", &refused),
+    ]
+}
