@@ -7,7 +7,8 @@
 //! - **Peers open streams before our handshake ends.** A data channel whose handler is not there yet is lost, so channels
 //!   are taken from the beginning, with handlers that keep their messages.
 //! - **A browser calls handlers long after Rust has dropped a stream**, so every handler is detached first.
-//! - **A browser has a few hundred data channels**, so each is closed with its stream.
+//! - **A browser has a few hundred data channels**, so each is closed after its stream. Not at once: the number of a closed
+//!   channel is used again, and what the peer still sends for the old stream would arrive in the new one.
 
 /// The seam: what is below it needs a browser.
 #[cfg(target_arch = "wasm32")]
@@ -22,6 +23,6 @@ pub(crate) use self::browser::{Transport, is_possible};
 #[cfg(target_arch = "wasm32")]
 const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 
-/// Streams that a peer opened and nobody took yet; more are closed at once.
+/// Streams that a peer opened and nobody took yet; more are refused.
 #[cfg(target_arch = "wasm32")]
 const MAX_WAITING_STREAMS: usize = 64;

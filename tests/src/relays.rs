@@ -6,7 +6,7 @@ use ggen_relay::admission::Shelf;
 use ggen_relay::query::Answer;
 use ggen_relay::{Config, Relay};
 
-use crate::{TestRelay, config};
+use crate::{TestRelay, config, show_logs};
 
 impl TestRelay {
     /// Starts a relay whose configuration is changed first.
@@ -29,6 +29,7 @@ impl TestRelay {
         configure: impl FnOnce(&mut Config),
         answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>,
     ) -> Self {
+        show_logs();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(directory.path(), Vec::new());
         configure(&mut config);

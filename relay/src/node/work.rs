@@ -73,7 +73,8 @@ impl Work {
         };
         let publish = protocol.as_ref() == names::PUBLISH;
         tokio::spawn(async move {
-            let served = if publish { self.serve_publish(&share, stream).await } else { self.serve_query(stream).await };
+            let served =
+                if publish { self.serve_publish(&share, stream).await } else { self.serve_query(stream).await };
             if let Err(error) = served {
                 tracing::debug!(%peer, %error, "a stream ended badly");
             }

@@ -145,7 +145,8 @@ fn kad_config() -> kad::Config {
         // Nothing enters a store before it was validated.
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .disjoint_query_paths(true)
-        .set_query_timeout(Duration::from_secs(10))
+        // Longer than the 10 s that Kademlia waits for one peer: one that is silent must not end the lookup of all others.
+        .set_query_timeout(Duration::from_secs(15))
         // Relays hold every record and serve heads from their catalogue: there is nothing to replicate.
         .set_replication_interval(None)
         .set_publication_interval(None)

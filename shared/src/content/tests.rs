@@ -317,6 +317,34 @@ fn incomplete_content_gives_no_bytes() {
 }
 
 #[test]
+fn content_whose_leaves_are_all_named_and_not_all_there_is_incomplete() {
+    let (dag, bytes) = tiny(40);
+    let mut assembler = Assembler::as_shape(TINY, dag.content(), true).unwrap();
+    assert_eq!(assembler.leaves(), Err(Error::Incomplete(1)));
+    assembler.feed(&dag.root, block(&dag, &dag.root)).unwrap();
+    for missing in (1..=3).rev() {
+        assert_eq!(assembler.leaves(), Err(Error::Incomplete(missing)));
+        let next = assembler.wants()[0];
+        assembler.feed(&next, block(&dag, &next)).unwrap();
+    }
+    assert_eq!(assembler.leaves().map(|leaves| leaves.len()), Ok(3));
+    assert_eq!(assembler.into_bytes(), Ok(bytes));
+}
+
+#[test]
+fn an_assembler_that_only_checks_gives_leaves_and_no_bytes() {
+    let (dag, _) = tiny(40);
+    let mut assembler = Assembler::as_shape(TINY, dag.content(), false).unwrap();
+    feed_all(&mut assembler, &dag).unwrap();
+    assert_eq!(assembler.leaves().map(|leaves| leaves.len()), Ok(3));
+    assert_eq!(assembler.into_bytes(), Err(Error::Incomplete(3)));
+    let (nothing, _) = tiny(0);
+    let mut assembler = Assembler::as_shape(TINY, nothing.content(), false).unwrap();
+    feed_all(&mut assembler, &nothing).unwrap();
+    assert_eq!(assembler.into_bytes(), Ok(vec![]));
+}
+
+#[test]
 fn a_walk_finds_every_block_or_names_what_is_missing() {
     let (dag, _) = tiny(433);
     let mut store: BTreeMap<_, _> = dag.blocks.iter().map(|block| (block.cid, block.data.clone())).collect();

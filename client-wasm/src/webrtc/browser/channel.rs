@@ -6,15 +6,18 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures::{AsyncRead, AsyncWrite};
+use ggen_net::light::Platform;
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
 use super::super::MAX_UNREAD_BYTES;
 use crate::inbound::Inbound;
+use crate::platform::Browser;
 
 /// The largest message of the specification, in bytes.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
@@ -22,6 +25,10 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 const HIGH_WATER_BYTES: u32 = 256 * 1024;
 /// A writer that waits goes on at this `bufferedAmount`, of which the browser tells by an event.
 const LOW_WATER_BYTES: u32 = 64 * 1024;
+
+/// How long the browser keeps a channel after its stream. The number of a closed channel is used again, and a relay's SCTP
+/// may send what it still has for the old stream after the reset: it would arrive in the new one. By then it was sent.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// A data channel with its handlers attached. Clones share it; with the last one it is detached and closed.
 #[derive(Clone)]
@@ -123,8 +130,11 @@ impl Drop for Attached {
         channel.set_onclose(None);
         channel.set_onbufferedamountlow(None);
         if self.closes {
-            // What was handed over is sent first.
-            channel.close();
+            let channel = channel.clone();
+            Browser.spawn(async move {
+                Browser.sleep(LINGER).await;
+                channel.close();
+            });
         }
     }
 }

@@ -404,10 +404,14 @@ impl<P: Platform> Driver<P> {
                     }
                 }
             }
-            QueryResult::GetClosestPeers(Ok(closest)) => {
+            QueryResult::GetClosestPeers(closest) => {
                 let Some(provider) = self.providers.get(&id).copied() else { return };
-                tracing::debug!(%provider, found = ?closest.peers, "where a relay is");
-                for info in closest.peers.into_iter().filter(|info| info.peer_id == provider) {
+                // One peer that can't be reached makes the lookup too long: what it found by then is no worse for that.
+                let peers = match closest {
+                    Ok(kad::GetClosestPeersOk { peers, .. }) | Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+                };
+                tracing::debug!(%provider, found = ?peers, "where a relay is");
+                for info in peers.into_iter().filter(|info| info.peer_id == provider) {
                     self.relays.add(provider, dialable(&info.addrs), Origin::Discovered);
                 }
                 self.step();
