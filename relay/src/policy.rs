@@ -12,7 +12,7 @@ pub const MAX_CONNECTIONS_PER_PEER: u32 = 5;
 pub const MAX_MEMORY_SHARE: f64 = 0.8;
 
 /// Streams of one peer that are being answered at once; a browser that types fast has a few.
-pub const MAX_STREAMS_PER_PEER: usize = 16;
+pub const MAX_STREAMS_PER_PEER: usize = 64;
 /// Streams that are being answered at once in all.
 pub const MAX_STREAMS: usize = 1024;
 /// Content that is being uploaded is in memory until it is whole: it is counted in units of this.

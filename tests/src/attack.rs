@@ -272,13 +272,16 @@ impl Ammunition {
             query::Request::Block(query::Block { cid: release.artifact.cid }),
         ]
         .into_iter()
-        .flat_map(|request| [0, 1024, u32::MAX].map(|window| codec::encode(&query::Ask { window, request: request.clone() })))
+        .flat_map(|request| {
+            [0, 1024, u32::MAX].map(|window| codec::encode(&query::Ask { window, request: request.clone() }))
+        })
         .collect()
     }
 
     /// Publish sessions: an offer of which nothing is wanted, and one with the blocks that are.
     fn sessions(&self) -> Vec<Speech> {
-        let blocks = self.incomplete.artifact.blocks.iter().filter(|block| self.incomplete.offer.blocks.contains(&block.cid));
+        let blocks =
+            self.incomplete.artifact.blocks.iter().filter(|block| self.incomplete.offer.blocks.contains(&block.cid));
         let offer = std::iter::once(codec::encode(&self.incomplete.offer));
         let messages = offer.chain(blocks.map(|block| block.data.clone())).collect();
         let known = vec![codec::encode(&self.package.offer)];
@@ -288,7 +291,8 @@ impl Ammunition {
     fn kademlia(&self, sender: PeerId) -> Vec<Vec<u8>> {
         let key = head::key(&self.package.release.package());
         let value = head::encode(&self.publisher.key_log, &self.package.release).expect("a short head");
-        let record = Proto::new().bytes(1, &key).bytes(2, value).bytes(5, "").bytes(666, sender.to_bytes()).number(777, 60);
+        let record =
+            Proto::new().bytes(1, &key).bytes(2, value).bytes(5, "").bytes(666, sender.to_bytes()).number(777, 60);
         let message = |kind, key: &[u8]| Proto::new().number(1, kind).bytes(2, key).number(10, 0);
         let provider = Proto::new().bytes(1, sender.to_bytes()).bytes(2, nowhere().to_vec()).number(3, 1);
         let messages = [
@@ -495,7 +499,9 @@ pub async fn protocols_of(relay: &Multiaddr) -> Vec<String> {
     let (told, protocols) = oneshot::channel();
     let listen = async move {
         loop {
-            if let SwarmEvent::Behaviour(libp2p::identify::Event::Received { info, .. }) = swarm.select_next_some().await {
+            if let SwarmEvent::Behaviour(libp2p::identify::Event::Received { info, .. }) =
+                swarm.select_next_some().await
+            {
                 break told.send(info.protocols);
             }
         }

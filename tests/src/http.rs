@@ -49,7 +49,9 @@ impl Answer {
 pub async fn get(server: SocketAddr, path: &str) -> Answer {
     let answer = within("an answer over HTTP", async {
         let mut stream = TcpStream::connect(server).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {server}\r\norigin: https://elsewhere.example\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {server}\r\norigin: https://elsewhere.example\r\nconnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.map(|_| answer)

@@ -145,7 +145,9 @@ impl RelayProcess {
 /// The program on a data directory, its log piped as JSON lines.
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(program("ggen-relay"));
-    command.args(["run", "--log-json", "--http", "127.0.0.1:0", "--network", network().as_str(), "--data-dir"]).arg(directory);
+    command
+        .args(["run", "--log-json", "--http", "127.0.0.1:0", "--network", network().as_str(), "--data-dir"])
+        .arg(directory);
     for end in ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"] {
         command.arg("--listen").arg(format!("/ip4/127.0.0.1/{end}"));
     }
@@ -184,8 +186,7 @@ impl TestPeer {
     /// # Panics
     /// When it can't start or connect.
     pub async fn at(relays: &[Multiaddr]) -> Self {
-        let config =
-            P2PConfig { network: network(), relays: relays.to_vec(), discover: false, ..P2PConfig::default() };
+        let config = P2PConfig { network: network(), relays: relays.to_vec(), discover: false, ..P2PConfig::default() };
         let (peer, events) = peer::start(config).expect("the system's DNS configuration can be read");
         let mut started = Self { peer, events };
         started.connected(relays.len()).await;

@@ -25,10 +25,7 @@ impl TestRelay {
         Self::start_as(|_| {}, answer).await
     }
 
-    async fn start_as(
-        configure: impl FnOnce(&mut Config),
-        answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>,
-    ) -> Self {
+    async fn start_as(configure: impl FnOnce(&mut Config), answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>) -> Self {
         show_logs();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(directory.path(), Vec::new());

@@ -34,7 +34,7 @@ struct Offered {
 fn packages(publisher: &mut Publisher, round: usize) -> Vec<Offered> {
     let package = |number: usize| {
         let name = format!("package-{round}-{number}");
-        let length = if number % 3 == 0 { 300 * 1024 } else { 600 };
+        let length = if number.is_multiple_of(3) { 300 * 1024 } else { 600 };
         let content: Vec<u8> = name.bytes().chain(b" ".iter().copied()).cycle().take(length).collect();
         let package = publisher.release(&name, "1.0.0", "survives a kill", &content);
         Offered { package, must_be_there: false }
@@ -43,7 +43,12 @@ fn packages(publisher: &mut Publisher, round: usize) -> Vec<Offered> {
 }
 
 /// Publishes packages all at once, and calls `then` as soon as `count` of them are acknowledged, while the others are under way.
-async fn publish<T>(relay: RelayProcess, packages: &mut [Offered], count: usize, then: impl AsyncFnOnce(RelayProcess) -> T) -> T {
+async fn publish<T>(
+    relay: RelayProcess,
+    packages: &mut [Offered],
+    count: usize,
+    then: impl AsyncFnOnce(RelayProcess) -> T,
+) -> T {
     let peer = TestPeer::at(&[relay.tcp()]).await;
     let id = relay.peer_id();
     let mut receipts: FuturesUnordered<_> = packages

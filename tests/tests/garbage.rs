@@ -16,7 +16,7 @@ use ggen_shared::limits::{MAX_ADDRESSES_PER_RELAY, MAX_HEAD_BYTES, MAX_RECORD_BY
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Dependency, Envelope, sign};
 use ggen_shared::registry::{Registry, SearchOptions};
-use ggen_tests::attack::{self, Ammunition, RawPeer, Random, protocols_of, sent};
+use ggen_tests::attack::{self, Ammunition, Random, RawPeer, protocols_of, sent};
 use ggen_tests::process::RelayProcess;
 use ggen_tests::{Publisher, TestPeer, TestRelay, network, until, within};
 use libp2p::{Multiaddr, Stream};
@@ -34,7 +34,7 @@ const HELD_STREAMS: usize = 20;
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Memory that an attack may cost while it lasts, over what the relay had before: buffers of connections, and what the
 /// allocator keeps. Floods send several times as much.
-const MAX_GROWTH_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_GROWTH_BYTES: u64 = 32 * 1024 * 1024;
 /// Protocols that a relay opens streams of to whoever says that it speaks them.
 const ACCEPTED: [&str; 5] =
     ["/meshsub/1.2.0", "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", names::KADEMLIA];
@@ -112,7 +112,13 @@ struct Sent {
 type Tally = BTreeMap<String, Sent>;
 
 /// Connects again and again, as another peer each time, and sends garbage on streams of all protocols until the end.
-async fn attack(relay: Multiaddr, ammunition: Arc<Ammunition>, protocols: Arc<[String]>, seed: u64, end: Instant) -> Tally {
+async fn attack(
+    relay: Multiaddr,
+    ammunition: Arc<Ammunition>,
+    protocols: Arc<[String]>,
+    seed: u64,
+    end: Instant,
+) -> Tally {
     let mut random = Random::new(seed);
     let mut tally = Tally::new();
     while Instant::now() < end {
@@ -211,15 +217,18 @@ async fn a_minute_of_garbage_on_every_protocol_delays_no_honest_query_and_leaves
     let (records, before) = (records_in(&relay).await, relay.resident_bytes());
 
     let end = Instant::now() + attack_time();
-    let attackers = (1..=ATTACKERS).map(|seed| {
-        tokio::spawn(attack(relay.tcp(), Arc::clone(&ammunition), Arc::clone(&protocols), seed, end))
-    });
+    let attackers = (1..=ATTACKERS)
+        .map(|seed| tokio::spawn(attack(relay.tcp(), Arc::clone(&ammunition), Arc::clone(&protocols), seed, end)));
     let (tallies, (answered, slowest, peak)) = tokio::join!(join_all(attackers), honest(&peer, &relay, end));
 
     let mut total = Tally::new();
     for (protocol, sent) in tallies.into_iter().flat_map(Result::unwrap) {
         let sum = total.entry(protocol).or_default();
-        *sum = Sent { mutated: sum.mutated + sent.mutated, random: sum.random + sent.random, bytes: sum.bytes + sent.bytes };
+        *sum = Sent {
+            mutated: sum.mutated + sent.mutated,
+            random: sum.random + sent.random,
+            bytes: sum.bytes + sent.bytes,
+        };
     }
     let after = relay.resident_bytes();
     let mib = |bytes: u64| bytes / 1024 / 1024;
@@ -246,7 +255,8 @@ fn bad_announcements(publisher: &mut Publisher) -> Vec<Vec<u8>> {
     let good = package.release.bytes().to_vec();
     let mut bad_signature = good.clone();
     *bad_signature.last_mut().unwrap() ^= 1;
-    let other_network = sign((*package.release).clone(), &publisher.signing, &Network::named("other").unwrap()).unwrap();
+    let other_network =
+        sign((*package.release).clone(), &publisher.signing, &Network::named("other").unwrap()).unwrap();
     let unknown_kind = Envelope { kind: 77, payload: vec![0xa0], signature: [0; 64] };
     let mut random = Random::new(5);
     let mut bad = vec![
@@ -332,7 +342,11 @@ async fn a_burst_of_the_largest_announcements_is_heard_in_full() {
             let mut release = (*publisher.release(&format!("large-{number}"), "1.0.0", "", b"").release).clone();
             release.dependencies = dependencies_that_fill_a_record();
             let release = sign(release, &publisher.signing, &network()).unwrap();
-            assert!((MAX_RECORD_BYTES - 2048..=MAX_RECORD_BYTES).contains(&release.bytes().len()), "{}", release.bytes().len());
+            assert!(
+                (MAX_RECORD_BYTES - 2048..=MAX_RECORD_BYTES).contains(&release.bytes().len()),
+                "{}",
+                release.bytes().len()
+            );
             attack::announcement(release.bytes())
         })
         .collect();
@@ -460,7 +474,8 @@ async fn floods_of_topics_providers_and_addresses_cost_no_memory_and_hide_no_rel
     identify.close().await.unwrap();
     for push in 0..1000_u16 {
         let port = |at: u16| push.wrapping_mul(32).wrapping_add(at);
-        let addresses: Vec<Multiaddr> = (0..32).map(|at| format!("/ip6/100::1/tcp/{}", port(at)).parse().unwrap()).collect();
+        let addresses: Vec<Multiaddr> =
+            (0..32).map(|at| format!("/ip6/100::1/tcp/{}", port(at)).parse().unwrap()).collect();
         let mut stream = raw.open("/ipfs/id/push/1.0.0").await.unwrap();
         stream.write_all(&sent(attack::told(&raw.keypair, &addresses))).await.unwrap();
         stream.close().await.unwrap();
@@ -486,10 +501,12 @@ async fn floods_of_topics_providers_and_addresses_cost_no_memory_and_hide_no_rel
 
 #[test]
 fn an_attack_can_be_repeated_by_its_seed() {
-    let numbers = |seed| (0..1000).fold((Random::new(seed), 0_u64), |(mut random, sum), _| {
-        let next = random.next();
-        (random, sum.rotate_left(1) ^ next)
-    });
+    let numbers = |seed| {
+        (0..1000).fold((Random::new(seed), 0_u64), |(mut random, sum), _| {
+            let next = random.next();
+            (random, sum.rotate_left(1) ^ next)
+        })
+    };
     assert_eq!(numbers(7).1, numbers(7).1);
     assert_ne!(numbers(7).1, numbers(8).1);
 }

@@ -58,7 +58,10 @@ impl Scene {
         assert!(!refusal.message.is_empty());
         assert_eq!(self.records(), before, "a refused offer changes no record");
         for cid in &offer.blocks {
-            assert!(!self.relay.relay().shelf().store().has_block(cid).await.unwrap(), "a refused offer leaves no block");
+            assert!(
+                !self.relay.relay().shelf().store().has_block(cid).await.unwrap(),
+                "a refused offer leaves no block"
+            );
         }
         refusal.code
     }
@@ -135,7 +138,8 @@ async fn a_wrong_signature_is_refused() {
     let mut other_text = release.clone();
     other_text = replaced(&other_text, b"never to be seen", b"never to be sEEn");
     assert_eq!(scene.refused_records(vec![inception.clone(), other_text]).await, "record/bad-signature");
-    let other_network = sign((*package.release).clone(), &publisher.signing, &Network::named("other").unwrap()).unwrap();
+    let other_network =
+        sign((*package.release).clone(), &publisher.signing, &Network::named("other").unwrap()).unwrap();
     let refused = scene.refused_records(vec![inception.clone(), other_network.bytes().to_vec()]).await;
     assert_eq!(refused, "record/bad-signature");
     let mut wrong_inception = inception;
@@ -184,7 +188,10 @@ async fn bytes_that_are_no_record_are_refused() {
         ("a truncated record", release[..release.len() - 1].to_vec()),
         ("a number in the long form", [&release[..3], &[0x18, 0x04], &release[4..]].concat()),
         ("an oversized record", vec![0; MAX_RECORD_BYTES + 1]),
-        ("an oversized payload", codec::encode(&Envelope { kind: 4, payload: vec![0; MAX_RECORD_BYTES], signature: [0; 64] })),
+        (
+            "an oversized payload",
+            codec::encode(&Envelope { kind: 4, payload: vec![0; MAX_RECORD_BYTES], signature: [0; 64] }),
+        ),
         ("a name of invalid UTF-8", with_name(b"cb\xffd")),
         ("a name that is a path", with_name(b"j../../bad/")),
         ("random text", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
@@ -258,9 +265,9 @@ async fn content_that_is_not_what_the_release_says_is_refused() {
     let surplus = Block { cid: ContentId::of_raw(b"free storage"), data: b"free storage".to_vec() };
     let mut more = package.offer.clone();
     more.blocks.push(surplus.cid);
-    assert_eq!(scene.refused(&more, &[good, std::slice::from_ref(&surplus)].concat()).await, "content/surplus");
+    assert_eq!(scene.refused(&more, &[good, std::slice::from_ref(&surplus)].concat()).await, "publish/too-much");
     let alone = Offer { records: vec![records(&package)[0].clone().into()], blocks: vec![surplus.cid] };
-    assert_eq!(scene.refused(&alone, &[surplus]).await, "content/surplus");
+    assert_eq!(scene.refused(&alone, &[surplus]).await, "publish/too-much");
 
     let longer = changed(&publisher, &package, |release| release.artifact.size += 1);
     let offer = Offer { records: vec![records(&package)[0].clone().into(), longer.into()], ..package.offer.clone() };
@@ -381,7 +388,9 @@ impl Liar {
             (Lie::KeyLog, Request::KeyLogOf(_)) => {
                 edit::<query::KeyLogAnswer>(&answer, |answer| answer.events.first_mut().map(flip))
             }
-            (Lie::Block, Request::Block(_)) => edit::<query::BlockAnswer>(&answer, |answer| answer.data.as_mut().map(flip)),
+            (Lie::Block, Request::Block(_)) => {
+                edit::<query::BlockAnswer>(&answer, |answer| answer.data.as_mut().map(flip))
+            }
             _ => answer,
         }
     }
@@ -458,7 +467,8 @@ impl Trial {
 async fn a_changed_release_in_a_search_is_refused_and_the_one_beside_it_is_not() {
     let mut trial = Trial::of(Lie::FoundRelease).await;
     let found = trial.registry.search("twice offer", SearchOptions::default()).await.unwrap();
-    let codes: Vec<_> = found.hits.iter().map(|hit| hit.as_ref().map_err(|refused| refused.refused.error.code())).collect();
+    let codes: Vec<_> =
+        found.hits.iter().map(|hit| hit.as_ref().map_err(|refused| refused.refused.error.code())).collect();
     assert!(matches!(codes[..], [Err("record/bad-signature"), Ok(_)]), "{codes:?}");
     assert_eq!(found.hits[0].as_ref().unwrap_err().source.0, trial.liar.peer_id().to_string());
     trial.assert_distrusted();
@@ -474,7 +484,8 @@ async fn a_changed_release_in_a_search_is_refused_and_the_one_beside_it_is_not()
 async fn a_changed_key_log_in_a_search_refuses_that_publishers_release_only() {
     let trial = Trial::of(Lie::FoundKeyLog).await;
     let found = trial.registry.search("twice offer", SearchOptions::default()).await.unwrap();
-    let codes: Vec<_> = found.hits.iter().map(|hit| hit.as_ref().map_err(|refused| refused.refused.error.code())).collect();
+    let codes: Vec<_> =
+        found.hits.iter().map(|hit| hit.as_ref().map_err(|refused| refused.refused.error.code())).collect();
     assert!(matches!(codes[..], [Err("record/bad-signature"), Ok(_)]), "{codes:?}");
     trial.assert_distrusted();
 }

@@ -36,11 +36,15 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     program("cargo", arguments)
 }
 
-/// As [`cargo`], for wasm32: paths of this machine are mapped to the same short ones everywhere. Panic messages hold hundreds of
-/// them, which a browser would download, and no two machines would build the same module.
+/// As [`cargo`], for wasm32: what only a panic or a debug print would say is left out, and paths of this machine are mapped to the
+/// same short ones everywhere. A browser would download all of it, and no two machines would build the same module.
+///
+/// Two of the flags are not stable yet. They change no behaviour but texts; a compiler that drops them says so here.
 pub(crate) fn cargo_wasm<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut flags = remaps();
+    flags.extend(["-Zlocation-detail=none", "-Zfmt-debug=none"].map(String::from));
     let mut command = cargo(arguments);
-    command.env("CARGO_ENCODED_RUSTFLAGS", remaps().join("\x1f"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("RUSTC_BOOTSTRAP", "1");
     command
 }
 

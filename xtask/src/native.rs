@@ -7,8 +7,7 @@ use crate::say;
 
 /// The members that native builds and tests select. Everything that is native is built with one selection, because
 /// another one would resolve other features and build the dependencies a second time.
-pub(crate) const MEMBERS: [&str; 7] =
-    ["--workspace", "--exclude", "ggen-client-wasm", "--exclude", "ggen-wasm-vectors", "--exclude", "xtask"];
+pub(crate) const MEMBERS: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 /// xtask itself, where it was built to run.
 pub(crate) const OWN: [&str; 6] = ["--package", "xtask", "--profile", "xtask", "--target-dir", "target/xtask"];

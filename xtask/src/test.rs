@@ -43,7 +43,6 @@ pub(crate) fn run() -> Result<()> {
 
     let suites = [
         cargo_suite("native", &native::MEMBERS, &SCENARIOS)?,
-        cargo_suite("client, natively", &["--package", "ggen-client-wasm", "--lib"], &[])?,
         cargo_suite("xtask", &native::OWN, &[])?,
         browser::npm_suite()?,
         browser::suite(&chromium)?,

@@ -18,6 +18,7 @@ use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::{self, KeyLog, Release, Unverified, UnverifiedRecord, Verified};
 use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::transport::{Boxed, OptionalTransport, Transport as _};
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId};
@@ -34,6 +35,8 @@ use crate::address::{self, Transport};
 use crate::behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
 use crate::{P2PConfig, exchange};
 
+/// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Commands that may wait for the driver; callers wait when there are more.
 const COMMANDS: usize = 64;
 /// Events that may wait for the owner; announcements past that are dropped, the next snapshot of connections is not.
@@ -164,7 +167,8 @@ fn swarm<P: Platform>(
         .multiplex(yamux::Config::default())
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let secure = transports.secure.map_or_else(OptionalTransport::none, OptionalTransport::some);
-    let transport = raw.or_transport(secure).map(|either, _| either.into_inner()).boxed();
+    let transport = raw.or_transport(secure).map(|either, _| either.into_inner());
+    let transport = TransportTimeout::with_outgoing_timeout(transport, DIAL_TIMEOUT).boxed();
     let store = MemoryStore::with_config(local, MemoryStoreConfig { max_records: 64, ..MemoryStoreConfig::default() });
     let mut p2p = P2PBehaviour::new(keypair, store, config, Role::Light);
     p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
@@ -408,7 +412,8 @@ impl<P: Platform> Driver<P> {
                 let Some(provider) = self.providers.get(&id).copied() else { return };
                 // One peer that can't be reached makes the lookup too long: what it found by then is no worse for that.
                 let peers = match closest {
-                    Ok(kad::GetClosestPeersOk { peers, .. }) | Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+                    Ok(kad::GetClosestPeersOk { peers, .. })
+                    | Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
                 };
                 tracing::debug!(%provider, found = ?peers, "where a relay is");
                 for info in peers.into_iter().filter(|info| info.peer_id == provider) {
