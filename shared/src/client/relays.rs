@@ -151,8 +151,11 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
     /// What is to be done now.
     pub fn step(&mut self, now: Duration) -> Vec<Dial<P, A>> {
         self.expire_dials(now);
-        let mut engaged =
-            self.relays.values().filter(|relay| matches!(relay.state, RelayState::Connected(_) | RelayState::Connecting(_))).count();
+        let mut engaged = self
+            .relays
+            .values()
+            .filter(|relay| matches!(relay.state, RelayState::Connected(_) | RelayState::Connecting(_)))
+            .count();
         let mut dials = Vec::new();
         for origin in [Origin::Configured, Origin::Discovered] {
             for (peer, relay) in self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin) {
