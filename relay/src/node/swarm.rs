@@ -167,12 +167,7 @@ impl Node {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
             }
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                if !self.work.clone().announced(propagation_source, message_id.clone(), message.data) {
-                    // Gossip keeps what nobody reports.
-                    let gossip = &mut self.swarm.behaviour_mut().p2p.gossipsub;
-                    let ignore = gossipsub::MessageAcceptance::Ignore;
-                    gossip.report_message_validation_result(&message_id, &propagation_source, ignore);
-                }
+                self.on_announcement(propagation_source, message_id, message.data);
             }
             P2PBehaviourEvent::Kad(kad::Event::InboundRequest { request }) => self.on_dht_request(request),
             // The next tick tells it: one by one would be a lookup for each of many newcomers.
@@ -186,6 +181,14 @@ impl Node {
                 self.work.clone().accept(peer, &protocol, stream);
             }
             _ => {}
+        }
+    }
+
+    fn on_announcement(&mut self, from: PeerId, message: gossipsub::MessageId, data: Vec<u8>) {
+        if !self.work.clone().announced(from, message.clone(), data) {
+            // Gossip keeps what nobody reports.
+            let gossip = &mut self.swarm.behaviour_mut().p2p.gossipsub;
+            gossip.report_message_validation_result(&message, &from, gossipsub::MessageAcceptance::Ignore);
         }
     }
 
