@@ -20,9 +20,9 @@ pub(crate) fn state() -> PathBuf {
 /// The name of the wasm target.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// Where `cargo build` leaves the modules for wasm32, before bindings and shrinking.
-pub(crate) fn wasm_built(file: &str) -> PathBuf {
-    at("target/wasm").join(WASM_TARGET).join("wasm-release").join(file)
+/// Where `cargo build` leaves the client for wasm32, before bindings and shrinking.
+pub(crate) fn client_built() -> PathBuf {
+    at("target/wasm").join(WASM_TARGET).join("wasm-release").join("ggen_client_wasm.wasm")
 }
 
 /// The generated half of the npm package.
@@ -37,7 +37,7 @@ pub(crate) fn client_module() -> PathBuf {
 
 /// The golden vectors as a module without imports.
 pub(crate) fn vectors_module() -> PathBuf {
-    wasm_built("ggen_wasm_vectors.wasm")
+    at("target/wasm-vectors").join(WASM_TARGET).join("wasm-release").join("ggen_wasm_vectors.wasm")
 }
 
 /// The built page.

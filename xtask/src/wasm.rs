@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::cargo::{cargo_wasm, program, run};
+use crate::cargo::{cargo, cargo_wasm, program, run};
 use crate::stamp::{Freshness, Inputs};
 use crate::{paths, say, tools};
 
@@ -28,9 +28,23 @@ const SHRINK: [&str; 13] = [
     "--strip-producers",
 ];
 
-/// The same for both modules, so that their dependencies are built once.
+/// The client, but for its package.
 const BUILD: [&str; 8] =
     ["build", "--locked", "--target", paths::WASM_TARGET, "--profile", "wasm-release", "--target-dir", "target/wasm"];
+
+/// The golden vectors, in a directory of their own: they compare debug prints too, which the client's flags leave out.
+const VECTORS: [&str; 10] = [
+    "build",
+    "--locked",
+    "--target",
+    paths::WASM_TARGET,
+    "--profile",
+    "wasm-release",
+    "--target-dir",
+    "target/wasm-vectors",
+    "--package",
+    "ggen-wasm-vectors",
+];
 
 /// Builds the client's module and its bindings into the npm package.
 pub(crate) fn client() -> Result<()> {
@@ -42,7 +56,7 @@ pub(crate) fn client() -> Result<()> {
         "the client does not build for wasm32; the compiler's message above says why",
     )?;
 
-    let built = paths::wasm_built("ggen_client_wasm.wasm");
+    let built = paths::client_built();
     let mut inputs = Inputs::of(&format!("{SHRINK:?} {}", env!("CARGO_PKG_VERSION")));
     inputs.add(&built)?;
     inputs.add(&paths::at("node_modules/binaryen/package.json"))?;
@@ -63,7 +77,7 @@ fn bind_and_shrink() -> Result<()> {
         fs::remove_dir_all(&package).with_context(|| format!("cannot remove {}", package.display()))?;
     }
     Bindgen::new()
-        .input_path(paths::wasm_built("ggen_client_wasm.wasm"))
+        .input_path(paths::client_built())
         .web(true)?
         .typescript(true)
         .generate(&package)
@@ -80,8 +94,5 @@ fn bind_and_shrink() -> Result<()> {
 pub(crate) fn vectors() -> Result<()> {
     tools::wasm_target()?;
     say::line("building the golden vectors for wasm32");
-    run(
-        &mut cargo_wasm(BUILD.into_iter().chain(["--package", "ggen-wasm-vectors"])),
-        "the golden vectors do not build for wasm32; the compiler's message above says why",
-    )
+    run(&mut cargo(VECTORS), "the golden vectors do not build for wasm32; the compiler's message above says why")
 }
