@@ -49,7 +49,7 @@ pub(crate) enum Error {
     #[error("the WebSocket broke")]
     Broken,
     /// The peer closed the connection and gave a code other than a normal end.
-    #[error("the peer closed the WebSocket with code {code}: {reason:?}")]
+    #[error("the peer closed the WebSocket with code {code}: {reason}")]
     Closed {
         /// The code of RFC 6455, section 7.4.
         code: u16,

@@ -248,6 +248,12 @@ pub struct PackageId {
     pub name: PackageName,
 }
 
+impl fmt::Display for PackageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.publisher, self.name)
+    }
+}
+
 /// A package as people write it: `handle~fingerprint/name`. The handle is for the eye; the fingerprint decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -33,9 +33,10 @@ pub(crate) enum Error {
 impl Error {
     fn refused(step: &'static str) -> impl FnOnce(JsValue) -> Self {
         move |exception| {
-            let reason = exception
-                .dyn_ref::<js_sys::Error>()
-                .map_or_else(|| format!("{exception:?}"), |error| String::from(error.to_string()));
+            let reason = exception.dyn_ref::<js_sys::Error>().map_or_else(
+                || exception.as_string().unwrap_or_else(|| "an exception without a message".into()),
+                |error| String::from(error.to_string()),
+            );
             Self::Refused { step, reason }
         }
     }

@@ -44,7 +44,7 @@ struct Publish {
     /// What to publish.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// A relay to publish to, ending in /p2p/<peer id>; repeatable.
+    /// A relay to publish to, ending in `/p2p/<peer id>`; repeatable.
     #[arg(long, required = true, value_name = "MULTIADDR")]
     relay: Vec<Multiaddr>,
     /// The publisher's key [default: ~/.config/ggen/market.key].

@@ -35,7 +35,7 @@ struct Run {
     /// An address to listen on; repeatable [default: TCP, QUIC, WebSocket and WebRTC-direct on ports 4801 to 4803].
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
-    /// A relay to join the network through, ending in /p2p/<peer id>; repeatable.
+    /// A relay to join the network through, ending in `/p2p/<peer id>`; repeatable.
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<Multiaddr>,
     /// Where to serve HTTP [default: 127.0.0.1:8080].

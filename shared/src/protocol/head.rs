@@ -30,7 +30,7 @@ pub enum Error {
     #[error("the key is not that of a package head")]
     NotAHeadKey,
     /// The release belongs to another package than the key says.
-    #[error("the head under the key of {expected:?} is of {actual:?}")]
+    #[error("the head under the key of {expected} is of {actual}")]
     WrongPackage {
         /// What the key says.
         expected: PackageId,

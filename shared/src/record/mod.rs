@@ -246,7 +246,10 @@ pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Resu
 
 /// A record of any kind that this version knows, not yet verified.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one verification; a box would only cost an allocation")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "on 64 bits only: it lives for one verification; a box would only cost an allocation"
+)]
 pub enum UnverifiedRecord {
     /// The beginning of a key log.
     Inception(Unverified<Inception>),

@@ -136,7 +136,7 @@ pub struct Version(semver::Version);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Not SemVer 2.0.
-    #[error("{0:?} is not a SemVer 2.0 version")]
+    #[error("\"{0}\" is not a SemVer 2.0 version")]
     NotSemVer(String),
     /// `+…` at the end.
     #[error("build metadata (`+…`) is not allowed in a version")]
@@ -304,7 +304,7 @@ fn check_list(field: &'static str, list: &[String], max: usize, max_bytes: usize
     for (position, entry) in list.iter().enumerate() {
         check_word(field, entry, max_bytes)?;
         if list[..position].contains(entry) {
-            return Err(Error::field(field, format!("has {entry:?} twice")));
+            return Err(Error::field(field, format!("has \"{entry}\" twice")));
         }
     }
     Ok(())
@@ -320,7 +320,7 @@ fn check_dependencies(dependencies: &[Dependency]) -> Result<(), Error> {
         check_word(field, &dependency.requirement, limits::MAX_REQUIREMENT_BYTES)?;
         if semver::VersionReq::parse(&dependency.requirement).is_err() {
             let reason =
-                format!("asks for {:?} of {}, which is no requirement", dependency.requirement, dependency.name);
+                format!("asks for \"{}\" of {}, which is no requirement", dependency.requirement, dependency.name);
             return Err(Error::field(field, reason));
         }
         let same = |other: &Dependency| other.name == dependency.name && other.publisher == dependency.publisher;

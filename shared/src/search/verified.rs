@@ -92,7 +92,7 @@ pub enum RefusedError {
     #[error("the answer has it twice")]
     Twice,
     /// It is a release of another package than was asked for.
-    #[error("the release is of another package: {0:?}")]
+    #[error("the release is of another package: {0}")]
     WrongPackage(PackageId),
     /// It is another version than was asked for.
     #[error("the release is version {0}, which was not asked for")]

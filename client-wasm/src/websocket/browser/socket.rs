@@ -279,7 +279,8 @@ fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
 
 /// An exception in words: its name and message when it has them.
 fn text_of(exception: &JsValue) -> String {
-    exception
-        .dyn_ref::<js_sys::Error>()
-        .map_or_else(|| format!("{exception:?}"), |error| String::from(error.to_string()))
+    exception.dyn_ref::<js_sys::Error>().map_or_else(
+        || exception.as_string().unwrap_or_else(|| "an exception without a message".into()),
+        |error| String::from(error.to_string()),
+    )
 }

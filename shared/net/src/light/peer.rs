@@ -81,7 +81,7 @@ pub enum AskError {
     #[error("no relay can be reached")]
     Unreachable,
     /// The relay did not answer in time.
-    #[error("the relay did not answer within {0:?}")]
+    #[error("the relay did not answer within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The stream could not be opened.
     #[error(transparent)]
