@@ -92,15 +92,13 @@ where
             return;
         }
         // The routing table's addresses end in the peer's id.
-        let mut told: Vec<Multiaddr> =
+        let dialable: Vec<Multiaddr> =
             dialable(&info.listen_addrs).filter_map(|address| address.with_p2p(*peer).ok()).collect();
         // Whoever learns them from us dials them in this order. Browsers skip what they can't dial, and WebSocket costs both
         // sides less than WebRTC.
-        told.sort_by_key(|address| match Transport::of(address) {
-            Transport::Other => 0,
-            Transport::WebSocket => 1,
-            Transport::WebRtcDirect => 2,
-        });
+        let order = [Transport::Other, Transport::WebSocket, Transport::WebRtcDirect];
+        let of = |transport| dialable.iter().filter(move |address| Transport::of(address) == transport).cloned();
+        let mut told: Vec<Multiaddr> = order.into_iter().flat_map(of).collect();
         let mut room = MAX_ADDRESSES_BYTES;
         told.retain(|address| match room.checked_sub(address.len()) {
             Some(rest) => {

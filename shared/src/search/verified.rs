@@ -1,6 +1,7 @@
 //! What a client makes of a relay's answer: every record verified or refused, one by one, and nothing believed but the
 //! counts that only a proof can show. One bad record never hides the good ones beside it.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
@@ -160,6 +161,16 @@ pub struct VerifiedPackage {
 }
 
 impl VerifiedPackage {
+    /// Puts a release in its place: the order is ours to make, so there is no lie in a relay's to look for.
+    fn insert(&mut self, release: Verified<Release>) {
+        let stands_before = |other: &Verified<Release>| match other.version.cmp(&release.version) {
+            Ordering::Equal => other.id() < release.id(),
+            order => order == Ordering::Greater,
+        };
+        let place = self.releases.partition_point(stands_before);
+        self.releases.insert(place, release);
+    }
+
     /// The release that the package is shown by: the highest version that no release contests and that is no pre-release; a
     /// pre-release if there is nothing else. None when every version is contested, or nothing was accepted.
     pub fn head(&self) -> Option<&Verified<Release>> {
@@ -234,13 +245,11 @@ pub fn verify_package(
     let mut seen = BTreeSet::new();
     for (index, bytes) in answer.releases.iter().enumerate() {
         match verify_release(bytes, question, &package.key_log, network) {
-            Ok(release) if seen.insert(release.id()) => package.releases.push(release),
+            Ok(release) if seen.insert(release.id()) => package.insert(release),
             Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
             Err(error) => package.refused.push(Refused { index, error }),
         }
     }
-    // The order is ours to make, so there is no lie in it to look for.
-    package.releases.sort_by(|a, b| b.version.cmp(&a.version).then(a.id().cmp(&b.id())));
     Ok(Some(package))
 }
 

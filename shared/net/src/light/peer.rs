@@ -180,13 +180,13 @@ impl<P: Platform> LightPeer<P> {
     /// The relays that can be asked now, the most reliable first.
     pub fn connected(&self) -> Vec<PeerId> {
         let now = self.platform.now();
-        let mut connected: Vec<(f64, PeerId)> = self
-            .connections()
-            .into_iter()
-            .filter(|connection| connection.phase == Phase::Connected)
-            .map(|connection| (self.reputation(&connection.peer).score(now), connection.peer))
-            .collect();
-        connected.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut connected: Vec<(f64, PeerId)> = Vec::new();
+        // A few relays are put in their place one by one: a general sort is one more copy of it in a browser's download.
+        for connection in self.connections().into_iter().filter(|connection| connection.phase == Phase::Connected) {
+            let score = self.reputation(&connection.peer).score(now);
+            let place = connected.iter().position(|(other, _)| *other < score).unwrap_or(connected.len());
+            connected.insert(place, (score, connection.peer));
+        }
         connected.into_iter().map(|(_, peer)| peer).collect()
     }
 
