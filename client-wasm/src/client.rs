@@ -11,7 +11,7 @@ use ggen_net::P2PRegistry;
 use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
 use ggen_shared::id::PackageId;
 use ggen_shared::record::{Content, ContentId, Version};
-use ggen_shared::registry::{GetError, PackageView, PublisherView, Registry, ReleaseView};
+use ggen_shared::registry::{self, GetError, PackageView, PublisherView, Registry, ReleaseView, SearchResults};
 use js_sys::{Function, Uint8Array};
 use libp2p::identity::Keypair;
 use wasm_bindgen::JsValue;
@@ -36,6 +36,16 @@ pub struct Client {
     registry: P2PRegistry<Browser>,
     changes: Changes,
     closed: Cell<bool>,
+    /// The last first page, to compare with what other relays commit to.
+    shown: RefCell<Option<Shown>>,
+}
+
+/// A page that was answered, and what it answers.
+#[derive(Clone)]
+struct Shown {
+    query: String,
+    options: registry::SearchOptions,
+    results: SearchResults,
 }
 
 #[wasm_bindgen]
@@ -51,14 +61,25 @@ impl Client {
         let first = events.next().await;
         let changes = Changes::default();
         Browser.spawn(tell(first, events, on_event, changes.clone()));
-        Ok(Self { registry: P2PRegistry::new(peer), changes, closed: Cell::new(false) })
+        Ok(Self { registry: P2PRegistry::new(peer), changes, closed: Cell::new(false), shown: RefCell::new(None) })
     }
 
     /// `Promise<SearchAnswer>`.
     pub async fn search(&self, query: String, given: JsValue) -> Result<JsValue, Error> {
-        let options = options::<SearchOptions>(given)?.try_into()?;
-        let results = self.registry().await?.search(&query, options).await?;
+        let options: registry::SearchOptions = options::<SearchOptions>(given)?.try_into()?;
+        let results = self.registry().await?.search(&query, options.clone()).await?;
+        if options.cursor.is_none() {
+            self.shown.replace(Some(Shown { query: query.clone(), options, results: results.clone() }));
+        }
         to_js(&view::SearchAnswer::new(query, results))
+    }
+
+    /// `Promise<Comparison>`, of the first page of this query, if it was the last one asked for.
+    pub async fn compare(&self, query: String) -> Result<JsValue, Error> {
+        let shown = self.shown.borrow().clone().filter(|shown| shown.query == query);
+        let shown = shown.ok_or_else(|| Error::bad_options("only the last answer can be compared"))?;
+        let comparison = self.registry().await?.compare(&query, &shown.options, &shown.results).await;
+        to_js(&view::Comparison::from(comparison))
     }
 
     /// `Promise<PackageView>`.
@@ -108,7 +129,7 @@ impl Client {
         if !meant.full_name.means(&key_log.publisher(), key_log.handle()) {
             return Err(GetError::UnknownPackage(meant.full_name).into());
         }
-        let release = ReleaseView { publisher: PublisherView::from(&key_log), release };
+        let release = ReleaseView { publisher: PublisherView::from(&key_log), release, in_checkpoint: false };
         let from = from.map(|peer| peer.to_string()).unwrap_or_default();
         to_js(&view::Head { release: release.into(), from })
     }

@@ -1,5 +1,7 @@
 //! The options that JavaScript gives, checked.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{P2PConfig, address};
 use ggen_shared::limits::MAX_RESULTS;
@@ -37,11 +39,13 @@ impl Transport {
 }
 
 /// Options of the client's start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Options {
     relays: Option<Vec<String>>,
     transports: Option<Vec<Transport>>,
     discover: Option<bool>,
+    epoch_seconds: Option<f64>,
 }
 
 /// What to start with.
@@ -69,7 +73,15 @@ impl Options {
             return Err(Error::bad_options("none of the transports is possible in this browser, or here in it"));
         }
         let relays = relays(&self.relays.unwrap_or_default(), &transports)?;
+        let epoch = match self.epoch_seconds {
+            None => P2PConfig::default().epoch,
+            Some(seconds) => Duration::try_from_secs_f64(seconds)
+                .ok()
+                .filter(|epoch| !epoch.is_zero())
+                .ok_or_else(|| Error::bad_options("epochSeconds is no length of time"))?,
+        };
         let config = P2PConfig {
+            epoch,
             relays,
             discover: self.discover.unwrap_or(true),
             agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into(),

@@ -3,8 +3,10 @@
 use data_encoding::BASE64URL_NOPAD;
 use ggen_net::light;
 use ggen_shared::id::RecordId;
+use ggen_shared::merkle::Hash;
 use ggen_shared::record;
 use ggen_shared::registry::{PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
+use ggen_shared::search::verified::Proven;
 use libp2p::PeerId;
 use serde::Serialize;
 
@@ -79,8 +81,14 @@ pub(crate) struct Refusal {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "status")]
 enum Hit {
-    Verified { release: Box<Release> },
-    Refused { refusal: Refusal },
+    #[serde(rename_all = "camelCase")]
+    Verified {
+        release: Box<Release>,
+        in_checkpoint: bool,
+    },
+    Refused {
+        refusal: Refusal,
+    },
 }
 
 /// A page of results.
@@ -94,6 +102,21 @@ pub(crate) struct SearchAnswer {
     relay: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
+}
+
+/// What an answer stands on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Proof {
+    epoch: f64,
+    root: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range_hash: Option<String>,
+    entries: f64,
+    walked: f64,
+    bytes: f64,
 }
 
 /// One package.
@@ -104,6 +127,28 @@ pub(crate) struct Package {
     versions: Vec<Version>,
     relay: String,
     refused: Vec<Refusal>,
+    in_checkpoint: bool,
+    proof: Proof,
+}
+
+/// What other relays commit to, where an answer's relay commits to something.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Comparison {
+    complete: bool,
+    agree: Vec<String>,
+    differ: Vec<Difference>,
+    silent: Vec<Refusal>,
+}
+
+/// How the page of one relay differs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Difference {
+    relay: String,
+    more: Vec<Release>,
+    hidden: Vec<String>,
+    lacks: Vec<String>,
 }
 
 /// One version in a list.
@@ -131,6 +176,7 @@ pub(crate) struct Connection {
     peer: String,
     address: String,
     transport: &'static str,
+    anchor: bool,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rtt_ms: Option<f64>,
@@ -150,7 +196,7 @@ pub(crate) enum Event {
 impl SearchAnswer {
     pub(crate) fn new(query: String, results: SearchResults) -> Self {
         let hits = results.hits.into_iter().map(|hit| match hit {
-            Ok(release) => Hit::Verified { release: Box::new(release.into()) },
+            Ok(view) => Hit::Verified { in_checkpoint: view.in_checkpoint, release: Box::new(view.into()) },
             Err(refused) => Hit::Refused { refusal: refused.into() },
         });
         Self {
@@ -160,6 +206,45 @@ impl SearchAnswer {
             total_is_exact: results.total_is_exact,
             relay: results.source.0,
             cursor: results.cursor.map(|cursor| BASE64URL_NOPAD.encode(&cursor)),
+            proof: results.proven.map(Into::into),
+        }
+    }
+}
+
+impl From<Proven> for Proof {
+    fn from(proven: Proven) -> Self {
+        Self {
+            epoch: number(proven.checkpoint.epoch),
+            root: Hash::from(proven.checkpoint.root).to_string(),
+            range_hash: proven.hash.map(|hash| hash.to_string()),
+            entries: number(proven.total),
+            walked: number(proven.walked),
+            bytes: number(proven.bytes as u64),
+        }
+    }
+}
+
+impl From<ggen_net::Comparison> for Comparison {
+    fn from(comparison: ggen_net::Comparison) -> Self {
+        let ids = |ids: Vec<RecordId>| ids.iter().map(ToString::to_string).collect();
+        Self {
+            complete: comparison.is_complete(),
+            agree: comparison.agree.into_iter().map(|source| source.0).collect(),
+            differ: comparison
+                .differ
+                .into_iter()
+                .map(|difference| Difference {
+                    relay: difference.source.0,
+                    more: difference.more.into_iter().map(Into::into).collect(),
+                    hidden: ids(difference.hidden),
+                    lacks: ids(difference.lacks),
+                })
+                .collect(),
+            silent: comparison
+                .silent
+                .into_iter()
+                .map(|(source, error)| Refusal { code: error.code(), message: error.to_string(), relay: source.0 })
+                .collect(),
         }
     }
 }
@@ -228,6 +313,8 @@ impl From<record::Dependency> for Dependency {
 impl From<PackageView> for Package {
     fn from(view: PackageView) -> Self {
         Self {
+            in_checkpoint: view.release.in_checkpoint,
+            proof: view.proven.into(),
             release: view.release.into(),
             versions: view.versions.into_iter().map(Into::into).collect(),
             relay: view.source.0,
@@ -260,6 +347,7 @@ impl From<light::Connection> for Connection {
             peer: connection.peer.to_string(),
             address: connection.address.to_string(),
             transport: connection.transport.name(),
+            anchor: connection.anchor,
             state: match connection.phase {
                 light::Phase::Connecting => "connecting",
                 light::Phase::Connected => "connected",
@@ -278,7 +366,7 @@ impl From<light::Event> for Event {
                 Self::Connections { connections: connections.into_iter().map(Into::into).collect() }
             }
             light::Event::Announced { release, key_log, from: _ } => {
-                let view = ReleaseView { publisher: (&*key_log).into(), release: *release };
+                let view = ReleaseView { publisher: (&*key_log).into(), release: *release, in_checkpoint: false };
                 Self::Announced { release: Box::new(view.into()) }
             }
             light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },
@@ -310,6 +398,7 @@ mod tests {
             peer,
             address: "/ip4/1.2.3.4/tcp/1/ws".parse().expect("a multiaddr"),
             transport: Transport::WebSocket,
+            anchor: true,
             phase: light::Phase::Connected,
             rtt: Some(Duration::from_micros(1500)),
             problem: None,
@@ -317,7 +406,7 @@ mod tests {
         let event = Event::from(light::Event::Connections(vec![connection]));
         let expected = json!({ "type": "connections", "connections": [{
             "peer": peer.to_string(), "address": "/ip4/1.2.3.4/tcp/1/ws", "transport": "websocket",
-            "state": "connected", "rttMs": 1.5,
+            "anchor": true, "state": "connected", "rttMs": 1.5,
         }] });
         assert_eq!(serde_json::to_value(event).expect("plain data"), expected);
     }
@@ -330,6 +419,7 @@ mod tests {
             total_is_exact: false,
             cursor: Some(serde_bytes::ByteBuf::from([1, 2])),
             source: Source("relay".into()),
+            proven: None,
         };
         let answer = serde_json::to_value(SearchAnswer::new("q".into(), results)).expect("plain data");
         let expected = json!({

@@ -3,10 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use ggen_shared::catalogue::{Catalogue, Inserted};
+use ggen_shared::catalogue::build::Builder;
+use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
+use ggen_shared::catalogue::{Catalogue, Inserted, Leaf};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PublisherId, RecordId};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README_BYTES, MAX_RECORDS_PER_OFFER};
+use ggen_shared::merkle::Map;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord};
@@ -18,6 +21,7 @@ use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
 pub struct Shelf {
     network: Network,
     catalogue: RwLock<Catalogue>,
+    snapshots: RwLock<Snapshots>,
     store: Store,
 }
 
@@ -87,20 +91,23 @@ impl Shelf {
     /// # Errors
     /// [`LoadError`].
     pub fn open(store: Store, network: Network) -> Result<(Self, usize), LoadError> {
-        let shelf = Self { network, catalogue: RwLock::default(), store };
         let (mut left_out, mut unlisted) = (0, 0);
-        for loaded in shelf.store.load() {
+        let mut builder = Builder::new();
+        for loaded in store.load() {
             // The store gives each publisher's key log before its releases, so one pass is enough.
             let (_, bytes) = loaded?;
-            if shelf.is_full() {
+            if builder.catalogue().weight() >= policy::MAX_CATALOGUE_BYTES {
                 unlisted += 1;
                 continue;
             }
-            let inserted = shelf.verify_one(&bytes, &HashMap::new()).map(|record| shelf.catalogue_mut().insert(record));
-            if !matches!(inserted, Ok(Ok(_))) {
+            let known = |publisher: &PublisherId| builder.catalogue().key_log(publisher).cloned();
+            let inserted = verify_one(&bytes, &network, known).map(|record| builder.insert(record));
+            if !matches!(inserted, Ok(Ok(()))) {
                 left_out += 1;
             }
         }
+        let catalogue = RwLock::new(builder.finish());
+        let shelf = Self { network, catalogue, snapshots: RwLock::default(), store };
         if unlisted > 0 {
             tracing::warn!(unlisted, "the catalogue is full: records are stored and not listed");
         }
@@ -125,6 +132,20 @@ impl Shelf {
         self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// What the last checkpoints committed to. Don't hold it over an await.
+    pub fn snapshots(&self) -> RwLockReadGuard<'_, Snapshots> {
+        self.snapshots.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The catalogue's entries as they are now.
+    pub(crate) fn snapshot(&self) -> Map<Leaf> {
+        self.catalogue_mut().snapshot()
+    }
+
+    pub(crate) fn keep_snapshot(&self, snapshot: Snapshot) {
+        self.snapshots.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(snapshot);
+    }
+
     /// The store.
     pub const fn store(&self) -> &Store {
         &self.store
@@ -138,16 +159,7 @@ impl Shelf {
         if offer.records.len() > MAX_RECORDS_PER_OFFER || offer.blocks.len() > MAX_BLOCKS_PER_RELEASE {
             return Err(AdmitError::TooMuch);
         }
-        let mut offered: HashMap<PublisherId, KeyLog> = HashMap::new();
-        let mut records = Vec::new();
-        for bytes in &offer.records {
-            let record = self.verify_one(bytes, &offered)?;
-            if let Record::Inception(inception) = &record {
-                let key_log = KeyLog::new(inception.clone());
-                offered.insert(key_log.publisher(), key_log);
-            }
-            records.push(record);
-        }
+        let records = self.verify_all(offer.records.iter().map(|bytes| &bytes[..]))?;
         // Blocks that no release names would be memory and storage for whoever asks.
         let sizes = || contents(&records).map(|content| content.size);
         let blocks: u64 = sizes().map(content::block_count).sum();
@@ -157,17 +169,30 @@ impl Shelf {
         Ok(records)
     }
 
-    fn verify_one(&self, bytes: &[u8], offered: &HashMap<PublisherId, KeyLog>) -> Result<Record, AdmitError> {
-        Ok(match UnverifiedRecord::decode(bytes)? {
-            UnverifiedRecord::Inception(inception) => Record::Inception(inception.verify(&self.network)?),
-            UnverifiedRecord::Release(release) => {
-                let publisher = release.publisher();
-                let known = self.catalogue().key_log(&publisher).cloned();
-                let key_log = offered.get(&publisher).or(known.as_ref());
-                let key_log = key_log.ok_or(AdmitError::UnknownPublisher(publisher))?;
-                Record::Release(Box::new(release.verify(key_log, &self.network)?))
+    /// Verifies records against the key logs among them and those already here.
+    ///
+    /// # Errors
+    /// [`AdmitError`] for the first record that is refused.
+    pub fn verify_all<'a>(&self, all: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Record>, AdmitError> {
+        let mut offered: HashMap<PublisherId, KeyLog> = HashMap::new();
+        let mut records = Vec::new();
+        for bytes in all {
+            let known = |publisher: &PublisherId| {
+                offered.get(publisher).cloned().or_else(|| self.catalogue().key_log(publisher).cloned())
+            };
+            let record = verify_one(bytes, &self.network, known)?;
+            if let Record::Inception(inception) = &record {
+                let key_log = KeyLog::new(inception.clone());
+                offered.insert(key_log.publisher(), key_log);
             }
-        })
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// Whether a record has a place here that no smaller ids have taken.
+    pub fn may_keep(&self, record: &Record) -> bool {
+        self.without_place(std::slice::from_ref(record)).is_none()
     }
 
     /// Checks that blocks, those held and new ones, make up exactly the content that the releases name.
@@ -269,6 +294,21 @@ impl Shelf {
         }
         (receipt, out, conflict)
     }
+}
+
+fn verify_one(
+    bytes: &[u8],
+    network: &Network,
+    key_log: impl Fn(&PublisherId) -> Option<KeyLog>,
+) -> Result<Record, AdmitError> {
+    Ok(match UnverifiedRecord::decode(bytes)? {
+        UnverifiedRecord::Inception(inception) => Record::Inception(inception.verify(network)?),
+        UnverifiedRecord::Release(release) => {
+            let publisher = release.publisher();
+            let key_log = key_log(&publisher).ok_or(AdmitError::UnknownPublisher(publisher))?;
+            Record::Release(Box::new(release.verify(&key_log, network)?))
+        }
+    })
 }
 
 /// Checks that no release says that it was made much later than `now`, in seconds since 1970. Not for what is loaded: what was

@@ -1,8 +1,11 @@
 //! How a relay is run: a file, overridden by the command line, resolved once into [`Config`].
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
 use libp2p::Multiaddr;
 use serde::Deserialize;
@@ -13,7 +16,7 @@ pub struct Config {
     /// Where everything that must survive is kept.
     pub data_dir: PathBuf,
     /// Addresses to listen on: TCP, QUIC, WebSocket, WebRTC-direct.
-    pub listen: Vec<Multiaddr>,
+    pub listen: Listen,
     /// Relays to join the network through, each ending in `/p2p/<peer id>`.
     pub bootstrap: Vec<Multiaddr>,
     /// Where HTTP is served; none: no HTTP.
@@ -24,6 +27,37 @@ pub struct Config {
     pub www: Option<PathBuf>,
     /// The network whose records count.
     pub network: Network,
+    /// How often the relay commits to what it holds: the same throughout a network.
+    pub epoch: Duration,
+    /// Whether it gets from other relays what it lacks. Without, it holds what was published here or announced while it ran.
+    pub sync: bool,
+}
+
+/// Where to listen. Addresses that someone chose, which is what collecting makes of them, must all work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// The addresses.
+    pub addresses: Vec<Multiaddr>,
+    /// Whether a relay that can't listen on each of them does not start. Otherwise one that works is enough.
+    pub all: bool,
+}
+
+impl FromIterator<Multiaddr> for Listen {
+    fn from_iter<I: IntoIterator<Item = Multiaddr>>(addresses: I) -> Self {
+        Self { addresses: addresses.into_iter().collect(), all: true }
+    }
+}
+
+impl Default for Listen {
+    /// Every transport on all interfaces, as far as the machine has them: one without IPv6 is no fault of its owner.
+    fn default() -> Self {
+        let both = ["tcp/4801", "udp/4801/quic-v1", "tcp/4802/ws"];
+        let addresses = both.iter().flat_map(|end| [format!("/ip4/0.0.0.0/{end}"), format!("/ip6/::/{end}")]);
+        // Not on `::`: unlike the others, libp2p-webrtc's socket there takes IPv4 too, and the port with it.
+        let addresses = addresses.chain(["/ip4/0.0.0.0/udp/4803/webrtc-direct".into()]);
+        let addresses = addresses.map(|address| address.parse().expect("a constant multiaddr")).collect();
+        Self { addresses, all: false }
+    }
 }
 
 /// The file as it is written: TOML, every field optional, unknown fields refused.
@@ -32,7 +66,8 @@ pub struct Config {
 pub struct FileConfig {
     /// Default: `ggen-relay-data` in the working directory.
     pub data_dir: Option<PathBuf>,
-    /// Default: every transport on all interfaces, TCP and QUIC on port 4801, WebSocket on 4802, WebRTC-direct on 4803.
+    /// Default: every transport on all interfaces, TCP and QUIC on port 4801, WebSocket on 4802, WebRTC-direct on 4803
+    /// (IPv4 only); as many of them as work.
     pub listen: Option<Vec<Multiaddr>>,
     /// Default: none, a network of its own.
     pub bootstrap: Option<Vec<Multiaddr>>,
@@ -44,6 +79,10 @@ pub struct FileConfig {
     pub www: Option<PathBuf>,
     /// Default: `ggen`, everyone's.
     pub network: Option<String>,
+    /// Default: 60. A network of its own may choose another number, for all who take part in it.
+    pub epoch_seconds: Option<NonZeroU64>,
+    /// Default: true.
+    pub sync: Option<bool>,
 }
 
 /// Why a configuration is refused.
@@ -69,8 +108,23 @@ pub enum Error {
     #[error("field `network`: {0}")]
     Network(#[from] ggen_shared::id::ParseError),
     /// A bootstrap address names no peer.
-    #[error("field `bootstrap`: {0} does not end in /p2p/<peer id>")]
+    #[error(
+        "field `bootstrap`: {0} does not end in /p2p/<peer id>: copy an address from the relay's \
+         /.well-known/ggen/relay.json"
+    )]
     BootstrapWithoutPeer(Multiaddr),
+    /// There is no page where it should be.
+    #[error(
+        "field `www`: {} has no index.html: build the page with `cargo xtask build`, which puts it into www/dist, \
+         or leave the field out to serve none",
+        .0.display()
+    )]
+    NoPage(PathBuf),
+    /// Nowhere to listen.
+    #[error(
+        "field `listen`: is empty, and a relay that listens nowhere is of no use: leave it out to have the defaults"
+    )]
+    ListenNowhere,
 }
 
 impl FileConfig {
@@ -94,36 +148,38 @@ impl FileConfig {
             external: over.external.or(self.external),
             www: over.www.or(self.www),
             network: over.network.or(self.network),
+            epoch_seconds: over.epoch_seconds.or(self.epoch_seconds),
+            sync: over.sync.or(self.sync),
         }
     }
 
     /// Fills in the defaults and checks.
     ///
     /// # Errors
-    /// [`Error::Network`], [`Error::BootstrapWithoutPeer`].
+    /// [`Error::Network`], [`Error::BootstrapWithoutPeer`], [`Error::NoPage`], [`Error::ListenNowhere`].
     pub fn resolve(self) -> Result<Config, Error> {
         let bootstrap = self.bootstrap.unwrap_or_default();
         if let Some(address) = bootstrap.iter().find(|address| ggen_net::address::split_peer(address).is_none()) {
             return Err(Error::BootstrapWithoutPeer(address.clone()));
         }
+        if self.listen.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::ListenNowhere);
+        }
+        if let Some(www) = self.www.as_ref().filter(|www| !www.join("index.html").is_file()) {
+            return Err(Error::NoPage(www.clone()));
+        }
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(|| "ggen-relay-data".into()),
-            listen: self.listen.unwrap_or_else(default_listen),
+            listen: self.listen.map_or_else(Listen::default, Listen::from_iter),
             bootstrap,
             http: Some(self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)))),
             external: self.external.unwrap_or_default(),
             www: self.www,
             network: self.network.map_or_else(|| Ok(Network::main()), Network::named)?,
+            epoch: Duration::from_secs(self.epoch_seconds.map_or(EPOCH_SECONDS, NonZeroU64::get)),
+            sync: self.sync.unwrap_or(true),
         })
     }
-}
-
-fn default_listen() -> Vec<Multiaddr> {
-    ["tcp/4801", "udp/4801/quic-v1", "tcp/4802/ws", "udp/4803/webrtc-direct"]
-        .iter()
-        .flat_map(|end| [format!("/ip4/0.0.0.0/{end}"), format!("/ip6/::/{end}")])
-        .map(|address| address.parse().expect("a constant multiaddr"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -150,5 +206,28 @@ mod tests {
         let file =
             FileConfig { bootstrap: Some(vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()]), ..FileConfig::default() };
         assert!(matches!(file.resolve(), Err(Error::BootstrapWithoutPeer(_))));
+    }
+
+    #[test]
+    fn addresses_that_were_chosen_must_all_work_and_the_default_ones_need_not() {
+        assert!(!FileConfig::default().resolve().unwrap().listen.all);
+        let chosen: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let file = FileConfig { listen: Some(vec![chosen.clone()]), ..FileConfig::default() };
+        assert_eq!(file.resolve().unwrap().listen, Listen { addresses: vec![chosen], all: true });
+        let file = FileConfig { listen: Some(Vec::new()), ..FileConfig::default() };
+        assert!(matches!(file.resolve(), Err(Error::ListenNowhere)));
+    }
+
+    #[test]
+    fn a_page_that_was_not_built_is_refused_with_the_command_that_builds_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for www in [directory.path().to_owned(), directory.path().join("gone")] {
+            let error = FileConfig { www: Some(www.clone()), ..FileConfig::default() }.resolve().unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains("cargo xtask build") && message.contains(www.to_str().unwrap()), "{message}");
+        }
+        std::fs::write(directory.path().join("index.html"), "").unwrap();
+        let www = Some(directory.path().to_owned());
+        assert_eq!(FileConfig { www: www.clone(), ..FileConfig::default() }.resolve().unwrap().www, www);
     }
 }

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use ggen_shared::protocol::names;
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tower_http::services::{ServeDir, ServeFile};
@@ -31,6 +31,7 @@ pub struct State {
     peer_id: PeerId,
     shelf: Arc<Shelf>,
     status: watch::Receiver<Status>,
+    syncing: watch::Receiver<Option<u64>>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -40,9 +41,10 @@ impl State {
         peer_id: PeerId,
         shelf: Arc<Shelf>,
         status: watch::Receiver<Status>,
+        syncing: watch::Receiver<Option<u64>>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { peer_id, shelf, status, commands }
+        Self { peer_id, shelf, status, syncing, commands }
     }
 }
 
@@ -51,6 +53,8 @@ impl State {
 struct RelayJson {
     peer_id: String,
     addresses: Vec<String>,
+    /// Where the relays are that the operator joined the network through: the page compares answers with theirs.
+    anchors: Vec<String>,
     versions: BTreeMap<&'static str, &'static str>,
 }
 
@@ -92,8 +96,15 @@ async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
     if status.addresses.is_empty() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not listening yet\n".to_owned());
     }
+    if state.shelf.snapshots().latest().is_none() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no checkpoint yet: the next epoch brings one\n".to_owned());
+    }
     match tokio::time::timeout(policy::READY_TIMEOUT, state.shelf.store().ready()).await {
-        Ok(Ok(())) => (StatusCode::OK, format!("ready: {records} records, {} peers\n", status.connected)),
+        Ok(Ok(())) => {
+            let syncing = *state.syncing.borrow();
+            let syncing = syncing.map(|of| format!(", syncing with a relay that has {of}")).unwrap_or_default();
+            (StatusCode::OK, format!("ready: {records} records, {} peers{syncing}\n", status.connected))
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "the store is not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "the store is not ready\n".to_owned())
@@ -106,7 +117,11 @@ async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
 }
 
 async fn relay_json(Extract(state): Extract<State>) -> Json<RelayJson> {
-    let addresses = state.status.borrow().addresses.iter().map(ToString::to_string).collect();
+    let texts = |addresses: &[Multiaddr]| addresses.iter().map(ToString::to_string).collect();
+    let (addresses, anchors) = {
+        let status = state.status.borrow();
+        (texts(&status.addresses), texts(&status.anchors))
+    };
     let versions = BTreeMap::from([
         ("software", env!("CARGO_PKG_VERSION")),
         ("identify", names::IDENTIFY),
@@ -114,7 +129,7 @@ async fn relay_json(Extract(state): Extract<State>) -> Json<RelayJson> {
         ("query", names::QUERY),
         ("publish", names::PUBLISH),
     ]);
-    Json(RelayJson { peer_id: state.peer_id.to_string(), addresses, versions })
+    Json(RelayJson { peer_id: state.peer_id.to_string(), addresses, anchors, versions })
 }
 
 /// The peers in the routing table: any DHT client can learn as much by asking around.

@@ -3,6 +3,8 @@
 //! A relay holds every record and proves nothing by itself: what it stores it has verified, what it says others verify again.
 
 pub mod admission;
+pub mod causes;
+pub mod checkpoints;
 pub mod config;
 pub mod files;
 pub mod heads;

@@ -68,6 +68,13 @@ pub const MAX_CATALOGUE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// first among the newest for as long as it likes.
 pub const MAX_CREATED_AHEAD: Duration = Duration::from_secs(3600);
 
+/// How often the relay looks whether another one has what it lacks: a hash when nothing is missing.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(4);
+/// How often a long sync is told of in the log.
+pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How many relays that were just met may wait for a sync; the others have their turn later.
+pub const SYNCS_WAITING: usize = 16;
+
 /// How long the store may take to say that it is well.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that may wait for the node.

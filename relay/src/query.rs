@@ -22,8 +22,10 @@ impl Answer for Arc<Shelf> {
     fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
         async move {
             match request {
-                Request::Search(search) => encode(&answer::search(&self.catalogue(), search)),
-                Request::Package(package) => encode(&answer::package(&self.catalogue(), package)),
+                Request::Search(search) => encode(&answer::search(&self.catalogue(), &self.snapshots(), search)),
+                Request::Package(package) => encode(&answer::package(&self.catalogue(), &self.snapshots(), package)),
+                Request::Range(range) => encode(&answer::range(&self.snapshots(), range)),
+                Request::Current(current) => encode(&answer::current(&self.catalogue(), current)),
                 Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
                 Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
                 Request::Block(block) => encode(&match self.store().block(&block.cid).await {

@@ -296,8 +296,29 @@ impl FromStr for FullName {
 }
 
 /// The network a record is meant for: it is signed, so that no record of a test network counts in another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Network(String);
+
+impl TryFrom<String> for Network {
+    type Error = ParseError;
+
+    fn try_from(name: String) -> Result<Self, ParseError> {
+        Self::named(name)
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl Network {
     /// The network of everyone.

@@ -222,3 +222,10 @@ proptest! {
         is_handle(&text);
     }
 }
+
+#[test]
+fn a_package_is_written_by_its_publisher_and_name() {
+    let publisher = PublisherId::from_inception(RecordId::from_bytes([7; 32]));
+    let id = PackageId { publisher, name: "serde".parse().unwrap() };
+    assert_eq!(id.to_string(), format!("{publisher}/serde"));
+}

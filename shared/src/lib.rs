@@ -7,13 +7,16 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod checkpoint;
 pub mod client;
 pub mod codec;
 pub mod content;
 pub mod id;
 pub mod limits;
+pub mod merkle;
 pub mod protocol;
 pub mod record;
 pub mod registry;
 pub mod reputation;
 pub mod search;
+pub mod sync;

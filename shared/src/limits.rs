@@ -59,14 +59,14 @@ pub const MAX_QUERY_BYTES: usize = 256;
 pub const MAX_QUERY_TOKENS: usize = 8;
 /// Results of one answer.
 pub const MAX_RESULTS: usize = 50;
-/// A cursor is opaque to the client, and small.
-pub const MAX_CURSOR_BYTES: usize = 128;
 /// A token of the analyser.
 pub const MAX_TOKEN_BYTES: usize = 32;
 /// Tokens that one package can be found by.
 pub const MAX_TOKENS_PER_PACKAGE: usize = 256;
-/// Letters of a prefix entry.
-pub const MAX_PREFIX_CHARS: usize = 6;
+/// Letters of a prefix entry: the longest word that is typed and not known before its last letter.
+pub const MAX_PREFIX_CHARS: usize = 12;
+/// Levels of a range that one answer shows: at most some hundred hashes.
+pub const MAX_LEVELS: u8 = 6;
 /// Records asked for by id in one request.
 pub const MAX_RECORDS_PER_REQUEST: usize = 64;
 /// Versions of one package in one answer, newest first.
@@ -78,6 +78,8 @@ pub const MAX_KEY_EVENTS: usize = 64;
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
 /// An answer of the query protocol: a full page of the largest records, or a block.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// A page of results with its proof: what a person on a phone waits for.
+pub const MAX_SEARCH_BYTES: usize = 60 * 1024;
 /// Answer bytes in flight on one stream when the asker is a browser on WebRTC, whose buffer of 16 KiB overflows into a reset.
 pub const WEBRTC_WINDOW_BYTES: u32 = 8 * 1024;
 /// Answer bytes in flight on one stream elsewhere: back-pressure is the transport's.

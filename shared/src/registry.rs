@@ -9,7 +9,7 @@ use crate::id::{FullName, Handle, PackageId, PublisherId, RecordId};
 use crate::protocol::query::Refusal;
 use crate::record::{ContentId, KeyLog, Record, Release, Verified, Version};
 use crate::search::query;
-use crate::search::verified::{AnswerError, Refused, VerifiedPackage};
+use crate::search::verified::{AnswerError, Proven, Refused, VerifiedPackage};
 
 /// `Send` natively, where tasks move between threads; no demand on wasm32, where there is one thread and JavaScript's futures
 /// belong to it. This is the one place that decides it.
@@ -110,6 +110,8 @@ pub struct ReleaseView {
     pub publisher: PublisherView,
     /// What.
     pub release: Verified<Release>,
+    /// Whether the checkpoint of the relay that answered has it; false for what was published just now.
+    pub in_checkpoint: bool,
 }
 
 /// A record that a peer sent and that was not accepted.
@@ -124,16 +126,18 @@ pub struct RefusedRecord {
 /// A page of results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchResults {
-    /// In order; a refused one stays in its place.
+    /// Best first; what is refused comes last.
     pub hits: Vec<Result<ReleaseView, RefusedRecord>>,
-    /// How many match, as the relay says.
+    /// How many match, as the relay's checkpoint proves it.
     pub total: u64,
-    /// Whether the relay says that `total` is exact.
+    /// Whether `total` is exact, or only the least it can be.
     pub total_is_exact: bool,
     /// Where the next page begins; None at the end.
     pub cursor: Option<ByteBuf>,
     /// Who answered.
     pub source: Source,
+    /// What the answer stands on; None when nothing can match the question.
+    pub proven: Option<Proven>,
 }
 
 /// One version in a list.
@@ -164,6 +168,8 @@ pub struct PackageView {
     pub refused: Vec<RefusedRecord>,
     /// Who answered.
     pub source: Source,
+    /// What the answer stands on.
+    pub proven: Proven,
 }
 
 impl PackageView {
@@ -185,10 +191,15 @@ impl PackageView {
         };
         let Some(release) = shown.cloned() else { return Err(Self::none_shown(name, version, package, source)) };
         Ok(Self {
-            release: ReleaseView { publisher: PublisherView::from(&package.key_log), release },
+            release: ReleaseView {
+                publisher: PublisherView::from(&package.key_log),
+                in_checkpoint: !package.recent.contains(&release.id()),
+                release,
+            },
             versions: package.releases.iter().map(VersionView::from).collect(),
             refused: refused_records(package.refused, &source),
             source,
+            proven: package.proven,
         })
     }
 

@@ -117,6 +117,8 @@ fn show_logs() {
 pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
     let listen = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"];
     Config {
+        epoch: EPOCH,
+        sync: true,
         data_dir: directory.into(),
         listen: listen.iter().map(|end| format!("/ip4/127.0.0.1/{end}").parse().expect("a multiaddr")).collect(),
         bootstrap,
@@ -126,6 +128,9 @@ pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
         network: network(),
     }
 }
+
+/// How long an epoch of the network of tests is: long enough that two relays are in the same one most of the time.
+pub const EPOCH: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The network of tests: records of it count nowhere else.
 pub fn network() -> Network {
@@ -153,6 +158,7 @@ impl TestPeer {
     pub async fn start_with(relays: &[&TestRelay], discover: bool) -> Self {
         let config = P2PConfig {
             network: network(),
+            epoch: EPOCH,
             relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
             discover,
             ..P2PConfig::default()
@@ -272,6 +278,16 @@ impl Package {
             self.artifact.blocks.iter().find(|block| block.cid == *cid).map(|block| block.data.clone())
         };
         peer.peer.publish(relay, &self.offer, block).await
+    }
+
+    /// Hands it to one relay through a peer of its own.
+    ///
+    /// # Panics
+    /// When the relay does not keep it.
+    pub async fn publish_at(&self, relay: &TestRelay) {
+        let peer = TestPeer::start(&[relay]).await;
+        let receipt = within("the receipt", self.publish(&peer, relay.peer_id())).await.expect("the relay takes it");
+        assert!(receipt.kept.contains(&self.release.id()));
     }
 }
 

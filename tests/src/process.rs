@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 
-use crate::{TestPeer, http, network, program, within};
+use crate::{EPOCH, TestPeer, http, network, program, until, within};
 
 /// Lines of a relay's log that are shown when it dies unexpectedly.
 const LOG_LINES: usize = 60;
@@ -49,6 +49,9 @@ impl RelayProcess {
         tokio::spawn(read_log(stderr, Arc::clone(&log), tell));
         let http = within("the relay's start", told.wait_for(Option::is_some)).await.map(|http| *http).ok().flatten();
         let Some(http) = http else { panic!("the relay ended at its start:\n{}", text(&log)) };
+        // It commits to what it holds once an epoch, and may have to wait for the next one.
+        until("the relay's first checkpoint", async || (http::get(http, "/readyz").await.status == 200).then_some(()))
+            .await;
         let relay = http::get(http, "/.well-known/ggen/relay.json").await.json();
         let peer_id = relay["peer_id"].as_str().and_then(|id| id.parse().ok()).expect("a peer id");
         let listed = relay["addresses"].as_array().expect("a list of addresses");
@@ -146,7 +149,8 @@ impl RelayProcess {
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new(program("ggen-relay"));
     command
-        .args(["run", "--log-json", "--http", "127.0.0.1:0", "--network", network().as_str(), "--data-dir"])
+        .args(["run", "--log-json", "--http", "127.0.0.1:0", "--network", network().as_str()])
+        .args(["--epoch-seconds", &EPOCH.as_secs().to_string(), "--data-dir"])
         .arg(directory);
     for end in ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"] {
         command.arg("--listen").arg(format!("/ip4/127.0.0.1/{end}"));
@@ -186,7 +190,13 @@ impl TestPeer {
     /// # Panics
     /// When it can't start or connect.
     pub async fn at(relays: &[Multiaddr]) -> Self {
-        let config = P2PConfig { network: network(), relays: relays.to_vec(), discover: false, ..P2PConfig::default() };
+        let config = P2PConfig {
+            network: network(),
+            epoch: EPOCH,
+            relays: relays.to_vec(),
+            discover: false,
+            ..P2PConfig::default()
+        };
         let (peer, events) = peer::start(config).expect("the system's DNS configuration can be read");
         let mut started = Self { peer, events };
         started.connected(relays.len()).await;

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
+use ggen_net::address;
+use ggen_shared::catalogue::keys;
 use ggen_shared::protocol::query;
 use ggen_shared::record::Record;
-use ggen_shared::search::verified::verify_records;
+use ggen_shared::search::verified::{Asked, verify_range, verify_records};
 use ggen_tests::process::{RelayProcess, command};
 use ggen_tests::{Package, Publisher, TestPeer, network, within};
 
@@ -93,8 +95,11 @@ async fn check(relay: &RelayProcess, key_log: &ggen_shared::record::KeyLog, offe
             }
         }
     }
-    let newest = query::Search { text: String::new(), limit: 1, cursor: None };
-    let listed = peer.peer.ask(relay.peer_id(), newest).await.unwrap();
+    let newest = query::RangeOf::first(&keys::newest(), 0);
+    let listed = peer.peer.ask(relay.peer_id(), newest.clone()).await.unwrap();
+    let relay_key = address::key_of(&relay.peer_id()).unwrap();
+    let asked = Asked { network: &network(), relay: &relay_key, epoch: peer.peer.epoch() };
+    let listed = verify_range(&newest, &listed, &asked).unwrap();
     assert_eq!(listed.total, there.len() as u64, "what is listed is what was offered");
 
     // A fetch checks every block against its hash, and the whole against its promised size.

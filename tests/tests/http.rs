@@ -109,6 +109,8 @@ async fn a_routing_table_never_holds_a_light_peer() {
     let second = TestRelay::configured(|config| {
         with_http(config);
         config.bootstrap = vec![bootstrap];
+        // It would have the record in a moment, and there would be nothing to ask the DHT for.
+        config.sync = false;
     })
     .await;
     until("the relays' meeting", || async { routing(&first).await.contains(&second.peer_id()).then_some(()) }).await;
@@ -143,6 +145,8 @@ async fn a_light_peer_reads_a_head_through_the_dht_when_the_relay_it_knows_lacks
     let late = TestRelay::configured(|config| {
         with_http(config);
         config.bootstrap = vec![bootstrap];
+        // It would have the record in a moment, and there would be nothing to ask the DHT for.
+        config.sync = false;
     })
     .await;
     until("the relays' meeting", || async { routing(&late).await.contains(&keeper.peer_id()).then_some(()) }).await;

@@ -11,7 +11,7 @@ use ggen_shared::id::FullName;
 use ggen_shared::record::{Record, Release, Verified};
 use ggen_shared::registry::{GetError, PeerError, Registry, SearchError, SearchOptions};
 use ggen_shared::reputation::UNKNOWN_SCORE;
-use ggen_tests::{Package, Publisher, TestPeer, TestRelay, until, within};
+use ggen_tests::{Publisher, TestPeer, TestRelay, until, within};
 
 fn registry(peer: &TestPeer) -> P2PRegistry<Tokio> {
     P2PRegistry::new(peer.peer.clone())
@@ -19,12 +19,6 @@ fn registry(peer: &TestPeer) -> P2PRegistry<Tokio> {
 
 fn full_name(release: &Verified<Release>) -> FullName {
     FullName { handle: None, fingerprint: release.publisher.fingerprint(), name: release.name.clone() }
-}
-
-async fn publish(package: &Package, relay: &TestRelay) {
-    let peer = TestPeer::start(&[relay]).await;
-    let receipt = within("the receipt", package.publish(&peer, relay.peer_id())).await.unwrap();
-    assert!(receipt.kept.contains(&package.release.id()));
 }
 
 /// The names that a search finds, every one of them verified.
@@ -96,12 +90,12 @@ async fn test_announce_package_via_gossipsub() {
         far.relay().routing_table().await.contains(&near.peer_id()).then_some(())
     })
     .await;
-    publish(&package, &far).await;
+    package.publish_at(&far).await;
     assert_eq!(listener.announced().await.id(), package.release.id());
 
     stop(&mut near, &listener).await;
     let unheard = publisher.release("unheard", "1.0.0", "nobody carries it", b"artifact");
-    publish(&unheard, &far).await;
+    unheard.publish_at(&far).await;
     // The listener has no connection left that an announcement could come by.
     assert!(listener.peer.connected().is_empty());
 }
@@ -110,14 +104,15 @@ async fn test_announce_package_via_gossipsub() {
 async fn test_search_discovers_remote_packages() {
     let mut relay = TestRelay::start(&[]).await;
     let mut publisher = Publisher::new(2);
-    publish(&publisher.release("seeker", "1.0.0", "finds needles in haystacks", b"a"), &relay).await;
-    publish(&publisher.release("other", "1.0.0", "does something else", b"b"), &relay).await;
+    publisher.release("seeker", "1.0.0", "finds needles in haystacks", b"a").publish_at(&relay).await;
+    publisher.release("other", "1.0.0", "does something else", b"b").publish_at(&relay).await;
     let peer = TestPeer::start(&[&relay]).await;
-    assert_eq!(names_found(&peer, "needles hay").await.unwrap(), ["seeker"]);
+    assert_eq!(names_found(&peer, "needles haystacks").await.unwrap(), ["seeker"]);
+    assert_eq!(names_found(&peer, "needles see").await.unwrap(), ["seeker"], "a name is found by its beginning");
     assert!(names_found(&peer, "absent").await.unwrap().is_empty());
 
     stop(&mut relay, &peer).await;
-    assert_eq!(names_found(&peer, "needles hay").await.unwrap_err(), SearchError::Peer(PeerError::Unreachable));
+    assert_eq!(names_found(&peer, "needles see").await.unwrap_err(), SearchError::Peer(PeerError::Unreachable));
 }
 
 #[tokio::test]
@@ -125,7 +120,7 @@ async fn test_retrieve_package_from_peer() {
     let mut relay = TestRelay::start(&[]).await;
     let artifact: Vec<u8> = (0..1_000_000_u32).flat_map(|number| number.to_le_bytes()).collect();
     let package = Publisher::new(3).release("retrieved", "1.0.0", "four megabytes in many blocks", &artifact);
-    publish(&package, &relay).await;
+    package.publish_at(&relay).await;
     let peer = TestPeer::start(&[&relay]).await;
     let name = full_name(&package.release);
     let view = registry(&peer).get_package(&name).await.unwrap();
@@ -151,7 +146,7 @@ async fn test_multiple_peers_package_discovery() {
     }
     for (number, relay) in [(4, &first), (5, &second), (6, &third)] {
         let name = format!("from-publisher-{number}");
-        publish(&Publisher::new(number).release(&name, "1.0.0", "shared discovery", b"content"), relay).await;
+        Publisher::new(number).release(&name, "1.0.0", "shared discovery", b"content").publish_at(relay).await;
     }
     let peer = TestPeer::start(&[&first]).await;
     let mut names = wait_until_found(&peer, "shared discovery", 3).await;

@@ -1,4 +1,5 @@
-# Confirms the valid records and heads of records.json with other implementations of BLAKE3, CBOR and Ed25519 than ours:
+# Confirms the valid records and heads of records.json, and the checkpoints of checkpoints.json, with other implementations of BLAKE3,
+# CBOR and Ed25519 than ours; and merkle.json with an implementation of its own, written from the prose of shared/src/merkle:
 #     pip install blake3 cbor2 cryptography && python tests/vectors/confirm.py
 # Worth a run whenever the vectors were changed on purpose; no test needs it.
 import base64, json, pathlib
@@ -35,3 +36,137 @@ for x in v['valid']:
 assert p['fingerprint']==p['id'][:16]
 for h in v['heads']:
     d=cbor2.loads(bytes.fromhex(h['value'])); assert cbor2.dumps(d,canonical=True).hex()==h['value']; print(h['name'],list(d),'ok')
+
+# Checkpoints.
+v=json.load(open(pathlib.Path(__file__).with_name('checkpoints.json')))
+sk=Ed25519PrivateKey.from_private_bytes(bytes.fromhex(v['seed']))
+for x in v['valid']:
+    d={'network':v['network'],'relay':sk.public_key().public_bytes_raw(),'epoch':x['epoch'],'root':bytes.fromhex(x['root']),'rules':x['rules']}
+    d|={k:bytes.fromhex(x[k]) for k in ['exclusions','previous'] if x[k]}
+    pay=cbor2.dumps(d,canonical=True); assert pay.hex()==x['payload']
+    msg=b"ggen marketplace signed checkpoint\0"+pay; assert msg.hex()==x['message']
+    sig=sk.sign(msg); assert sig.hex()==x['signature']
+    env=cbor2.dumps({'p':pay,'s':sig},canonical=True); assert env.hex()==x['checkpoint']
+    assert dk("ggen marketplace 2026 checkpoint",env).hex()==x['hash'] and b32(d['relay'])==x['relay']
+    print('checkpoint of epoch',x['epoch'],'ok')
+
+# Merkle maps. Bits are texts of 0 and 1.
+class Refused(Exception): pass
+def demand(holds):
+    if not holds: raise Refused
+digest=lambda b: blake3.blake3(b,key=b"ggen marketplace 2026 merkle map").digest()
+leaf=lambda key,value: digest(b"\1"+len(key).to_bytes(2,'big')+key+value)
+def bits(key): return ''.join('1'+format(byte,'08b') for byte in key)+'0'
+def prefix(known,bit):
+    """The bytes that the first bits of these belong to."""
+    known=known[:bit].ljust(-(-bit//9)*9,'0')
+    return bytes(int(known[at+1:at+9],2) for at in range(0,len(known),9))
+def inner(bit,known,left,right):
+    (count,hash),(other,another)=left,right
+    return digest(b"\2"+bit.to_bytes(2,'big')+count.to_bytes(8,'big')+other.to_bytes(8,'big')+hash+another+prefix(known,bit))
+def root(entries):
+    if not entries: return digest(b"\0")
+    if len(entries)==1: return leaf(*entries[0])
+    all=[bits(key) for key,_ in entries]
+    bit=next(at for at in range(len(all[0])) if len({it[at] for it in all})>1)
+    sides=[[e for e,b in zip(entries,all) if b[bit]==side] for side in '01']
+    return inner(bit,all[0],*[(len(side),root(side)) for side in sides])
+
+def place(known,wanted,after):
+    """Where keys that begin with these bits stand: -1 before the range, 0 in it, 1 behind it, 's' before its beginning, None: not clear."""
+    def order(known,other):
+        for a,b in zip(known,other):
+            if a!=b: return 1 if a>b else -1
+        return None if len(known)<len(other) else 0
+    where=order(known,wanted)
+    if where==0 and after is not None:
+        return {None:None,1:0,0:'s',-1:'s'}[order(known,after)]
+    return where
+
+def verify(expected,wanted,whole,after,proof):
+    """What a proof shows of the range of keys whose bits begin with `wanted`; `whole`: its bytes, if they are whole ones."""
+    at=0; stack=[]; pieces=[]; hashes=[]
+    def take(count):
+        nonlocal at
+        demand(at+count<=len(proof)); at+=count
+        return proof[at-count:at]
+    def number():
+        value=shift=0
+        while True:
+            byte=take(1)[0]; value|=(byte&127)<<shift; shift+=7
+            demand(value<2**64 and not (byte==0 and shift>7))
+            if byte<128: return value
+    def settled(count,hash,known,hidden,where):
+        """Tells where a subtree stands, now that what is above it is known."""
+        if hidden is not None: pieces[hidden][0]=place(where,wanted,after); pieces[hidden][2]=where
+        if place(known or where,wanted,None)==0: hashes.append(hash)
+    while at<len(proof):
+        op=take(1)[0]
+        if op<2:
+            key=take(number()); value=take(number())
+            if op==0: demand(whole is not None); key=whole+key
+            else: demand(whole is None or not key.startswith(whole))
+            demand(len(key)<=192)
+            stack.append((1,leaf(key,value),bits(key),None)); pieces.append([place(bits(key),wanted,after),1,(key,value)])
+        elif op==2:
+            count=number(); demand(count>0)
+            hash=take(32); stack.append((count,hash,None,len(pieces))); pieces.append([None,count,None,hash])
+        elif op<5:
+            bit=int.from_bytes(take(2),'big'); demand(len(stack)>1)
+            right,left=stack.pop(),stack.pop(); known=left[2] or right[2]
+            demand((op==4)==(known is None))
+            if op==4:
+                text=take(-(-bit//9)); known=bits(text)[:bit]; demand(len(known)==bit and prefix(known,bit)==text)
+            for side,here in (left,'0'),(right,'1'):
+                demand(side[2] is None or (len(side[2])>bit and side[2][:bit]==known[:bit] and side[2][bit]==here))
+                settled(*side,known[:bit]+here)
+            demand(left[0]+right[0]<2**64)
+            stack.append((left[0]+right[0],inner(bit,known,left[:2],right[:2]),known[:bit],None))
+        else: demand(False)
+    demand(len(stack)<2)
+    if stack:
+        demand(stack[0][3] is None); settled(*stack[0],'')
+    demand((stack[0][1] if stack else root([]))==expected and all(piece[0] is not None for piece in pieces))
+    return pieces,hashes[-1] if hashes else None
+
+unhex=lambda pairs: [tuple(map(bytes.fromhex,pair)) for pair in pairs]
+v=json.load(open(pathlib.Path(__file__).with_name('merkle.json')))
+roots={}
+for x in v['maps']:
+    roots[x['map']]=root(unhex(x['entries'])); assert roots[x['map']].hex()==x['root']; print('map:',x['map'],'ok')
+def wanted_of(x):
+    if x.get('prefix') is not None and isinstance(x['prefix'],str):
+        whole=bytes.fromhex(x['prefix']); return bits(whole)[:-1],whole
+    part=x['levels_of'] if 'levels_of' in x else x['prefix']
+    wanted=bytes.fromhex(part['bytes']); return bits(wanted)[:part['bits']],wanted if part['bits']==9*len(wanted) else None
+def proven(x):
+    after=bits(bytes.fromhex(x['after'])) if x.get('after') is not None else None
+    return verify(roots[x['map']],*wanted_of(x),after,bytes.fromhex(x['proof']))
+for x in v['proofs']:
+    pieces,hash=proven(x)
+    inside=[piece for piece in pieces if piece[0]==0]; shown=[piece[2] for piece in inside if len(piece)==3]
+    assert [len(piece) for piece in inside]==sorted(len(piece) for piece in inside), 'entries come first'
+    assert shown==unhex(x['entries']) and (hash.hex() if hash else None)==x['hash']
+    assert sum(p[1] for p in pieces if p[0]=='s')==x['skipped'] and sum(p[1] for p in inside if len(p)==4)==x['rest']
+    print('proof:',x['name'],'ok')
+for x in v['levels']:
+    pieces,hash=proven(x); inside=[piece for piece in pieces if piece[0]==0]
+    assert hash.hex()==x['hash'] and len(inside)==len(x['pieces'])
+    for piece,said in zip(inside,x['pieces']):
+        if 'key' in said: assert piece[2]==(bytes.fromhex(said['key']),bytes.fromhex(said['value']))
+        else:
+            assert (piece[1],piece[3].hex(),len(piece[2]))==(said['count'],said['hash'],said['bits']) and piece[1]>1
+            assert prefix(piece[2],len(piece[2])).hex()==said['bytes']
+    print('levels:',x['name'],'ok')
+for x in v['refused']:
+    try: inside=[piece for piece in proven(x)[0] if piece[0]==0]
+    except Refused: pass
+    else:
+        # It holds, and hides what has to be shown: an entry alone in a descent, or one before those that are shown.
+        if x['levels_of']: assert any(len(piece)==4 and piece[1]==1 for piece in inside), x['name']
+        else: assert [len(piece) for piece in inside]!=sorted(len(piece) for piece in inside), x['name']
+    print(x['name'],'ok')
+for x in v['prefixes']:
+    text=bytes.fromhex(x['bytes']); known=bits(text)[:x['bits']]
+    assert x['valid']==(len(text)<=192 and len(text)==-(-x['bits']//9) and prefix(known,x['bits'])==text), x
+print(len(v['prefixes']),'prefixes ok')

@@ -1,12 +1,14 @@
 //! The relay as a program.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ggen_relay::config::FileConfig;
-use ggen_relay::{Relay, config};
+use ggen_relay::{Relay, causes, config};
 use libp2p::Multiaddr;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,7 +34,8 @@ struct Run {
     /// Where identity, records and content are kept [default: ggen-relay-data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// An address to listen on; repeatable [default: TCP, QUIC, WebSocket and WebRTC-direct on ports 4801 to 4803].
+    /// An address to listen on; repeatable [default: TCP, QUIC, WebSocket and WebRTC-direct on ports 4801 to 4803, as far
+    /// as they work].
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
     /// A relay to join the network through, ending in `/p2p/<peer id>`; repeatable.
@@ -44,21 +47,37 @@ struct Run {
     /// An address at which others reach this relay; repeatable.
     #[arg(long, value_name = "MULTIADDR")]
     external: Vec<Multiaddr>,
-    /// The built marketplace page to serve.
+    /// The built marketplace page to serve: www/dist after `cargo xtask build`.
     #[arg(long, value_name = "DIR")]
     www: Option<PathBuf>,
     /// The network whose records count [default: ggen].
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
+    /// Seconds of an epoch, in which a relay commits to what it holds once; the same throughout a network [default: 60].
+    #[arg(long, value_name = "SECONDS")]
+    epoch_seconds: Option<NonZeroU64>,
+    /// Hold only what is published here or announced while it runs: don't get from other relays what it lacks.
+    #[arg(long)]
+    no_sync: bool,
     /// Log as JSON lines.
     #[arg(long)]
     log_json: bool,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Command::Run(arguments) = Arguments::parse().command;
     start_log(arguments.log_json);
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", causes::of(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Run) -> anyhow::Result<()> {
     let config = configuration(arguments)?;
     // Installed first, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -89,13 +108,17 @@ fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
         external: some(arguments.external),
         www: arguments.www,
         network: arguments.network,
+        epoch_seconds: arguments.epoch_seconds,
+        sync: arguments.no_sync.then_some(false),
     };
     file.overridden_by(over).resolve()
 }
 
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        "info,libp2p_gossipsub=error,webrtc=error,webrtc_ice=error,webrtc_sctp=error,webrtc_mdns=error".into()
+        // Kademlia warns of every start without a relay to join, which is how a network begins.
+        "info,libp2p_kad=error,libp2p_gossipsub=error,webrtc=error,webrtc_ice=error,webrtc_sctp=error,webrtc_mdns=error"
+            .into()
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }

@@ -24,6 +24,18 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// There is a key already.
+    #[error(
+        "{0} is a key already, and a key is never overwritten. See whose it is with: ggen-market key show --key {0}. \
+         Or make another one elsewhere, with --key FILE"
+    )]
+    Exists(PathBuf),
+    /// There is a next key, and it may be somebody's.
+    #[error(
+        "{0} is there, the next key of some publisher, and is never overwritten. Move it to a safe place, or make the new \
+         key elsewhere, with --key FILE"
+    )]
+    NextExists(PathBuf),
     /// There is no such file.
     #[error("{0} does not exist. Make a key with: ggen-market key new --handle HANDLE --key {0}")]
     Missing(PathBuf),
@@ -85,15 +97,23 @@ impl PublisherKey {
     /// Makes a new publisher, and writes its key and its next key. An existing file is never overwritten.
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::Randomness`].
+    /// [`Error::Exists`], [`Error::NextExists`], [`Error::Write`], [`Error::Randomness`].
     pub fn create(path: &Path, handle: Handle, network: Network) -> Result<Self, Error> {
+        // Asked for first only to say it well: the files are never replaced anyhow.
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::Exists(path.into()));
+        }
+        if next_path(path).symlink_metadata().is_ok() {
+            return Err(Error::NextExists(next_path(path)));
+        }
         let (signing, next) = (random_key()?, random_key()?);
         let inception =
             Inception { handle, key: public(&signing), next: KeyCommitment::to_key(&public(&next)), work: Work::NONE };
         let inception = sign(inception, &signing, &network).expect("an inception of checked fields is valid");
         let key_log = KeyLog::new(inception.clone());
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|source| Error::Read { path: directory.into(), source })?;
+            std::fs::create_dir_all(directory)
+                .map_err(|source| files::Error::Write { path: directory.into(), source })?;
         }
         let file = KeyFile {
             network: network.as_str().into(),
@@ -158,4 +178,28 @@ fn random_key() -> Result<SigningKey, Error> {
 
 fn public(key: &SigningKey) -> PublicKey {
     PublicKey::from_bytes(key.verifying_key().to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_there_is_kept_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("market.key");
+        let create = || PublisherKey::create(&path, Handle::new("alice").unwrap(), Network::main());
+        let publisher = create().unwrap().key_log.publisher();
+        // The next key was moved away, as one should.
+        std::fs::remove_file(next_path(&path)).unwrap();
+        let message = create().err().unwrap().to_string();
+        let shown = path.display().to_string();
+        assert!(message.starts_with(&format!("{shown} is a key already")), "{message}");
+        assert!(message.contains(&format!("key show --key {shown}")) && message.contains("--key FILE"), "{message}");
+        assert_eq!(PublisherKey::load(&path).unwrap().key_log.publisher(), publisher);
+        assert!(!next_path(&path).exists());
+
+        std::fs::rename(&path, next_path(&path)).unwrap();
+        assert!(matches!(create(), Err(Error::NextExists(at)) if at == next_path(&path)));
+    }
 }

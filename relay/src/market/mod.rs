@@ -1,5 +1,6 @@
-//! What the command line is made of: keys, the ledger of what was published, and a native light peer.
+//! What the command line is made of: addresses, keys, the ledger of what was published, and a native light peer.
 
+pub mod address;
 pub mod keys;
 pub mod ledger;
 pub mod peer;

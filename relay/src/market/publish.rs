@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ggen_net::P2PRegistry;
-use ggen_net::light::Platform;
+use ggen_net::light::{LightPeer, Platform};
 use ggen_shared::content;
 use ggen_shared::id::{PackageName, PublisherId};
+use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::record::{self, Content, ContentId, Record, Release, Verified, sign};
-use ggen_shared::registry::{Publication, PublishError, Published, Registry};
+use libp2p::PeerId;
+use serde_bytes::ByteBuf;
 
 use super::keys::PublisherKey;
 use super::ledger::{self, Ledger};
+use crate::causes;
 use crate::package::{self, Package, Standing, Warning};
 
 /// Why a package is not published.
@@ -39,16 +41,14 @@ pub enum Error {
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
     /// No relay took it.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+    #[error("no relay took it: {}", said(.0))]
+    NotTaken(Vec<(PeerId, String)>),
     /// The file with publishers of dependencies can't be used.
-    #[error("{path}: line {line}: {reason}")]
+    #[error("{path}: {reason}")]
     Publishers {
         /// Which file.
         path: PathBuf,
-        /// Which line, from 1; 0 is the file.
-        line: usize,
-        /// What is wrong.
+        /// What is wrong, and in which line if it is one of them.
         reason: String,
     },
 }
@@ -57,10 +57,10 @@ pub enum Error {
 pub struct Outcome {
     /// The signed release.
     pub release: Verified<Release>,
-    /// Whether the very same release was signed in an earlier run.
-    pub already: bool,
-    /// What each relay said.
-    pub published: Published,
+    /// Whether it was new to a relay that keeps it now; otherwise all of them that took it had it already.
+    pub new: bool,
+    /// Relays that did not take it, while another one did.
+    pub failed_at: Vec<(PeerId, String)>,
     /// What of the manifest was left out.
     pub warnings: Vec<Warning>,
 }
@@ -73,8 +73,9 @@ pub type Publishers = BTreeMap<PackageName, PublisherId>;
 /// # Errors
 /// [`Error::Publishers`].
 pub fn read_publishers(path: &Path) -> Result<Publishers, Error> {
-    let error = |line, reason: String| Error::Publishers { path: path.into(), line, reason };
-    let text = std::fs::read_to_string(path).map_err(|source| error(0, source.to_string()))?;
+    let file = |reason: String| Error::Publishers { path: path.into(), reason };
+    let error = |line: usize, reason: String| file(format!("line {line}: {reason}"));
+    let text = std::fs::read_to_string(path).map_err(|source| file(source.to_string()))?;
     let mut publishers = Publishers::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let (name, publisher) =
@@ -93,15 +94,15 @@ pub fn read_publishers(path: &Path) -> Result<Publishers, Error> {
 pub struct Publishing<P> {
     key: PublisherKey,
     ledger: Mutex<Ledger>,
-    registry: P2PRegistry<P>,
+    peer: LightPeer<P>,
     publishers: Publishers,
 }
 
 impl<P: Platform> Publishing<P> {
-    /// Publishes with this key, through this registry. A dependency without a publisher means the one in `publishers`, or a
+    /// Publishes with this key, to the relays that this peer is connected to. A dependency without a publisher means the one in `publishers`, or a
     /// package of our own; otherwise nobody's.
-    pub const fn new(key: PublisherKey, ledger: Ledger, registry: P2PRegistry<P>, publishers: Publishers) -> Self {
-        Self { key, ledger: Mutex::new(ledger), registry, publishers }
+    pub const fn new(key: PublisherKey, ledger: Ledger, peer: LightPeer<P>, publishers: Publishers) -> Self {
+        Self { key, ledger: Mutex::new(ledger), peer, publishers }
     }
 
     /// Publishes a package directory or a `.crate` file. Publishing the same again changes nothing and succeeds.
@@ -113,35 +114,42 @@ impl<P: Platform> Publishing<P> {
         let artifact = content::build(&package.artifact);
         let readme = package.readme.as_deref().map(content::build);
         let warnings = package.warnings.clone();
-        let (release, already) =
-            self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
+        let release = self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
         let mut records = self.key.key_log.clone().into_records();
         records.push(Record::Release(Box::new(release.clone())));
         let mut blocks: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
         for block in artifact.blocks.into_iter().chain(readme.into_iter().flat_map(|readme| readme.blocks)) {
             blocks.insert(block.cid, block.data);
         }
-        let publication = Publication { records, blocks: blocks.into_iter().collect() };
-        let published = self.registry.publish(publication).await?;
-        Ok(Outcome { release, already, published, warnings })
+        let offer = Offer {
+            records: records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
+            blocks: blocks.keys().copied().collect(),
+        };
+        // Not through the registry: what it says of a relay does not tell new from known.
+        let mut new = None;
+        let mut failed_at = Vec::new();
+        for relay in self.peer.connected() {
+            let receipt = self.peer.publish(relay, &offer, |cid| blocks.get(cid).cloned()).await;
+            match receipt.map_err(|error| causes::of(&error)).and_then(|receipt| was_new(&receipt, &records)) {
+                Ok(new_here) => new = Some(new.unwrap_or_default() | new_here),
+                Err(reason) => failed_at.push((relay, reason)),
+            }
+        }
+        match new {
+            Some(new) => Ok(Outcome { release, new, failed_at, warnings }),
+            None => Err(Error::NotTaken(failed_at)),
+        }
     }
 
     /// The signed release of a package: the one signed before if there is one, a new one otherwise.
-    fn signed(
-        &self,
-        package: Package,
-        artifact: Content,
-        readme: Option<Content>,
-    ) -> Result<(Verified<Release>, bool), Error> {
+    fn signed(&self, package: Package, artifact: Content, readme: Option<Content>) -> Result<Verified<Release>, Error> {
         let mut ledger = self.ledger();
         let before = ledger.release(&package.manifest.name, &package.manifest.version).cloned();
         let standing = Standing {
             publisher: self.key.key_log.publisher(),
             signed_under: before.as_ref().map_or_else(|| self.key.key_log.head(), |before| before.signed_under),
             index: before.as_ref().map_or_else(|| ledger.next_index(), |before| before.index),
-            created: before
-                .as_ref()
-                .map_or_else(|| self.registry.peer().platform().now().as_secs(), |before| before.created),
+            created: before.as_ref().map_or_else(|| self.peer.platform().now().as_secs(), |before| before.created),
         };
         let mut release = package.manifest.release(standing, artifact, readme);
         match before {
@@ -153,7 +161,7 @@ impl<P: Platform> Publishing<P> {
                 if release != *before {
                     return Err(Error::WrittenOnce { name: release.name, version: release.version.to_string() });
                 }
-                Ok((before, true))
+                Ok(before)
             }
             None => {
                 for dependency in release.dependencies.iter_mut().filter(|dependency| dependency.publisher.is_none()) {
@@ -162,12 +170,66 @@ impl<P: Platform> Publishing<P> {
                 }
                 let release = sign(release, &self.key.signing, &self.key.network)?;
                 ledger.add(release.clone())?;
-                Ok((release, false))
+                Ok(release)
             }
         }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a relay that kept everything had the last record, the release, before.
+fn was_new(receipt: &Receipt, records: &[Record]) -> Result<bool, String> {
+    if records.iter().any(|record| !receipt.kept.contains(&record.id())) {
+        return Err("it did not keep every record".into());
+    }
+    Ok(records.last().is_some_and(|release| receipt.new.contains(&release.id())))
+}
+
+/// What relays said, for people.
+fn said(failures: &[(PeerId, String)]) -> String {
+    match failures {
+        [] => "the connection to the relay was lost".into(),
+        [(_, reason)] => reason.clone(),
+        several => several.iter().map(|(relay, reason)| format!("\n  relay {relay}: {reason}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ggen_shared::id::{Handle, Network};
+
+    use super::*;
+
+    #[test]
+    fn only_a_relay_that_kept_everything_counts_and_says_what_was_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let key =
+            PublisherKey::create(&directory.path().join("key"), Handle::new("a").unwrap(), Network::main()).unwrap();
+        let records = key.key_log.into_records();
+        let ids: Vec<_> = records.iter().map(Record::id).collect();
+        assert_eq!(was_new(&Receipt { kept: ids.clone(), new: ids.clone() }, &records), Ok(true));
+        assert_eq!(was_new(&Receipt { kept: ids.clone(), new: Vec::new() }, &records), Ok(false));
+        assert!(was_new(&Receipt { kept: Vec::new(), new: ids }, &records).is_err());
+    }
+
+    #[test]
+    fn a_fault_of_the_publishers_is_named_with_its_line_if_it_has_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("publishers.txt");
+        let message = || read_publishers(&path).unwrap_err().to_string();
+        assert!(message().starts_with(&format!("{}: No such file", path.display())), "{}", message());
+        std::fs::write(&path, "\nname\n").unwrap();
+        assert_eq!(message(), format!("{}: line 2: is not `NAME PUBLISHER_ID`", path.display()));
+    }
+
+    #[test]
+    fn what_relays_said_is_said_for_each_of_them() {
+        let (one, other) = (PeerId::random(), PeerId::random());
+        assert_eq!(said(&[(one, "it is full".into())]), "it is full");
+        let both = said(&[(one, "it is full".into()), (other, "it is closed".into())]);
+        assert_eq!(both, format!("\n  relay {one}: it is full\n  relay {other}: it is closed"));
     }
 }

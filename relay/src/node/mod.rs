@@ -3,11 +3,12 @@
 mod behaviour;
 mod peers;
 mod swarm;
+mod sync;
 mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ggen_net::P2PConfig;
 use ggen_net::streams::OpenError;
@@ -15,9 +16,10 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admission::Shelf;
+use crate::checkpoints::{self, Checkpoints};
 use crate::identity::{self, Identity};
 use crate::query::Answer;
-use crate::store::{LoadError, OpenError as StoreError, Store};
+use crate::store::{CommitError, LoadError, OpenError as StoreError, Store};
 use crate::{Config, http, policy, transport};
 
 /// Why a relay does not start.
@@ -32,6 +34,12 @@ pub enum StartError {
     /// The records could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What was committed to before can't be gone on from.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoints::Error),
+    /// The first checkpoint could not be stored.
+    #[error("the relay could not store its checkpoint: {0}")]
+    Commit(#[from] CommitError),
     /// A transport could not be set up.
     #[error("the network could not be set up: {0}")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -72,6 +80,8 @@ pub(crate) enum Command {
 pub struct Status {
     /// Addresses that can be dialed, each ending in `/p2p/<peer id>`.
     pub addresses: Vec<Multiaddr>,
+    /// Where the relays can be dialed that it joined the network through, as they say themselves.
+    pub anchors: Vec<Multiaddr>,
     /// Peers that are connected.
     pub connected: usize,
 }
@@ -82,6 +92,7 @@ pub struct Relay {
     shelf: Arc<Shelf>,
     status: watch::Receiver<Status>,
     commands: mpsc::Sender<Command>,
+    syncing: watch::Receiver<Option<u64>>,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
@@ -114,6 +125,8 @@ impl Relay {
             tracing::warn!(left_out, "records that do not verify were left out");
         }
         let shelf = Arc::new(shelf);
+        let mut checkpoints = Checkpoints::open(&shelf, &identity.keypair, config.epoch)?;
+        checkpoints.make(&shelf, now()).await?;
         let peer_id = identity.keypair.public().to_peer_id();
         tracing::info!(%peer_id, records = shelf.catalogue().record_count(), "records loaded and verified");
 
@@ -125,12 +138,23 @@ impl Relay {
         let (tell, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
         let work = Arc::new(work::Work::new(shelf.clone(), answer(shelf.clone()), commands.clone()));
-        let mut node = swarm::Node::new(swarm, work, tell, &config);
+        let (meet, met) = mpsc::channel(policy::SYNCS_WAITING);
+        let mut node = swarm::Node::new(swarm, work.clone(), tell, meet, &config);
         node.listen(&config).await?;
 
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(node.run(inbox, stopped.clone()));
-        let mut relay = Self { peer_id, shelf, status, commands, http: None, stop, tasks };
+        let (syncing, mut ended) = (work.syncing(), stopped.clone());
+        if config.sync {
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = sync::run(work, met) => {}
+                    _ = ended.changed() => {}
+                }
+            });
+        }
+        tasks.spawn(make_checkpoints(checkpoints, shelf.clone(), stopped.clone()));
+        let mut relay = Self { peer_id, shelf, status, commands, syncing, http: None, stop, tasks };
         if let Some(address) = config.http {
             relay.serve_http(address, config.www.as_deref(), stopped).await?;
         }
@@ -146,7 +170,13 @@ impl Relay {
         let bind = |source| StartError::Http { address, source };
         let listener = tokio::net::TcpListener::bind(address).await.map_err(bind)?;
         self.http = Some(listener.local_addr().map_err(bind)?);
-        let state = http::State::new(self.peer_id, self.shelf.clone(), self.status.clone(), self.commands.clone());
+        let state = http::State::new(
+            self.peer_id,
+            self.shelf.clone(),
+            self.status.clone(),
+            self.syncing.clone(),
+            self.commands.clone(),
+        );
         let router = http::router(state, www);
         self.tasks.spawn(async move {
             let stop = async move { _ = stopped.wait_for(|stop| *stop).await };
@@ -202,6 +232,29 @@ impl Relay {
         }
         self.shelf.store().close().await;
     }
+}
+
+/// Commits to what the shelf holds, epoch after epoch.
+async fn make_checkpoints(mut checkpoints: Checkpoints, shelf: Arc<Shelf>, mut stopped: watch::Receiver<bool>) {
+    let stopped = async { _ = stopped.wait_for(|stop| *stop).await };
+    let checkpoints = async {
+        loop {
+            tokio::time::sleep(checkpoints.until_next(now())).await;
+            if let Err(error) = checkpoints.make(&shelf, now()).await {
+                tracing::error!(%error, "no checkpoint could be made");
+            }
+        }
+    };
+    tokio::select! {
+        () = checkpoints => {}
+        () = stopped => {}
+    }
+}
+
+/// The time since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the seam that time comes in by")]
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The software, as identify tells it.

@@ -1,6 +1,8 @@
 //! The task that owns the relay's swarm. It decides nothing that takes long: that is handed to [`Work`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -9,25 +11,33 @@ use ggen_shared::protocol::names;
 use libp2p::core::transport::ListenerId;
 use libp2p::kad::store::RecordStore as _;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, gossipsub, identify, kad, ping};
 use tokio::sync::{mpsc, watch};
 
 use super::behaviour::{RelayBehaviour, RelayBehaviourEvent};
 use super::work::Work;
 use super::{Command, LISTEN_TIMEOUT, StartError, Status};
-use crate::Config;
 use crate::heads::HeadStore;
+use crate::{Config, causes};
 
 /// How often relays that were configured but are not connected are dialed again.
 const REDIAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
+/// How long addresses that nobody chose are waited for: on a machine whose IPv6 is switched off, those never come up.
+const DEFAULT_LISTEN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) struct Node {
     swarm: Swarm<RelayBehaviour>,
     work: Arc<Work>,
     status: watch::Sender<Status>,
+    /// Relays that were just met, to sync with.
+    meet: mpsc::Sender<PeerId>,
     bootstrap: Vec<(PeerId, Multiaddr)>,
+    /// What those relays say about where they are.
+    anchors: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// Relays to join that can't be reached, of whom the log was told.
+    unreachable: HashSet<PeerId>,
     /// Someone new is in the routing table, who was not told yet.
     provide_again: bool,
 }
@@ -37,6 +47,7 @@ impl Node {
         swarm: Swarm<RelayBehaviour>,
         work: Arc<Work>,
         status: watch::Sender<Status>,
+        meet: mpsc::Sender<PeerId>,
         config: &Config,
     ) -> Self {
         let local = *swarm.local_peer_id();
@@ -46,38 +57,73 @@ impl Node {
             .filter_map(|address| Some((address::split_peer(address)?.0, address.clone())))
             .filter(|(peer, _)| *peer != local)
             .collect();
-        Self { swarm, work, status, bootstrap, provide_again: false }
+        Self {
+            swarm,
+            work,
+            status,
+            meet,
+            bootstrap,
+            unreachable: HashSet::new(),
+            anchors: BTreeMap::new(),
+            provide_again: false,
+        }
     }
 
-    /// Listens on every address, and waits until each listener knows where it is.
+    /// Listens on every address, and waits until each listener knows where it is. Of addresses that nobody chose, those
+    /// that work are enough.
     pub(super) async fn listen(&mut self, config: &Config) -> Result<(), StartError> {
         for address in &config.external {
             self.swarm.add_external_address(address.clone());
         }
-        let mut waiting: HashSet<ListenerId> = HashSet::new();
-        for address in &config.listen {
-            let refused = |reason: String| StartError::Listen { address: address.clone(), reason };
-            waiting.insert(self.swarm.listen_on(address.clone()).map_err(|error| refused(error.to_string()))?);
-        }
-        let all = async {
-            while !waiting.is_empty() {
-                match self.swarm.select_next_some().await {
-                    SwarmEvent::NewListenAddr { listener_id, .. } => _ = waiting.remove(&listener_id),
-                    SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                        let address = addresses.into_iter().next().unwrap_or_else(Multiaddr::empty);
-                        return Err(StartError::Listen { address, reason: error.to_string() });
-                    }
-                    _ => {}
-                }
+        let mut first_failure = None;
+        let mut failed = |address: Multiaddr, reason: String| {
+            let error = StartError::Listen { address, reason };
+            if config.listen.all {
+                return Err(error);
             }
+            tracing::warn!("{error}; the relay goes on without it");
+            first_failure.get_or_insert(error);
             Ok(())
         };
-        match tokio::time::timeout(LISTEN_TIMEOUT, all).await {
-            Ok(done) => done?,
-            Err(_) => {
-                let address = config.listen.first().cloned().unwrap_or_else(Multiaddr::empty);
-                return Err(StartError::Listen { address, reason: "no address came up in time".into() });
+        let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
+        // Asked before the first listens: later it would be told of our own.
+        let taken: Vec<Option<std::io::Error>> = config.listen.addresses.iter().map(tcp_taken).collect();
+        for (address, taken) in config.listen.addresses.iter().zip(taken) {
+            if let Some(error) = taken {
+                failed(address.clone(), causes::of(&error))?;
+                continue;
             }
+            match self.swarm.listen_on(address.clone()) {
+                Ok(listener) => _ = waiting.insert(listener, address.clone()),
+                Err(error) => failed(address.clone(), causes::of(&error))?,
+            }
+        }
+        let patience = if config.listen.all { LISTEN_TIMEOUT } else { DEFAULT_LISTEN_TIMEOUT };
+        let mut timeout = pin!(tokio::time::sleep(patience));
+        let mut any = false;
+        while !waiting.is_empty() {
+            let event = tokio::select! {
+                event = self.swarm.select_next_some() => event,
+                () = &mut timeout => break,
+            };
+            match event {
+                SwarmEvent::NewListenAddr { listener_id, .. } => any |= waiting.remove(&listener_id).is_some(),
+                SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                    if let Some(address) = waiting.remove(&listener_id) {
+                        failed(
+                            address,
+                            reason.err().map_or_else(|| "it was closed".into(), |error| causes::of(&error)),
+                        )?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        for address in waiting.into_values() {
+            failed(address, "no address came up in time".into())?;
+        }
+        if let Some(failure) = first_failure.filter(|_| !any) {
+            return Err(failure);
         }
         let behaviour = self.swarm.behaviour_mut();
         behaviour.p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
@@ -104,9 +150,13 @@ impl Node {
     }
 
     fn dial_bootstrap(&mut self) {
+        let mut addresses: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
         for (peer, address) in self.bootstrap.clone() {
+            addresses.entry(peer).or_default().push(address);
+        }
+        for (peer, addresses) in addresses {
             let options = DialOpts::peer_id(peer)
-                .addresses(vec![address])
+                .addresses(addresses)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .build();
             // It is connected or being dialed when this fails.
@@ -149,15 +199,27 @@ impl Node {
                 tracing::info!(%address, "listening");
                 self.tell_status();
             }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                self.unreachable.remove(&peer_id);
+                self.tell_status();
+            }
             SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ExternalAddrConfirmed { .. }
-            | SwarmEvent::ConnectionEstablished { .. }
             | SwarmEvent::ConnectionClosed { .. } => self.tell_status(),
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
-                tracing::debug!(?peer_id, %error, "dialing failed");
-            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => self.on_dial_failed(peer_id, &error),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has a problem"),
             _ => {}
+        }
+    }
+
+    /// Warns of a relay that was to be joined, once until it is reached: it is dialed again and again.
+    fn on_dial_failed(&mut self, peer: Option<PeerId>, error: &DialError) {
+        tracing::debug!(?peer, %error, "dialing failed");
+        let configured = self.bootstrap.iter().find(|(relay, _)| Some(*relay) == peer);
+        if let Some((relay, address)) = configured
+            && self.unreachable.insert(*relay)
+        {
+            tracing::warn!("bootstrap {address} can't be reached, and is tried again: {}", why_not_dialed(error));
         }
     }
 
@@ -165,6 +227,17 @@ impl Node {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                if info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
+                    // One more relay than can wait has its turn later.
+                    _ = self.meet.try_send(peer_id);
+                }
+                if self.bootstrap.iter().any(|(peer, _)| *peer == peer_id) {
+                    let addresses = dialable(&info.listen_addrs);
+                    let addresses = addresses.filter_map(|address| address.with_p2p(peer_id).ok()).collect();
+                    if self.anchors.insert(peer_id, addresses).is_none() {
+                        self.tell_status();
+                    }
+                }
             }
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.on_announcement(propagation_source, message_id, message.data);
@@ -229,6 +302,115 @@ impl Node {
                 addresses.push(address);
             }
         }
-        self.status.send_replace(Status { addresses, connected: self.swarm.network_info().num_peers() });
+        let anchors = self.anchors.values().flatten().cloned().collect();
+        self.status.send_replace(Status { addresses, anchors, connected: self.swarm.network_info().num_peers() });
+    }
+}
+
+/// Why another program has the TCP port of an address, if one has. libp2p would listen there beside another relay, and the
+/// system would then hand connections now to this one, now to that one.
+fn tcp_taken(address: &Multiaddr) -> Option<std::io::Error> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        // `::` itself would be told of IPv4 too.
+        Protocol::Ip6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else { return None };
+    TcpListener::bind((ip, port)).err().filter(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+/// Why a dial failed: the reason of each address that was tried.
+fn why_not_dialed(error: &DialError) -> String {
+    match error {
+        DialError::Transport(tried) => tried.iter().map(|(_, error)| causes::of(error)).collect::<Vec<_>>().join("; "),
+        other => causes::of(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::Relay;
+    use crate::config::{FileConfig, Listen};
+
+    /// Starts a relay on these addresses, and gives where it can be reached.
+    async fn start(listen: Listen) -> Result<String, StartError> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = FileConfig { data_dir: Some(directory.path().into()), ..FileConfig::default() };
+        let relay = Relay::start(Config { listen, http: None, ..file.resolve().unwrap() }).await?;
+        let addresses = relay.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        relay.stop().await;
+        Ok(addresses)
+    }
+
+    #[tokio::test]
+    async fn a_relay_starts_on_every_default_address_of_ipv4() {
+        let mut listen = Listen::default();
+        // Other ports, equal where the defaults are equal: those may be in use on this machine.
+        let [tcp, websocket] = [(); 2].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
+        let webrtc = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let ports = [("4801", tcp.local_addr()), ("4802", websocket.local_addr()), ("4803", webrtc.local_addr())];
+        drop((tcp, websocket, webrtc));
+        for address in &mut listen.addresses {
+            let mut text = address.to_string();
+            for (default, free) in &ports {
+                text = text.replace(default, &free.as_ref().unwrap().port().to_string());
+            }
+            *address = text.parse().unwrap();
+        }
+        let reached = start(listen).await.unwrap();
+        for (end, (_, port)) in ["/tcp", "/tcp", "/udp"].iter().zip(&ports) {
+            let part = format!("{end}/{}", port.as_ref().unwrap().port());
+            assert!(
+                reached.lines().any(|line| line.starts_with("/ip4/") && line.contains(&part)),
+                "{part}:\n{reached}"
+            );
+        }
+        assert!(reached.contains("/quic-v1/") && reached.contains("/webrtc-direct/"), "{reached}");
+    }
+
+    #[tokio::test]
+    async fn a_default_address_may_be_taken_and_a_chosen_one_may_not() {
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let tcp_taken = format!("/ip4/127.0.0.1/tcp/{}", tcp.local_addr().unwrap().port());
+        let udp_taken = format!("/ip4/127.0.0.1/udp/{}/webrtc-direct", udp.local_addr().unwrap().port());
+        let free = "/ip4/127.0.0.1/tcp/0";
+        let listen = |all: bool, addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            start(Listen { addresses, all })
+        };
+        let reached = listen(false, &[&tcp_taken, free, &udp_taken]).await.unwrap();
+        assert!(reached.contains("/ip4/127.0.0.1/tcp/") && !reached.contains("webrtc"), "{reached}");
+        for taken in [&tcp_taken, &udp_taken] {
+            for refused in [listen(true, &[free, taken]).await, listen(false, &[taken]).await] {
+                let message = refused.unwrap_err().to_string();
+                assert!(message.starts_with(&format!("{taken} can't be listened on: ")), "{message}");
+                assert!(message.contains("in use"), "{message}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_of_another_relay_is_not_shared_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = FileConfig { data_dir: Some(directory.path().into()), ..FileConfig::default() };
+        let listen = ["/ip4/127.0.0.1/tcp/0".parse().unwrap()].into_iter().collect();
+        let other = Relay::start(Config { listen, http: None, ..file.resolve().unwrap() }).await.unwrap();
+        let (_, taken) = address::split_peer(&other.addresses()[0]).unwrap();
+        let refused = start([taken].into_iter().collect()).await.unwrap_err();
+        assert!(refused.to_string().contains("in use"), "{refused}");
+        other.stop().await;
+    }
+
+    #[test]
+    fn a_failed_dial_says_why() {
+        let refused = libp2p::TransportError::Other(std::io::Error::other("connection refused"));
+        let error = DialError::Transport(vec![("/ip4/127.0.0.1/tcp/1".parse().unwrap(), refused)]);
+        assert_eq!(why_not_dialed(&error), "connection refused");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ggen_net::exchange;
 use ggen_shared::codec;
@@ -15,7 +15,7 @@ use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::Command;
@@ -37,6 +37,7 @@ pub(super) struct Work {
     fetching: Semaphore,
     /// Which relay is the first that is asked besides the one that passed something on.
     next_other: AtomicUsize,
+    syncing: watch::Sender<Option<u64>>,
 }
 
 /// What is wrong with an announcement.
@@ -61,7 +62,23 @@ impl Work {
             fetches: Arc::new(Semaphore::new(policy::MAX_FETCHES)),
             fetching: Semaphore::new(policy::MAX_FETCHING),
             next_other: AtomicUsize::new(0),
+            syncing: watch::Sender::new(None),
         }
+    }
+
+    /// What the relay holds.
+    pub(super) const fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// Tells how many records the relay that is being synced with has; None when that is over.
+    pub(super) fn set_syncing(&self, total: Option<u64>) {
+        self.syncing.send_replace(total);
+    }
+
+    /// Whether a sync is under way, and how many records the other relay has.
+    pub(super) fn syncing(&self) -> watch::Receiver<Option<u64>> {
+        self.syncing.subscribe()
     }
 
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
@@ -269,7 +286,7 @@ impl Work {
     }
 
     /// Fetches what an announced release consists of.
-    fn fetch_content(self: Arc<Self>, from: PeerId, content: Vec<Content>) {
+    pub(super) fn fetch_content(self: Arc<Self>, from: PeerId, content: Vec<Content>) {
         let share = self.peers.of(from);
         let Some(permits) = both(&self.fetches, &share.fetches) else {
             tracing::warn!(%from, "too much content is to be fetched: that of a release is not");
@@ -343,13 +360,13 @@ impl Work {
         self.keep(records, Vec::new()).await
     }
 
-    async fn open(&self, peer: PeerId) -> Option<Stream> {
+    pub(super) async fn open(&self, peer: PeerId) -> Option<Stream> {
         let (opened, stream) = futures::channel::oneshot::channel();
         self.tell(Command::Open { peer, protocol: names::QUERY, opened }).await;
         timeout(policy::QUESTION_TIMEOUT, stream).await.ok()?.ok()?.ok()
     }
 
-    async fn tell(&self, command: Command) {
+    pub(super) async fn tell(&self, command: Command) {
         // The node has stopped when the send fails, and with it all reason to tell it anything.
         _ = self.commands.send(command).await;
     }
@@ -361,9 +378,8 @@ fn both(all: &Arc<Semaphore>, own: &Arc<Semaphore>) -> Option<[OwnedSemaphorePer
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "this is the seam that time comes in by")]
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    super::now().as_secs()
 }
 
 /// Asks for blocks and reads them, each in the time that one may take: who sends nothing does not keep the room for the rest.

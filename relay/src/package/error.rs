@@ -15,7 +15,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Neither a directory with a manifest nor a `.crate` file.
-    #[error("{}: not a package: a directory with package.toml or pack.toml, or a .crate file, is needed", .0.display())]
+    #[error("{}: not a package: pass a directory with package.toml or pack.toml in it, or a .crate file", .0.display())]
     NotAPackage(PathBuf),
     /// The manifest is no TOML.
     #[error("{file}: line {line}, column {column}: {message}")]

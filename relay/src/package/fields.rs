@@ -207,11 +207,17 @@ impl<'a> Fields<'a> {
     /// A package's name as it is written.
     ///
     /// # Errors
-    /// [`Error::Field`] with the rule that it breaks.
+    /// [`Error::Field`] with the rule.
     pub(super) fn package_name(&self, field: &str, name: &str) -> Result<PackageName, Error> {
-        PackageName::new(name).map_err(|error| {
+        PackageName::new(name).map_err(|_| {
             let shown = text::shortened(name, 80);
-            self.error(field, format!("{shown:?}: {error}"))
+            let max = limits::MAX_NAME_BYTES;
+            // The whole rule: whoever mends one fault should not meet the next.
+            let rule = format!(
+                "a package name has 1 to {max} characters, each a lower-case letter, a digit, '.', '_' or '-'; it begins with \
+                 a letter or a digit, and has no two dots in a row"
+            );
+            self.error(field, format!("{shown:?}: {rule}"))
         })
     }
 

@@ -6,17 +6,50 @@ use std::path::Path;
 
 use ggen_shared::id::PackageName;
 use ggen_shared::limits;
-use toml::Value;
+use toml::{Table, Value};
 
-use super::dependencies::Dependencies;
+use super::dependencies::{Dependencies, sorted};
 use super::fields::{self, Fields, ListRule, Origin};
 use super::tree::{self, File};
-use super::{Error, MAX_MANIFEST_BYTES, Manifest, Package, Parsed, ReadmeKey, archive};
+use super::{Error, MAX_MANIFEST_BYTES, Manifest, Package, Parsed, ReadmeKey, archive, text};
 
 /// The manifests, the one that counts first.
 const MANIFESTS: [&str; 2] = ["package.toml", "pack.toml"];
 /// The tables that describe the package, the one that counts first.
 const SECTIONS: [&str; 2] = ["package", "pack"];
+/// What is said of a manifest without either.
+const MISSING_PACKAGE: &str = "is missing. A manifest begins like this:\n\n    [package]\n    name = \"my-package\"\n    \
+                               version = \"0.1.0\"\n";
+
+/// Fields of that table. Whatever else stands there is left out of the release.
+const FIELDS: [&str; 19] = [
+    "name",
+    "id",
+    "version",
+    "description",
+    "title",
+    "display_name",
+    "full_name",
+    "category",
+    "categories",
+    "tags",
+    "keywords",
+    "license",
+    "author",
+    "authors",
+    "homepage",
+    "repository",
+    "documentation",
+    "readme",
+    "dependencies",
+];
+/// How far from a field's name a slip of the pen leads.
+const SLIP: usize = 2;
+
+/// Whether a path's last name is a manifest's.
+pub(super) fn is_manifest(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| MANIFESTS.iter().any(|manifest| name == *manifest))
+}
 
 /// Reads a directory.
 pub(super) fn read(directory: &Path) -> Result<Package, Error> {
@@ -43,11 +76,12 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Parsed, Error> {
     let missing =
         |field: &str, reason: &str| Error::Field { file: file.into(), field: field.into(), reason: reason.into() };
     let Some((section, value)) = SECTIONS.into_iter().find_map(|name| Some((name, document.get(name)?))) else {
-        return Err(missing("[package]", "is missing"));
+        return Err(missing("[package]", MISSING_PACKAGE));
     };
     let Value::Table(table) = value else { return Err(missing(section, "is not a table")) };
     let mut fields = Fields { file, origin: Origin::Directory, table, warnings: Vec::new() };
 
+    warn_of_unknown(&mut fields, &document);
     let (name, written) = name(&fields)?;
     let version = fields.version()?;
     let (description, long_description) = fields.description()?;
@@ -86,6 +120,33 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Parsed, Error> {
     Ok(Parsed { manifest, readme: fields.readme(), long_description, warnings: fields.warnings })
 }
 
+/// Warns of fields that are not known, since what is misspelt is left out. Tables may be other tools'.
+fn warn_of_unknown(fields: &mut Fields<'_>, document: &Table) {
+    let is_table = |value: &Value| match value {
+        Value::Table(_) => true,
+        Value::Array(values) => values.first().is_some_and(Value::is_table),
+        _ => false,
+    };
+    for (field, _) in sorted(document).filter(|(field, value)| *field != "dependencies" && !is_table(value)) {
+        let shown = text::shortened(&text::line(field).0, 80);
+        fields.warn(&shown, "stands outside of [package]; left out");
+    }
+    for (field, _) in
+        sorted(fields.table).filter(|(field, value)| !FIELDS.contains(&field.as_str()) && !is_table(value))
+    {
+        let meant = FIELDS.iter().map(|known| (text::distance(field, known), known)).min();
+        let meant = meant.filter(|(distance, _)| *distance <= SLIP).map(|(_, known)| known);
+        let shown = text::shortened(&text::line(field).0, 80);
+        fields.warn(
+            &shown,
+            match meant {
+                Some(known) => format!("is not known; left out. Is `{known}` meant?"),
+                None => "is not known; left out".into(),
+            },
+        );
+    }
+}
+
 pub(super) const CATEGORIES: ListRule =
     ListRule { entries: limits::MAX_CATEGORIES, bytes: limits::MAX_TAG_BYTES, folded: true };
 pub(super) const TAGS: ListRule = ListRule { entries: limits::MAX_TAGS, bytes: limits::MAX_TAG_BYTES, folded: true };
@@ -98,7 +159,7 @@ fn name(fields: &Fields<'_>) -> Result<(PackageName, Option<String>), Error> {
     let id = fields.text("id")?;
     match (name, id) {
         (Some(name), Some(id)) if PackageName::new(name).is_err() => {
-            let title = super::text::shortened(&super::text::line(name).0, limits::MAX_TITLE_BYTES);
+            let title = text::shortened(&text::line(name).0, limits::MAX_TITLE_BYTES);
             Ok((fields.package_name("id", id)?, Some(title).filter(|title| !title.is_empty())))
         }
         (Some(name), _) => Ok((fields.package_name("name", name)?, None)),

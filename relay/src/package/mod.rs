@@ -181,7 +181,8 @@ impl Parsed {
     }
 }
 
-/// Reads a package: a directory with `package.toml` (or, if there is none, `pack.toml`), or a `.crate` file.
+/// Reads a package: a directory with `package.toml` (or, if there is none, `pack.toml`), which may be named by that file, or a
+/// `.crate` file.
 ///
 /// # Errors
 /// [`Error`]: nothing can be published of it then.
@@ -190,6 +191,11 @@ pub fn read(path: &Path) -> Result<Package, Error> {
     let metadata = fs::metadata(path).map_err(io)?;
     if metadata.is_dir() {
         return ggen::read(path);
+    }
+    if metadata.is_file() && ggen::is_manifest(path) {
+        // Of a bare name the parent is empty: the working directory.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        return ggen::read(directory.unwrap_or(Path::new(".")));
     }
     if !metadata.is_file() || path.extension().is_none_or(|extension| extension != "crate") {
         return Err(Error::NotAPackage(path.into()));

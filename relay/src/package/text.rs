@@ -45,6 +45,20 @@ pub(super) fn shortened(line: &str, max_bytes: usize) -> String {
     format!("{}{ELLIPSIS}", room[..word].trim_end_matches([' ', ',', ';', ':']))
 }
 
+/// How many letters must be added, taken away or changed to make one word of another.
+pub(super) fn distance(word: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in word.bytes().enumerate() {
+        let mut above_left = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in other.bytes().enumerate() {
+            let changed = above_left + usize::from(letter != other);
+            above_left = row[column + 1];
+            row[column + 1] = changed.min(above_left + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 /// Whether a page may make a link of it. The same rule as the record's, which has the last word.
 pub(super) fn is_url(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -87,6 +101,15 @@ mod tests {
         let text = "äöü€漢字".repeat(40);
         for max in 3..80 {
             assert!(shortened(&text, max).len() <= max);
+        }
+    }
+
+    #[test]
+    fn counts_the_letters_between_two_words() {
+        for (word, other, expected) in
+            [("licence", "license", 1), ("keyword", "keywords", 1), ("", "abc", 3), ("abc", "", 3), ("same", "same", 0)]
+        {
+            assert_eq!(distance(word, other), expected, "{word} {other}");
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Batch {
     pub removed: Vec<RecordKey>,
     /// Blocks of content, each with the identifier that its bytes hash to.
     pub blocks: Vec<(ContentId, Vec<u8>)>,
+    /// The checkpoint that takes the place of the one before it, as signed.
+    pub checkpoint: Option<Vec<u8>>,
 }
 
 impl Batch {
@@ -133,6 +135,14 @@ impl Store {
     /// commits in between, those are or are not among them. Blocks while a page is read.
     pub fn load(&self) -> Load {
         Load::new(Arc::clone(&self.0.records))
+    }
+
+    /// The last checkpoint, as it was signed. For the start, as [`Self::load`].
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, LoadError> {
+        self.0.records.checkpoint()
     }
 
     /// The bytes of a block, checked against its hash; none if it is not there.

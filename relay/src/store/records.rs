@@ -11,6 +11,8 @@ use super::medium::{DatabaseFile, Medium};
 use super::{Batch, LoadError, OpenError};
 
 const RECORDS: TableDefinition<'_, &[u8; KEY_BYTES], &[u8]> = TableDefinition::new("records");
+/// The relay's last checkpoint, under the only key.
+const CHECKPOINT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("checkpoint");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA: &str = "schema";
 /// Counts the probes, so that each of them writes something.
@@ -78,6 +80,10 @@ impl Records {
                     }
                 }
             }
+            if let Some(checkpoint) = batches.iter().filter_map(|batch| batch.checkpoint.as_ref()).next_back() {
+                transaction.open_table(CHECKPOINT)?.insert((), &**checkpoint)?;
+                changed = true;
+            }
             // All that is in the database got there by a durable transaction: nothing to write is nothing to sync.
             if changed {
                 transaction.commit()?
@@ -108,6 +114,15 @@ impl Records {
             state.as_mut().ok_or(LoadError::Closed)?.database().map_err(LoadError::records)?
         };
         read_page(&database, after).map_err(LoadError::records)
+    }
+
+    /// The last checkpoint.
+    pub(super) fn checkpoint(&self) -> Result<Option<Vec<u8>>, LoadError> {
+        let database = {
+            let mut state = self.lock();
+            state.as_mut().ok_or(LoadError::Closed)?.database().map_err(LoadError::records)?
+        };
+        read_checkpoint(&database).map_err(LoadError::records)
     }
 
     /// Drops the database and with it the data directory's lock.
@@ -185,6 +200,15 @@ fn read_page(database: &Database, after: Option<RecordKey>) -> Result<Vec<(Recor
             Ok((RecordKey::from_bytes(key.value()), value.value().to_vec()))
         })
         .collect()
+}
+
+fn read_checkpoint(database: &Database) -> Result<Option<Vec<u8>>, redb::Error> {
+    match database.begin_read()?.open_table(CHECKPOINT) {
+        Ok(table) => Ok(table.get(())?.map(|found| found.value().to_vec())),
+        // A relay that has made none yet.
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How redb says that a file is not one of its own, or is cut short.

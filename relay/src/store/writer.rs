@@ -123,7 +123,8 @@ impl Writer {
                 }
             }
         }
-        if sound.iter().all(|batch| batch.records.is_empty() && batch.removed.is_empty()) {
+        if sound.iter().all(|batch| batch.records.is_empty() && batch.removed.is_empty() && batch.checkpoint.is_none())
+        {
             waiting.into_iter().for_each(|waiter| answer(waiter, Ok(())));
             return;
         }

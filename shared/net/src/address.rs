@@ -1,7 +1,14 @@
 //! What can be told from a multiaddr without dialing it.
 
+use ggen_shared::id::PublicKey;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, identity};
+
+/// The key of a peer whose id holds it, as an Ed25519 identity's does.
+pub fn key_of(peer: &PeerId) -> Option<PublicKey> {
+    let key = identity::PublicKey::try_decode_protobuf(peer.as_ref().digest()).ok()?;
+    Some(PublicKey::from_bytes(key.try_into_ed25519().ok()?.to_bytes()))
+}
 
 /// The kind of connection that an address leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

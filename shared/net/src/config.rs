@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
 use libp2p::Multiaddr;
 
@@ -10,6 +11,8 @@ use libp2p::Multiaddr;
 pub struct P2PConfig {
     /// The network whose records count. Default: everyone's.
     pub network: Network,
+    /// How long an epoch of the network is, in which a relay commits to what it holds once. Default: 60 s.
+    pub epoch: Duration,
     /// Relays to begin with, each address ending in `/p2p/<peer id>`. Default: none.
     pub relays: Vec<Multiaddr>,
     /// Whether further relays are looked for in the DHT. Default: yes.
@@ -28,6 +31,7 @@ impl Default for P2PConfig {
     fn default() -> Self {
         Self {
             network: Network::main(),
+            epoch: Duration::from_secs(EPOCH_SECONDS),
             relays: Vec::new(),
             discover: true,
             connections: 4,

@@ -5,6 +5,7 @@
 
 pub mod address;
 mod behaviour;
+mod compare;
 mod config;
 pub mod exchange;
 pub mod light;
@@ -12,5 +13,6 @@ mod registry;
 pub mod streams;
 
 pub use behaviour::{Gossip, P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
+pub use compare::{Comparison, Difference};
 pub use config::P2PConfig;
 pub use registry::P2PRegistry;

@@ -9,12 +9,12 @@ use ggen_shared::registry::{
     Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{AnswerError, VerifiedSearch, verify_package, verify_search};
+use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
-use crate::exchange;
 use crate::light::{AskError, LightPeer, Platform};
+use crate::{address, exchange};
 
 /// The eight operations of a registry, by a light peer through relays that it does not trust.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl<P: Platform> P2PRegistry<P> {
         let mut known = None;
         let found = self
             .ask_any(&question, |relay, answer| {
-                let package = self.verified(relay, verify_package(&question, answer, self.peer.network()))?;
+                let package = self.verified(relay, |asked| verify_package(&question, answer, asked))?;
                 self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
                 PackageView::of(name, version, package, source(relay)).inspect_err(|error| match error {
                     GetError::Refused(records) => refused.extend(records.iter().cloned()),
@@ -83,9 +83,16 @@ impl<P: Platform> P2PRegistry<P> {
         }
     }
 
-    /// Notes that a relay broke the protocol, if it did.
-    fn verified<T>(&self, relay: PeerId, verified: Result<T, AnswerError>) -> Result<T, PeerError> {
-        verified.map_err(|error| {
+    /// Verifies an answer, and notes that its relay broke the protocol, if it did.
+    pub(crate) fn verified<T>(
+        &self,
+        relay: PeerId,
+        verify: impl FnOnce(&Asked<'_>) -> Result<T, AnswerError>,
+    ) -> Result<T, PeerError> {
+        let key =
+            address::key_of(&relay).ok_or_else(|| refused("relay/unknown-key", "its identity is no Ed25519 key"))?;
+        let asked = Asked { network: self.peer.network(), relay: &key, epoch: self.peer.epoch() };
+        verify(&asked).map_err(|error| {
             self.peer.note_fault(relay);
             PeerError::BadAnswer(error)
         })
@@ -103,7 +110,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         Query::parse(text)?;
         let question = query::Search { text: text.into(), limit: options.limit, cursor: options.cursor };
         self.ask_any(&question, |relay, answer| {
-            let verified = self.verified(relay, verify_search(&question, answer, self.peer.network()))?;
+            let verified = self.verified(relay, |asked| verify_search(&question, answer, asked))?;
             self.note_refused(relay, verified.hits.iter().any(Result::is_err));
             Ok(search_results(verified, relay))
         })
@@ -165,7 +172,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
     }
 }
 
-fn source(relay: PeerId) -> Source {
+pub(crate) fn source(relay: PeerId) -> Source {
     Source(relay.to_string())
 }
 
@@ -174,10 +181,14 @@ fn refused(code: &'static str, message: &str) -> PeerError {
 }
 
 #[expect(clippy::result_large_err, reason = "a refused hit is a result like any other, and stays in its place")]
-fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
+pub(crate) fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
     let source = source(relay);
     let hits = verified.hits.into_iter().map(|hit| match hit {
-        Ok(hit) => Ok(ReleaseView { publisher: PublisherView::from(&hit.key_log), release: hit.release }),
+        Ok(hit) => Ok(ReleaseView {
+            publisher: PublisherView::from(&hit.key_log),
+            release: hit.release,
+            in_checkpoint: hit.in_checkpoint,
+        }),
         Err(refused) => Err(RefusedRecord { refused, source: source.clone() }),
     });
     SearchResults {
@@ -186,10 +197,11 @@ fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
         total_is_exact: verified.total_is_exact,
         cursor: verified.cursor,
         source: source.clone(),
+        proven: verified.proven,
     }
 }
 
-fn peer_error(error: AskError) -> PeerError {
+pub(crate) fn peer_error(error: AskError) -> PeerError {
     match error {
         AskError::Unreachable | AskError::Open(_) => PeerError::Unreachable,
         AskError::Timeout(_) => PeerError::Timeout,

@@ -1,104 +1,215 @@
-//! The answers of the query protocol, from a catalogue: what a relay sends. No answer is longer than [`MAX_ANSWER_BYTES`]; what
-//! does not fit is left for the next question, and the answer says so.
+//! The answers of the query protocol, from a catalogue and its last snapshots: what a relay sends. An answer stands on a checkpoint, with
+//! what came since beside it. None is longer than its budget; what does not fit is left for the next question.
 
 use std::collections::BTreeSet;
 
 use serde_bytes::ByteBuf;
 
-use super::{Catalogue, VersionView};
-use crate::id::PackageId;
+use super::find::{Found, MAX_WALKED, find};
+use super::keys::{self, PackageKey, ShortId};
+use super::snapshots::{Snapshot, Snapshots};
+use super::{Catalogue, Leaf, Listed, VersionView};
+use crate::id::{PackageId, PublisherId};
 use crate::limits::{
-    MAX_ANSWER_BYTES, MAX_CURSOR_BYTES, MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER,
+    MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_SEARCH_BYTES,
+    MAX_VERSIONS_PER_ANSWER,
 };
+use crate::merkle::proof::Range;
+use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::query::{
-    Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Records, RecordsAnswer, Refusal, Reply, Search,
-    SearchAnswer,
+    Current, CurrentAnswer, Cursor, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, RangeOf, Records,
+    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
 use crate::record::{KeyLog, RecordBytes};
+use crate::search::filter::FILTER_BYTES;
 use crate::search::query::Query;
 
-/// What the encoding needs beside records: names of fields, numbers, a cursor, the place of a checkpoint and a proof.
+/// What the encoding needs beside records: names of fields, numbers, a checkpoint, the sides of a proof.
 const RESERVED_BYTES: usize = 16 * 1024;
 /// What the encoding needs for each record or list: a dag-cbor head, and a tag of its variant.
 const BYTES_PER_ITEM: usize = 16;
+/// What an entry that is walked adds to a proof: its place, its filter, its share of hashes.
+const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 
-/// The packages that match, best first.
+/// A page of the packages that match.
 ///
 /// # Errors
-/// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-cursor`.
-pub fn search(catalogue: &Catalogue, question: &Search) -> Reply<SearchAnswer> {
-    search_within(catalogue, question, Budget::new())
+/// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-cursor`, `query/old-cursor`,
+/// `relay/no-checkpoint`.
+pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<SearchAnswer> {
+    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)
 }
 
-fn search_within(catalogue: &Catalogue, question: &Search, mut budget: Budget) -> Reply<SearchAnswer> {
+fn search_within(
+    catalogue: &Catalogue,
+    snapshots: &Snapshots,
+    question: &Search,
+    budget: usize,
+) -> Reply<SearchAnswer> {
     let limit = usize::from(question.limit);
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
     }
     let query = Query::parse(&question.text).map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-    let cursor = question.cursor.as_ref().map(|cursor| &cursor[..]);
-    let bad_cursor = |reason: String| Refusal::new("query/bad-cursor", reason);
-    if cursor.is_some_and(|cursor| cursor.len() > MAX_CURSOR_BYTES) {
-        return Err(bad_cursor(format!("a cursor has at most {MAX_CURSOR_BYTES} bytes")));
-    }
-    let page = catalogue.search(&query, limit, cursor).map_err(|error| bad_cursor(error.to_string()))?;
-
-    let mut seen = BTreeSet::new();
-    let mut answer = SearchAnswer {
-        releases: Vec::new(),
-        key_logs: Vec::new(),
-        total: page.total as u64,
-        total_is_exact: page.total_is_exact,
-        cursor: page.cursor().map(|cursor| ByteBuf::from(cursor.to_vec())),
-        evidence: Evidence::default(),
+    let cursor = match &question.cursor {
+        Some(bytes) => Some(
+            Cursor::from_bytes(bytes)
+                .filter(|cursor| cursor.walk < query.walks())
+                .ok_or_else(|| Refusal::new("query/bad-cursor", "the cursor does not belong to this query"))?,
+        ),
+        None => None,
     };
-    let mut taken: Option<&[u8]> = None;
-    for hit in &page.hits {
-        // A member's key log is a member; without one there would be nothing to verify the release with.
-        let Some(key_log) = catalogue.key_log(&hit.release.publisher) else { continue };
-        let is_new = seen.insert(hit.release.publisher);
-        let key_log_bytes = if is_new { key_log_bytes(key_log) } else { 0 };
-        if !budget.spend(item(hit.release.bytes()) + key_log_bytes) {
-            answer.cursor = taken.map(|cursor| ByteBuf::from(cursor.to_vec()));
-            break;
+    let mut answer =
+        SearchAnswer { walk: 0, releases: Vec::new(), recent: Vec::new(), key_logs: Vec::new(), evidence: None };
+    let snapshot = match &cursor {
+        None => latest(snapshots)?,
+        Some(cursor) => snapshots.at(cursor.epoch).ok_or_else(|| {
+            Refusal::new(
+                "query/old-cursor",
+                "the checkpoint that the cursor belongs to is no longer kept: search again",
+            )
+        })?,
+    };
+
+    // What is recent takes half of it at most, so that one entry of the range fits in any case: a page that nothing fits on would be
+    // asked for again and again.
+    let (mut recent, rest) = (Budget(budget / 2), budget - budget / 2);
+    let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
+    if cursor.is_none() {
+        for listed in catalogue.find_recent(&query, limit) {
+            if !publishers.admit(listed, &mut recent) {
+                break;
+            }
+            answer.recent.push(wire(&listed.bytes));
         }
-        answer.releases.push(wire(hit.release.bytes()));
-        if is_new {
-            answer.key_logs.push(events(key_log));
-        }
-        taken = Some(&hit.cursor);
     }
+    let after = cursor.map(|cursor| (cursor.walk, cursor.place));
+    let mut budget = Budget(rest + recent.0);
+    let found = find(&snapshot.map, &query, limit, after, |listed, is_candidate| {
+        budget.spend(BYTES_PER_ENTRY) && (!is_candidate || publishers.admit(listed, &mut budget))
+    });
+    if let Some(Found { walk, range, walked, candidates }) = found {
+        answer.walk = walk;
+        answer.releases = candidates.iter().map(|listed| wire(&listed.bytes)).collect();
+        answer.evidence = Some(evidence(snapshot, &range, walked));
+    }
+    answer.key_logs = publishers.key_logs;
     Ok(answer)
+}
+
+/// The key logs that an answer needs, each once.
+struct Publishers<'a> {
+    catalogue: &'a Catalogue,
+    seen: BTreeSet<PublisherId>,
+    key_logs: Vec<Vec<ByteBuf>>,
+}
+
+impl Publishers<'_> {
+    /// Takes in the publisher of a release that is to be sent, if both fit.
+    fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
+        let key_log = self.catalogue.key_log(&listed.publisher).filter(|_| !self.seen.contains(&listed.publisher));
+        if !budget.spend(item(&listed.bytes) + key_log.map_or(0, key_log_bytes)) {
+            return false;
+        }
+        self.seen.insert(listed.publisher);
+        self.key_logs.extend(key_log.map(events));
+        true
+    }
+}
+
+fn latest(snapshots: &Snapshots) -> Reply<&Snapshot> {
+    snapshots
+        .latest()
+        .ok_or_else(|| Refusal::new("relay/no-checkpoint", "the relay has made no checkpoint yet: try again"))
+}
+
+fn evidence(snapshot: &Snapshot, range: &Range, entries: usize) -> Evidence {
+    let proof = ByteBuf::from(snapshot.map.prove(range, entries));
+    Evidence { checkpoint: snapshot.checkpoint.bytes().clone(), proof }
 }
 
 /// The releases of a package, highest version first; a version that is contested comes with what contests it.
 ///
 /// # Errors
-/// None today.
-pub fn package(catalogue: &Catalogue, question: &Package) -> Reply<PackageAnswer> {
-    let mut answer =
-        PackageAnswer { releases: Vec::new(), key_log: Vec::new(), total: 0, evidence: Evidence::default() };
+/// A refusal: `relay/no-checkpoint`.
+pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package) -> Reply<PackageAnswer> {
+    let snapshot = latest(snapshots)?;
+    let mut answer = PackageAnswer { releases: Vec::new(), recent: Vec::new(), key_log: Vec::new(), evidence: None };
     let Some((package, key_log)) = meant(catalogue, question) else { return Ok(answer) };
-    let versions: Vec<VersionView<'_>> = match &question.version {
+    let key = PackageKey::of(&package);
+    let range = Range::of(&match &question.version {
+        Some(version) => keys::of_version(&key, version),
+        None => keys::versions(&key),
+    });
+    let now: Vec<VersionView<'_>> = match &question.version {
         Some(version) => catalogue.version(&package, version).into_iter().collect(),
         None => catalogue.package(&package).take(MAX_VERSIONS_PER_ANSWER).collect(),
     };
-    answer.total = match &question.version {
-        Some(_) => versions.iter().flat_map(|version| version.releases()).count(),
-        None => catalogue.release_count(&package),
-    } as u64;
 
-    let mut budget = Budget::new();
+    let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
     budget.spend(key_log_bytes(key_log));
     answer.key_log = events(key_log);
-    for version in versions {
-        // A version goes whole or not at all: without what contests it, it would look settled.
-        if !budget.spend(version.releases().map(|release| item(release.bytes())).sum()) {
+    let now = now.into_iter().flat_map(VersionView::releases).map(|release| (release.id(), release.bytes()));
+    let now: Vec<(ShortId, &RecordBytes)> = now.map(|(id, bytes)| (ShortId::of(&id), bytes)).collect();
+    let (mut shown, mut proven) = (0, BTreeSet::new());
+    for (entry, _) in snapshot.map.iter(range.prefix.parts().1).take(MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS)
+    {
+        let Some(id) = keys::short_id(entry) else { break };
+        // What was displaced since the checkpoint is not here any more, and ends what can be shown of it.
+        let Some(bytes) = catalogue.release_by_short_id(&package, &id) else { break };
+        // Its entry is in the proof.
+        if !budget.spend(item(bytes) + entry.len()) {
             break;
         }
-        answer.releases.extend(version.releases().map(|release| wire(release.bytes())));
+        answer.releases.push(wire(bytes));
+        proven.insert(id);
+        shown += 1;
     }
+    for (_, bytes) in now.into_iter().filter(|(id, _)| !proven.contains(id)) {
+        let is_behind = shown == MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS;
+        if is_behind || !budget.spend(item(bytes)) {
+            break;
+        }
+        answer.recent.push(wire(bytes));
+    }
+    answer.evidence = Some(evidence(snapshot, &range, shown));
     Ok(answer)
+}
+
+/// What the map had in a range at the last checkpoint.
+///
+/// # Errors
+/// A refusal: `query/bad-limit`, `query/bad-range`, `relay/no-checkpoint`.
+pub fn range(snapshots: &Snapshots, question: &RangeOf) -> Reply<Evidence> {
+    let snapshot = latest(snapshots)?;
+    Ok(Evidence { checkpoint: snapshot.checkpoint.bytes().clone(), proof: prove(&snapshot.map, question)? })
+}
+
+/// What the map has in a range now.
+///
+/// # Errors
+/// A refusal: `query/bad-limit`, `query/bad-range`.
+pub fn current(catalogue: &Catalogue, Current(question): &Current) -> Reply<CurrentAnswer> {
+    Ok(CurrentAnswer { root: catalogue.root().into(), proof: prove(catalogue.map(), question)? })
+}
+
+fn prove(map: &Map<Leaf>, question: &RangeOf) -> Reply<ByteBuf> {
+    let range = question.meant().ok_or_else(|| {
+        Refusal::new("query/bad-range", format!("a range is at most {MAX_KEY_BYTES} bytes, with zeros behind its bits"))
+    })?;
+    match question.show {
+        Show::First(limit) if usize::from(limit) <= MAX_WALKED => Ok(map.prove(&range, limit.into())),
+        Show::Levels(levels) if levels <= MAX_LEVELS && range.after.is_none() => {
+            Ok(map.prove_levels(&range.prefix, levels))
+        }
+        Show::First(_) => {
+            Err(Refusal::new("query/bad-limit", format!("at most {MAX_WALKED} entries are shown at once")))
+        }
+        Show::Levels(_) => {
+            Err(Refusal::new("query/bad-limit", format!("at most {MAX_LEVELS} levels of a whole range are shown")))
+        }
+    }
+    .map(ByteBuf::from)
 }
 
 /// The records with these ids, in the order asked for. A list shorter than what was asked for leaves the rest for another question.
@@ -110,7 +221,7 @@ pub fn records(catalogue: &Catalogue, question: &Records) -> Reply<RecordsAnswer
         let message = format!("at most {MAX_RECORDS_PER_REQUEST} records may be asked for at once");
         return Err(Refusal::new("query/too-many-ids", message));
     }
-    let mut budget = Budget::new();
+    let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
     let mut records = Vec::with_capacity(question.ids.len());
     for id in &question.ids {
         let bytes = catalogue.record(id).map(|record| record.bytes());
@@ -141,10 +252,6 @@ fn meant<'a>(catalogue: &'a Catalogue, question: &Package) -> Option<(PackageId,
 struct Budget(usize);
 
 impl Budget {
-    const fn new() -> Self {
-        Self(MAX_ANSWER_BYTES - RESERVED_BYTES)
-    }
-
     /// Takes as many bytes, if they are there.
     fn spend(&mut self, bytes: usize) -> bool {
         let left = self.0.checked_sub(bytes);

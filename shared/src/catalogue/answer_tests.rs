@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalogue::testing::{Publisher, catalogue, depends_on, other_artifact};
+use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::codec;
 use crate::id::RecordId;
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RECORD_BYTES};
@@ -31,6 +31,23 @@ fn bytes_of<T: serde::Serialize>(answer: T) -> usize {
     codec::encode::<Reply<T>>(&Ok(answer)).len()
 }
 
+/// Reads all pages of a question, each within the bytes that a page may have: the ids, and how many came with each page.
+fn read_all(relay: &Relay, mut question: Search) -> (Vec<RecordId>, Vec<usize>) {
+    let (mut ids, mut lengths) = (Vec::new(), Vec::new());
+    loop {
+        let answer = relay.answer(&question).unwrap();
+        let bytes = bytes_of(answer.clone());
+        assert!(bytes <= MAX_SEARCH_BYTES, "{bytes}");
+        let page = relay.verify(&question, answer).unwrap();
+        ids.extend(page.hits.iter().map(|hit| hit.as_ref().unwrap().release.id()));
+        lengths.push(page.hits.len());
+        question.cursor = page.cursor;
+        if question.cursor.is_none() {
+            return (ids, lengths);
+        }
+    }
+}
+
 #[test]
 fn a_search_is_answered_with_the_key_log_of_each_publisher_once() {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
@@ -39,56 +56,126 @@ fn a_search_is_answered_with_the_key_log_of_each_publisher_once() {
         two.release(3, "b", "1.0.0", |_| {}),
         one.release(2, "c", "1.0.0", |_| {}),
     ];
-    let answer = search(&catalogue(&[&one, &two], releases.clone()), &ask("", 10)).unwrap();
+    let mut relay = Relay::new(&[&one, &two], releases.clone());
+    let answer = relay.answer(&ask("", 10)).unwrap();
     let expected: Vec<_> = [1, 2, 0].iter().map(|at: &usize| wire(releases[*at].bytes())).collect();
-    assert_eq!(answer.releases, expected);
+    assert_eq!((answer.releases, answer.recent, answer.walk), (expected, vec![], 0));
     assert_eq!(answer.key_logs, [events(&two.key_log()), events(&one.key_log())]);
-    assert_eq!((answer.total, answer.total_is_exact, answer.cursor), (3, true, None));
+    assert_eq!(answer.evidence.unwrap().checkpoint, relay.latest().checkpoint.bytes());
+
+    let recent = one.release(4, "d", "1.0.0", |_| {});
+    relay.insert(recent.clone());
+    let answer = relay.answer(&ask("", 10)).unwrap();
+    assert_eq!(answer.recent, [wire(recent.bytes())]);
+    assert_eq!(answer.key_logs, [events(&one.key_log()), events(&two.key_log())]);
 }
 
 #[test]
 fn a_question_out_of_bounds_is_refused_with_a_code() {
     let one = Publisher::new(1);
-    let catalogue = catalogue(&[&one], []);
+    let relay = Relay::new(&[&one], []);
     let with_cursor = |cursor: &[u8]| Search { cursor: Some(ByteBuf::from(cursor.to_vec())), ..ask("", 10) };
-    assert_eq!(refusal(search(&catalogue, &ask("a", 0))), "query/bad-limit");
-    assert_eq!(refusal(search(&catalogue, &ask("a", 51))), "query/bad-limit");
-    assert_eq!(refusal(search(&catalogue, &ask(&"a".repeat(10_000), 10))), "query/too-long");
-    assert_eq!(refusal(search(&catalogue, &ask("a b c d e f g h i", 10))), "query/too-many-words");
-    assert_eq!(refusal(search(&catalogue, &with_cursor(b"cursor"))), "query/bad-cursor");
-    assert_eq!(refusal(search(&catalogue, &with_cursor(&[0; MAX_CURSOR_BYTES + 1]))), "query/bad-cursor");
+    assert_eq!(refusal(relay.answer(&ask("a", 0))), "query/bad-limit");
+    assert_eq!(refusal(relay.answer(&ask("a", 51))), "query/bad-limit");
+    assert_eq!(refusal(relay.answer(&ask(&"a".repeat(10_000), 10))), "query/too-long");
+    assert_eq!(refusal(relay.answer(&ask("a b c d e f g h i", 10))), "query/too-many-words");
+    assert_eq!(refusal(relay.answer(&with_cursor(b"cursor"))), "query/bad-cursor");
+    assert_eq!(refusal(relay.answer(&with_cursor(&[0; Cursor::BYTES + 1]))), "query/bad-cursor");
+    assert_eq!(refusal(relay.answer(&with_cursor(&[0; Cursor::BYTES]))), "query/old-cursor");
     let ids = vec![one.inception.id(); MAX_RECORDS_PER_REQUEST + 1];
-    assert_eq!(refusal(records(&catalogue, &Records { ids })), "query/too-many-ids");
+    assert_eq!(refusal(records(&relay.catalogue, &Records { ids })), "query/too-many-ids");
+    let range_of = |bytes: usize, limit: usize| {
+        let question = RangeOf::first(&vec![b'r'; bytes], u16::try_from(limit).unwrap());
+        range(&relay.snapshots, &question).map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(range_of(MAX_KEY_BYTES, MAX_WALKED), Ok(()));
+    assert_eq!(range_of(1, MAX_WALKED + 1), Err("query/bad-limit".into()));
+    assert_eq!(range_of(MAX_KEY_BYTES + 1, 1), Err("query/bad-range".into()));
+    let code = |question: RangeOf| range(&relay.snapshots, &question).map(|_| ()).map_err(|refusal| refusal.code);
+    let all = RangeOf::first(b"", 1);
+    let after = |bytes: usize| Some(ByteBuf::from(vec![0; bytes]));
+    assert_eq!(code(RangeOf { after: after(MAX_KEY_BYTES), ..all.clone() }), Ok(()));
+    assert_eq!(code(RangeOf { after: after(MAX_KEY_BYTES + 1), ..all.clone() }), Err("query/bad-range".into()));
+    assert_eq!(code(RangeOf { bits: Some(1), ..all.clone() }), Err("query/bad-range".into()));
+    assert_eq!(code(RangeOf { show: Show::Levels(MAX_LEVELS), ..all.clone() }), Ok(()));
+    assert_eq!(code(RangeOf { show: Show::Levels(MAX_LEVELS + 1), ..all.clone() }), Err("query/bad-limit".into()));
+    assert_eq!(code(RangeOf { show: Show::Levels(1), after: after(1), ..all }), Err("query/bad-limit".into()));
 }
 
 #[test]
-fn a_full_page_of_the_longest_releases_fits() {
-    let publishers: Vec<_> = (1..=50).map(Publisher::new).collect();
-    let releases = publishers.iter().map(|publisher| long_release(publisher, 0, "package", "1.0.0"));
-    let answer = search(&catalogue(&publishers.iter().collect::<Vec<_>>(), releases), &ask("word", 50)).unwrap();
-    assert_eq!((answer.releases.len(), answer.key_logs.len(), &answer.cursor), (50, 50, &None));
-    assert!(bytes_of(answer) <= MAX_ANSWER_BYTES);
+fn a_relay_without_a_checkpoint_says_so() {
+    let one = Publisher::new(1);
+    let relay = Relay::new(&[&one], [one.release(0, "a", "1.0.0", |_| {})]);
+    let none = Snapshots::default();
+    assert_eq!(refusal(search(&relay.catalogue, &none, &ask("", 10))), "relay/no-checkpoint");
+    let question = Package { name: one.full_name("a"), version: None };
+    assert_eq!(refusal(package(&relay.catalogue, &none, &question)), "relay/no-checkpoint");
+    assert_eq!(refusal(range(&none, &RangeOf::first(b"", 0))), "relay/no-checkpoint");
+}
+
+#[test]
+fn pages_of_the_longest_releases_stay_within_their_bytes_and_have_all_of_them() {
+    let publishers: Vec<_> = (1..=20).map(Publisher::new).collect();
+    let releases: Vec<_> = publishers.iter().map(|it| long_release(it, 0, "package", "1.0.0")).collect();
+    let mut expected: Vec<_> = releases.iter().map(Verified::id).collect();
+    let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases);
+    let (mut ids, lengths) = read_all(&relay, ask("word", 50));
+    ids.sort();
+    expected.sort();
+    assert_eq!(ids, expected);
+    assert!(lengths.iter().all(|length| *length >= 2), "{lengths:?}");
+}
+
+#[test]
+fn the_longest_recent_releases_leave_room_for_what_is_proven() {
+    let publishers: Vec<_> = (1..=20).map(Publisher::new).collect();
+    let mut releases = publishers.iter().map(|it| long_release(it, 0, "package", "1.0.0"));
+    let mut relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases.by_ref().take(10));
+    let proven: BTreeSet<_> = relay.catalogue.newest(50).map(Verified::id).collect();
+    releases.for_each(|release| relay.insert(release));
+    let (ids, lengths) = read_all(&relay, ask("word", 50));
+    assert!(ids.len() > 10 && proven.iter().all(|id| ids.contains(id)), "{lengths:?}");
+}
+
+#[test]
+fn entries_that_filters_rule_out_count_for_the_bytes_of_a_page() {
+    let one = Publisher::new(1);
+    let tagged = |n: u32, tag: &str| {
+        one.release(1000 + n, &format!("common-{n}"), "1.0.0", |release| release.tags = vec![tag.into()])
+    };
+    let common = (0..235).map(|n| tagged(n, "other"));
+    let matching = (0..80).map(|n| {
+        one.release(n, &format!("common-more-{n}"), "1.0.0", |release| {
+            release.description = "word ".repeat(100).trim().into();
+            release.authors = (0..16).map(|author| format!("{author:0>128}")).collect();
+        })
+    });
+    let word = (300..700).map(|n| one.release(1000 + n, &format!("p{n}"), "1.0.0", |it| it.tags = vec!["word".into()]));
+    let relay = Relay::new(&[&one], common.chain(matching).chain(word));
+    let (ids, lengths) = read_all(&relay, ask("common word", 50));
+    assert_eq!(ids.len(), 80);
+    assert!((1..20).contains(&lengths[0]), "{lengths:?}: the first page has both, and ends where its bytes do");
 }
 
 #[test]
 fn a_search_answer_that_does_not_fit_goes_on_where_it_stopped() {
     let publishers: Vec<_> = (1..=2).map(Publisher::new).collect();
     let releases = (0..9).map(|n| publishers[n as usize % 2].release(n, &format!("package{n}"), "1.0.0", |_| {}));
-    let catalogue = catalogue(&publishers.iter().collect::<Vec<_>>(), releases);
+    let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases);
     let mut question = ask("", 5);
     let (mut ids, mut lengths) = (Vec::new(), Vec::new());
     loop {
-        let answer = search_within(&catalogue, &question, Budget(1700)).unwrap();
-        assert_eq!(answer.total, 9);
-        let decode = |bytes: &ByteBuf| crate::record::Unverified::<Release>::decode(bytes).unwrap().id();
-        ids.extend(answer.releases.iter().map(decode));
-        lengths.push(answer.releases.len());
-        question.cursor = answer.cursor;
+        let answer = search_within(&relay.catalogue, &relay.snapshots, &question, 2000).unwrap();
+        let page = relay.verify(&question, answer).unwrap();
+        assert_eq!(page.total, 9);
+        ids.extend(page.hits.iter().map(|hit| hit.as_ref().unwrap().release.id()));
+        lengths.push(page.hits.len());
+        question.cursor = page.cursor;
         if question.cursor.is_none() {
             break;
         }
     }
-    let all: Vec<_> = catalogue.newest(9).map(Verified::id).collect();
+    let all: Vec<_> = relay.catalogue.newest(9).map(Verified::id).collect();
     assert_eq!(ids, all);
     assert!(lengths.iter().all(|length| (1..5).contains(length)), "{lengths:?}");
 }
@@ -109,49 +196,120 @@ fn a_package_is_answered_highest_version_first_and_bounded() {
     let versions = (0..count).map(|n| long_release(&one, n, "a", &format!("1.{n}.0")));
     let contested =
         one.release(count, "a", &format!("1.{}.0", count - 1), |release| release.artifact = other_artifact("x"));
-    let catalogue = catalogue(&[&one], versions.chain([contested]));
+    let relay = Relay::new(&[&one], versions.chain([contested]));
     let question = Package { name: one.full_name("a"), version: None };
-    let answer = package(&catalogue, &question).unwrap();
-    assert_eq!(answer.total, u64::from(count) + 1);
+    let answer = relay.package_answer(&question);
     assert!((3..=MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS).contains(&answer.releases.len()));
-    let versions: Vec<_> = answer
-        .releases
-        .iter()
-        .map(|bytes| {
-            crate::record::Unverified::<Release>::decode(bytes)
-                .unwrap()
-                .verify(&one.key_log(), &one.network)
-                .unwrap()
-                .version
-                .clone()
+    assert!(bytes_of(answer.clone()) <= MAX_ANSWER_BYTES);
+    let read = |bytes: &ByteBuf| crate::record::Unverified::<Release>::decode(bytes).unwrap();
+    let ids: Vec<_> = answer.releases.iter().map(|bytes| read(bytes).id()).collect();
+    let package = relay.verify_package(&question, answer).unwrap().unwrap();
+    assert_eq!((package.total, package.refused.len()), (u64::from(count) + 1, 0));
+    assert_eq!(package.releases.iter().map(Verified::id).collect::<Vec<_>>(), ids);
+    assert!(package.releases.is_sorted_by(|a, b| a.version >= b.version));
+    assert_eq!(package.releases[0].version, package.releases[1].version);
+}
+
+#[test]
+fn the_longest_versions_of_a_package_fit_its_answer_with_their_proof() {
+    let one = Publisher::new(1);
+    let pre = "a.".repeat(23);
+    let versions = (0..130).map(|n| {
+        one.release(n, "a", &format!("1.0.{n}-{pre}b"), |release| {
+            release.tags = (0..32).map(|tag| format!("{tag:x>64}")).collect();
+            release.authors = (0..16).map(|author| format!("{author:0>128}")).collect();
+            release.description = "x".repeat(512);
+            let dependency = |n: u32| depends_on(&one.package(&format!("{n:d>36}")));
+            release.dependencies = (0..30).map(dependency).collect();
         })
-        .collect();
-    assert!(versions.is_sorted_by(|a, b| a >= b));
-    assert_eq!(versions[0], versions[1]);
-    assert!(bytes_of(answer) <= MAX_ANSWER_BYTES);
+    });
+    let relay = Relay::new(&[&one], versions);
+    let answer = relay.package_answer(&Package { name: one.full_name("a"), version: None });
+    let bytes = bytes_of(answer.clone());
+    assert!(bytes <= MAX_ANSWER_BYTES, "{bytes}");
+    assert!((100..128).contains(&answer.releases.len()), "{}", answer.releases.len());
 }
 
 #[test]
 fn an_unknown_package_and_an_unknown_version_are_told_apart() {
     let one = Publisher::new(1);
-    let catalogue = catalogue(&[&one], [one.release(0, "a", "1.0.0", |_| {})]);
-    let unknown = package(&catalogue, &Package { name: one.full_name("b"), version: None }).unwrap();
-    assert!(unknown.releases.is_empty() && unknown.key_log.is_empty());
+    let relay = Relay::new(&[&one], [one.release(0, "a", "1.0.0", |_| {})]);
+    let unknown = relay.package_answer(&Package { name: one.full_name("b"), version: None });
+    assert!(unknown.releases.is_empty() && unknown.key_log.is_empty() && unknown.evidence.is_none());
     let question = Package { name: one.full_name("a"), version: Some("2.0.0".parse().unwrap()) };
-    let no_version = package(&catalogue, &question).unwrap();
-    assert!(no_version.releases.is_empty() && no_version.total == 0);
+    let no_version = relay.package_answer(&question);
+    assert!(no_version.releases.is_empty() && no_version.recent.is_empty());
     assert_eq!(no_version.key_log, events(&one.key_log()));
+    let proven = relay.package(&question).unwrap();
+    assert_eq!((proven.total, proven.proven.total, proven.releases.len()), (0, 0, 0));
     let question = Package { version: Some("1.0.0".parse().unwrap()), ..question };
-    assert_eq!(package(&catalogue, &question).unwrap().releases.len(), 1);
+    assert_eq!(relay.package_answer(&question).releases.len(), 1);
+}
+
+#[test]
+fn versions_that_came_since_the_checkpoint_are_answered_beside_the_proof() {
+    let one = Publisher::new(1);
+    let mut relay = Relay::new(&[&one], [one.release(0, "a", "1.0.0", |_| {})]);
+    relay.insert(one.release(1, "a", "2.0.0", |_| {}));
+    relay.insert(one.release(2, "b", "1.0.0", |_| {}));
+    let question = Package { name: one.full_name("a"), version: None };
+    let package = relay.package(&question).unwrap();
+    let versions: Vec<_> = package.releases.iter().map(|release| release.version.to_string()).collect();
+    assert_eq!(versions, ["2.0.0", "1.0.0"]);
+    assert_eq!(package.recent, BTreeSet::from([package.releases[0].id()]));
+    assert_eq!((package.total, package.proven.total, package.refused.len()), (2, 1, 0));
+
+    let only_recent = relay.package(&Package { name: one.full_name("b"), version: None }).unwrap();
+    assert_eq!((only_recent.releases.len(), only_recent.recent.len(), only_recent.proven.total), (1, 1, 0));
+    let one_version = Package { version: Some("2.0.0".parse().unwrap()), ..question.clone() };
+    assert_eq!(relay.package(&one_version).unwrap().recent.len(), 1);
+    relay.commit();
+    assert!(relay.package(&question).unwrap().recent.is_empty());
+}
+
+#[test]
+fn what_was_displaced_since_the_checkpoint_hides_nothing_that_is_still_there() {
+    let one = Publisher::new(1);
+    let mut rivals: Vec<_> = (0..3).map(|n| one.release(7, "a", &format!("2.{n}.0"), |_| {})).collect();
+    rivals.sort_by_key(Verified::id);
+    let largest = rivals.pop().unwrap();
+    let others = [one.release(0, "a", "1.0.0", |_| {}), one.release(1, "a", "3.0.0", |_| {})];
+    let mut relay = Relay::new(&[&one], others.into_iter().chain([largest.clone(), rivals[0].clone()]));
+    relay.insert(rivals[1].clone());
+    let package = relay.package(&Package { name: one.full_name("a"), version: None }).unwrap();
+    assert_eq!(package.refused, []);
+    let shown: BTreeSet<_> = package.releases.iter().map(Verified::id).collect();
+    assert_eq!(shown, relay.catalogue.package(&one.package("a")).map(|view| view.standing.id()).collect());
+    assert!(!shown.contains(&largest.id()));
+}
+
+#[test]
+fn a_range_is_answered_with_its_entries_its_count_and_its_hash() {
+    let one = Publisher::new(1);
+    let releases = (0..5).map(|n| one.release(n, &format!("p{n}"), "1.0.0", |_| {}));
+    let relay = Relay::new(&[&one], releases);
+    let of = |limit| RangeOf::first(&keys::newest(), limit);
+    let answer = |limit| range(&relay.snapshots, &of(limit)).unwrap();
+    let verify = |limit, answer: &Evidence| crate::search::verified::verify_range(&of(limit), answer, &relay.asked());
+    for (limit, walked) in [(0, 0), (3, 3), (9, 5)] {
+        let proven = verify(limit, &answer(limit)).unwrap();
+        assert_eq!((proven.total, proven.walked, proven.hash), (5, walked, relay.latest().map.hash(&keys::newest())));
+    }
+    let alone = Relay::new(&[&one], [one.release(0, "p", "1.0.0", |_| {})]);
+    let shown = range(&alone.snapshots, &of(0)).unwrap();
+    let proven = crate::search::verified::verify_range(&of(0), &shown, &alone.asked()).unwrap();
+    assert_eq!((proven.total, proven.walked), (1, 1), "what only its key tells to be there is shown");
+    assert_eq!(verify(2, &answer(3)).map_err(|error| error.code()), Err("relay/broke-protocol"), "more than asked for");
+    assert_eq!(verify(9, &answer(3)).map(|proven| proven.walked), Ok(3));
 }
 
 #[test]
 fn records_are_answered_in_the_order_asked_for() {
     let one = Publisher::new(1);
     let release = one.release(0, "a", "1.0.0", |_| {});
-    let catalogue = catalogue(&[&one], [release.clone()]);
+    let relay = Relay::new(&[&one], [release.clone()]);
     let ids = vec![release.id(), RecordId::from_bytes([0; 32]), one.inception.id()];
-    let answer = records(&catalogue, &Records { ids }).unwrap();
+    let answer = records(&relay.catalogue, &Records { ids }).unwrap();
     assert_eq!(answer.records, [Some(wire(release.bytes())), None, Some(wire(one.inception.bytes()))]);
 }
 
@@ -160,7 +318,7 @@ fn records_that_do_not_fit_are_left_for_another_question() {
     let one = Publisher::new(1);
     let releases: Vec<_> = (0..64).map(|n| long_release(&one, n, &format!("package{n}"), "1.0.0")).collect();
     let ids = releases.iter().map(Verified::id).collect();
-    let answer = records(&catalogue(&[&one], releases), &Records { ids }).unwrap();
+    let answer = records(&Relay::new(&[&one], releases).catalogue, &Records { ids }).unwrap();
     assert!((1..64).contains(&answer.records.len()));
     assert!(bytes_of(answer) <= MAX_ANSWER_BYTES);
 }
@@ -168,7 +326,7 @@ fn records_that_do_not_fit_are_left_for_another_question() {
 #[test]
 fn a_key_log_is_answered_whole_and_an_unknown_one_is_empty() {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
-    let catalogue = catalogue(&[&one], []);
+    let catalogue = Relay::new(&[&one], []).catalogue;
     assert_eq!(key_log_of(&catalogue, &KeyLogOf { publisher: one.id() }).unwrap().events, events(&one.key_log()));
     assert!(key_log_of(&catalogue, &KeyLogOf { publisher: two.id() }).unwrap().events.is_empty());
 }

@@ -1,19 +1,26 @@
-//! The keyspaces: which ordered lists a package stands in, and where. One pure function derives them all.
+//! The keyspaces: which entries of the catalogue's map a set of records has. Pure functions derive them all.
 //!
-//! | range | lists |
-//! | --- | --- |
-//! | `t/<term>\0` | packages with this token, best first |
-//! | `x/<1–6 letters>\0` | packages with a token that begins so, best first, each once |
-//! | `n/` | packages, newest first |
-//! | `d/<package>\0` | packages that depend on this one, newest first |
+//! | key | says | value |
+//! | --- | --- | --- |
+//! | `r/` publisher, kind (1 byte), record id | a member | none |
+//! | `h/` handle `\0` publisher | who claims a handle | none |
+//! | `p/` package, version, 0 or 1, short id | a release stands for a version (0) or contests it (1); highest version first | none |
+//! | `t/` term `\0` place | packages with this token, best first | filter |
+//! | `x/` beginning `\0` place | packages with a token that begins so, best first, each once | filter |
+//! | `c/` category `\0` place | packages of a category, best first | filter |
+//! | `n/` place | packages, newest first | filter |
+//! | `d/` package, place | packages that depend on this one, newest first | filter |
+//! | `dp/` package, publisher | other publishers whose packages depend on this one | none |
 //!
-//! A key is its range, then eight bytes of [`Rank`], then the [`PackageKey`].
+//! A *package* is its [`PackageKey`], a *place* eight bytes of [`Rank`] and the [`ShortId`] of the release that the package is listed by.
+//! Values are the [`Filter`](crate::search::filter::Filter) of that release's tokens. A term stands whole; a beginning has at most
+//! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
 use std::collections::BTreeMap;
 
-use crate::id::PackageId;
+use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
-use crate::record::Release;
+use crate::record::{Record, Release, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
@@ -46,28 +53,52 @@ impl PackageKey {
     }
 }
 
+/// A record in a key: the first 160 bits of its id. Two records of one publisher that share them cost 2⁸⁰ hashes to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortId([u8; 20]);
+
+impl ShortId {
+    /// Bytes of a short id.
+    pub const BYTES: usize = 20;
+
+    /// The short id of a record.
+    pub fn of(id: &RecordId) -> Self {
+        let mut short = [0; Self::BYTES];
+        short.copy_from_slice(&id.as_bytes()[..Self::BYTES]);
+        Self(short)
+    }
+
+    /// The bytes of the id.
+    pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
 /// A package's place in a range: ranges are ordered by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// What decides.
     pub rank: Rank,
-    /// What decides between equals; arbitrary, and the same everywhere.
-    pub package: PackageKey,
+    /// The release that the package is listed by. It decides between equals: arbitrary, and the same everywhere.
+    pub head: ShortId,
 }
 
-/// An entry of a keyspace.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// The list: a keyspace, and what the list is about.
-    pub range: Vec<u8>,
-    /// The place in it.
-    pub place: Place,
-}
+impl Place {
+    /// Bytes of a place.
+    pub const BYTES: usize = 8 + ShortId::BYTES;
 
-impl Key {
-    /// The key as the bytes that it sorts by.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [&self.range[..], self.place.rank.as_bytes(), self.place.package.as_bytes()].concat()
+    /// The place as the bytes that it sorts by.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(self.rank.as_bytes());
+        bytes[8..].copy_from_slice(&self.head.0);
+        bytes
+    }
+
+    /// The place with these bytes; None when there are too few or too many.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (rank, head) = bytes.split_first_chunk()?;
+        Some(Self { rank: Rank::from_bytes(*rank), head: ShortId(head.try_into().ok()?) })
     }
 }
 
@@ -76,15 +107,21 @@ pub fn term(token: &Token) -> Vec<u8> {
     range(b"t/", token.as_str().as_bytes())
 }
 
-/// What the ranges of all tokens that begin so begin with.
-pub fn terms_that_begin(beginning: &Token) -> Vec<u8> {
-    [b"t/", beginning.as_str().as_bytes()].concat()
+/// The range of packages with a token that begins so. Of a beginning longer than [`MAX_PREFIX_CHARS`] it is the range of its first
+/// letters: more packages than are meant.
+pub fn prefix(beginning: &Token) -> Vec<u8> {
+    let text = beginning.as_str();
+    range(b"x/", beginnings_of(text).last().unwrap_or_default().as_bytes())
 }
 
-/// The range of packages with a token that begins so; None for a beginning longer than [`MAX_PREFIX_CHARS`].
-pub fn prefix(beginning: &Token) -> Option<Vec<u8>> {
-    let text = beginning.as_str();
-    (text.chars().count() <= MAX_PREFIX_CHARS).then(|| range(b"x/", text.as_bytes()))
+/// Whether the range of a beginning has just the packages that are meant.
+pub fn prefix_is_exact(beginning: &Token) -> bool {
+    beginning.as_str().chars().count() < MAX_PREFIX_CHARS
+}
+
+/// The range of packages of a category, however it is written; None for one without a letter.
+pub fn category(name: &str) -> Option<Vec<u8>> {
+    Token::joined(name).map(|token| range(b"c/", token.as_str().as_bytes()))
 }
 
 /// The range of all packages.
@@ -94,7 +131,92 @@ pub fn newest() -> Vec<u8> {
 
 /// The range of packages that depend on this one.
 pub fn dependents(package: &PackageKey) -> Vec<u8> {
-    range(b"d/", package.as_bytes())
+    [b"d/", &package.0[..]].concat()
+}
+
+/// The range of publishers who depend on a package.
+pub fn dependent_publishers(package: &PackageKey) -> Vec<u8> {
+    [b"dp/", &package.0[..]].concat()
+}
+
+/// The range of all records.
+pub fn records() -> Vec<u8> {
+    b"r/".to_vec()
+}
+
+/// The entry of a record.
+pub fn record(record: &Record) -> Vec<u8> {
+    let (publisher, kind) = match record {
+        Record::Inception(inception) => (PublisherId::from_inception(inception.id()), 1),
+        Record::Release(release) => (release.publisher, 4),
+    };
+    [b"r/", &publisher.as_bytes()[..], &[kind], record.id().as_bytes()].concat()
+}
+
+/// The id of the record that an entry is about.
+pub fn record_of(key: &[u8]) -> Option<RecordId> {
+    let id = key.strip_prefix(b"r/")?.get(33..)?;
+    Some(RecordId::from_bytes(id.try_into().ok()?))
+}
+
+/// The short id at the end of an entry.
+pub fn short_id(key: &[u8]) -> Option<ShortId> {
+    key.last_chunk().copied().map(ShortId)
+}
+
+/// The range of publishers who claim a handle.
+pub fn handle(handle: &Handle) -> Vec<u8> {
+    range(b"h/", handle.as_str().as_bytes())
+}
+
+/// The range of a package's versions.
+pub fn versions(package: &PackageKey) -> Vec<u8> {
+    [b"p/", &package.0[..]].concat()
+}
+
+/// The range of the releases of one version.
+pub fn of_version(package: &PackageKey, version: &Version) -> Vec<u8> {
+    let precedence: Vec<u8> = precedence(version).iter().map(|byte| !byte).collect();
+    [versions(package), precedence].concat()
+}
+
+/// The entries of a version: of the release that stands for it, and of the one that contests it.
+pub fn version(
+    package: &PackageKey,
+    version: &Version,
+    standing: &RecordId,
+    contesting: Option<&RecordId>,
+) -> Vec<Vec<u8>> {
+    let range = of_version(package, version);
+    let entry = |role, id| [&range, &[role][..], ShortId::of(id).as_bytes()].concat();
+    std::iter::once(entry(0, standing)).chain(contesting.map(|id| entry(1, id))).collect()
+}
+
+/// Bytes that sort as versions do by SemVer's precedence.
+fn precedence(version: &Version) -> Vec<u8> {
+    let version = version.semver();
+    let mut bytes = Vec::new();
+    for number in [version.major, version.minor, version.patch] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    if version.pre.is_empty() {
+        bytes.push(0xff);
+        return bytes;
+    }
+    for identifier in version.pre.split('.') {
+        if identifier.bytes().all(|byte| byte.is_ascii_digit()) {
+            // Without leading zeros, the longer number is the greater one; a version is far shorter than 256 bytes.
+            bytes.extend([1, u8::try_from(identifier.len()).unwrap_or(u8::MAX)]);
+            bytes.extend_from_slice(identifier.as_bytes());
+        } else {
+            bytes.push(2);
+            bytes.extend_from_slice(identifier.as_bytes());
+            bytes.push(0);
+        }
+    }
+    // Fewer identifiers come first.
+    bytes.push(0);
+    bytes
 }
 
 fn range(keyspace: &[u8], about: &[u8]) -> Vec<u8> {
@@ -109,32 +231,85 @@ pub fn dependencies(release: &Release) -> impl Iterator<Item = PackageId> {
 }
 
 /// Every entry of a package whose head is this release: a function of the release and of how many depend on it.
-pub fn entries(package: PackageKey, head: &Release, tokens: &Tokens, popularity: Popularity) -> Vec<Key> {
-    let best = |matched| Place { rank: Rank::best(matched, popularity, head.created), package };
-    let newest_first = Place { rank: Rank::newest(head.created), package };
+pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: Popularity) -> Vec<Vec<u8>> {
+    let head = ShortId::of(head);
+    let best = |matched| Place { rank: Rank::best(matched, popularity, release.created), head }.to_bytes();
+    let newest_first = Place { rank: Rank::newest(release.created), head }.to_bytes();
+    let entry = |range: Vec<u8>, place: &[u8]| [&range, place].concat();
 
-    let mut entries = vec![Key { range: newest(), place: newest_first }];
-    for dependency in dependencies(head) {
-        entries.push(Key { range: dependents(&PackageKey::of(&dependency)), place: newest_first });
+    let mut entries = vec![entry(newest(), &newest_first)];
+    for dependency in dependencies(release) {
+        entries.push(entry(dependents(&PackageKey::of(&dependency)), &newest_first));
+    }
+    for name in release.categories.iter().filter_map(|name| category(name)) {
+        entries.push(entry(name, &best(Match::CATEGORY)));
     }
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
     for (token, fields) in tokens.iter() {
-        entries.push(Key { range: term(token), place: best(Match::whole(fields)) });
-        for beginning in beginnings_of(token) {
-            let whole = beginning.len() == token.as_str().len();
-            let matched = if whole { Match::whole(fields) } else { Match::beginning(fields) };
+        let whole = Match::whole(fields);
+        entries.push(entry(range(b"t/", token.as_bytes()), &best(whole)));
+        let parts = beginnings_of(token).filter(|part| part.len() < token.len());
+        let parts = parts.filter_map(|part| Some((part, Match::beginning(fields)?)));
+        // A token that is longer than beginnings are is found by its first letters, as if it ended there.
+        for (beginning, matched) in parts.chain(beginnings_of(token).last().map(|whole_or_cut| (whole_or_cut, whole))) {
             let known = beginnings.entry(beginning).or_insert(matched);
             *known = matched.max(*known);
         }
     }
     for (beginning, matched) in beginnings {
-        entries.push(Key { range: range(b"x/", beginning.as_bytes()), place: best(matched) });
+        entries.push(entry(range(b"x/", beginning.as_bytes()), &best(matched)));
     }
+    // A release may name a dependency or a category twice.
+    entries.sort();
+    entries.dedup();
     entries
 }
 
 /// The first letter of a token, the first two, and so on.
-fn beginnings_of(token: &Token) -> impl Iterator<Item = &str> {
-    let text = token.as_str();
-    text.char_indices().take(MAX_PREFIX_CHARS).map(|(at, c)| &text[..at + c.len_utf8()])
+fn beginnings_of(token: &str) -> impl Iterator<Item = &str> {
+    token.char_indices().take(MAX_PREFIX_CHARS).map(|(at, c)| &token[..at + c.len_utf8()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_sort_by_precedence() {
+        let ordered = [
+            "0.0.1",
+            "0.9.0",
+            "0.10.0",
+            "1.0.0-0",
+            "1.0.0-2",
+            "1.0.0-11",
+            "1.0.0-11.a",
+            "1.0.0-a",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-beta-",
+            "1.0.0-rc.1",
+            "1.0.0",
+            "2.0.0-0",
+            "10.0.0",
+            "18446744073709551615.0.0",
+        ];
+        let versions: Vec<Version> = ordered.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(versions.is_sorted(), "SemVer's own order");
+        assert!(versions.iter().map(precedence).is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn the_longest_keys_fit_the_map() {
+        let package = PackageKey::from_bytes([0xff; PackageKey::BYTES]);
+        let pre: String = std::iter::repeat_n("a.", 27).collect();
+        let long: Version = format!("0.0.0-{pre}abcd").parse().unwrap();
+        assert_eq!(long.to_string().len(), crate::limits::MAX_VERSION_BYTES);
+        let key = &version(&package, &long, &RecordId::from_bytes([0; 32]), None)[0];
+        assert!(key.len() <= crate::merkle::MAX_KEY_BYTES, "{}", key.len());
+    }
 }

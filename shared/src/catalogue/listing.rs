@@ -1,14 +1,14 @@
-//! Keeps the keyspaces as the heads are: when a head changes, and when so many more publishers depend on a package that
+//! Keeps the entries of packages as the heads are: when a head changes, and when so many more publishers depend on a package that
 //! its rank changes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Catalogue;
-use super::keys::{PackageKey, dependencies, entries};
-use super::package::Listing;
-use crate::id::{PackageId, RecordId};
+use super::keys::{self, PackageKey, dependencies};
+use super::leaf::{Leaf, Listed};
+use crate::id::{PackageId, PublisherId, RecordId};
 use crate::record::Release;
-use crate::search::analyser::Tokens;
 use crate::search::rank::Popularity;
 
 impl Catalogue {
@@ -19,86 +19,112 @@ impl Catalogue {
         let (old, new) = (package.listing.take(), package.head());
         if package.is_empty() {
             self.packages.remove(&key);
-        } else if old.as_ref().map(|listing| listing.head) == new {
+        } else if old.as_ref().map(|listed| listed.head) == new {
             package.listing = old;
             return None;
         }
 
         let mut dependees = BTreeSet::new();
-        if let Some(listing) = &old {
-            dependees.extend(self.unlist(key, listing));
+        if let Some(listed) = &old {
+            dependees.extend(self.unlist(listed));
         }
         if let Some(head) = new {
             dependees.extend(self.list(key, head));
         }
-        for dependee in dependees {
-            self.rank_again(dependee);
+        if !self.is_deferred {
+            for dependee in dependees {
+                self.rank_again(dependee);
+            }
+            self.recent.insert(key);
         }
         Some(id)
     }
 
     /// Adds the entries of a head, and counts what it depends on.
     fn list(&mut self, key: PackageKey, head: RecordId) -> Vec<PackageKey> {
-        let Some(release) = self.release(&head).cloned() else { return Vec::new() };
         let popularity = self.popularity(&key);
-        let listing = Listing { head, tokens: Tokens::of(&release), popularity, created: release.created };
-        self.enter(key, &release, &listing);
+        let Some(release) = self.release(&head) else { return Vec::new() };
+        let listed = Arc::new(Listed::of(release, popularity));
+        let (publisher, dependees) = (release.publisher, counted(release));
+        self.enter(&listed);
         if let Some(package) = self.packages.get_mut(&key) {
-            package.listing = Some(listing);
+            package.listing = Some(listed);
         }
-        let dependees = counted(&release);
         for dependee in &dependees {
-            *self.dependents.entry(*dependee).or_default().entry(release.publisher).or_default() += 1;
+            self.count(dependee, publisher);
         }
         dependees
     }
 
     /// Takes back what [`Self::list`] added.
-    fn unlist(&mut self, key: PackageKey, listing: &Listing) -> Vec<PackageKey> {
-        let Some(release) = self.release(&listing.head).cloned() else { return Vec::new() };
-        self.leave(key, &release, listing);
-        let dependees = counted(&release);
+    fn unlist(&mut self, listed: &Listed) -> Vec<PackageKey> {
+        let Some(release) = self.release(&listed.head) else { return Vec::new() };
+        let (publisher, dependees) = (release.publisher, counted(release));
+        self.leave(listed);
         for dependee in &dependees {
-            let Some(publishers) = self.dependents.get_mut(dependee) else { continue };
-            if let Some(packages) = publishers.get_mut(&release.publisher) {
-                *packages -= 1;
-            }
-            publishers.retain(|_, packages| *packages > 0);
+            self.count_no_more(dependee, publisher);
+        }
+        dependees
+    }
+
+    fn count(&mut self, dependee: &PackageKey, publisher: PublisherId) {
+        let packages = self.dependents.entry(*dependee).or_default().entry(publisher).or_default();
+        *packages += 1;
+        if *packages == 1 {
+            self.set(&[&keys::dependent_publishers(dependee), &publisher.as_bytes()[..]].concat(), Leaf::NONE);
+        }
+    }
+
+    fn count_no_more(&mut self, dependee: &PackageKey, publisher: PublisherId) {
+        let Some(publishers) = self.dependents.get_mut(dependee) else { return };
+        let Some(packages) = publishers.get_mut(&publisher) else { return };
+        *packages -= 1;
+        if *packages == 0 {
+            publishers.remove(&publisher);
             if publishers.is_empty() {
                 self.dependents.remove(dependee);
             }
+            self.map.remove(&[&keys::dependent_publishers(dependee), &publisher.as_bytes()[..]].concat());
         }
-        dependees
     }
 
     /// Moves a package's entries when its popularity is no longer the one that it was listed with.
     fn rank_again(&mut self, key: PackageKey) {
         let popularity = self.popularity(&key);
         let Some(package) = self.packages.get_mut(&key) else { return };
-        let Some(mut listing) = package.listing.take_if(|listing| listing.popularity != popularity) else { return };
-        if let Some(release) = self.release(&listing.head).cloned() {
-            self.leave(key, &release, &listing);
-            listing.popularity = popularity;
-            self.enter(key, &release, &listing);
-        }
+        let Some(old) = package.listing.take_if(|listed| listed.popularity != popularity) else { return };
+        self.leave(&old);
+        let listed = Arc::new(Listed { popularity, ..(*old).clone() });
+        self.enter(&listed);
         if let Some(package) = self.packages.get_mut(&key) {
-            package.listing = Some(listing);
+            package.listing = Some(listed);
         }
     }
 
-    fn enter(&mut self, key: PackageKey, head: &Release, listing: &Listing) {
-        for entry in entries(key, head, &listing.tokens, listing.popularity) {
-            self.ranges.insert(entry);
+    fn enter(&mut self, listed: &Arc<Listed>) {
+        if self.is_deferred {
+            return;
+        }
+        for entry in self.entries_of(listed) {
+            self.set(&entry, Leaf::of(listed.clone()));
         }
     }
 
-    fn leave(&mut self, key: PackageKey, head: &Release, listing: &Listing) {
-        for entry in entries(key, head, &listing.tokens, listing.popularity) {
-            self.ranges.remove(&entry);
+    fn leave(&mut self, listed: &Listed) {
+        if self.is_deferred {
+            return;
+        }
+        for entry in self.entries_of(listed) {
+            self.map.remove(&entry);
         }
     }
 
-    fn popularity(&self, key: &PackageKey) -> Popularity {
+    pub(super) fn entries_of(&self, listed: &Listed) -> Vec<Vec<u8>> {
+        let release = self.release(&listed.head);
+        release.map_or_else(Vec::new, |release| keys::listing(&listed.head, release, &listed.tokens, listed.popularity))
+    }
+
+    pub(super) fn popularity(&self, key: &PackageKey) -> Popularity {
         Popularity::of(self.dependents.get(key).map_or(0, |publishers| publishers.len()))
     }
 }
@@ -106,5 +132,6 @@ impl Catalogue {
 /// The packages whose popularity a release counts for: what it depends on, its own publisher's packages excepted.
 fn counted(release: &Release) -> Vec<PackageKey> {
     let others = dependencies(release).filter(|package| package.publisher != release.publisher);
-    others.map(|package| PackageKey::of(&package)).collect()
+    let others: BTreeSet<_> = others.map(|package| PackageKey::of(&package)).collect();
+    others.into_iter().collect()
 }

@@ -10,48 +10,76 @@
 //! that differ from the one that stands is shown beside it as evidence. That is at most two releases a version, and further
 //! copies of either can't push the other out of sight. A contested version is never the head of its package.
 //!
+//! **The map** has an entry for each thing that can be asked for ([`keys`]); its root is a function of the members. A clone of it is a
+//! snapshot, and answers as the catalogue did then.
+//!
 //! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota.
 //! [`Catalogue::weight`] says how much that is, for whoever has less.
 
 pub mod answer;
+pub mod build;
 pub mod delivery;
-mod find;
+pub mod find;
 pub mod keys;
+mod leaf;
 mod listing;
 mod package;
-mod ranges;
+pub mod snapshots;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use find::{BadCursor, Hit, MAX_WALKED, SearchPage};
-use keys::PackageKey;
+use delivery::Delivery;
+use keys::{PackageKey, ShortId};
+pub use leaf::{Leaf, Listed};
 use package::Package;
-use ranges::Ranges;
 
 use crate::id::{FullName, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_CONFLICTING_RECORDS;
-use crate::record::{self, KeyLog, Record, Release, Verified, Version};
+use crate::merkle::{Hash, Map};
+use crate::record::{self, KeyLog, Record, RecordBytes, Release, Verified, Version};
 
 /// Bytes that a record takes beside its own and its entries in ranges: its struct, and its places in the maps of its publisher,
 /// its package and its version.
 const RECORD_WEIGHT: u64 = 2048;
 /// Bytes that a package takes as soon as others depend on it: the first node of a map.
 const DEPENDEE_WEIGHT: u64 = 768;
+/// Entries of a package with a long description.
+const ENTRIES_PER_PACKAGE: u64 = 150;
+/// Bytes that an entry of the map takes: its key, its value, its share of nodes.
+const ENTRY_WEIGHT: u64 = 96;
 
 /// A set of verified records and its views. See the module for the rules.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     records: BTreeMap<RecordId, Record>,
     publishers: BTreeMap<PublisherId, Publisher>,
     packages: BTreeMap<PackageKey, Package>,
     /// How many packages of each publisher depend on a package, listed here or not; its own publisher's don't count.
     dependents: BTreeMap<PackageKey, BTreeMap<PublisherId, usize>>,
-    ranges: Ranges,
+    map: Map<Leaf>,
+    /// Packages whose head changed since [`Self::snapshot`].
+    recent: BTreeSet<PackageKey>,
     /// Bytes of all records.
     record_bytes: u64,
+    /// While it is being built the map is empty: it is made at the end.
+    is_deferred: bool,
 }
+
+/// Two catalogues are the same when they have the same members and views; when their snapshots were taken is no part of that.
+impl PartialEq for Catalogue {
+    fn eq(&self, other: &Self) -> bool {
+        self.records == other.records
+            && self.publishers == other.publishers
+            && self.packages == other.packages
+            && self.dependents == other.dependents
+            && self.map == other.map
+            && self.record_bytes == other.record_bytes
+    }
+}
+
+impl Eq for Catalogue {}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Publisher {
@@ -150,15 +178,15 @@ impl Catalogue {
 
         let mut touched = BTreeSet::new();
         if let Some(Record::Release(old)) = displaced.and_then(|id| self.records.get(&id)) {
-            let key = PackageKey::of(&old.package());
-            if let Some(package) = self.packages.get_mut(&key) {
-                package.remove(old.id(), old);
-            }
+            let (id, key, version) = (old.id(), PackageKey::of(&old.package()), old.version.clone());
+            let delivery = Delivery::of(old);
+            self.change_version(key, &version, |package| package.remove(id, &version, delivery));
             touched.insert(key);
         }
-        let id = release.package();
-        let key = PackageKey::of(&id);
-        self.packages.entry(key).or_insert_with(|| Package::new(id)).add(release.id(), &release);
+        let (id, package_id, version) = (release.id(), release.package(), release.version.clone());
+        let (key, delivery) = (PackageKey::of(&package_id), Delivery::of(&release));
+        self.packages.entry(key).or_insert_with(|| Package::new(package_id));
+        self.change_version(key, &version, |package| package.add(id, &version, delivery));
         touched.insert(key);
         self.keep(Record::Release(release));
 
@@ -166,12 +194,48 @@ impl Catalogue {
         // Last, because the old listing was derived from it.
         if let Some(record) = displaced.and_then(|id| self.records.remove(&id)) {
             self.record_bytes -= record.bytes().len() as u64;
+            for entry in leaf::own_entries(&record) {
+                self.map.remove(&entry);
+            }
         }
         Ok(Inserted::New { displaced, heads_changed })
     }
 
+    /// Changes which releases a version has, and its entries with them.
+    fn change_version(&mut self, key: PackageKey, version: &Version, change: impl FnOnce(&mut Package)) {
+        let Some(package) = self.packages.get_mut(&key) else { return };
+        let before = package.version(version);
+        change(package);
+        let after = package.version(version);
+        if before == after {
+            return;
+        }
+        let entries = |pair: Option<(RecordId, Option<RecordId>)>| {
+            let pair = pair.into_iter();
+            pair.flat_map(|(standing, contesting)| keys::version(&key, version, &standing, contesting.as_ref()))
+        };
+        for entry in entries(before) {
+            self.map.remove(&entry);
+        }
+        for entry in entries(after) {
+            self.set(&entry, Leaf::NONE);
+        }
+    }
+
+    fn set(&mut self, key: &[u8], leaf: Leaf) {
+        if self.is_deferred {
+            return;
+        }
+        // All keys are derived from fields whose bounds keep them short enough: a test makes the longest ones.
+        let set = self.map.insert(key, leaf);
+        debug_assert!(set.is_ok(), "{key:?}");
+    }
+
     fn keep(&mut self, record: Record) {
         self.record_bytes += record.bytes().len() as u64;
+        for entry in leaf::own_entries(&record) {
+            self.set(&entry, Leaf::NONE);
+        }
         self.records.insert(record.id(), record);
     }
 
@@ -187,7 +251,34 @@ impl Catalogue {
         2 * self.record_bytes
             + self.records.len() as u64 * RECORD_WEIGHT
             + self.dependents.len() as u64 * DEPENDEE_WEIGHT
-            + self.ranges.weight()
+            + self.entries() * ENTRY_WEIGHT
+    }
+
+    /// All entries as they are now.
+    pub const fn map(&self) -> &Map<Leaf> {
+        &self.map
+    }
+
+    /// The hash of all entries: a function of the members.
+    pub fn root(&self) -> Hash {
+        self.map.root()
+    }
+
+    /// All entries as they are now, to answer from later. What changes from now on is [`Self::recent`].
+    pub fn snapshot(&mut self) -> Map<Leaf> {
+        self.recent.clear();
+        self.map.root();
+        self.map.clone()
+    }
+
+    /// How packages are listed whose head changed since the last snapshot.
+    pub fn recent(&self) -> impl Iterator<Item = &Listed> {
+        self.recent.iter().filter_map(|key| self.packages.get(key)?.listing.as_deref())
+    }
+
+    /// How many entries there are, or will be about.
+    fn entries(&self) -> u64 {
+        if self.is_deferred { self.packages.len() as u64 * ENTRIES_PER_PACKAGE } else { self.map.len() }
     }
 
     /// How many records there are.
@@ -253,6 +344,18 @@ impl Catalogue {
         self.version_view(self.listed(package)?.version(version)?)
     }
 
+    /// A release of a package, as it was signed.
+    fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&RecordBytes> {
+        let (mut first, mut last) = ([0; 32], [0xff; 32]);
+        first[..ShortId::BYTES].copy_from_slice(id.as_bytes());
+        last[..ShortId::BYTES].copy_from_slice(id.as_bytes());
+        let range = RecordId::from_bytes(first)..=RecordId::from_bytes(last);
+        self.records.range(range).find_map(|(_, record)| match record {
+            Record::Release(release) if release.package() == *package => Some(release.bytes()),
+            Record::Release(_) | Record::Inception(_) => None,
+        })
+    }
+
     /// How many releases [`Self::package`] shows.
     pub fn release_count(&self, package: &PackageId) -> usize {
         self.listed(package).map_or(0, Package::release_count)
@@ -266,8 +369,8 @@ impl Catalogue {
 
     /// Packages whose head depends on this package, newest first.
     pub fn dependents(&self, package: &PackageId) -> impl Iterator<Item = &PackageId> {
-        let places = self.ranges.places(&keys::dependents(&PackageKey::of(package)), None);
-        places.filter_map(|place| self.packages.get(&place.package).map(|package| &package.id))
+        let entries = self.map.iter(&keys::dependents(&PackageKey::of(package)));
+        entries.filter_map(|(_, leaf)| self.packages.get(&leaf.listed()?.package).map(|package| &package.id))
     }
 
     fn listed(&self, package: &PackageId) -> Option<&Package> {

@@ -1,12 +1,12 @@
 //! The releases of one package: which stands for each version, which contests it, and which is the head.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::delivery::Delivery;
+use super::leaf::Listed;
 use crate::id::{PackageId, RecordId};
-use crate::record::{Release, Version};
-use crate::search::analyser::Tokens;
-use crate::search::rank::Popularity;
+use crate::record::Version;
 
 /// The member releases of one version, by what they deliver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,17 +45,7 @@ pub(super) struct Package {
     versions: BTreeMap<Version, Contenders>,
     /// Versions that are not contested: those that are no pre-release after those that are.
     settled: BTreeSet<(bool, Version)>,
-    pub(super) listing: Option<Listing>,
-}
-
-/// What the entries of a package in the keyspaces were derived from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listing {
-    pub(super) head: RecordId,
-    pub(super) tokens: Tokens,
-    pub(super) popularity: Popularity,
-    /// When the head was made, as its publisher says; here, so that ranking a match looks up nothing else.
-    pub(super) created: u64,
+    pub(super) listing: Option<Arc<Listed>>,
 }
 
 impl Package {
@@ -63,22 +53,17 @@ impl Package {
         Self { id, versions: BTreeMap::new(), settled: BTreeSet::new(), listing: None }
     }
 
-    pub(super) fn add(&mut self, id: RecordId, release: &Release) {
-        self.change(release, |ids| {
-            ids.insert(id);
-        });
+    pub(super) fn add(&mut self, id: RecordId, version: &Version, delivery: Delivery) {
+        self.change(version, delivery, |ids| _ = ids.insert(id));
     }
 
-    pub(super) fn remove(&mut self, id: RecordId, release: &Release) {
-        self.change(release, |ids| {
-            ids.remove(&id);
-        });
+    pub(super) fn remove(&mut self, id: RecordId, version: &Version, delivery: Delivery) {
+        self.change(version, delivery, |ids| _ = ids.remove(&id));
     }
 
-    fn change(&mut self, release: &Release, change: impl FnOnce(&mut BTreeSet<RecordId>)) {
-        let version = &release.version;
+    fn change(&mut self, version: &Version, delivery: Delivery, change: impl FnOnce(&mut BTreeSet<RecordId>)) {
         let contenders = self.versions.entry(version.clone()).or_default();
-        contenders.change(Delivery::of(release), change);
+        contenders.change(delivery, change);
         let settled = (!version.is_pre_release(), version.clone());
         if contenders.first.len() == 1 {
             self.settled.insert(settled);
@@ -103,6 +88,14 @@ impl Package {
     /// Each version, highest first: the release that stands, and the one that contests it.
     pub(super) fn versions(&self) -> impl Iterator<Item = (RecordId, Option<RecordId>)> {
         self.versions.values().rev().filter_map(Self::pair)
+    }
+
+    /// Each version with the release that stands for it, and the one that contests it.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Version, RecordId, Option<RecordId>)> {
+        let pair = |(version, contenders)| {
+            Self::pair(contenders).map(|(standing, contesting)| (version, standing, contesting))
+        };
+        self.versions.iter().filter_map(pair)
     }
 
     pub(super) fn version(&self, version: &Version) -> Option<(RecordId, Option<RecordId>)> {

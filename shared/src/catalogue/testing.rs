@@ -1,10 +1,21 @@
-//! Publishers and releases for tests, in a few words.
+//! Publishers, releases and relays for tests, in a few words.
+
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 
-use super::Catalogue;
+use super::keys::Place;
+use super::snapshots::{Snapshot, Snapshots};
+use super::{Catalogue, Leaf, Listed, answer};
 use crate::id::{FullName, KeyCommitment, Network, PackageId, PublicKey, PublisherId};
+use crate::merkle::Map;
+use crate::protocol::query::{Package, PackageAnswer, Reply, Search, SearchAnswer};
 use crate::record::{self, Artifact, ContentId, Dependency, Inception, KeyLog, Record, Release, Verified, Work};
+use crate::search::verified::{AnswerError, Asked, VerifiedPackage, VerifiedSearch, verify_package, verify_search};
+
+fn network() -> Network {
+    Network::named("test").unwrap()
+}
 
 /// A key holder.
 pub(crate) struct Publisher {
@@ -20,7 +31,10 @@ impl Publisher {
     }
 
     pub(crate) fn with_handle(seed: u8, handle: &str) -> Self {
-        let network = Network::named("test").unwrap();
+        Self::of_network(seed, handle, network())
+    }
+
+    pub(crate) fn of_network(seed: u8, handle: &str, network: Network) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let next = SigningKey::from_bytes(&[seed ^ 0x80; 32]);
         let inception = Inception {
@@ -121,4 +135,117 @@ pub(crate) fn catalogue(publishers: &[&Publisher], releases: impl IntoIterator<I
         catalogue.insert(record(release)).unwrap();
     }
     catalogue
+}
+
+/// A relay in memory: a catalogue, its checkpoints, and the key that signs them.
+pub(crate) struct Relay {
+    key: SigningKey,
+    id: PublicKey,
+    network: Network,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) snapshots: Snapshots,
+    /// The epoch of the last checkpoint, and the one that it is now.
+    pub(crate) epoch: u64,
+}
+
+impl Relay {
+    /// A relay that holds these publishers and releases, all of them in its checkpoint.
+    pub(crate) fn new(publishers: &[&Publisher], releases: impl IntoIterator<Item = Verified<Release>>) -> Self {
+        Self::of(100, catalogue(publishers, releases))
+    }
+
+    /// The relay whose key is made of this number, with its first checkpoint.
+    pub(crate) fn of(seed: u8, catalogue: Catalogue) -> Self {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let id = PublicKey::from_bytes(key.verifying_key().to_bytes());
+        let mut relay = Self { key, id, network: network(), catalogue, snapshots: Snapshots::default(), epoch: 1000 };
+        relay.commit();
+        relay
+    }
+
+    /// Takes in a release, which no checkpoint has yet.
+    pub(crate) fn insert(&mut self, release: Verified<Release>) {
+        self.catalogue.insert(record(release)).unwrap();
+    }
+
+    /// Makes the checkpoint of the next epoch.
+    pub(crate) fn commit(&mut self) {
+        self.epoch += 1;
+        let previous = self.snapshots.latest().map(|snapshot| snapshot.checkpoint.hash());
+        let snapshot = Snapshot::sign(&mut self.catalogue, &self.network, &self.key, self.epoch, previous);
+        self.snapshots.push(snapshot);
+    }
+
+    /// Commits to another map than the rules make.
+    pub(crate) fn lie(&mut self, change: impl FnOnce(&mut Map<Leaf>)) {
+        self.commit();
+        let mut snapshot = self.latest().clone();
+        change(&mut snapshot.map);
+        let mut checkpoint = (*snapshot.checkpoint).clone();
+        checkpoint.root = snapshot.map.root().into();
+        snapshot.checkpoint = checkpoint.sign(&self.key).unwrap();
+        self.snapshots = Snapshots::default();
+        self.snapshots.push(snapshot);
+    }
+
+    /// Commits to a map in which every package of a range is listed otherwise than the rules say.
+    pub(crate) fn lie_in(&mut self, range: &[u8], change: impl Fn(&mut Place, &mut Listed)) {
+        self.lie(|map| {
+            let old: Vec<_> = map.iter(range).map(|(key, leaf)| (key.to_vec(), leaf.clone())).collect();
+            for (key, leaf) in old {
+                let mut place = Place::from_bytes(&key[range.len()..]).unwrap();
+                let mut listed = (**leaf.listed().unwrap()).clone();
+                change(&mut place, &mut listed);
+                map.remove(&key);
+                map.insert(&[range, &place.to_bytes()].concat(), Leaf::of(Arc::new(listed))).unwrap();
+            }
+        });
+    }
+
+    pub(crate) fn latest(&self) -> &Snapshot {
+        self.snapshots.latest().unwrap()
+    }
+
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked { network: &self.network, relay: &self.id, epoch: self.epoch }
+    }
+
+    /// What it says, not verified.
+    pub(crate) fn answer(&self, question: &Search) -> Reply<SearchAnswer> {
+        answer::search(&self.catalogue, &self.snapshots, question)
+    }
+
+    /// What somebody makes of an answer that asked it now.
+    pub(crate) fn verify(&self, question: &Search, answer: SearchAnswer) -> Result<VerifiedSearch, AnswerError> {
+        verify_search(question, answer, &self.asked())
+    }
+
+    /// Asks and verifies.
+    pub(crate) fn search(&self, question: &Search) -> VerifiedSearch {
+        self.verify(question, self.answer(question).unwrap()).unwrap()
+    }
+
+    /// The first page of the packages that match.
+    pub(crate) fn find(&self, text: &str) -> VerifiedSearch {
+        self.search(&Search { text: text.into(), limit: 50, cursor: None })
+    }
+
+    /// What it says of a package, not verified.
+    pub(crate) fn package_answer(&self, question: &Package) -> PackageAnswer {
+        answer::package(&self.catalogue, &self.snapshots, question).unwrap()
+    }
+
+    /// What somebody makes of an answer that asked it now.
+    pub(crate) fn verify_package(
+        &self,
+        question: &Package,
+        answer: PackageAnswer,
+    ) -> Result<Option<VerifiedPackage>, AnswerError> {
+        verify_package(question, answer, &self.asked())
+    }
+
+    /// Asks and verifies.
+    pub(crate) fn package(&self, question: &Package) -> Option<VerifiedPackage> {
+        self.verify_package(question, self.package_answer(question)).unwrap()
+    }
 }

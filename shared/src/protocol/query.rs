@@ -4,7 +4,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::catalogue::keys::Place;
+use crate::checkpoint::Root;
 use crate::id::{FullName, PublisherId, RecordId};
+use crate::merkle::MAX_KEY_BYTES;
+use crate::merkle::proof::{Prefix, Range};
 use crate::record::{ContentId, Version};
 
 /// A question that a relay answers, and the type of its answer.
@@ -24,6 +28,10 @@ pub enum Request {
     Search(Search),
     /// See [`Package`].
     Package(Package),
+    /// See [`RangeOf`].
+    Range(RangeOf),
+    /// See [`Current`].
+    Current(Current),
     /// See [`Records`].
     Records(Records),
     /// See [`KeyLogOf`].
@@ -77,17 +85,42 @@ impl Refusal {
     }
 }
 
-/// What makes an answer provable: the relay's signed checkpoint and the proof under its root. Both are absent until relays
-/// make checkpoints; an answer without them is one relay's word.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an answer stands on: the relay's signed checkpoint and the proof under its root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The checkpoint's bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<ByteBuf>,
+    pub checkpoint: ByteBuf,
     /// The range proof's bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<ByteBuf>,
+    pub proof: ByteBuf,
+}
+
+/// Where a page begins: which checkpoint it is a page of, and the place of a range that it begins behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The checkpoint's epoch.
+    pub epoch: u64,
+    /// Which of the query's ranges.
+    pub walk: u8,
+    /// The place.
+    pub place: Place,
+}
+
+impl Cursor {
+    /// Bytes of a cursor.
+    pub const BYTES: usize = 8 + 1 + Place::BYTES;
+
+    /// The cursor as bytes.
+    pub fn to_bytes(&self) -> ByteBuf {
+        ByteBuf::from([&self.epoch.to_be_bytes()[..], &[self.walk], &self.place.to_bytes()].concat())
+    }
+
+    /// The cursor with these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (epoch, rest) = bytes.split_first_chunk()?;
+        let (walk, place) = rest.split_first()?;
+        Some(Self { epoch: u64::from_be_bytes(*epoch), walk: *walk, place: Place::from_bytes(place)? })
+    }
 }
 
 /// Which packages match these words? Best first; of no words: newest first.
@@ -98,28 +131,26 @@ pub struct Search {
     pub text: String,
     /// At most how many results.
     pub limit: u16,
-    /// Where the page before this one ended.
+    /// Where the page before this one ended: a [`Cursor`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<ByteBuf>,
 }
 
-/// The newest release of each matching package.
+/// A run of one of the query's ranges, proven, with the record of every package in it that its filter does not rule out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchAnswer {
-    /// Releases as signed.
+    /// Which of the query's ranges.
+    pub walk: u8,
+    /// Releases as signed, in the order of the run.
     pub releases: Vec<ByteBuf>,
+    /// Releases of matching packages that changed since the checkpoint, as signed.
+    pub recent: Vec<ByteBuf>,
     /// The key log of each publisher among them, in the order of their first release.
     pub key_logs: Vec<Vec<ByteBuf>>,
-    /// How many packages match.
-    pub total: u64,
-    /// Whether `total` is exact, or only the least it can be.
-    pub total_is_exact: bool,
-    /// Where the next page begins; none at the end.
+    /// What proves it; none when nothing can match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<ByteBuf>,
-    /// What proves it.
-    pub evidence: Evidence,
+    pub evidence: Option<Evidence>,
 }
 
 impl Question for Search {
@@ -141,18 +172,19 @@ pub struct Package {
     pub version: Option<Version>,
 }
 
-/// Releases of one package, highest version first. None of both: the package is unknown here.
+/// Releases of one package, highest version first. No key log: the package is unknown here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackageAnswer {
-    /// Releases as signed; two of one version are a conflict.
+    /// Releases as signed, in the order of their entries; two of one version are a conflict.
     pub releases: Vec<ByteBuf>,
+    /// Releases that came or changed their standing since the checkpoint, as signed.
+    pub recent: Vec<ByteBuf>,
     /// The publisher's key log.
     pub key_log: Vec<ByteBuf>,
-    /// How many releases there are, those that did not fit included.
-    pub total: u64,
-    /// What proves it.
-    pub evidence: Evidence,
+    /// What proves it; none when the package is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 impl Question for Package {
@@ -160,6 +192,88 @@ impl Question for Package {
 
     fn into_request(self) -> Request {
         Request::Package(self)
+    }
+}
+
+/// What does the relay's map have in this range?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RangeOf {
+    /// What the keys of the range begin with.
+    pub range: ByteBuf,
+    /// How many bits of that count, if not all: a range that a descent asks about may end within a byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<u16>,
+    /// The key behind which the entries stand that are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ByteBuf>,
+    /// What is shown of them.
+    pub show: Show,
+}
+
+/// What is shown of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Show {
+    /// At most so many entries, the first ones; of none, their count and hash are known.
+    First(u16),
+    /// So many levels of the tree: hashes of subtrees, and entries that stand alone.
+    Levels(u8),
+}
+
+impl RangeOf {
+    /// The first entries whose keys begin with these bytes.
+    pub fn first(range: &[u8], limit: u16) -> Self {
+        Self { range: ByteBuf::from(range.to_vec()), bits: None, after: None, show: Show::First(limit) }
+    }
+
+    /// What a step of a sync asks.
+    pub fn of(range: &Range, show: Show) -> Self {
+        let (bits, bytes) = range.prefix.parts();
+        let after = range.after.as_ref().map(|after| ByteBuf::from(after.clone()));
+        Self { range: ByteBuf::from(bytes.to_vec()), bits: Some(bits), after, show }
+    }
+
+    /// The range that is meant; None when it is none.
+    pub fn meant(&self) -> Option<Range> {
+        let prefix = match self.bits {
+            Some(bits) => Prefix::from_parts(bits, self.range.to_vec())?,
+            None if self.range.len() <= MAX_KEY_BYTES => Prefix::of(&self.range),
+            None => return None,
+        };
+        let after = self.after.as_ref().map(|after| after.to_vec());
+        after.as_ref().is_none_or(|after| after.len() <= MAX_KEY_BYTES).then_some(Range { prefix, after })
+    }
+}
+
+impl Question for RangeOf {
+    type Answer = Evidence;
+
+    fn into_request(self) -> Request {
+        Request::Range(self)
+    }
+}
+
+/// As [`RangeOf`], of the map as it is now and not at a checkpoint: for sync, where every record is verified by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Current(pub RangeOf);
+
+/// What the map has now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurrentAnswer {
+    /// The map's root, which nobody has signed.
+    pub root: Root,
+    /// The range proof's bytes.
+    pub proof: ByteBuf,
+}
+
+impl Question for Current {
+    type Answer = CurrentAnswer;
+
+    fn into_request(self) -> Request {
+        Request::Current(self)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_bytes::ByteBuf;
 use super::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use super::query::*;
 use super::{announcement, names};
+use crate::catalogue::keys::Place;
 use crate::catalogue::testing::Publisher;
 use crate::codec;
 use crate::id::{PublisherId, RecordId};
@@ -64,24 +65,20 @@ fn every_message_is_read_back_and_refused_cut_off_or_with_more() {
     reads_back(&ask(Records { ids: vec![id, id] }.into_request()));
     reads_back(&ask(KeyLogOf { publisher: one.id() }.into_request()));
     reads_back(&ask(Block { cid }.into_request()));
-    let evidence = Evidence { checkpoint: Some(bytes.clone()), proof: Some(bytes.clone()) };
-    for evidence in [Evidence::default(), evidence] {
-        let (releases, key_log) = (vec![bytes.clone()], vec![bytes.clone()]);
+    for (bits, after, show) in [(None, None, Show::First(3)), (Some(17), Some(bytes.clone()), Show::Levels(4))] {
+        reads_back(&ask(RangeOf { range: bytes.clone(), bits, after, show }.into_request()));
+    }
+    let evidence = Evidence { checkpoint: bytes.clone(), proof: bytes.clone() };
+    reads_back(&evidence);
+    for evidence in [None, Some(evidence)] {
+        let (releases, recent, key_log) = (vec![bytes.clone()], vec![bytes.clone()], vec![bytes.clone()]);
         reads_back(&PackageAnswer {
             releases: releases.clone(),
+            recent: recent.clone(),
             key_log: key_log.clone(),
-            total: 1,
             evidence: evidence.clone(),
         });
-        let cursor = Some(bytes.clone());
-        reads_back(&SearchAnswer {
-            releases,
-            key_logs: vec![key_log],
-            total: 1,
-            total_is_exact: true,
-            cursor,
-            evidence,
-        });
+        reads_back(&SearchAnswer { walk: 2, releases, recent, key_logs: vec![key_log], evidence });
     }
     reads_back(&RecordsAnswer { records: vec![None, Some(bytes.clone())] });
     reads_back(&KeyLogAnswer { events: vec![bytes.clone()] });
@@ -132,6 +129,18 @@ fn a_question_names_a_publisher_and_a_package_that_can_be() {
         assert!(codec::decode::<Ask>(&changed, MAX_REQUEST_BYTES).is_err(), "{}", bad.escape_ascii());
     }
     assert!(codec::decode::<PublisherId>(&codec::encode(&ByteBuf::from(vec![0; 31])), 100).is_err());
+}
+
+#[test]
+fn a_cursor_is_read_back_and_has_one_length() {
+    let place: Vec<u8> = (0..28).collect();
+    let cursor = Cursor { epoch: 0x0102_0304_0506_0708, walk: 9, place: Place::from_bytes(&place).unwrap() };
+    let bytes = cursor.to_bytes();
+    assert_eq!(bytes, [&[1, 2, 3, 4, 5, 6, 7, 8, 9], &place[..]].concat());
+    assert_eq!(bytes.len(), Cursor::BYTES);
+    assert_eq!(Cursor::from_bytes(&bytes), Some(cursor));
+    assert_eq!(Cursor::from_bytes(&bytes[1..]), None);
+    assert_eq!(Cursor::from_bytes(&[&bytes[..], &[0]].concat()), None);
 }
 
 proptest! {

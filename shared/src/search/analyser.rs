@@ -226,6 +226,21 @@ impl Fields {
         self.best
     }
 
+    const fn to_byte(self) -> u8 {
+        self.best as u8 | (self.described as u8) << 7
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        let best = match byte & 0x7f {
+            0 => Field::Name,
+            1 => Field::NamePart,
+            2 => Field::Tag,
+            3 => Field::Category,
+            _ => Field::Description,
+        };
+        Self { best, described: byte & 0x80 != 0 }
+    }
+
     /// Whether the description has it besides a field that says more.
     pub fn is_described_too(self) -> bool {
         self.described && self.best != Field::Description
@@ -234,8 +249,10 @@ impl Fields {
 
 /// The tokens that a release is found by, each with its fields: at most [`MAX_TOKENS_PER_PACKAGE`], those of the fields that
 /// say most first.
+///
+/// In order of their bytes and in one allocation, for a relay holds those of every package: length, fields, text of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens(Vec<(Token, Fields)>);
+pub struct Tokens(Box<[u8]>);
 
 impl Tokens {
     /// The tokens of a release.
@@ -257,24 +274,36 @@ impl Tokens {
                 kept.insert(token, Fields::only(field));
             }
         }
-        Self(kept.into_iter().collect())
+        let mut packed = Vec::new();
+        for (token, fields) in kept {
+            // A token has at most MAX_TOKEN_BYTES.
+            packed.extend([token.0.len() as u8, fields.to_byte()]);
+            packed.extend_from_slice(token.0.as_bytes());
+        }
+        Self(packed.into())
     }
 
     /// Every token with its fields, in the order of their bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Token, Fields)> {
-        self.0.iter().map(|(token, fields)| (token, *fields))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Fields)> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let [length, fields, behind @ ..] = rest else { return None };
+            let (token, behind) = behind.split_at_checked(usize::from(*length))?;
+            rest = behind;
+            Some((std::str::from_utf8(token).ok()?, Fields::from_byte(*fields)))
+        })
     }
 
     /// The fields of this very token.
     pub fn fields(&self, token: &Token) -> Option<Fields> {
-        self.0.binary_search_by(|(known, _)| known.cmp(token)).ok().map(|at| self.0[at].1)
+        self.iter().find(|(known, _)| *known == token.as_str()).map(|(_, fields)| fields)
     }
 
     /// The fields of each token that begins with this one, and whether it is this one.
     pub fn beginning_with(&self, beginning: &Token) -> impl Iterator<Item = (Fields, bool)> {
-        let first = self.0.partition_point(|(known, _)| known < beginning);
-        let tokens = self.0[first..].iter().take_while(|(known, _)| known.as_str().starts_with(beginning.as_str()));
-        tokens.map(move |(known, fields)| (*fields, known == beginning))
+        let beginning = beginning.as_str();
+        let tokens = self.iter().filter(move |(token, _)| token.starts_with(beginning));
+        tokens.map(move |(token, fields)| (fields, token.len() == beginning.len()))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a person typed, as a query.
 
 use super::analyser::{Token, Tokens, wholes};
+use super::filter::Filter;
 use super::rank::Match;
+use crate::catalogue::keys;
 use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_TOKENS};
 
 /// Why a text is no query.
@@ -79,6 +81,59 @@ impl Query {
             Self::Newest => true,
             Self::Nothing => false,
             Self::Words(words) => words.matched(tokens).is_some(),
+        }
+    }
+}
+
+/// The range of the map that answers a query, walked in order. Each word has one, in which every match is; a relay walks the
+/// shortest. What stands in it and does not match is ruled out by its filter, or by its record.
+impl Query {
+    /// How many ranges there are to choose from.
+    pub fn walks(&self) -> u8 {
+        match self {
+            Self::Newest => 1,
+            Self::Nothing => 0,
+            // Words are at most MAX_QUERY_TOKENS.
+            Self::Words(words) => words.whole.len() as u8 + 1,
+        }
+    }
+
+    /// The range of the given number; of words, the last one has the last.
+    pub fn range(&self, walk: u8) -> Option<Vec<u8>> {
+        match self {
+            Self::Newest if walk == 0 => Some(keys::newest()),
+            Self::Newest | Self::Nothing => None,
+            Self::Words(words) => match words.whole.get(usize::from(walk)) {
+                Some(word) => Some(keys::term(word)),
+                None if usize::from(walk) == words.whole.len() => Some(keys::prefix(&words.last)),
+                None => None,
+            },
+        }
+    }
+
+    /// Whether every entry of the range is a match, so that its count is the count of matches.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Newest | Self::Nothing => true,
+            Self::Words(words) => words.whole.is_empty() && keys::prefix_is_exact(&words.last),
+        }
+    }
+
+    /// Whether a package with this filter may match. If not, it does not.
+    pub fn may_match(&self, filter: &Filter) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Nothing => false,
+            // The words of a range that has just what is meant are in its filters too.
+            Self::Words(words) => words.whole.iter().all(|word| filter.may_have(word)) && filter.may_begin(&words.last),
+        }
+    }
+
+    /// How well a package with these tokens matches; None when it does not, or when how well is no question.
+    pub fn matched(&self, tokens: &Tokens) -> Option<Match> {
+        match self {
+            Self::Newest | Self::Nothing => None,
+            Self::Words(words) => words.matched(tokens),
         }
     }
 }

@@ -19,7 +19,8 @@ fn an_empty_query_lists_the_newest() {
 
 #[test]
 fn a_query_of_only_punctuation_matches_nothing() {
-    for text in ["?!", "...", "++", "\u{301}", "🦀", "\u{202e}"] {
+    for text in ["?!", "...", "++", "\u{301}", "🦀", "\u{202e}", "\u{202e}\u{2066}\u{2069}", "\u{301}\u{327}\u{20dd}"]
+    {
         assert_eq!(Query::parse(text), Ok(Query::Nothing), "{text:?}");
         assert!(!finds(text));
     }
@@ -48,10 +49,17 @@ fn every_word_has_to_match() {
 
 #[test]
 fn only_the_last_word_may_be_a_beginning() {
-    assert!(finds("middleware asyn"));
+    assert!(finds("middleware tow"));
     assert!(finds("tow"));
     assert!(!finds("asyn middleware"));
+    assert!(!finds("tow middleware"));
     assert!(!finds("towers"));
+}
+
+#[test]
+fn words_of_the_description_are_found_whole() {
+    assert!(finds("asynchronous") && finds("tower middleware"));
+    assert!(!finds("asyn") && !finds("middlew"));
 }
 
 #[test]
@@ -61,6 +69,35 @@ fn names_are_found_however_they_are_written() {
     {
         assert!(finds(text), "{text}");
     }
+}
+
+#[test]
+fn marks_and_directions_are_part_of_words_or_nothing() {
+    let words = |text: &str| match Query::parse(text) {
+        Ok(Query::Words(words)) => {
+            words.whole().iter().chain([words.last()]).map(|word| word.as_str().to_owned()).collect::<Vec<_>>()
+        }
+        other => panic!("{text:?}: {other:?}"),
+    };
+    assert_eq!(words("\u{202e}שלום\u{202c} عالم"), ["שלום", "عالم"]);
+    assert_eq!(words("e\u{301}t\u{e9}"), ["été"]);
+    assert_eq!(words("\u{301}a"), ["a"]);
+}
+
+#[test]
+fn each_word_has_a_range_and_no_words_have_the_one_of_all_packages() {
+    let ranges = |text: &str| {
+        let query = Query::parse(text).unwrap();
+        let ranges: Vec<_> = (0..query.walks()).map(|walk| query.range(walk).unwrap()).collect();
+        assert_eq!((query.range(query.walks()), query.range(u8::MAX)), (None, None));
+        (ranges, query.is_exact())
+    };
+    assert_eq!(ranges(""), (vec![b"n/".to_vec()], true));
+    assert_eq!(ranges("?"), (vec![], true));
+    assert_eq!(ranges("word"), (vec![b"x/word\0".to_vec()], true));
+    assert_eq!(ranges("one word"), (vec![b"t/one\0".to_vec(), b"x/word\0".to_vec()], false));
+    assert_eq!(ranges("serialization"), (vec![b"x/serializatio\0".to_vec()], false), "cut to the longest beginning");
+    assert_eq!(ranges("one two three four five six seven eight").0.len(), 8);
 }
 
 proptest! {

@@ -15,6 +15,9 @@ const MAX_BUCKET: u8 = 16;
 pub struct Match(u8);
 
 impl Match {
+    /// A package is of a category: in its list, only popularity and age tell packages apart.
+    pub const CATEGORY: Self = Self(0);
+
     /// A word is a token of these fields.
     pub fn whole(fields: Fields) -> Self {
         let points = match fields.best() {
@@ -27,21 +30,22 @@ impl Match {
         Self(if fields.is_described_too() { points + POINTS_OF_DESCRIPTION } else { points })
     }
 
-    /// A word is the beginning of a token of these fields: less than the whole of any token.
-    pub fn beginning(fields: Fields) -> Self {
-        Self(match fields.best() {
+    /// A word is the beginning of a token of these fields: less than the whole of any token. None for what stands only in the
+    /// description, whose words are found whole: the beginnings of all of them would be most of the catalogue.
+    pub fn beginning(fields: Fields) -> Option<Self> {
+        Some(Self(match fields.best() {
             Field::Name => 24,
             Field::NamePart => 18,
             Field::Tag => 14,
             Field::Category => 8,
-            Field::Description => 6,
-        })
+            Field::Description => return None,
+        }))
     }
 
     /// The better of both for the last word of a query.
     pub fn of_beginning(tokens: &Tokens, word: &Token) -> Option<Self> {
-        let of = |(fields, is_whole)| if is_whole { Self::whole(fields) } else { Self::beginning(fields) };
-        tokens.beginning_with(word).map(of).max()
+        let of = |(fields, is_whole)| if is_whole { Some(Self::whole(fields)) } else { Self::beginning(fields) };
+        tokens.beginning_with(word).filter_map(of).max()
     }
 
     /// The match of several words: their mean. None as soon as one of them does not match.
@@ -81,6 +85,15 @@ impl Rank {
         Self(bytes)
     }
 
+    /// How popular a package is whose rank is this one, and would be `plain` if nobody depended on it; None when no popularity
+    /// makes the one of the other.
+    pub fn popularity_beyond(&self, plain: &Self) -> Option<Popularity> {
+        let points = plain.0[0].checked_sub(self.0[0])?;
+        let popularity = Popularity(points / POINTS_PER_BUCKET);
+        let is_one = self.0[1..] == plain.0[1..] && points % POINTS_PER_BUCKET == 0 && popularity.0 <= MAX_BUCKET;
+        is_one.then_some(popularity)
+    }
+
     /// The rank where only age counts.
     pub const fn newest(created: u64) -> Self {
         Self((!created).to_be_bytes())
@@ -110,7 +123,7 @@ mod tests {
     #[test]
     fn a_whole_word_ranks_before_any_beginning() {
         let worst_whole = FIELDS.map(whole).into_iter().min();
-        let best_beginning = FIELDS.map(|field| Match::beginning(Fields::only(field))).into_iter().max();
+        let best_beginning = FIELDS.map(|field| Match::beginning(Fields::only(field))).into_iter().flatten().max();
         assert!(worst_whole > best_beginning);
     }
 

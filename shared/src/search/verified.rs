@@ -1,5 +1,5 @@
-//! What a client makes of a relay's answer: every record verified or refused, one by one, and nothing believed but the
-//! counts that only a proof can show. One bad record never hides the good ones beside it.
+//! What a client makes of a relay's answer: the proof checked under the relay's checkpoint, every record verified or refused, one by
+//! one. One bad record never hides the good ones beside it, and none that the proof names can be left out unseen.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,14 +7,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_bytes::ByteBuf;
 
 use super::analyser::Tokens;
+use super::filter::Filter;
 use super::query::{self, Query};
+use super::rank::{Popularity, Rank};
 use crate::catalogue::delivery::Delivery;
-use crate::id::{Handle, Network, PackageId, PublisherId, RecordId};
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_CURSOR_BYTES, MAX_VERSIONS_PER_ANSWER};
+use crate::catalogue::find::MAX_WALKED;
+use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
+use crate::checkpoint::{self, Checkpoint, Signed};
+use crate::id::{Handle, Network, PackageId, PublicKey, PublisherId, RecordId};
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_VERSIONS_PER_ANSWER};
+use crate::merkle::Hash;
+use crate::merkle::proof::{self, Prefix, Range, Run};
 use crate::protocol::query::{
-    KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Records, RecordsAnswer, Search, SearchAnswer,
+    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, RangeOf, Records, RecordsAnswer, Search,
+    SearchAnswer, Show,
 };
 use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
+
+/// Whose answer it is and when it came: what its checkpoint has to fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The network whose records count.
+    pub network: &'a Network,
+    /// The relay that answered.
+    pub relay: &'a PublicKey,
+    /// The epoch that it is now.
+    pub epoch: u64,
+}
+
+/// What a proof shows of a relay's map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// What the relay committed to.
+    pub checkpoint: Signed<Checkpoint>,
+    /// The range that the answer is of.
+    pub range: Vec<u8>,
+    /// The hash of all entries of the range; None when there is none. Another relay that has the same hash gives the same answer.
+    pub hash: Option<Hash>,
+    /// The entries of the range that the answer shows: their keys.
+    pub keys: Vec<Vec<u8>>,
+    /// Entries of the range.
+    pub total: u64,
+    /// Entries of the range that pages up to this one went through.
+    pub walked: u64,
+    /// Bytes of the proof.
+    pub bytes: usize,
+}
 
 /// Why a whole answer is refused: the relay broke the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,17 +70,15 @@ pub enum AnswerError {
         /// How many may.
         limit: usize,
     },
-    /// Fewer are said to match than are shown.
-    #[error("the answer shows {shown} and says that there are {total}")]
-    BadTotal {
-        /// How many there are said to be.
-        total: u64,
-        /// How many came.
-        shown: usize,
-    },
-    /// A next page is promised behind an empty one: it would never end.
-    #[error("the answer is empty and promises a next page")]
-    EndlessPages,
+    /// It is an answer to another question, or without what proves it.
+    #[error("the answer does not fit the question")]
+    NotAnAnswer,
+    /// The checkpoint that it stands on is refused.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// The proof does not hold.
+    #[error(transparent)]
+    Proof(#[from] proof::Error),
     /// The publisher's key log is missing or refused, so nothing of the answer can be verified.
     #[error("the publisher's key log is refused: {0}")]
     KeyLog(#[source] record::Error),
@@ -62,7 +98,9 @@ impl AnswerError {
         match self {
             Self::Query(error) => error.code(),
             Self::KeyLog(error) => error.code(),
-            Self::TooMany { .. } | Self::BadTotal { .. } | Self::EndlessPages => "relay/broke-protocol",
+            Self::TooMany { .. } | Self::NotAnAnswer => "relay/broke-protocol",
+            Self::Checkpoint(error) => error.code(),
+            Self::Proof(_) => "relay/bad-proof",
             Self::WrongPublisher { .. } => "record/wrong-publisher",
         }
     }
@@ -92,6 +130,15 @@ pub enum RefusedError {
     /// The answer has that package, or that record, already.
     #[error("the answer has it twice")]
     Twice,
+    /// The proof names it, and the relay did not send it.
+    #[error("the relay proves that there is a release {0} here, and does not send it")]
+    Withheld(String),
+    /// It is not the release that the proof names in its place.
+    #[error("the release is not the one that the relay's proof names")]
+    NotProven,
+    /// The relay lists it otherwise than the rules say.
+    #[error("the relay lists the release wrongly")]
+    WrongEntry,
     /// It is a release of another package than was asked for.
     #[error("the release is of another package: {0}")]
     WrongPackage(PackageId),
@@ -108,6 +155,9 @@ impl RefusedError {
             Self::NoKeyLog(_) => "record/no-key-log",
             Self::DoesNotMatch => "record/does-not-match",
             Self::Twice => "record/twice",
+            Self::Withheld(_) => "relay/withheld",
+            Self::NotProven => "record/not-proven",
+            Self::WrongEntry => "relay/wrong-entry",
             Self::WrongPackage(_) => "record/wrong-package",
             Self::WrongVersion(_) => "record/wrong-version",
         }
@@ -132,19 +182,23 @@ pub struct Hit {
     pub key_log: KeyLog,
     /// The release.
     pub release: Verified<Release>,
+    /// Whether the relay's checkpoint has it already.
+    pub in_checkpoint: bool,
 }
 
 /// A search answer, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedSearch {
-    /// In the relay's order; a refused one stays in its place.
+    /// Best first; what is refused comes last.
     pub hits: Vec<Result<Hit, Refused>>,
-    /// How many match, as the relay says.
+    /// How many packages match, those before this page included.
     pub total: u64,
-    /// Whether the relay says that `total` is exact.
+    /// Whether `total` is exact, or only the least it can be.
     pub total_is_exact: bool,
     /// Where the next page begins.
     pub cursor: Option<ByteBuf>,
+    /// What it stands on; None when nothing can match the question.
+    pub proven: Option<Proven>,
 }
 
 /// A package answer, verified.
@@ -154,10 +208,14 @@ pub struct VerifiedPackage {
     pub key_log: KeyLog,
     /// The releases that hold: highest version first, then smallest id. Two of one version may contest each other.
     pub releases: Vec<Verified<Release>>,
-    /// Those that don't.
+    /// Those of them that no checkpoint has yet.
+    pub recent: BTreeSet<RecordId>,
+    /// Those that don't hold.
     pub refused: Vec<Refused>,
-    /// How many there are, as the relay says.
+    /// How many there are.
     pub total: u64,
+    /// What it stands on.
+    pub proven: Proven,
 }
 
 impl VerifiedPackage {
@@ -189,63 +247,280 @@ impl VerifiedPackage {
 /// Verifies a search answer.
 ///
 /// # Errors
-/// [`AnswerError`] when the answer as a whole breaks the protocol.
+/// [`AnswerError`] when the answer as a whole breaks the protocol, or what it stands on does not hold.
 pub fn verify_search(
     question: &Search,
     answer: SearchAnswer,
-    network: &Network,
+    asked: &Asked<'_>,
 ) -> Result<VerifiedSearch, AnswerError> {
     let query = Query::parse(&question.text)?;
-    let shown = answer.releases.len();
-    at_most("results", shown, usize::from(question.limit))?;
-    at_most("key logs", answer.key_logs.len(), shown)?;
-    at_most("cursor bytes", answer.cursor.as_ref().map_or(0, |cursor| cursor.len()), MAX_CURSOR_BYTES)?;
-    check_total(answer.total, shown)?;
-    if shown == 0 && answer.cursor.is_some() {
-        return Err(AnswerError::EndlessPages);
+    let limit = usize::from(question.limit);
+    at_most("results", answer.releases.len(), MAX_WALKED)?;
+    at_most("recent results", answer.recent.len(), limit)?;
+    at_most("key logs", answer.key_logs.len(), answer.releases.len() + answer.recent.len())?;
+    let Some(evidence) = &answer.evidence else {
+        // Only of punctuation nothing can be found, which needs no proof.
+        let is_nothing = query.walks() == 0 && answer.releases.is_empty() && answer.recent.is_empty();
+        let nothing = VerifiedSearch { hits: Vec::new(), total: 0, total_is_exact: true, cursor: None, proven: None };
+        return if is_nothing { Ok(nothing) } else { Err(AnswerError::NotAnAnswer) };
+    };
+    let cursor = question.cursor.as_ref().map(|cursor| Cursor::from_bytes(cursor).ok_or(AnswerError::NotAnAnswer));
+    let cursor = cursor.transpose()?;
+    let bytes = query.range(answer.walk).ok_or(AnswerError::NotAnAnswer)?;
+    if cursor.as_ref().is_some_and(|cursor| cursor.walk != answer.walk) {
+        return Err(AnswerError::NotAnAnswer);
+    }
+    let after = cursor.as_ref().map(|cursor| [&bytes[..], &cursor.place.to_bytes()].concat());
+    let range = Range { prefix: Prefix::of(&bytes), after };
+    let (run, proven) = verify_evidence(evidence, &range, &bytes, cursor.map(|cursor| cursor.epoch), asked)?;
+    at_most("entries", run.entries.len(), MAX_WALKED)?;
+
+    let key_logs = verify_key_logs(&answer.key_logs, asked.network);
+    let mut found = Matches { query: &query, hits: BTreeMap::new(), refused: Vec::new() };
+    let mut releases = answer.releases.iter().enumerate();
+    let mut last = None;
+    for (key, value) in &run.entries {
+        let entry = Entry::read(key, value, &bytes).ok_or(AnswerError::NotAnAnswer)?;
+        last = Some(entry.place);
+        if query.is_exact() || query.may_match(&entry.filter) {
+            match releases.next() {
+                Some((index, release)) => {
+                    found.take(index, entry.verify(release, &bytes, &key_logs, asked.network));
+                }
+                None => found.take(
+                    answer.releases.len(),
+                    Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.place.head.as_bytes()))),
+                ),
+            }
+        }
+    }
+    at_most("results", answer.releases.len(), answer.releases.len() - releases.len())?;
+    for (index, release) in answer.recent.iter().enumerate() {
+        let hit = verify_hit(release, &key_logs, asked.network).map(|hit| (hit, Popularity::default()));
+        found.take(answer.releases.len() + index, hit);
     }
 
-    let key_logs = verify_key_logs(&answer.key_logs, network);
-    let mut seen = BTreeSet::new();
-    let mut verify = |bytes: &[u8]| {
-        let hit = verify_hit(bytes, &key_logs, network)?;
-        if !query.matches(&Tokens::of(&hit.release)) {
-            return Err(RefusedError::DoesNotMatch);
-        }
-        if seen.insert(hit.release.package()) { Ok(hit) } else { Err(RefusedError::Twice) }
+    let matches = found.hits.len() as u64;
+    let is_whole = run.rest == 0 && run.skipped == 0;
+    let (total, total_is_exact) = match query.is_exact() {
+        true => (run.total().max(matches), answer.recent.is_empty()),
+        false => (matches, is_whole),
     };
-    let numbered = answer.releases.iter().enumerate();
-    let hits = numbered.map(|(index, bytes)| verify(bytes).map_err(|error| Refused { index, error })).collect();
-    Ok(VerifiedSearch { hits, total: answer.total, total_is_exact: answer.total_is_exact, cursor: answer.cursor })
+    let cursor = match last {
+        Some(place) if run.rest > 0 => {
+            Some(Cursor { epoch: proven.checkpoint.epoch, walk: answer.walk, place }.to_bytes())
+        }
+        // A run that shows nothing of a range that has something: it would never end.
+        None if run.rest > 0 => return Err(AnswerError::NotAnAnswer),
+        _ => None,
+    };
+    Ok(VerifiedSearch { hits: found.in_order(), total, total_is_exact, cursor, proven: Some(proven) })
+}
+
+/// An entry of a package in one of the ranges that are searched.
+struct Entry {
+    place: Place,
+    filter: Filter,
+}
+
+impl Entry {
+    fn read(key: &[u8], value: &[u8], range: &[u8]) -> Option<Self> {
+        let place = Place::from_bytes(key.strip_prefix(range)?)?;
+        Some(Self { place, filter: Filter::from_bytes(value.try_into().ok()?) })
+    }
+
+    /// Verifies the release that an entry names, and that the rules list it so. How popular the entry says that the package is
+    /// can't be seen from its record.
+    fn verify(
+        &self,
+        bytes: &[u8],
+        range: &[u8],
+        key_logs: &KeyLogs,
+        network: &Network,
+    ) -> Result<(Hit, Popularity), RefusedError> {
+        let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, network)? };
+        let id = hit.release.id();
+        if ShortId::of(&id) != self.place.head {
+            return Err(RefusedError::NotProven);
+        }
+        let tokens = Tokens::of(&hit.release);
+        let derived = keys::listing(&id, &hit.release, &tokens, Popularity::default());
+        let derived = derived.iter().find_map(|key| Place::from_bytes(key.strip_prefix(range)?));
+        let popularity = derived.and_then(|derived| match range == keys::newest() {
+            // Where only age counts, popularity moves nothing.
+            true => (self.place == derived).then_some(Popularity::default()),
+            false => self.place.rank.popularity_beyond(&derived.rank),
+        });
+        match popularity {
+            Some(popularity) if Filter::of(&tokens) == self.filter => Ok((hit, popularity)),
+            _ => Err(RefusedError::WrongEntry),
+        }
+    }
+}
+
+/// The packages that match, each once.
+struct Matches<'a> {
+    query: &'a Query,
+    /// By package, with what decides their order.
+    hits: BTreeMap<PackageId, (Rank, Hit)>,
+    refused: Vec<Refused>,
+}
+
+impl Matches<'_> {
+    fn take(&mut self, index: usize, hit: Result<(Hit, Popularity), RefusedError>) {
+        let (hit, popularity) = match hit {
+            Ok(hit) => hit,
+            Err(error) => return self.refused.push(Refused { index, error }),
+        };
+        let tokens = Tokens::of(&hit.release);
+        if !self.query.matches(&tokens) {
+            // A filter lets some through that do not match; a relay has no reason to say of those that they came since.
+            if !hit.in_checkpoint {
+                self.refused.push(Refused { index, error: RefusedError::DoesNotMatch });
+            }
+            return;
+        }
+        let created = hit.release.created;
+        let rank = match self.query.matched(&tokens) {
+            Some(matched) => Rank::best(matched, popularity, created),
+            None => Rank::newest(created),
+        };
+        let package = hit.release.package();
+        match self.hits.get(&package) {
+            Some((_, known)) if known.in_checkpoint == hit.in_checkpoint => {
+                self.refused.push(Refused { index, error: RefusedError::Twice });
+            }
+            // What came since the checkpoint takes the place of what was there before. Nothing proves that it is the newest, so it must not
+            // take a package back.
+            Some((_, known)) if standing(&hit.release) < standing(&known.release) => {}
+            _ => _ = self.hits.insert(package, (rank, hit)),
+        }
+    }
+
+    fn in_order(self) -> Vec<Result<Hit, Refused>> {
+        let mut hits: Vec<_> = self.hits.into_values().collect();
+        hits.sort_by(|(rank, hit), (other_rank, other)| {
+            (rank, hit.release.id()).cmp(&(other_rank, other.release.id()))
+        });
+        hits.into_iter().map(|(_, hit)| Ok(hit)).chain(self.refused.into_iter().map(Err)).collect()
+    }
+}
+
+/// What a release stands for its package by: a version that is no pre-release before all that are.
+fn standing(release: &Release) -> (bool, &Version) {
+    (!release.version.is_pre_release(), &release.version)
+}
+
+/// Verifies what an answer stands on. `epoch`: that of the checkpoint that a page before it stood on.
+fn verify_evidence<'a>(
+    evidence: &'a Evidence,
+    range: &Range,
+    bytes: &[u8],
+    epoch: Option<u64>,
+    asked: &Asked<'_>,
+) -> Result<(Run<'a>, Proven), AnswerError> {
+    let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
+    // A page that is read on stands on the checkpoint of the page before it, however old that is.
+    let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch))?;
+    if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {
+        return Err(AnswerError::NotAnAnswer);
+    }
+    let run = proof::verify_run(&checkpoint.root.into(), range, &evidence.proof)?;
+    let proven = Proven {
+        checkpoint,
+        range: bytes.to_vec(),
+        hash: run.hash,
+        keys: run.entries.iter().map(|(key, _)| key.clone()).collect(),
+        total: run.total(),
+        walked: run.skipped + run.entries.len() as u64,
+        bytes: evidence.proof.len(),
+    };
+    Ok((run, proven))
+}
+
+/// Verifies an answer about a range: what the relay's map has there.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn verify_range(question: &RangeOf, answer: &Evidence, asked: &Asked<'_>) -> Result<Proven, AnswerError> {
+    let (range, Show::First(limit)) = (question.meant().ok_or(AnswerError::NotAnAnswer)?, question.show) else {
+        return Err(AnswerError::NotAnAnswer);
+    };
+    let (run, proven) = verify_evidence(answer, &range, &question.range, None, asked)?;
+    // Of none, one is shown if the proof can't do without.
+    at_most("entries", run.entries.len(), usize::from(limit).max(1))?;
+    Ok(proven)
 }
 
 /// Verifies a package answer. None: the relay says that it does not know the package.
 ///
 /// # Errors
-/// [`AnswerError`] when the answer as a whole breaks the protocol, or its key log is refused.
+/// [`AnswerError`] when the answer as a whole breaks the protocol, or its key log or what it stands on is refused.
 pub fn verify_package(
     question: &Package,
     answer: PackageAnswer,
-    network: &Network,
+    asked: &Asked<'_>,
 ) -> Result<Option<VerifiedPackage>, AnswerError> {
-    let shown = answer.releases.len();
     let versions = if question.version.is_some() { 1 } else { MAX_VERSIONS_PER_ANSWER };
-    at_most("releases", shown, versions * MAX_CONFLICTING_RECORDS)?;
-    check_total(answer.total, shown)?;
-    if shown == 0 && answer.key_log.is_empty() {
+    at_most("releases", answer.releases.len(), versions * MAX_CONFLICTING_RECORDS)?;
+    at_most("recent releases", answer.recent.len(), versions * MAX_CONFLICTING_RECORDS)?;
+    if answer.releases.is_empty() && answer.recent.is_empty() && answer.key_log.is_empty() {
         return Ok(None);
     }
+    let evidence = answer.evidence.as_ref().ok_or(AnswerError::NotAnAnswer)?;
     let publisher = publisher_of(&answer.key_log).map_err(AnswerError::KeyLog)?;
-    let key_log = KeyLog::verify(&answer.key_log, publisher, network).map_err(AnswerError::KeyLog)?;
+    let key_log = KeyLog::verify(&answer.key_log, publisher, asked.network).map_err(AnswerError::KeyLog)?;
     if !question.name.means(&publisher, key_log.handle()) {
         return Err(AnswerError::WrongPublisher { publisher, handle: key_log.handle().clone() });
     }
+    let key = PackageKey::of(&PackageId { publisher, name: question.name.name.clone() });
+    let range = match &question.version {
+        Some(version) => keys::of_version(&key, version),
+        None => keys::versions(&key),
+    };
+    let (run, proven) = verify_evidence(evidence, &Range::of(&range), &range, None, asked)?;
 
-    let mut package = VerifiedPackage { key_log, releases: Vec::new(), refused: Vec::new(), total: answer.total };
+    let mut package = VerifiedPackage {
+        key_log,
+        releases: Vec::new(),
+        recent: BTreeSet::new(),
+        refused: Vec::new(),
+        total: run.total(),
+        proven,
+    };
     let mut seen = BTreeSet::new();
-    for (index, bytes) in answer.releases.iter().enumerate() {
-        match verify_release(bytes, question, &package.key_log, network) {
+    let mut releases = answer.releases.iter().enumerate();
+    for (entry, _) in &run.entries {
+        let (index, release) = match releases.next() {
+            Some((index, bytes)) => (index, verify_release(bytes, question, &package.key_log, asked.network)),
+            None => {
+                let id = entry.get(entry.len().saturating_sub(ShortId::BYTES)..).unwrap_or_default();
+                (answer.releases.len(), Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(id))))
+            }
+        };
+        // Which of two releases of a version stands for it is seen from both; the entry only has to name this one.
+        let is_named = |release: &Verified<Release>| {
+            let entries = keys::version(&key, &release.version, &release.id(), Some(&release.id()));
+            entries.contains(entry)
+        };
+        match release {
+            Ok(release) if !is_named(&release) => {
+                package.refused.push(Refused { index, error: RefusedError::NotProven });
+            }
             Ok(release) if seen.insert(release.id()) => package.insert(release),
+            Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
+            Err(error) => package.refused.push(Refused { index, error }),
+        }
+    }
+    at_most("releases", answer.releases.len(), answer.releases.len() - releases.len())?;
+    for (at, bytes) in answer.recent.iter().enumerate() {
+        let index = answer.releases.len() + at;
+        match verify_release(bytes, question, &package.key_log, asked.network) {
+            Ok(release) if seen.insert(release.id()) => {
+                package.recent.insert(release.id());
+                package.total += 1;
+                package.insert(release);
+            }
             Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
             Err(error) => package.refused.push(Refused { index, error }),
         }
@@ -308,10 +583,6 @@ const fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), 
     if actual > limit { Err(AnswerError::TooMany { what, actual, limit }) } else { Ok(()) }
 }
 
-const fn check_total(total: u64, shown: usize) -> Result<(), AnswerError> {
-    if total < shown as u64 { Err(AnswerError::BadTotal { total, shown }) } else { Ok(()) }
-}
-
 type KeyLogs = BTreeMap<PublisherId, Result<KeyLog, record::Error>>;
 
 /// Key logs by publisher. They are found by what they say, not by their place in the answer, so that one that can't be read
@@ -343,7 +614,7 @@ fn known<'a>(key_logs: &'a KeyLogs, publisher: &PublisherId) -> Result<&'a KeyLo
 fn verify_hit(bytes: &[u8], key_logs: &KeyLogs, network: &Network) -> Result<Hit, RefusedError> {
     let release = Unverified::<Release>::decode(bytes)?;
     let key_log = known(key_logs, &release.publisher())?;
-    Ok(Hit { release: release.verify(key_log, network)?, key_log: key_log.clone() })
+    Ok(Hit { release: release.verify(key_log, network)?, key_log: key_log.clone(), in_checkpoint: false })
 }
 
 fn verify_release(

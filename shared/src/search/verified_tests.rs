@@ -1,39 +1,39 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::catalogue::testing::{Publisher, catalogue, other_artifact, record};
-use crate::catalogue::{Catalogue, answer};
+use crate::catalogue::testing::{Publisher, Relay, catalogue, depends_on, other_artifact, record};
+use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::id::FullName;
+use crate::protocol::query::RangeOf;
 
 fn ask(text: &str) -> Search {
     Search { text: text.into(), limit: 10, cursor: None }
 }
 
+fn word(publisher: &Publisher, index: u32, name: &str, version: &str) -> Verified<Release> {
+    publisher.release(index, name, version, |release| release.description = "a word".into())
+}
+
 /// Two publishers, three packages that match `word`.
-fn shop() -> (Catalogue, Publisher, Publisher) {
+fn shop() -> (Relay, Publisher, Publisher) {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
-    let release = |publisher: &Publisher, index, name: &str| {
-        publisher.release(index, name, "1.0.0", |release| release.description = "a word".into())
-    };
-    let releases = [release(&one, 2, "a"), release(&two, 1, "b"), release(&one, 0, "c")];
-    (catalogue(&[&one, &two], releases), one, two)
+    let releases = [word(&one, 2, "a", "1.0.0"), word(&two, 1, "b", "1.0.0"), word(&one, 0, "c", "1.0.0")];
+    (Relay::new(&[&one, &two], releases), one, two)
 }
 
-fn honest(text: &str) -> (SearchAnswer, Network) {
-    let (catalogue, one, _) = shop();
-    (answer::search(&catalogue, &ask(text)).unwrap(), one.network)
+fn honest(text: &str) -> (SearchAnswer, Relay) {
+    let (relay, ..) = shop();
+    (relay.answer(&ask(text)).unwrap(), relay)
 }
 
-/// What came of each row of an answer to `word`: a package's name, or a code.
-fn rows(answer: SearchAnswer) -> Vec<String> {
-    let network = Publisher::new(1).network;
-    let verified = verify_search(&ask("word"), answer, &network).unwrap();
-    let row = |(index, hit): (usize, Result<Hit, Refused>)| match hit {
+/// What came of an answer to `word`: names of packages, then what was refused.
+fn rows(relay: &Relay, answer: SearchAnswer) -> Vec<String> {
+    let verified = relay.verify(&ask("word"), answer).unwrap();
+    let row = |hit: Result<Hit, Refused>| match hit {
         Ok(hit) => hit.release.name.to_string(),
-        Err(refused) => {
-            assert_eq!(refused.index, index);
-            refused.error.code().to_owned()
-        }
+        Err(refused) => format!("{} {}", refused.index, refused.error.code()),
     };
-    verified.hits.into_iter().enumerate().map(row).collect()
+    verified.hits.into_iter().map(row).collect()
 }
 
 fn wire(release: &Verified<Release>) -> ByteBuf {
@@ -44,113 +44,470 @@ fn flip(bytes: &mut ByteBuf, at: usize) {
     bytes[at] ^= 1;
 }
 
+fn search_code(relay: &Relay, question: &Search, answer: SearchAnswer) -> Option<&'static str> {
+    relay.verify(question, answer).map_err(|error| error.code()).err()
+}
+
+const BROKEN: Option<&str> = Some("relay/broke-protocol");
+
 #[test]
 fn an_honest_answer_is_accepted_whole() {
-    let (answer, network) = honest("word");
-    assert_eq!(rows(answer.clone()), ["a", "b", "c"]);
-    let verified = verify_search(&ask("word"), answer, &network).unwrap();
+    let (answer, relay) = honest("word");
+    assert_eq!(rows(&relay, answer.clone()), ["a", "b", "c"]);
+    let verified = relay.verify(&ask("word"), answer.clone()).unwrap();
     assert_eq!((verified.total, verified.total_is_exact, verified.cursor), (3, true, None));
     let hit = verified.hits[1].as_ref().unwrap();
     assert_eq!(hit.key_log.publisher(), hit.release.publisher);
+    assert!(hit.in_checkpoint);
+    let proven = verified.proven.unwrap();
+    assert_eq!((&proven.checkpoint, proven.total, proven.walked), (&relay.latest().checkpoint, 3, 3));
+    assert_eq!((&proven.range[..], proven.bytes), (&b"x/word\0"[..], answer.evidence.unwrap().proof.len()));
+    assert_eq!(proven.hash, relay.latest().map.hash(b"x/word\0"));
+}
+
+#[test]
+fn relays_with_the_same_records_prove_the_same_hash() {
+    let (relay, one, two) = shop();
+    let other = Relay::of(101, relay.catalogue.clone());
+    let more = Relay::of(102, catalogue(&[&one, &two], [word(&one, 9, "d", "1.0.0")]));
+    let hash = |relay: &Relay, text: &str| relay.search(&ask(text)).proven.unwrap().hash;
+    assert_eq!(hash(&relay, "word"), hash(&other, "word"));
+    assert_ne!(hash(&relay, "word"), hash(&more, "word"));
+    assert_eq!((hash(&relay, "absent"), hash(&more, "absent")), (None, None));
 }
 
 #[test]
 fn rejects_a_release_with_any_byte_changed() {
-    let (answer, _) = honest("word");
+    let (answer, relay) = honest("word");
     for at in 0..answer.releases[0].len() {
         let mut changed = answer.clone();
         flip(&mut changed.releases[0], at);
-        let rows = rows(changed);
-        assert!(rows[0].starts_with("record/"), "byte {at}: {rows:?}");
-        assert_eq!(rows[1..], ["b", "c"]);
+        let rows = rows(&relay, changed);
+        assert_eq!(rows[..2], ["b", "c"], "byte {at}");
+        assert!(rows.len() == 3 && rows[2].starts_with("0 record/"), "byte {at}: {rows:?}");
     }
 }
 
 #[test]
-fn rejects_release_that_does_not_match_the_query() {
-    let (mut answer, _) = honest("word");
-    answer.releases[1] = wire(&Publisher::new(2).release(5, "other", "1.0.0", |_| {}));
-    assert_eq!(rows(answer), ["a", "record/does-not-match", "c"]);
+fn rejects_a_valid_release_in_place_of_the_one_that_the_proof_names() {
+    let (answer, relay) = honest("word");
+    let (one, two) = (Publisher::new(1), Publisher::new(2));
+    let others = [
+        two.release(5, "other", "1.0.0", |_| {}),
+        word(&two, 6, "better", "1.0.0"),
+        word(&two, 7, "b", "2.0.0"),
+        word(&one, 8, "b", "1.0.0"),
+    ];
+    for other in others {
+        let mut swapped = answer.clone();
+        swapped.releases[1] = wire(&other);
+        assert_eq!(rows(&relay, swapped), ["a", "c", "1 record/not-proven"]);
+    }
+    let mut swapped = answer;
+    swapped.releases.swap(0, 2);
+    assert_eq!(rows(&relay, swapped), ["b", "0 record/not-proven", "2 record/not-proven"]);
 }
 
 #[test]
-fn any_valid_release_is_an_answer_to_no_words_and_none_is_to_punctuation() {
-    let (answer, network) = honest("");
-    let hits = |text: &str| verify_search(&ask(text), answer.clone(), &network).unwrap().hits;
-    assert!(hits("").iter().all(Result::is_ok));
-    assert!(hits("?").iter().all(|hit| hit.as_ref().is_err_and(|refused| refused.error == RefusedError::DoesNotMatch)));
+fn a_release_that_is_left_out_is_missed() {
+    let (answer, relay) = honest("word");
+    let mut last = answer.clone();
+    last.releases.pop();
+    assert_eq!(rows(&relay, last.clone()), ["a", "b", "2 relay/withheld"]);
+    let verified = relay.verify(&ask("word"), last).unwrap();
+    let error = verified.hits[2].as_ref().unwrap_err().error.to_string();
+    assert!(error.contains(
+        &data_encoding::HEXLOWER.encode(ShortId::of(&word(&Publisher::new(1), 0, "c", "1.0.0").id()).as_bytes())
+    ));
+
+    let mut first = answer.clone();
+    first.releases.remove(0);
+    let rows_of_first = rows(&relay, first);
+    assert!(
+        rows_of_first.contains(&"2 relay/withheld".into()) && !rows_of_first.contains(&"a".into()),
+        "{rows_of_first:?}"
+    );
+
+    let mut all = answer;
+    all.releases.clear();
+    all.key_logs.clear();
+    assert_eq!(rows(&relay, all), ["0 relay/withheld"; 3]);
+}
+
+#[test]
+fn a_recent_release_that_does_not_match_is_refused() {
+    let (answer, relay) = honest("word");
+    let mut more = answer;
+    more.recent = vec![
+        wire(&Publisher::new(2).release(5, "other", "1.0.0", |_| {})),
+        wire(&word(&Publisher::new(2), 6, "d", "1.0.0")),
+    ];
+    assert_eq!(rows(&relay, more), ["d", "a", "b", "c", "3 record/does-not-match"]);
+}
+
+#[test]
+fn any_recent_release_is_an_answer_to_no_words_and_none_is_to_punctuation() {
+    let (answer, relay) = honest("");
+    let recent = || vec![wire(&Publisher::new(2).release(5, "other", "1.0.0", |_| {}))];
+    let more = SearchAnswer { recent: recent(), ..answer };
+    assert!(relay.verify(&ask(""), more.clone()).unwrap().hits.iter().all(Result::is_ok));
+    assert_eq!(search_code(&relay, &ask("?"), more.clone()), BROKEN);
+    let nothing = SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence: None };
+    assert_eq!(search_code(&relay, &ask("?"), nothing.clone()), None);
+    let more = SearchAnswer { recent: recent(), ..nothing.clone() };
+    assert_eq!(search_code(&relay, &ask("?"), more), BROKEN);
+    assert_eq!(search_code(&relay, &ask("word"), nothing.clone()), BROKEN, "that nothing has a word is to be proven");
+    assert_eq!(search_code(&relay, &ask(""), nothing), BROKEN);
 }
 
 #[test]
 fn rejects_a_package_that_is_there_twice() {
-    let (mut answer, _) = honest("word");
-    answer.releases[2] = answer.releases[0].clone();
-    assert_eq!(rows(answer.clone()), ["a", "b", "record/twice"]);
-    let newer = |release: &mut Release| release.description = "a word".into();
-    answer.releases[2] = wire(&Publisher::new(1).release(9, "a", "2.0.0", newer));
-    assert_eq!(rows(answer), ["a", "b", "record/twice"]);
+    let (answer, mut relay) = honest("word");
+    let (a, newer) = (answer.releases[0].clone(), wire(&word(&Publisher::new(1), 9, "a", "2.0.0")));
+    let mut again = answer;
+    again.recent = vec![newer.clone(), newer];
+    assert_eq!(rows(&relay, again.clone()), ["a", "b", "c", "4 record/twice"]);
+    again.recent[1] = a;
+    assert_eq!(rows(&relay, again), ["a", "b", "c", "4 record/twice"]);
+
+    // Two heads of one package, both as the rules would list them.
+    let former = word(&Publisher::new(1), 8, "a", "0.9.0");
+    let with_former = Relay::new(&[&Publisher::new(1)], [former.clone()]);
+    relay.insert(former);
+    relay.lie(|map| {
+        for (key, leaf) in with_former.latest().map.iter(b"x/word\0") {
+            map.insert(key, leaf.clone()).unwrap();
+        }
+    });
+    let rows = rows(&relay, relay.answer(&ask("word")).unwrap());
+    assert!(rows.len() == 4 && rows[3].ends_with("record/twice"), "{rows:?}");
+}
+
+#[test]
+fn a_recent_release_does_not_take_a_package_back() {
+    let one = Publisher::new(1);
+    let versions = |relay: &Relay, answer| {
+        let hits = relay.verify(&ask("word"), answer).unwrap().hits;
+        hits.iter().map(|hit| hit.as_ref().unwrap().release.version.to_string()).collect::<Vec<_>>()
+    };
+    for (known, recent, shown) in [
+        ("2.0.0", "1.0.0", "2.0.0"),
+        ("2.0.0", "2.1.0-rc.1", "2.0.0"),
+        ("1.0.0", "2.0.0", "2.0.0"),
+        ("2.0.0-rc.1", "1.0.0", "1.0.0"),
+        ("2.0.0-rc.2", "2.0.0-rc.1", "2.0.0-rc.2"),
+    ] {
+        let relay = Relay::new(&[&one], [word(&one, 0, "a", known)]);
+        let mut answer = relay.answer(&ask("word")).unwrap();
+        answer.recent = vec![wire(&word(&one, 1, "a", recent))];
+        assert_eq!(versions(&relay, answer), [shown], "{known}, then {recent}");
+    }
 }
 
 #[test]
 fn a_bad_key_log_refuses_the_releases_of_its_publisher_and_no_others() {
-    let (answer, _) = honest("word");
+    let (answer, relay) = honest("word");
     let mut changed = answer.clone();
     let last = changed.key_logs[0][0].len() - 1;
     flip(&mut changed.key_logs[0][0], last);
-    assert_eq!(rows(changed), ["record/bad-signature", "b", "record/bad-signature"]);
+    assert_eq!(rows(&relay, changed), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
     let mut changed = answer.clone();
     flip(&mut changed.key_logs[0][0], 0);
-    assert_eq!(rows(changed), ["record/no-key-log", "b", "record/no-key-log"]);
+    assert_eq!(rows(&relay, changed), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
     let mut changed = answer;
     changed.key_logs.remove(0);
-    assert_eq!(rows(changed), ["record/no-key-log", "b", "record/no-key-log"]);
+    assert_eq!(rows(&relay, changed), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
 }
 
 #[test]
-fn rejects_the_key_log_of_another_network() {
-    let (answer, _) = honest("word");
-    let verified = verify_search(&ask("word"), answer, &Network::main()).unwrap();
-    let code = |hit: &Result<Hit, Refused>| hit.as_ref().unwrap_err().error.code();
-    assert!(verified.hits.iter().all(|hit| code(hit) == "record/bad-signature"));
+fn rejects_the_key_log_and_the_releases_of_another_network() {
+    let (answer, relay) = honest("word");
+    let there = Publisher::of_network(1, "publisher-1", Network::main());
+    assert_eq!(there.id(), Publisher::new(1).id());
+    let mut log = answer.clone();
+    log.key_logs[0] = there.key_log().events().map(|event| ByteBuf::from(event.to_vec())).collect();
+    assert_eq!(rows(&relay, log), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
+    let mut release = answer;
+    release.releases[0] = wire(&word(&there, 2, "a", "1.0.0"));
+    assert_eq!(rows(&relay, release), ["b", "c", "0 record/bad-signature"]);
 }
 
 #[test]
 fn rejects_an_answer_that_breaks_its_bounds() {
-    let (answer, network) = honest("word");
+    let (answer, relay) = honest("word");
     let code = |question: &Search, change: &dyn Fn(&mut SearchAnswer)| {
         let mut changed = answer.clone();
         change(&mut changed);
-        verify_search(question, changed, &network).map_err(|error| error.code()).err()
+        search_code(&relay, question, changed)
     };
-    let broken = Some("relay/broke-protocol");
+    let copies = |answer: &SearchAnswer, count| vec![answer.releases[0].clone(); count];
     assert_eq!(code(&ask("word"), &|_| ()), None);
-    assert_eq!(code(&Search { limit: 3, ..ask("word") }, &|_| ()), None);
-    assert_eq!(code(&Search { limit: 2, ..ask("word") }, &|_| ()), broken);
-    assert_eq!(code(&ask("word"), &|answer| answer.total = 2), broken);
     assert_eq!(
-        code(&ask("word"), &|answer| answer.cursor = Some(ByteBuf::from(vec![0; MAX_CURSOR_BYTES + 1]))),
-        broken
+        code(&ask("word"), &|answer| answer.releases.push(answer.releases[0].clone())),
+        BROKEN,
+        "more than the proof names"
     );
-    assert_eq!(code(&ask("word"), &|answer| answer.cursor = Some(ByteBuf::from(vec![0; MAX_CURSOR_BYTES]))), None);
-    assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 4]), broken);
+    assert_eq!(code(&ask("word"), &|answer| answer.releases = copies(answer, MAX_WALKED + 1)), BROKEN);
+    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, 10)), None);
+    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, 11)), BROKEN);
+    assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 4]), BROKEN);
     assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 3]), None);
-    let empty = |answer: &mut SearchAnswer| (answer.releases.clear(), answer.key_logs.clear()).0;
-    assert_eq!(code(&ask("word"), &empty), None);
-    let endless = |answer: &mut SearchAnswer| {
-        empty(answer);
-        answer.cursor = Some(ByteBuf::from(vec![1]));
-    };
-    assert_eq!(code(&ask("word"), &endless), broken);
+    assert_eq!(code(&ask("word"), &|answer| answer.evidence = None), BROKEN);
+    assert_eq!(code(&ask("word"), &|answer| answer.walk = 1), BROKEN);
     assert_eq!(code(&ask(&"x".repeat(1000)), &|_| ()), Some("query/too-long"));
+    let proof_of = |entries: usize| {
+        let proof = relay.latest().map.prove(&Range::of(b"x/word\0"), entries);
+        move |answer: &mut SearchAnswer| {
+            answer.releases.truncate(entries);
+            answer.key_logs.truncate(entries);
+            answer.evidence.as_mut().unwrap().proof = ByteBuf::from(proof.clone());
+        }
+    };
+    assert_eq!(code(&ask("word"), &proof_of(1)), None);
+    assert_eq!(code(&ask("word"), &proof_of(0)), BROKEN, "an empty page with more behind it would never end");
+}
+
+#[test]
+fn rejects_a_run_of_more_entries_than_are_walked() {
+    let one = Publisher::new(1);
+    let count = u32::try_from(MAX_WALKED).unwrap() + 1;
+    let tagged =
+        |n: u32, tag: &str| one.release(n, &format!("p{n}"), "1.0.0", |release| release.tags = vec![tag.into()]);
+    let relay = Relay::new(&[&one], (0..count).map(|n| tagged(n, "first")));
+    let proof_of = |limit| {
+        let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"t/first\0"), limit));
+        let evidence = Some(Evidence { checkpoint: relay.latest().checkpoint.bytes().clone(), proof });
+        SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence }
+    };
+    assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED)), None);
+    assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED + 1)), BROKEN);
+}
+
+#[test]
+fn rejects_a_proof_of_another_root_or_range() {
+    let (answer, mut relay) = honest("word");
+    let changed = |change: &dyn Fn(&mut Evidence)| {
+        let mut changed = answer.clone();
+        change(changed.evidence.as_mut().unwrap());
+        changed
+    };
+    let proof = |range: &[u8]| ByteBuf::from(relay.latest().map.prove(&Range::of(range), 10));
+    for range in [&b"t/word\0"[..], b"x/wor\0", b"n/", b""] {
+        let other = changed(&|evidence| evidence.proof = proof(range));
+        let code = search_code(&relay, &ask("word"), other);
+        // A proof that hides all of the range holds, and is no answer.
+        assert!(code == Some("relay/bad-proof") || code == BROKEN, "{}: {code:?}", range.escape_ascii());
+    }
+    for at in 0..answer.evidence.as_ref().unwrap().proof.len() {
+        let flipped = changed(&|evidence| flip(&mut evidence.proof, at));
+        assert_eq!(search_code(&relay, &ask("word"), flipped), Some("relay/bad-proof"), "byte {at}");
+    }
+    for at in 0..answer.evidence.as_ref().unwrap().checkpoint.len() {
+        let flipped = changed(&|evidence| flip(&mut evidence.checkpoint, at));
+        assert!(search_code(&relay, &ask("word"), flipped).unwrap().starts_with("checkpoint/"), "byte {at}");
+    }
+    relay.insert(word(&Publisher::new(1), 9, "d", "1.0.0"));
+    relay.commit();
+    let later = changed(&|evidence| evidence.checkpoint = relay.latest().checkpoint.bytes().clone());
+    assert_eq!(search_code(&relay, &ask("word"), later), Some("relay/bad-proof"));
+}
+
+#[test]
+fn rejects_the_checkpoint_of_another_relay_network_or_time() {
+    let (answer, relay) = honest("word");
+    let other = Relay::of(101, relay.catalogue.clone());
+    assert_eq!(search_code(&other, &ask("word"), answer.clone()), Some("checkpoint/wrong-relay"));
+    let code =
+        |asked: &Asked<'_>| verify_search(&ask("word"), answer.clone(), asked).map_err(|error| error.code()).err();
+    assert_eq!(code(&Asked { network: &Network::main(), ..relay.asked() }), Some("checkpoint/wrong-network"));
+    for (apart, expected) in
+        [(-3, Some("checkpoint/not-fresh")), (-2, None), (2, None), (3, Some("checkpoint/not-fresh"))]
+    {
+        let epoch = relay.epoch.checked_add_signed(apart).unwrap();
+        assert_eq!(code(&Asked { epoch, ..relay.asked() }), expected, "{apart}");
+    }
+}
+
+#[test]
+fn a_next_page_stands_on_the_checkpoint_of_the_first_and_no_other() {
+    let (_, mut relay) = honest("word");
+    let first = Search { limit: 1, ..ask("word") };
+    let page = relay.search(&first);
+    let second = Search { cursor: page.cursor, ..first };
+    relay.commit();
+    let mut answer = relay.answer(&second).unwrap();
+    assert_eq!(relay.verify(&second, answer.clone()).unwrap().proven.unwrap().checkpoint.epoch, relay.epoch - 1);
+    // However long somebody reads the first page.
+    let later = Asked { epoch: relay.epoch + 1000, ..relay.asked() };
+    assert!(verify_search(&second, answer.clone(), &later).is_ok());
+    let newest = relay.latest().checkpoint.bytes().clone();
+    answer.evidence.as_mut().unwrap().checkpoint = newest;
+    assert_eq!(
+        search_code(&relay, &second, answer.clone()),
+        BROKEN,
+        "the root is the same, and the page is of another checkpoint"
+    );
+    (0..3).for_each(|_| relay.commit());
+    answer.evidence.as_mut().unwrap().checkpoint = relay.latest().checkpoint.bytes().clone();
+    assert_eq!(search_code(&relay, &second, answer), Some("checkpoint/not-fresh"));
+}
+
+#[test]
+fn rejects_a_page_of_another_place_or_range_than_the_cursor_says() {
+    let (_, relay) = honest("word");
+    let first = Search { limit: 1, ..ask("word") };
+    let cursor = relay.search(&first).cursor;
+    let second = Search { cursor: cursor.clone(), ..first.clone() };
+    let (one, two) = (relay.answer(&first).unwrap(), relay.answer(&second).unwrap());
+    assert!(relay.verify(&second, two).is_ok());
+    // The first page again in place of the second shows nothing of what the second is of.
+    assert_eq!(search_code(&relay, &second, one), BROKEN);
+    let none = Search { cursor: Some(ByteBuf::from(vec![0; 3])), ..first.clone() };
+    assert_eq!(search_code(&relay, &none, relay.answer(&first).unwrap()), BROKEN);
+    let mut walk = cursor.unwrap();
+    walk[8] = 1;
+    let walk = Search { cursor: Some(walk), ..first };
+    assert_eq!(search_code(&relay, &walk, relay.answer(&ask("word")).unwrap()), BROKEN);
+}
+
+#[test]
+fn a_relay_that_lists_a_package_by_a_false_filter_is_caught() {
+    let (_, mut relay) = honest("word");
+    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0xff; 48]));
+    assert_eq!(
+        rows(&relay, relay.answer(&ask("word")).unwrap()),
+        ["0 relay/wrong-entry", "1 relay/wrong-entry", "2 relay/wrong-entry"]
+    );
+    // A filter that rules out its own package is seen as soon as somebody asks for the one word.
+    let (_, mut relay) = honest("word");
+    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0; 48]));
+    assert_eq!(
+        rows(&relay, relay.answer(&ask("word")).unwrap()),
+        ["0 relay/wrong-entry", "1 relay/wrong-entry", "2 relay/wrong-entry"]
+    );
+}
+
+#[test]
+fn a_relay_that_lists_a_package_in_a_false_place_is_caught() {
+    let best = |place: &mut Place, change: &dyn Fn(&mut [u8; 8])| {
+        let mut rank = *place.rank.as_bytes();
+        change(&mut rank);
+        place.rank = Rank::from_bytes(rank);
+    };
+    let c = ShortId::of(&word(&Publisher::new(1), 0, "c", "1.0.0").id());
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut [u8; 8]));
+    let lies: [Lie<'_>; 5] = [
+        ("better", &|rank| rank[0] -= 1),
+        ("the best", &|rank| rank[0] = 0),
+        ("worse", &|rank| rank[0] += 6),
+        ("newer", &|rank| rank[7] -= 1),
+        ("much newer", &|rank| rank[1] -= 1),
+    ];
+    for (lie, change) in lies {
+        let (_, mut relay) = honest("word");
+        relay.lie_in(b"x/word\0", |place, _| {
+            if place.head == c {
+                best(place, change)
+            }
+        });
+        let rows = rows(&relay, relay.answer(&ask("word")).unwrap());
+        assert!(
+            rows.len() == 3 && rows[..2] == ["a", "b"] && rows[2].ends_with("relay/wrong-entry"),
+            "{lie}: {rows:?}"
+        );
+    }
+    // In the range of all packages nothing but age counts.
+    for change in [&|rank: &mut [u8; 8]| rank[0] -= 6, &|rank: &mut [u8; 8]| rank[7] -= 1] as [&dyn Fn(&mut [u8; 8]); 2]
+    {
+        let (_, mut relay) = honest("");
+        relay.lie_in(b"n/", |place, _| {
+            if place.head == c {
+                best(place, change)
+            }
+        });
+        let hits = relay.search(&ask("")).hits;
+        assert_eq!(
+            hits.iter().filter(|hit| hit.as_ref().is_err_and(|it| it.error == RefusedError::WrongEntry)).count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn how_many_depend_on_a_package_is_part_of_its_place() {
+    let (one, two) = (Publisher::new(1), Publisher::new(2));
+    let user = two.release(5, "user", "1.0.0", |release| release.dependencies = vec![depends_on(&one.package("c"))]);
+    let releases = [word(&one, 2, "a", "1.0.0"), word(&one, 0, "c", "1.0.0"), user];
+    let relay = Relay::new(&[&one, &two], releases);
+    assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["c", "a"]);
+}
+
+#[test]
+fn a_package_that_is_listed_by_a_release_without_the_word_is_refused() {
+    let one = Publisher::new(1);
+    let other = one.release(4, "other", "1.0.0", |_| {});
+    let mut relay = Relay::new(&[&one], [word(&one, 0, "a", "1.0.0"), other.clone()]);
+    let leaf = relay
+        .latest()
+        .map
+        .iter(b"n/")
+        .map(|(_, leaf)| leaf.clone())
+        .find(|leaf| leaf.listed().unwrap().head == other.id());
+    let key = [b"x/word\0", &[0; 8][..], ShortId::of(&other.id()).as_bytes()].concat();
+    relay.lie(|map| map.insert(&key, leaf.clone().unwrap()).unwrap());
+    assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["a", "0 relay/wrong-entry"]);
+}
+
+#[test]
+fn entries_that_are_none_of_packages_are_no_answer() {
+    for (rest, leaf) in [(&b"short"[..], true), (&[0xff; 28], false), (&[0xff; 29], true)] {
+        let (answer, mut relay) = honest("word");
+        let value =
+            relay.latest().map.iter(b"n/").next().map(|(_, leaf)| leaf.clone()).filter(|_| leaf).unwrap_or(Leaf::NONE);
+        relay.lie(|map| map.insert(&[b"x/word\0", rest].concat(), value.clone()).unwrap());
+        let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"x/word\0"), 10));
+        let evidence = Some(Evidence { checkpoint: relay.latest().checkpoint.bytes().clone(), proof });
+        assert_eq!(search_code(&relay, &ask("word"), SearchAnswer { evidence, ..answer }), BROKEN);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a relay does to an honest answer: what is shown is what is there, and what is missing is missed.
+    #[test]
+    fn no_change_of_an_answer_shows_anything_else(
+        remove in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        swap in any::<(prop::sample::Index, prop::sample::Index)>(),
+        other in proptest::option::of(any::<prop::sample::Index>()),
+    ) {
+        let (answer, relay) = honest("word");
+        let mut changed = answer.clone();
+        changed.releases.swap(swap.0.index(3), swap.1.index(3));
+        if let Some(at) = other {
+            changed.releases[at.index(3)] = wire(&word(&Publisher::new(2), 9, "evil", "1.0.0"));
+        }
+        for at in remove {
+            changed.releases.remove(at.index(changed.releases.len()));
+            changed.key_logs.truncate(changed.releases.len());
+        }
+        let is_honest = changed == answer;
+        let verified = relay.verify(&ask("word"), changed).unwrap();
+        let shown: BTreeSet<_> = verified.hits.iter().flatten().map(|hit| hit.release.name.to_string()).collect();
+        let refused = verified.hits.iter().filter(|hit| hit.is_err()).count();
+        prop_assert_eq!(shown.len() + refused, 3);
+        prop_assert!(shown.iter().all(|name| ["a", "b", "c"].contains(&&name[..])));
+        prop_assert_eq!(refused == 0, is_honest);
+    }
 }
 
 /// A package with two versions, the higher one first.
-fn package() -> (Package, PackageAnswer, Publisher) {
+fn package() -> (Package, PackageAnswer, Relay, Publisher) {
     let one = Publisher::new(1);
     let releases = [one.release(0, "a", "1.0.0", |_| {}), one.release(1, "a", "2.0.0", |_| {})];
     let question = Package { name: one.full_name("a"), version: None };
-    let answer = answer::package(&catalogue(&[&one], releases), &question).unwrap();
-    (question, answer, one)
+    let relay = Relay::new(&[&one], releases);
+    (question.clone(), relay.package_answer(&question), relay, one)
 }
 
 fn versions(package: &VerifiedPackage) -> Vec<String> {
@@ -161,79 +518,175 @@ fn refused(package: &VerifiedPackage) -> Vec<(usize, &'static str)> {
     package.refused.iter().map(|refused| (refused.index, refused.error.code())).collect()
 }
 
+fn package_code(relay: &Relay, question: &Package, answer: PackageAnswer) -> Option<&'static str> {
+    relay.verify_package(question, answer).map_err(|error| error.code()).err()
+}
+
 #[test]
 fn an_honest_package_is_accepted_highest_version_first() {
-    let (question, mut answer, one) = package();
-    answer.releases.reverse();
-    let package = verify_package(&question, answer, &one.network).unwrap().unwrap();
+    let (question, answer, relay, one) = package();
+    let package = relay.verify_package(&question, answer).unwrap().unwrap();
     assert_eq!((versions(&package), refused(&package)), (vec!["2.0.0".into(), "1.0.0".into()], vec![]));
     assert_eq!(package.head().unwrap().version.to_string(), "2.0.0");
     assert_eq!(package.key_log, one.key_log());
+    assert_eq!((package.total, package.recent.len()), (2, 0));
+    assert_eq!(package.proven.checkpoint, relay.latest().checkpoint);
+}
+
+#[test]
+fn releases_in_another_order_than_their_entries_are_refused() {
+    let (question, mut answer, relay, _) = package();
+    answer.releases.reverse();
+    let package = relay.verify_package(&question, answer).unwrap().unwrap();
+    assert_eq!(refused(&package), [(0, "record/not-proven"), (1, "record/not-proven")]);
 }
 
 #[test]
 fn an_unknown_package_is_none() {
-    let (question, answer, one) = package();
-    let nothing = PackageAnswer { releases: vec![], key_log: vec![], total: 0, ..answer };
-    assert_eq!(verify_package(&question, nothing, &one.network), Ok(None));
+    let (question, answer, relay, _) = package();
+    let nothing = PackageAnswer { releases: vec![], key_log: vec![], ..answer };
+    assert_eq!(relay.verify_package(&question, nothing), Ok(None));
 }
 
 #[test]
-fn rejects_releases_of_another_package_version_or_publisher() {
-    let (question, mut answer, one) = package();
-    let foreign = Publisher::new(2).release(0, "a", "9.0.0", |_| {});
-    answer.releases.extend([wire(&one.release(2, "b", "1.0.0", |_| {})), wire(&foreign), answer.releases[0].clone()]);
-    answer.total = 9;
-    let package = verify_package(&question, answer.clone(), &one.network).unwrap().unwrap();
-    assert_eq!(refused(&package), [(2, "record/wrong-package"), (3, "record/wrong-publisher"), (4, "record/twice")]);
-    assert_eq!(versions(&package), ["2.0.0", "1.0.0"]);
+fn a_version_that_is_left_out_is_missed() {
+    let (question, answer, relay, _) = package();
+    let mut last = answer.clone();
+    last.releases.pop();
+    let package = relay.verify_package(&question, last).unwrap().unwrap();
+    assert_eq!((versions(&package), refused(&package)), (vec!["2.0.0".into()], vec![(1, "relay/withheld")]));
+    let mut first = answer.clone();
+    first.releases.remove(0);
+    let package = relay.verify_package(&question, first).unwrap().unwrap();
+    assert_eq!(
+        (versions(&package), refused(&package)),
+        (vec![], vec![(0, "record/not-proven"), (1, "relay/withheld")])
+    );
 
-    answer.releases.truncate(2);
+    // Nor by a proof that shows less.
+    let mut narrow = answer;
+    narrow.releases.remove(0);
+    let range =
+        Range::of(&keys::of_version(&PackageKey::of(&Publisher::new(1).package("a")), &"1.0.0".parse().unwrap()));
+    narrow.evidence.as_mut().unwrap().proof = ByteBuf::from(relay.latest().map.prove(&range, 9));
+    assert_eq!(package_code(&relay, &question, narrow), Some("relay/bad-proof"));
+}
+
+#[test]
+fn rejects_releases_that_the_proof_does_not_name() {
+    let (question, answer, relay, one) = package();
+    let mut more = answer.clone();
+    more.releases.push(wire(&one.release(2, "a", "3.0.0", |_| {})));
+    assert_eq!(package_code(&relay, &question, more), BROKEN);
+    let others =
+        [one.release(2, "a", "3.0.0", |_| {}), one.release(2, "a", "2.0.0", |it| it.description = "again".into())];
+    for other in others {
+        let mut swapped = answer.clone();
+        swapped.releases[0] = wire(&other);
+        let package = relay.verify_package(&question, swapped).unwrap().unwrap();
+        assert_eq!((versions(&package), refused(&package)), (vec!["1.0.0".into()], vec![(0, "record/not-proven")]));
+    }
+}
+
+#[test]
+fn rejects_recent_releases_of_another_package_version_or_publisher() {
+    let (question, mut answer, relay, one) = package();
+    let foreign = Publisher::new(2).release(0, "a", "9.0.0", |_| {});
+    let newer = wire(&one.release(3, "a", "3.0.0", |_| {}));
+    answer.recent = vec![
+        wire(&one.release(2, "b", "1.0.0", |_| {})),
+        wire(&foreign),
+        answer.releases[0].clone(),
+        newer.clone(),
+        newer,
+    ];
+    let package = relay.verify_package(&question, answer.clone()).unwrap().unwrap();
+    let expected =
+        [(2, "record/wrong-package"), (3, "record/wrong-publisher"), (4, "record/twice"), (6, "record/twice")];
+    assert_eq!(refused(&package), expected);
+    assert_eq!(versions(&package), ["3.0.0", "2.0.0", "1.0.0"]);
+    assert_eq!((package.total, package.recent), (3, BTreeSet::from([one.release(3, "a", "3.0.0", |_| {}).id()])));
+
     let one_version = Package { version: Some("1.0.0".parse().unwrap()), ..question };
-    let package = verify_package(&one_version, answer, &one.network).unwrap().unwrap();
-    assert_eq!((versions(&package), refused(&package)), (vec!["1.0.0".into()], vec![(0, "record/wrong-version")]));
+    let mut other = relay.package_answer(&one_version);
+    assert_eq!(versions(&relay.verify_package(&one_version, other.clone()).unwrap().unwrap()), ["1.0.0"]);
+    other.releases[0] = answer.releases[0].clone();
+    let package = relay.verify_package(&one_version, other).unwrap().unwrap();
+    assert_eq!((versions(&package), refused(&package)), (vec![], vec![(0, "record/wrong-version")]));
+}
+
+#[test]
+fn the_releases_of_a_contested_version_are_both_shown_and_neither_stands() {
+    let one = Publisher::new(1);
+    let rival = one.release(1, "a", "1.0.0", |release| release.artifact = other_artifact("x"));
+    let relay =
+        Relay::new(&[&one], [one.release(0, "a", "1.0.0", |_| {}), rival, one.release(2, "a", "0.1.0", |_| {})]);
+    let question = Package { name: one.full_name("a"), version: None };
+    let contested = relay.package(&question).unwrap();
+    assert_eq!(
+        (versions(&contested), refused(&contested)),
+        (vec!["1.0.0".into(), "1.0.0".into(), "0.1.0".into()], vec![])
+    );
+    assert_eq!(contested.standing(&"1.0.0".parse().unwrap()), None);
+    assert_eq!(contested.head().unwrap().version.to_string(), "0.1.0");
+    let question = Package { version: Some("1.0.0".parse().unwrap()), ..question };
+    let mut answer = relay.package_answer(&question);
+    assert_eq!(relay.verify_package(&question, answer.clone()).unwrap().unwrap().releases.len(), 2);
+    // A relay that hides what contests the version is caught.
+    answer.releases.pop();
+    assert_eq!(refused(&relay.verify_package(&question, answer).unwrap().unwrap()), [(1, "relay/withheld")]);
 }
 
 #[test]
 fn rejects_a_publisher_that_was_not_asked_for() {
-    let (question, answer, one) = package();
+    let (question, answer, relay, _) = package();
     let fingerprint = Publisher::new(2).id().fingerprint();
     let handle = Some("somebody".parse().unwrap());
     for name in [FullName { fingerprint, ..question.name.clone() }, FullName { handle, ..question.name.clone() }] {
         let question = Package { name, version: None };
-        let error = verify_package(&question, answer.clone(), &one.network).unwrap_err();
+        let error = relay.verify_package(&question, answer.clone()).unwrap_err();
         assert!(matches!(error, AnswerError::WrongPublisher { .. }) && error.code() == "record/wrong-publisher");
     }
     let name = FullName { handle: None, ..question.name };
-    assert!(verify_package(&Package { name, version: None }, answer, &one.network).is_ok());
+    assert!(relay.verify_package(&Package { name, version: None }, answer).is_ok());
 }
 
 #[test]
-fn a_package_without_a_sound_key_log_is_refused() {
-    let (question, answer, one) = package();
-    let code = |answer| verify_package(&question, answer, &one.network).map_err(|error| error.code()).unwrap_err();
+fn a_package_without_a_sound_key_log_or_evidence_is_refused() {
+    let (question, answer, relay, _) = package();
+    let code = |answer| package_code(&relay, &question, answer).unwrap();
     assert_eq!(code(PackageAnswer { key_log: vec![], ..answer.clone() }), "record/encoding");
     for at in 0..answer.key_log[0].len() {
         let mut changed = answer.clone();
         flip(&mut changed.key_log[0], at);
         assert!(code(changed).starts_with("record/"), "byte {at}");
     }
+    assert_eq!(code(PackageAnswer { evidence: None, ..answer.clone() }), "relay/broke-protocol");
+    for at in 0..answer.evidence.as_ref().unwrap().proof.len() {
+        let mut changed = answer.clone();
+        flip(&mut changed.evidence.as_mut().unwrap().proof, at);
+        assert_eq!(code(changed), "relay/bad-proof", "byte {at}");
+    }
+    let other = Relay::of(101, relay.catalogue.clone());
+    assert_eq!(package_code(&other, &question, answer), Some("checkpoint/wrong-relay"));
 }
 
 #[test]
 fn rejects_more_releases_than_a_package_answer_may_have() {
-    let (question, mut answer, one) = package();
-    answer.total = 1000;
-    let code =
-        |question: &Package, answer| verify_package(question, answer, &one.network).map_err(|error| error.code()).err();
-    answer.releases = vec![answer.releases[0].clone(); 3];
+    let (question, answer, relay, _) = package();
+    let copies = |count| vec![answer.releases[0].clone(); count];
+    let of = |question: &Package, releases: usize, recent: usize| {
+        let answer = PackageAnswer { recent: copies(recent), ..relay.package_answer(question) };
+        let answer = if releases > 0 { PackageAnswer { releases: copies(releases), ..answer } } else { answer };
+        package_code(&relay, question, answer)
+    };
     let one_version = Package { version: Some("2.0.0".parse().unwrap()), ..question.clone() };
-    assert_eq!(code(&one_version, answer.clone()), Some("relay/broke-protocol"));
-    answer.releases.truncate(2);
-    assert_eq!(code(&one_version, answer.clone()), None);
-    assert_eq!(code(&question, PackageAnswer { total: 1, ..answer.clone() }), Some("relay/broke-protocol"));
-    answer.releases = vec![answer.releases[0].clone(); MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS + 1];
-    assert_eq!(code(&question, answer), Some("relay/broke-protocol"));
+    assert_eq!((of(&one_version, 0, 2), of(&one_version, 0, 3), of(&one_version, 3, 0)), (None, BROKEN, BROKEN));
+    let most = MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS;
+    assert_eq!(
+        (of(&question, 0, most), of(&question, 0, most + 1), of(&question, most + 1, 0)),
+        (None, BROKEN, BROKEN)
+    );
 }
 
 #[test]
@@ -248,18 +701,40 @@ fn the_client_and_the_catalogue_agree_on_the_head() {
         vec![plain(0, "1.0.0-rc.1"), plain(1, "1.0.0-rc.2")],
         vec![plain(0, "1.0.0"), other(1, "1.0.0")],
     ];
+    let question = Package { name: one.full_name("a"), version: None };
     for releases in shops {
-        let catalogue = catalogue(&[&one], releases);
-        let question = Package { name: one.full_name("a"), version: None };
-        let answer = answer::package(&catalogue, &question).unwrap();
-        let package = verify_package(&question, answer, &one.network).unwrap().unwrap();
-        assert_eq!(package.head().map(Verified::id), catalogue.head(&one.package("a")).map(Verified::id));
+        // However many of them are in the checkpoint already.
+        for in_checkpoint in 1..=releases.len() {
+            let (before, since) = releases.split_at(in_checkpoint);
+            let mut relay = Relay::new(&[&one], before.iter().cloned());
+            since.iter().for_each(|release| relay.insert(release.clone()));
+            let package = relay.package(&question).unwrap();
+            assert_eq!(refused(&package), []);
+            assert_eq!(package.head().map(Verified::id), relay.catalogue.head(&one.package("a")).map(Verified::id));
+        }
     }
 }
 
 #[test]
+fn a_range_is_verified_under_the_relays_checkpoint() {
+    let (_, relay) = honest("word");
+    let question = RangeOf::first(b"n/", 2);
+    let answer = answer::range(&relay.snapshots, &question).unwrap();
+    let proven = verify_range(&question, &answer, &relay.asked()).unwrap();
+    assert_eq!((proven.total, proven.walked, proven.hash), (3, 2, relay.latest().map.hash(b"n/")));
+    let code = |question: &RangeOf, asked: &Asked<'_>| {
+        verify_range(question, &answer, asked).map_err(|error| error.code()).err()
+    };
+    assert_eq!(code(&RangeOf::first(b"n/", 1), &relay.asked()), BROKEN);
+    assert_eq!(code(&RangeOf::first(b"t/", 2), &relay.asked()), Some("relay/bad-proof"));
+    assert_eq!(code(&question, &Relay::of(101, Catalogue::new()).asked()), Some("checkpoint/wrong-relay"));
+    assert_eq!(code(&question, &Asked { epoch: relay.epoch + 9, ..relay.asked() }), Some("checkpoint/not-fresh"));
+}
+
+#[test]
 fn records_asked_for_by_id_are_verified_with_key_logs_known_or_in_the_answer() {
-    let (catalogue, one, two) = shop();
+    let (relay, one, two) = shop();
+    let catalogue = &relay.catalogue;
     let of = |publisher: &Publisher| {
         let id = publisher.id();
         catalogue.records().find(|record| record.publisher() == id && record.id() != publisher.inception.id()).unwrap()
@@ -267,7 +742,7 @@ fn records_asked_for_by_id_are_verified_with_key_logs_known_or_in_the_answer() {
     let missing = RecordId::from_bytes([0; 32]);
     let ids = vec![of(&one).id(), missing, one.inception.id(), of(&two).id()];
     let question = Records { ids: ids.clone() };
-    let answer = answer::records(&catalogue, &question).unwrap();
+    let answer = answer::records(catalogue, &question).unwrap();
     let verify = |answer: &RecordsAnswer, known: Option<KeyLog>| {
         verify_records(&question, answer.clone(), &one.network, |publisher| {
             known.clone().filter(|log| log.publisher() == *publisher)
@@ -307,8 +782,8 @@ fn record_bytes(record: &Record) -> Vec<u8> {
 
 #[test]
 fn a_key_log_of_another_publisher_is_refused() {
-    let (catalogue, one, two) = shop();
-    let answer = answer::key_log_of(&catalogue, &KeyLogOf { publisher: one.id() }).unwrap();
+    let (relay, one, two) = shop();
+    let answer = answer::key_log_of(&relay.catalogue, &KeyLogOf { publisher: one.id() }).unwrap();
     assert_eq!(verify_key_log(&KeyLogOf { publisher: one.id() }, &answer, &one.network), Ok(Some(one.key_log())));
     let other = verify_key_log(&KeyLogOf { publisher: two.id() }, &answer, &one.network);
     assert_eq!(other.map_err(|error| error.code()), Err("record/wrong-id"));
@@ -320,15 +795,39 @@ fn a_key_log_of_another_publisher_is_refused() {
 
 #[test]
 fn what_was_verified_can_be_offered_to_a_catalogue() {
-    let (answer, network) = honest("word");
+    let (answer, relay) = honest("word");
+    let network = relay.asked().network;
     let mut catalogue = Catalogue::new();
-    for hit in verify_search(&ask("word"), answer, &network).unwrap().hits {
+    for hit in relay.verify(&ask("word"), answer).unwrap().hits {
         let hit = hit.unwrap();
         for event in hit.key_log.events() {
-            let inception = Unverified::<Inception>::decode(event).unwrap().verify(&network).unwrap();
+            let inception = Unverified::<Inception>::decode(event).unwrap().verify(network).unwrap();
             catalogue.insert(Record::Inception(inception)).unwrap();
         }
         catalogue.insert(record(hit.release)).unwrap();
     }
     assert_eq!(catalogue.package_count(), 3);
+    assert_eq!(catalogue.root(), relay.latest().checkpoint.root.into(), "the same records make the same root");
+}
+
+#[test]
+fn of_two_releases_of_a_version_the_smaller_id_comes_first_whichever_came_first() {
+    let one = Publisher::new(1);
+    let mut ids = [
+        one.release(0, "a", "1.0.0", |_| {}),
+        one.release(1, "a", "1.0.0", |release| release.artifact = other_artifact("x")),
+    ];
+    ids.sort_by_key(Verified::id);
+    let lower = one.release(2, "a", "0.9.0", |_| {});
+    for order in [[0, 1], [1, 0]] {
+        let relay = Relay::new(&[&one], [lower.clone()]);
+        let mut package = relay.package(&Package { name: one.full_name("a"), version: None }).unwrap();
+        package.releases.clear();
+        for at in order {
+            package.insert(ids[at].clone());
+        }
+        package.insert(lower.clone());
+        let expected = [ids[0].id(), ids[1].id(), lower.id()];
+        assert_eq!(package.releases.iter().map(Verified::id).collect::<Vec<_>>(), expected);
+    }
 }

@@ -39,15 +39,19 @@ fn lie(request: &Request, truth: &[u8]) -> Option<Vec<u8>> {
     match request {
         Request::Search(_) => {
             let mut reply: Reply<SearchAnswer> = codec::decode(truth, MAX_ANSWER_BYTES).ok()?;
-            reply.as_mut().ok()?.releases.iter_mut().for_each(flip);
+            let answer = reply.as_mut().ok()?;
+            answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
             Some(codec::encode(&reply))
         }
         Request::Package(_) => {
             let mut reply: Reply<PackageAnswer> = codec::decode(truth, MAX_ANSWER_BYTES).ok()?;
-            reply.as_mut().ok()?.releases.iter_mut().for_each(flip);
+            let answer = reply.as_mut().ok()?;
+            answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
             Some(codec::encode(&reply))
         }
-        Request::Records(_) | Request::KeyLogOf(_) | Request::Block(_) => None,
+        Request::Range(_) | Request::Current(_) | Request::Records(_) | Request::KeyLogOf(_) | Request::Block(_) => {
+            None
+        }
     }
 }
 

@@ -54,9 +54,7 @@ pub(crate) fn check(json: &str, records: &str) -> Checked {
         let record = record.verify(&key_log, &network).map_err(|error| format!("{release}: {error}"))?;
         let found: Vec<_> = Tokens::of(&record)
             .iter()
-            .map(|(token, fields)| {
-                (token.as_str().to_owned(), format!("{:?}", fields.best()), fields.is_described_too())
-            })
+            .map(|(token, fields)| (token.to_owned(), format!("{:?}", fields.best()), fields.is_described_too()))
             .collect();
         same(&format!("tokens of {release}"), "the list", &found, tokens)?;
     }

@@ -4,12 +4,14 @@
 //! The module for wasm32 has no imports at all: whatever can instantiate it with `{}` can check it. [`check`] gives the number
 //! of vectors that hold, or -1; then [`message_ptr`] and [`message_len`] say which one does not, and why.
 //!
-//! `records.json`, `messages.json` and `analyser.json` are made by this crate's test `golden`, which fails when it makes others: a format
+//! `records.json`, `messages.json`, `analyser.json`, `merkle.json` and `checkpoints.json` are made by this crate's test `golden`, which fails when it makes others: a format
 //! or a rule has changed, and records that are out there are read differently. To change them on purpose:
 //! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` was computed by another implementation and is never made here.
 
 mod analyser;
+mod checkpoints;
 mod content;
+mod merkle;
 mod messages;
 mod records;
 
@@ -27,6 +29,10 @@ pub struct Vectors<'a> {
     pub messages: &'a str,
     /// `analyser.json`.
     pub analyser: &'a str,
+    /// `merkle.json`.
+    pub merkle: &'a str,
+    /// `checkpoints.json`.
+    pub checkpoints: &'a str,
     /// `content.json`.
     pub content: &'a str,
 }
@@ -36,6 +42,8 @@ pub const VECTORS: Vectors<'static> = Vectors {
     records: include_str!("../../vectors/records.json"),
     messages: include_str!("../../vectors/messages.json"),
     analyser: include_str!("../../vectors/analyser.json"),
+    merkle: include_str!("../../vectors/merkle.json"),
+    checkpoints: include_str!("../../vectors/checkpoints.json"),
     content: include_str!("../../vectors/content.json"),
 };
 
@@ -45,8 +53,14 @@ impl Vectors<'_> {
     /// # Errors
     /// Names the first vector that does not hold, and how.
     pub fn check_all(&self) -> Checked {
-        let checked =
-            [self.check_records(), self.check_messages(), self.check_analyser(), content::check(self.content)];
+        let checked = [
+            self.check_records(),
+            self.check_messages(),
+            self.check_analyser(),
+            self.check_merkle(),
+            self.check_checkpoints(),
+            content::check(self.content),
+        ];
         checked.into_iter().sum()
     }
 
@@ -72,6 +86,22 @@ impl Vectors<'_> {
     /// As [`Vectors::check_all`].
     pub fn check_analyser(&self) -> Checked {
         analyser::check(self.analyser, self.records)
+    }
+
+    /// Checks roots and proofs.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_merkle(&self) -> Checked {
+        merkle::check(self.merkle)
+    }
+
+    /// Checks what relays commit to.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_checkpoints(&self) -> Checked {
+        checkpoints::check(self.checkpoints)
     }
 }
 

@@ -3,7 +3,9 @@
 use ggen_shared::codec;
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::protocol::publish::{Offer, ReceiptReply, WantedReply};
-use ggen_shared::protocol::query::{Ask, BlockAnswer, KeyLogAnswer, PackageAnswer, RecordsAnswer, Reply, SearchAnswer};
+use ggen_shared::protocol::query::{
+    Ask, BlockAnswer, Evidence, KeyLogAnswer, PackageAnswer, RecordsAnswer, Reply, SearchAnswer,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,7 @@ fn check_message(Message { is, shows, bytes }: &Message) -> Result<(), String> {
         "ask" => show::<Ask>(&bytes),
         "search reply" => show::<Reply<SearchAnswer>>(&bytes),
         "package reply" => show::<Reply<PackageAnswer>>(&bytes),
+        "range reply" => show::<Reply<Evidence>>(&bytes),
         "records reply" => show::<Reply<RecordsAnswer>>(&bytes),
         "key log reply" => show::<Reply<KeyLogAnswer>>(&bytes),
         "block reply" => show::<Reply<BlockAnswer>>(&bytes),

@@ -33,7 +33,8 @@ pub(super) struct CrateFile {
 }
 
 impl CrateFile {
-    fn at(path: PathBuf) -> Option<Self> {
+    /// The crate that a file is by its name.
+    pub(super) fn at(path: PathBuf) -> Option<Self> {
         let (name, version) = name_and_version(path.file_name()?.to_str()?)?;
         Some(Self { name: name.to_owned(), version: version.to_owned(), path })
     }

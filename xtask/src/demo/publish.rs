@@ -31,7 +31,14 @@ pub(super) fn is_first_start(state: &Path) -> bool {
     !relays::data_directories(state).all(|directory| directory.is_dir())
 }
 
-/// Publishes the crates that no earlier start published, and gives how many packages are published now.
+/// What is published: a package has a release for each of its versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) releases: usize,
+    pub(super) packages: usize,
+}
+
+/// Publishes the crates that no earlier start published, and gives how much is published now.
 /// `check` is called again and again, and ends it by an error.
 pub(super) fn new_crates(
     state: &Path,
@@ -39,17 +46,16 @@ pub(super) fn new_crates(
     relays: &[String],
     stop: &Stop,
     check: impl FnMut() -> Result<()>,
-) -> Result<usize> {
+) -> Result<Count> {
     if first_start && stamp(state).exists() {
         fs::remove_file(stamp(state)).context("cannot forget what was published")?;
     }
     let all = in_cache()?;
     let known = fs::read_to_string(stamp(state)).unwrap_or_default();
     let known: BTreeMap<&str, bool> = known.lines().filter_map(read_stamp_line).collect();
-    let earlier = known.values().filter(|published| **published).count();
     let new: Vec<_> = all.iter().filter(|file| !known.contains_key(file.file_name())).cloned().collect();
     if new.is_empty() {
-        return Ok(earlier);
+        return Ok(count(&known));
     }
 
     let keys = state.join("keys");
@@ -69,7 +75,16 @@ pub(super) fn new_crates(
     });
     let mut run = Run::new(batches.collect(), stamp(state));
     run.finish(stop, check)?;
-    Ok(earlier + run.published)
+    let known = fs::read_to_string(stamp(state)).unwrap_or_default();
+    Ok(count(&known.lines().filter_map(read_stamp_line).collect()))
+}
+
+fn count(stamp: &BTreeMap<&str, bool>) -> Count {
+    let published: Vec<_> =
+        stamp.iter().filter(|(_, published)| **published).filter_map(|(file, _)| CrateFile::at(file.into())).collect();
+    // As ggen-market has them: names in lower case, each publisher's its own.
+    let packages: BTreeSet<_> = published.iter().map(|file| (file.handle(), file.name.to_ascii_lowercase())).collect();
+    Count { releases: published.len(), packages: packages.len() }
 }
 
 /// `published FILE` or `refused FILE`.
@@ -291,6 +306,14 @@ mod tests {
         assert_eq!(told_published("published tokio 1.53.0 b7x bafy"), key("tokio", "1.53.0"));
         assert_eq!(told_published("already tokio 1.53.0"), key("tokio", "1.53.0"));
         assert_eq!(told_published("publishing tokio"), None);
+    }
+
+    #[test]
+    fn counts_the_versions_of_a_package_as_releases_of_one() {
+        let stamp =
+            "published rand-0.8.5.crate\npublished rand-0.9.2.crate\npublished a-1.0.0.crate\nrefused odd-1.0.0.crate";
+        let stamp = stamp.lines().filter_map(read_stamp_line).collect();
+        assert_eq!(count(&stamp), Count { releases: 3, packages: 2 });
     }
 
     #[test]

@@ -11,7 +11,11 @@ use crate::package::{Error, Standing, read};
 
 /// A package whose table has these lines besides name and version.
 fn with(lines: &str) -> Directory {
-    Directory::with(&format!("[package]\nname = \"some\"\nversion = \"1.0.0\"\n{lines}\n"))
+    Directory::with(&with_text(lines))
+}
+
+fn with_text(lines: &str) -> String {
+    format!("[package]\nname = \"some\"\nversion = \"1.0.0\"\n{lines}\n")
 }
 
 fn message(manifest: &str) -> String {
@@ -76,18 +80,14 @@ fn invalid_toml_is_refused_with_line_and_column() {
 #[test]
 fn faults_of_name_version_and_description_name_file_field_and_reason() {
     for (manifest, expected) in [
-        ("", "package.toml: field `[package]`: is missing"),
         ("package = 1", "package.toml: field `package`: is not a table"),
         ("[package]\nversion = \"1.0.0\"", "package.toml: field `name`: is missing"),
         ("[package]\nname = \"a\"", "package.toml: field `version`: is missing"),
         ("[package]\nname = 1\nversion = \"1.0.0\"", "package.toml: field `name`: is a number, not text"),
         (
             "[package]\nname = \"Some Name\"\nversion = \"1.0.0\"",
-            "package.toml: field `name`: \"Some Name\": a package name begins with a lower-case letter or a digit",
-        ),
-        (
-            "[package]\nname = \"../up\"\nversion = \"1.0.0\"",
-            "package.toml: field `name`: \"../up\": a package name begins with a lower-case letter or a digit",
+            "package.toml: field `name`: \"Some Name\": a package name has 1 to 64 characters, each a lower-case letter, a \
+             digit, '.', '_' or '-'; it begins with a letter or a digit, and has no two dots in a row",
         ),
         (
             "[package]\nname = \"a\"\nversion = \"1.0\"",
@@ -104,6 +104,40 @@ fn faults_of_name_version_and_description_name_file_field_and_reason() {
     ] {
         assert_eq!(message(manifest), expected);
     }
+}
+
+#[test]
+fn a_manifest_without_a_package_is_answered_by_an_example_that_can_be_published() {
+    for manifest in ["", "name = \"a\"\nversion = \"1.0.0\""] {
+        let message = message(manifest);
+        assert!(message.starts_with("package.toml: field `[package]`: is missing. "), "{message}");
+        let (_, example) = message.split_once("\n\n").unwrap();
+        assert_eq!(Directory::with(example).read().unwrap().manifest.name.as_str(), "my-package");
+    }
+}
+
+#[test]
+fn fields_that_are_not_known_are_named_and_tables_of_other_tools_are_not() {
+    let lines =
+        "licence = \"MIT\"\nextra = [1]\ndescription = \"d\"\n[package.metadata]\na = 1\n[[templates]]\nb = 1\n[tool]";
+    let directory = Directory::with(&format!("author = \"me\"\n{}", with_text(lines)));
+    let warnings: Vec<_> = directory.read().unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "package.toml: field `author`: stands outside of [package]; left out",
+            "package.toml: field `extra`: is not known; left out",
+            "package.toml: field `licence`: is not known; left out. Is `license` meant?",
+        ]
+    );
+}
+
+#[test]
+fn a_directory_may_be_named_by_its_manifest() {
+    let directory = Directory::sound();
+    assert_eq!(read(&directory.path().join("package.toml")).unwrap(), directory.read().unwrap());
+    let readme = read(&directory.path().join("README.md")).unwrap_err();
+    assert!(readme.to_string().contains("pass a directory with package.toml"), "{readme}");
 }
 
 #[test]
@@ -179,7 +213,7 @@ fn refuses_dependencies_that_say_nothing() {
             "[dependencies]\nother = \"src/other/\"",
             "field `dependencies.other`: \"src/other/\" is not a requirement such as \"^1.2\" or \">=1.2, <2\"",
         ),
-        ("[dependencies]\nOther = \"1\"", "field `dependencies.Other`: \"Other\": a package name begins with"),
+        ("[dependencies]\nOther = \"1\"", "field `dependencies.Other`: \"Other\": a package name has 1 to 64"),
         ("[dependencies]\na = { version = 1 }", "field `dependencies.a.version`: is a number, not text"),
         (
             "[dependencies]\na = { publisher = \"me\" }",

@@ -43,7 +43,7 @@ fn put(
     records: impl IntoIterator<Item = (RecordKey, RecordBytes)>,
     blocks: impl IntoIterator<Item = (ContentId, Vec<u8>)>,
 ) -> Batch {
-    Batch { records: records.into_iter().collect(), removed: vec![], blocks: blocks.into_iter().collect() }
+    Batch { records: records.into_iter().collect(), blocks: blocks.into_iter().collect(), ..Batch::default() }
 }
 
 fn remove(number: u8) -> Batch {

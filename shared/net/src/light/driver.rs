@@ -565,7 +565,8 @@ impl<P: Platform> Driver<P> {
                 let address = address.unwrap_or_else(Multiaddr::empty);
                 let transport = Transport::of(&address);
                 let rtt = self.rtts.get(&relay.peer).copied();
-                Connection { peer: relay.peer, address, transport, phase, rtt, problem: relay.problem }
+                let anchor = relay.origin == Origin::Configured;
+                Connection { peer: relay.peer, address, transport, anchor, phase, rtt, problem: relay.problem }
             })
             .collect();
         view.clone_into(&mut self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -575,6 +576,11 @@ impl<P: Platform> Driver<P> {
 }
 
 impl Connection {
+    /// Whether the relay can be asked now.
+    pub fn is_connected(&self) -> bool {
+        self.phase == Phase::Connected
+    }
+
     /// Answer bytes that may be in flight on a stream of this connection.
     pub fn window(&self) -> u32 {
         match self.transport {
@@ -587,9 +593,16 @@ impl Connection {
 /// Why a dial failed, short enough for a person: the first address's reason.
 fn describe(error: &libp2p::swarm::DialError) -> String {
     match error {
-        libp2p::swarm::DialError::Transport(errors) => errors
-            .last()
-            .map_or_else(|| "no address could be dialed".into(), |(address, error)| format!("{address}: {error}")),
+        libp2p::swarm::DialError::Transport(errors) => errors.last().map_or_else(
+            || "no address could be dialed".into(),
+            |(address, error)| format!("{address}: {}", innermost(error)),
+        ),
         other => other.to_string(),
     }
+}
+
+/// The last cause that has something to say: transports wrap what the system said in errors without words.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).filter(|text| !text.is_empty()).last().unwrap_or_else(|| "no connection".into())
 }

@@ -66,6 +66,8 @@ pub struct Connection {
     pub address: Multiaddr,
     /// The transport of that address.
     pub transport: Transport,
+    /// Whether it was named by the user, the page or the configuration: only then its agreement counts.
+    pub anchor: bool,
     /// Where it is in its life.
     pub phase: Phase,
     /// The last round trip.
@@ -165,6 +167,12 @@ impl<P: Platform> LightPeer<P> {
     /// The network whose records count here.
     pub fn network(&self) -> &Network {
         &self.config.network
+    }
+
+    /// The epoch that it is now.
+    pub fn epoch(&self) -> u64 {
+        let epoch = self.platform.now().as_nanos() / self.config.epoch.as_nanos().max(1);
+        u64::try_from(epoch).unwrap_or(u64::MAX)
     }
 
     /// The platform the peer runs on.

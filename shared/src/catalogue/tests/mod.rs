@@ -1,3 +1,4 @@
+mod entries;
 mod order;
 mod registry;
 mod search;

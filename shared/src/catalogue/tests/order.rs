@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::catalogue::testing::{Publisher, catalogue, depends_on, other_artifact, record};
-use crate::catalogue::{Catalogue, InsertError, Inserted};
+use crate::catalogue::{Catalogue, InsertError, Inserted, Leaf, keys};
 use crate::id::RecordId;
 use crate::limits::BASE_QUOTA;
+use crate::merkle::Map;
 use crate::record::{self, Release, Verified};
 
 /// Releases that collide in every way: few indices, names, versions and artifacts, and dependencies on each other.
@@ -80,7 +81,9 @@ proptest! {
     fn arrival_order_does_not_matter(
         (releases, shuffled) in releases(publishers()).prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
     ) {
-        prop_assert!(build(&releases) == build(&shuffled));
+        let (straight, other) = (build(&releases), build(&shuffled));
+        prop_assert_eq!(straight.root(), other.root());
+        prop_assert!(straight == other);
     }
 
     #[test]
@@ -97,8 +100,28 @@ proptest! {
         for member in incremental.records() {
             rebuilt.insert(member.clone()).unwrap();
         }
-        prop_assert!(incremental.ranges.keys() == rebuilt.ranges.keys());
+        prop_assert_eq!(incremental.root(), rebuilt.root());
         prop_assert!(incremental == rebuilt);
+        let entries: Vec<_> = incremental.map().iter(&[]).map(|(key, leaf)| (key.to_vec(), leaf.clone())).collect();
+        prop_assert_eq!(Map::from_sorted(&entries).unwrap().root(), incremental.root());
+    }
+
+    #[test]
+    fn a_snapshot_on_the_way_changes_nothing_and_stays_as_it_was(releases in releases(publishers()), at in any::<prop::sample::Index>()) {
+        let (before, behind) = releases.split_at(at.index(releases.len() + 1));
+        let mut catalogue = build(before);
+        let snapshot = catalogue.snapshot();
+        prop_assert_eq!(catalogue.recent().count(), 0);
+        for release in behind {
+            catalogue.insert(record(release.clone())).unwrap();
+        }
+        prop_assert_eq!(snapshot.root(), build(before).root());
+        prop_assert!(catalogue == build(&releases));
+        let is_listed = |map: &Map<Leaf>, id| map.iter(&keys::newest()).any(|(_, leaf)| leaf.listed().is_some_and(|it| it.head == id));
+        let recent: BTreeSet<_> = catalogue.recent().map(|listed| listed.head).collect();
+        for listed in catalogue.map().iter(&keys::newest()).filter_map(|(_, leaf)| leaf.listed()) {
+            prop_assert!(recent.contains(&listed.head) || is_listed(&snapshot, listed.head), "what is new is recent");
+        }
     }
 
     #[test]

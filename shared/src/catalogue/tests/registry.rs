@@ -1,10 +1,10 @@
-//! The `Registry` trait is one that a type can implement: here, a catalogue with nothing in between.
+//! The `Registry` trait is one that a type can implement: here, a relay with nothing in between.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::catalogue::testing::{Publisher, catalogue, other_artifact};
-use crate::catalogue::{Catalogue, answer};
+use crate::catalogue::answer;
+use crate::catalogue::testing::{Publisher, Relay, other_artifact};
 use crate::id::FullName;
 use crate::protocol::query::{Package, Search};
 use crate::record::{Release, Verified, Version};
@@ -12,9 +12,8 @@ use crate::registry::{
     DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord,
     Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
-use crate::search::verified::{verify_package, verify_search};
 
-struct InMemory(Catalogue);
+struct InMemory(Relay);
 
 fn here() -> Source {
     Source("here".into())
@@ -23,21 +22,24 @@ fn here() -> Source {
 impl InMemory {
     fn get(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
         let question = Package { name: name.clone(), version: version.cloned() };
-        let answer = answer::package(&self.0, &question).map_err(PeerError::Refused)?;
-        let network = Publisher::new(1).network;
-        PackageView::of(name, version, verify_package(&question, answer, &network).map_err(PeerError::from)?, here())
+        let answer = answer::package(&self.0.catalogue, &self.0.snapshots, &question).map_err(PeerError::Refused)?;
+        PackageView::of(name, version, self.0.verify_package(&question, answer).map_err(PeerError::from)?, here())
     }
 }
 
 impl Registry for InMemory {
     async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
         let question = Search { text: text.into(), limit: options.limit, cursor: options.cursor };
-        let answer = answer::search(&self.0, &question).map_err(PeerError::Refused)?;
-        let found = verify_search(&question, answer, &Publisher::new(1).network).map_err(PeerError::from)?;
+        let answer = self.0.answer(&question).map_err(PeerError::Refused)?;
+        let found = self.0.verify(&question, answer).map_err(PeerError::from)?;
         let mut hits = Vec::new();
         for hit in found.hits {
             hits.push(match hit {
-                Ok(hit) => Ok(ReleaseView { publisher: (&hit.key_log).into(), release: hit.release }),
+                Ok(hit) => Ok(ReleaseView {
+                    publisher: (&hit.key_log).into(),
+                    in_checkpoint: hit.in_checkpoint,
+                    release: hit.release,
+                }),
                 Err(refused) => Err(RefusedRecord { refused, source: here() }),
             });
         }
@@ -47,6 +49,7 @@ impl Registry for InMemory {
             total_is_exact: found.total_is_exact,
             cursor: found.cursor,
             source: here(),
+            proven: found.proven,
         })
     }
 
@@ -101,11 +104,11 @@ fn registry() -> (InMemory, Publisher) {
         one.release(4, "torn", "1.0.0", |_| {}),
         one.release(5, "torn", "1.0.0", |release| release.artifact = other_artifact("another")),
     ];
-    (InMemory(catalogue(&[&one], releases)), one)
+    (InMemory(Relay::new(&[&one], releases)), one)
 }
 
 #[test]
-fn a_catalogue_can_be_a_registry() {
+fn a_relay_can_be_a_registry() {
     let (registry, one) = registry();
     let name = one.full_name("a");
     let found = now(registry.search("a", SearchOptions::default())).unwrap();

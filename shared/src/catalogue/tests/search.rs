@@ -1,28 +1,45 @@
-//! What a query finds, and in which order.
+//! What a query finds, and in which order: asked of a relay and verified, as a client does.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use serde_bytes::ByteBuf;
 
-use crate::catalogue::testing::{Publisher, catalogue, depends_on};
-use crate::catalogue::{BadCursor, Catalogue, MAX_WALKED};
+use crate::catalogue::find::MAX_WALKED;
+use crate::catalogue::keys;
+use crate::catalogue::snapshots::MAX_SNAPSHOTS;
+use crate::catalogue::testing::{Publisher, Relay, depends_on};
 use crate::id::RecordId;
+use crate::protocol::query::Search;
 use crate::record::{Release, Verified};
 use crate::search::analyser::Tokens;
+use crate::search::filter::Filter;
 use crate::search::query::Query;
+use crate::search::rank::Rank;
+use crate::search::verified::VerifiedSearch;
 
 fn described(index: u32, name: &str, description: &str) -> Verified<Release> {
     Publisher::new(1).release(index, name, "1.0.0", |release| release.description = description.into())
 }
 
-fn of(releases: impl IntoIterator<Item = Verified<Release>>) -> Catalogue {
-    catalogue(&[&Publisher::new(1), &Publisher::new(2), &Publisher::new(3)], releases)
+fn of(releases: impl IntoIterator<Item = Verified<Release>>) -> Relay {
+    Relay::new(&[&Publisher::new(1), &Publisher::new(2), &Publisher::new(3)], releases)
 }
 
-fn found(catalogue: &Catalogue, text: &str) -> Vec<String> {
-    let page = catalogue.search(&Query::parse(text).unwrap(), 50, None).unwrap();
-    assert!(page.total_is_exact && page.total == page.hits.len() && !page.more);
-    page.hits.iter().map(|hit| hit.release.name.to_string()).collect()
+/// The names of a page on which nothing is refused.
+fn names(page: &VerifiedSearch) -> Vec<String> {
+    page.hits.iter().map(|hit| hit.as_ref().unwrap().release.name.to_string()).collect()
+}
+
+fn ids(page: &VerifiedSearch) -> Vec<RecordId> {
+    page.hits.iter().map(|hit| hit.as_ref().unwrap().release.id()).collect()
+}
+
+fn found(relay: &Relay, text: &str) -> Vec<String> {
+    let page = relay.find(text);
+    assert!(page.total_is_exact && page.total == page.hits.len() as u64 && page.cursor.is_none());
+    assert!(page.hits.iter().flatten().all(|hit| hit.in_checkpoint));
+    names(&page)
 }
 
 #[test]
@@ -45,36 +62,48 @@ fn finds_serde_for_serialization_and_tokio_for_async_io() {
             release.tags = tags.split_whitespace().map(Into::into).collect();
         })
     });
-    let catalogue = of(releases);
-    assert_eq!(found(&catalogue, "serialization"), ["serde", "prost"]);
-    assert_eq!(found(&catalogue, "async io"), ["async-io", "tokio", "futures-io"]);
+    let relay = of(releases);
+    assert_eq!(found(&relay, "serialization"), ["serde", "prost"]);
+    assert_eq!(found(&relay, "async io"), ["async-io", "tokio", "futures-io"]);
 }
 
 #[test]
 fn the_name_ranks_before_its_parts_and_those_before_text() {
-    let catalogue = of([described(3, "text", "about json"), described(2, "serde-json", ""), described(1, "json", "")]);
-    assert_eq!(found(&catalogue, "json"), ["json", "serde-json", "text"]);
+    let relay = of([described(3, "text", "about json"), described(2, "serde-json", ""), described(1, "json", "")]);
+    assert_eq!(found(&relay, "json"), ["json", "serde-json", "text"]);
 }
 
 #[test]
 fn the_words_of_a_name_find_the_package_first() {
-    let catalogue = of([
+    let relay = of([
         described(3, "json-serde-tools", "serde json"),
         described(2, "serde-json-more", "serde json"),
         described(1, "serde_json", ""),
     ]);
     for text in ["serde json", "serde_json", "serdeJson", "json serde"] {
-        assert!(found(&catalogue, text).contains(&"serde_json".into()), "{text}");
+        assert!(found(&relay, text).contains(&"serde_json".into()), "{text}");
     }
-    assert_eq!(found(&catalogue, "serde json")[0], "serde_json");
+    assert_eq!(found(&relay, "serde json")[0], "serde_json");
 }
 
 #[test]
 fn a_whole_word_ranks_before_the_beginning_of_one() {
-    let catalogue = of([described(2, "serialize", ""), described(1, "other", "ser")]);
-    assert_eq!(found(&catalogue, "ser"), ["other", "serialize"]);
-    let catalogue = of([described(2, "serializers", ""), described(1, "other", "serialize")]);
-    assert_eq!(found(&catalogue, "serialize"), ["other", "serializers"]);
+    let relay = of([described(2, "serialize", ""), described(1, "other", "ser")]);
+    assert_eq!(found(&relay, "ser"), ["other", "serialize"]);
+    let relay = of([described(2, "serializers", ""), described(1, "other", "serialize")]);
+    assert_eq!(found(&relay, "serialize"), ["other", "serializers"]);
+}
+
+#[test]
+fn a_word_longer_than_the_beginnings_of_the_map_is_found_and_nothing_beside_it() {
+    let relay = of([
+        described(3, "internationalization", ""),
+        described(2, "internationalisation", ""),
+        described(1, "other", "on internationalization"),
+    ]);
+    assert_eq!(found(&relay, "internationaliz"), ["internationalization"]);
+    assert_eq!(found(&relay, "internationalization"), ["internationalization", "other"]);
+    assert_eq!(found(&relay, "internation"), ["internationalization", "internationalisation"]);
 }
 
 #[test]
@@ -96,16 +125,16 @@ fn more_distinct_dependent_publishers_rank_first() {
         on(&one, 13, &["own"]),
     ];
     // Which of them comes first must not matter, so the dependents are offered before and after what they depend on.
-    for catalogue in [of(releases.clone()), of(releases.into_iter().rev())] {
-        assert_eq!(found(&catalogue, "word"), ["many", "few", "newest", "own"]);
+    for relay in [of(releases.clone()), of(releases.into_iter().rev())] {
+        assert_eq!(found(&relay, "word"), ["many", "few", "newest", "own"]);
     }
 }
 
 #[test]
 fn no_words_list_the_newest_first() {
-    let catalogue = of([described(1, "a", ""), described(3, "b", ""), described(2, "c", "")]);
-    assert_eq!(found(&catalogue, ""), ["b", "c", "a"]);
-    assert_eq!(catalogue.newest(2).map(|release| release.name.to_string()).collect::<Vec<_>>(), ["b", "c"]);
+    let relay = of([described(1, "a", ""), described(3, "b", ""), described(2, "c", "")]);
+    assert_eq!(found(&relay, ""), ["b", "c", "a"]);
+    assert_eq!(relay.catalogue.newest(2).map(|release| release.name.to_string()).collect::<Vec<_>>(), ["b", "c"]);
 }
 
 #[test]
@@ -114,18 +143,42 @@ fn punctuation_finds_nothing() {
 }
 
 #[test]
+fn strange_texts_get_a_typed_error_or_an_honest_empty_answer() {
+    let relay = of([described(1, "a", "שלום عالم नमस्ते")]);
+    for text in ["a".repeat(10_000), "?".repeat(10_000), "\u{301}".repeat(5_000)] {
+        let question = Search { text, limit: 10, cursor: None };
+        assert_eq!(relay.answer(&question).unwrap_err().code, "query/too-long");
+        let answer = relay.answer(&Search { text: String::new(), ..question.clone() }).unwrap();
+        assert_eq!(relay.verify(&question, answer).unwrap_err().code(), "query/too-long", "the asker knows, too");
+    }
+    for nothing in ["?!…", "\u{202e}\u{202d}", "\u{301}\u{327}\u{20dd}", "🦀🦀", "\u{200b}\u{ad}"] {
+        let answer = relay.answer(&Search { text: nothing.into(), limit: 10, cursor: None }).unwrap();
+        assert_eq!(answer.evidence, None, "{nothing:?}: there is nothing to prove");
+        assert_eq!(found(&relay, nothing), [""; 0]);
+    }
+    for absent in ["شيء آخر", "\u{202e}דבר", "e\u{301}\u{327}\u{20dd}", "a\u{301}"] {
+        assert!(relay.find(absent).proven.is_some(), "that nothing has {absent:?} is proven");
+        assert_eq!(found(&relay, absent), [""; 0]);
+    }
+    for present in ["שלום", "\u{202e}عالم\u{202c}", "नमस्ते", "A", "ａ"] {
+        assert_eq!(found(&relay, present), ["a"], "{present:?}");
+    }
+}
+
+#[test]
 fn only_the_head_is_listed() {
     let one = Publisher::new(1);
     let version =
         |index, version, word: &str| one.release(index, "a", version, |release| release.description = word.into());
-    let catalogue = of([version(0, "1.0.0", "former"), version(1, "2.0.0", "present")]);
-    assert_eq!(found(&catalogue, "former"), [""; 0]);
-    assert_eq!(found(&catalogue, "present"), ["a"]);
+    let relay = of([version(0, "1.0.0", "former"), version(1, "2.0.0", "present")]);
+    assert_eq!(found(&relay, "former"), [""; 0]);
+    assert_eq!(found(&relay, "present"), ["a"]);
 }
 
 /// Packages with words of a small vocabulary, so that everything matches something.
 fn corpus() -> impl Strategy<Value = Vec<Verified<Release>>> {
-    let word = prop::sample::select(vec!["ser", "serde", "serialize", "serializer", "async", "io", "http", "é"]);
+    let words = vec!["ser", "serde", "serialize", "serializer", "async", "io", "http", "é", "internationalization"];
+    let word = prop::sample::select(words);
     let texts = prop::collection::vec((prop::collection::vec(word, 0..5), 0_u64..3), 0..24);
     texts.prop_map(|texts| {
         let releases = (0..).zip(texts).map(|(index, (words, created))| {
@@ -139,82 +192,222 @@ fn corpus() -> impl Strategy<Value = Vec<Verified<Release>>> {
     })
 }
 
+fn texts() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "",
+        "s",
+        "ser",
+        "serial",
+        "serialize",
+        "async ser",
+        "io serializer",
+        "http async io",
+        "é",
+        "x",
+        "internationalis",
+        "io internationaliza",
+    ])
+}
+
+/// Every page from the first one on; between two pages something happens.
+fn pages(relay: &mut Relay, text: &str, limit: u16, mut between: impl FnMut(&mut Relay)) -> Vec<VerifiedSearch> {
+    let mut question = Search { text: text.into(), limit, cursor: None };
+    let mut pages = Vec::new();
+    loop {
+        let page = relay.search(&question);
+        question.cursor = page.cursor.clone();
+        pages.push(page);
+        if question.cursor.is_none() {
+            return pages;
+        }
+        between(relay);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_search_finds_what_matches_and_nothing_else(
-        releases in corpus(),
-        text in prop::sample::select(vec!["", "s", "ser", "serial", "serialize", "async ser", "io serializer", "http async io", "é", "x"]),
-    ) {
+    fn a_search_finds_what_matches_and_nothing_else(releases in corpus(), text in texts()) {
         let query = Query::parse(text).unwrap();
         let expected: BTreeSet<RecordId> =
             releases.iter().filter(|release| query.matches(&Tokens::of(release))).map(Verified::id).collect();
-        let catalogue = of(releases);
-        let page = catalogue.search(&query, 50, None).unwrap();
-        prop_assert_eq!(page.hits.iter().map(|hit| hit.release.id()).collect::<BTreeSet<_>>(), expected);
-        prop_assert!(page.total_is_exact);
-        prop_assert_eq!(page.total, page.hits.len());
+        let page = of(releases).find(text);
+        prop_assert_eq!(ids(&page).into_iter().collect::<BTreeSet<_>>(), expected);
+        prop_assert!(page.total_is_exact && page.cursor.is_none());
+        prop_assert_eq!(page.total, page.hits.len() as u64);
+    }
+
+    #[test]
+    fn every_range_of_a_query_has_every_match_and_no_filter_rules_one_out(releases in corpus(), text in texts()) {
+        let query = Query::parse(text).unwrap();
+        let relay = of(releases.iter().cloned());
+        for walk in 0..query.walks() {
+            let range = query.range(walk).unwrap();
+            let there: BTreeSet<_> = relay.catalogue.map().iter(&range).map(|(_, leaf)| leaf.listed().unwrap().head).collect();
+            for release in releases.iter().filter(|release| query.matches(&Tokens::of(release))) {
+                prop_assert!(there.contains(&release.id()));
+                prop_assert!(query.may_match(&Filter::of(&Tokens::of(release))));
+            }
+            let matches = releases.iter().filter(|release| query.matches(&Tokens::of(release))).count();
+            prop_assert!(!query.is_exact() || there.len() == matches, "an exact range has nothing else");
+        }
+        prop_assert_eq!(query.range(query.walks()), None);
     }
 
     #[test]
     fn the_order_of_a_range_is_the_order_by_match(releases in corpus(), text in prop::sample::select(vec!["s", "ser", "serde", "é"])) {
-        let catalogue = of(releases);
-        let Query::Words(words) = Query::parse(text).unwrap() else { unreachable!("it has a word") };
-        let range = crate::catalogue::keys::prefix(words.last()).unwrap();
-        let places: Vec<_> = catalogue.ranges.places(&range, None).collect();
-        let computed: Option<Vec<_>> = places.iter().map(|place| catalogue.matched(place.package, &words)).collect();
-        prop_assert_eq!(computed, Some(places));
+        let relay = of(releases);
+        let query = Query::parse(text).unwrap();
+        let range = query.range(0).unwrap();
+        let mut ranks = Vec::new();
+        for (key, leaf) in relay.catalogue.map().iter(&range) {
+            let (place, listed) = (keys::Place::from_bytes(&key[range.len()..]).unwrap(), leaf.listed().unwrap());
+            let matched = query.matched(&listed.tokens).unwrap();
+            prop_assert_eq!(place.rank, Rank::best(matched, listed.popularity, listed.created));
+            ranks.push((place.rank, listed.head));
+        }
+        prop_assert!(ranks.is_sorted());
+        prop_assert_eq!(ids(&relay.find(text)), ranks.into_iter().map(|(_, head)| head).collect::<Vec<_>>());
     }
 
     #[test]
-    fn pages_have_neither_gaps_nor_duplicates(
-        releases in corpus(),
-        text in prop::sample::select(vec!["", "ser", "serialize", "async ser"]),
-        limit in 1_usize..7,
-    ) {
-        let query = Query::parse(text).unwrap();
-        let catalogue = of(releases);
-        let all: Vec<_> = catalogue.search(&query, 50, None).unwrap().hits.iter().map(|hit| hit.release.id()).collect();
-        let (mut paged, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = catalogue.search(&query, limit, cursor.as_deref()).unwrap();
-            prop_assert_eq!(page.total, all.len());
-            paged.extend(page.hits.iter().map(|hit| hit.release.id()));
-            match page.cursor() {
-                Some(next) => cursor = Some(next.to_vec()),
-                None => break,
-            }
+    fn pages_have_neither_gaps_nor_duplicates(releases in corpus(), text in texts(), limit in 1_u16..7) {
+        let mut relay = of(releases);
+        let all = relay.find(text);
+        let pages = pages(&mut relay, text, limit, |_| {});
+        let mut paged: Vec<_> = pages.iter().flat_map(ids).collect();
+        let mut whole = ids(&all);
+        if Query::parse(text).unwrap().is_exact() {
+            prop_assert!(pages.iter().all(|page| page.total == all.total && page.total_is_exact));
+        } else {
+            // The words of a range are in order, those of a query only on their page.
+            paged.sort();
+            whole.sort();
         }
+        prop_assert_eq!(paged, whole);
+        for page in pages {
+            let proven = page.proven.unwrap();
+            prop_assert!(page.hits.len() <= usize::from(limit));
+            prop_assert_eq!(page.cursor.is_none(), proven.walked == proven.total);
+        }
+    }
+
+    #[test]
+    fn pages_stand_on_the_checkpoint_of_the_first_one(
+        (releases, later) in (corpus(), corpus()), text in texts(), limit in 3_u16..7,
+    ) {
+        let mut relay = of(releases);
+        let (mut all, first) = (ids(&relay.find(text)), relay.epoch);
+        // As many as are kept: what comes on the way changes nothing, whatever it is.
+        let (mut later, mut checkpoints) = (later.into_iter(), 1);
+        let pages = pages(&mut relay, text, limit, |relay| {
+            let renamed = |release: &Verified<Release>| {
+                Publisher::new(2).release(release.index, release.name.as_str(), "2.0.0", |new| new.tags = vec!["serialize".into()])
+            };
+            later.by_ref().take(3).for_each(|release| relay.insert(renamed(&release)));
+            if checkpoints < MAX_SNAPSHOTS {
+                relay.commit();
+                checkpoints += 1;
+            }
+        });
+        let mut paged: Vec<_> = pages.iter().flat_map(ids).collect();
+        prop_assert!(pages.iter().filter_map(|page| page.proven.as_ref()).all(|proven| proven.checkpoint.epoch == first));
+        paged.sort();
+        all.sort();
         prop_assert_eq!(paged, all);
     }
 
     #[test]
     fn any_bytes_are_a_cursor_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let catalogue = of([described(1, "a", "")]);
-        prop_assert_eq!(catalogue.search(&Query::Newest, 10, Some(&bytes)), Err(BadCursor));
+        let relay = of([described(1, "a", "")]);
+        let question = Search { text: String::new(), limit: 10, cursor: Some(ByteBuf::from(bytes)) };
+        let refusal = relay.answer(&question).unwrap_err();
+        prop_assert!(["query/bad-cursor", "query/old-cursor"].contains(&&refusal.code[..]), "{}", refusal);
     }
 }
 
 #[test]
-fn a_cursor_of_another_query_is_refused() {
-    let catalogue = of([described(1, "a", "word"), described(2, "b", "word")]);
-    let page = catalogue.search(&Query::parse("word").unwrap(), 1, None).unwrap();
-    let cursor = page.cursor().unwrap().to_vec();
-    assert_eq!(catalogue.search(&Query::parse("wor").unwrap(), 1, Some(&cursor)), Err(BadCursor));
-    assert_eq!(catalogue.search(&Query::Newest, 1, Some(&cursor)), Err(BadCursor));
-    assert_eq!(catalogue.search(&Query::parse("word").unwrap(), 1, Some(&cursor[1..])), Err(BadCursor));
-    assert!(catalogue.search(&Query::parse("WORD").unwrap(), 1, Some(&cursor)).is_ok());
+fn a_cursor_of_a_range_that_the_query_has_not_is_refused() {
+    let relay = of([described(1, "a", "common word"), described(2, "b", "common word")]);
+    let page = relay.search(&Search { text: "common word".into(), limit: 1, cursor: None });
+    let mut cursor = page.cursor.unwrap();
+    let code = |text: &str, cursor: &[u8]| {
+        let question = Search { text: text.into(), limit: 1, cursor: Some(ByteBuf::from(cursor.to_vec())) };
+        relay.answer(&question).map(|_| ()).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(code("common word", &cursor), Ok(()));
+    assert_eq!(code("common word", &cursor[1..]), Err("query/bad-cursor".into()));
+    assert_eq!(code("?", &cursor), Err("query/bad-cursor".into()));
+    cursor[8] = 2;
+    assert_eq!(code("common word", &cursor), Err("query/bad-cursor".into()));
+}
+
+#[test]
+fn a_cursor_of_a_checkpoint_that_is_no_longer_kept_is_told_to_search_again() {
+    let mut relay = of([described(1, "a", "word"), described(2, "b", "word")]);
+    let mut question = Search { text: "word".into(), limit: 1, cursor: None };
+    question.cursor = relay.search(&question).cursor;
+    for _ in 1..MAX_SNAPSHOTS {
+        relay.commit();
+        assert_eq!(names(&relay.search(&question)), ["a"]);
+    }
+    relay.commit();
+    assert_eq!(relay.answer(&question).unwrap_err().code, "query/old-cursor");
 }
 
 #[test]
 fn a_query_of_common_words_walks_a_bounded_run_and_says_so() {
     let count = u32::try_from(MAX_WALKED).unwrap() + 50;
-    let catalogue = of((0..count).map(|index| described(index, &format!("p{index}"), "common word")));
-    let common = catalogue.search(&Query::parse("common word").unwrap(), 10, None).unwrap();
-    assert_eq!((common.total, common.total_is_exact, common.hits.len()), (MAX_WALKED, false, 10));
-    let one = catalogue.search(&Query::parse("word").unwrap(), 10, None).unwrap();
-    assert_eq!((one.total, one.total_is_exact), (MAX_WALKED + 50, true));
-    let rare = catalogue.search(&Query::parse("common p77").unwrap(), 50, None).unwrap();
-    assert!(rare.total_is_exact && rare.hits[0].release.name.as_str() == "p77");
+    let words = |n, word: &str| described(n, &format!("p{n}"), word);
+    let both = (0..count).map(|n| words(n, "common word"));
+    let mut relay = of(both);
+    let common = relay.search(&Search { text: "common word".into(), limit: 10, cursor: None });
+    assert_eq!((common.total, common.total_is_exact, common.hits.len()), (10, false, 10));
+    let one = relay.search(&Search { text: "word".into(), limit: 10, cursor: None });
+    assert_eq!((one.total, one.total_is_exact), (u64::from(count), true));
+    let rare = relay.find("common p77");
+    assert!(rare.total_is_exact && rare.hits.len() == 1 && names(&rare) == ["p77"]);
+
+    // Both words are common, and no package has both: only walking on shows that.
+    let apart = (0..count).flat_map(|n| [words(n, "common"), words(count + n, "word")]);
+    relay = of(apart);
+    let pages = pages(&mut relay, "common word", 10, |_| {});
+    let walked: Vec<_> = pages.iter().map(|page| page.proven.as_ref().unwrap().walked).collect();
+    assert_eq!(walked, [MAX_WALKED as u64, u64::from(count)]);
+    assert!(pages.iter().all(|page| page.hits.is_empty() && page.total == 0 && !page.total_is_exact));
+}
+
+#[test]
+fn what_came_since_the_checkpoint_is_found_at_once_and_marked() {
+    let mut relay = of([described(1, "a", "word"), described(2, "b", "word")]);
+    let version =
+        |index, version, text: &str| Publisher::new(1).release(index, "a", version, |it| it.description = text.into());
+    relay.insert(described(3, "c", "a new word"));
+    relay.insert(version(4, "2.0.0", "word again"));
+    relay.insert(described(5, "d", "nothing of interest"));
+    let rows = |relay: &Relay, text: &str| {
+        let row = |hit: crate::search::verified::Hit| {
+            (hit.release.name.to_string(), hit.release.version.to_string(), hit.in_checkpoint)
+        };
+        relay.find(text).hits.into_iter().map(|hit| row(hit.unwrap())).collect::<Vec<_>>()
+    };
+    let row = |name: &str, version: &str, in_checkpoint| (name.to_owned(), version.to_owned(), in_checkpoint);
+    assert_eq!(rows(&relay, "word"), [row("a", "2.0.0", false), row("c", "1.0.0", false), row("b", "1.0.0", true)]);
+    assert!(!relay.find("word").total_is_exact, "how many there will be is not proven yet");
+    assert_eq!(rows(&relay, "")[0], row("d", "1.0.0", false));
+    relay.commit();
+    assert_eq!(rows(&relay, "word"), [row("a", "2.0.0", true), row("c", "1.0.0", true), row("b", "1.0.0", true)]);
+    assert!(relay.find("word").total_is_exact);
+}
+
+#[test]
+fn only_a_first_page_has_what_came_since_the_checkpoint() {
+    let mut relay = of([described(1, "a", "word"), described(2, "b", "word")]);
+    relay.insert(described(3, "c", "word"));
+    let mut question = Search { text: "word".into(), limit: 1, cursor: None };
+    let first = relay.search(&question);
+    assert_eq!(names(&first), ["c", "b"]);
+    question.cursor = first.cursor;
+    assert_eq!(names(&relay.search(&question)), ["a"]);
 }

@@ -1,9 +1,8 @@
 //! Versions, heads and names.
 
-use crate::catalogue::testing::{Publisher, catalogue, depends_on, other_artifact};
+use crate::catalogue::testing::{Publisher, Relay, catalogue, depends_on, other_artifact};
 use crate::id::FullName;
 use crate::record::{Release, Verified};
-use crate::search::query::Query;
 
 fn head(releases: impl IntoIterator<Item = Verified<Release>>) -> Option<String> {
     let one = Publisher::new(1);
@@ -40,12 +39,14 @@ fn a_contested_version_is_never_the_head() {
 #[test]
 fn a_package_without_a_head_is_shown_but_not_listed() {
     let one = Publisher::new(1);
-    let catalogue = catalogue(&[&one], [release(0, "1.0.0"), rival(1, "1.0.0")]);
-    assert_eq!(catalogue.package(&one.package("a")).count(), 1);
+    let relay = Relay::new(&[&one], [release(0, "1.0.0"), rival(1, "1.0.0")]);
+    assert_eq!(relay.catalogue.package(&one.package("a")).count(), 1);
     for text in ["", "a"] {
-        assert_eq!(catalogue.search(&Query::parse(text).unwrap(), 10, None).unwrap().total, 0);
+        let found = relay.find(text);
+        assert_eq!((found.hits.len(), found.total, found.total_is_exact), (0, 0, true));
     }
-    assert!(catalogue.ranges.keys().is_empty());
+    let count = |range: &str| relay.latest().map.count(range.as_bytes());
+    assert_eq!((count("p/"), count("n/") + count("t/") + count("x/")), (2, 0));
 }
 
 #[test]

@@ -483,7 +483,7 @@ pub(crate) fn analyser() -> Value {
     let found = |name: &str, release: &Release| {
         let tokens: Vec<_> = Tokens::of(release)
             .iter()
-            .map(|(token, fields)| json!([token.as_str(), format!("{:?}", fields.best()), fields.is_described_too()]))
+            .map(|(token, fields)| json!([token, format!("{:?}", fields.best()), fields.is_described_too()]))
             .collect();
         json!({ "release": name, "tokens": tokens })
     };

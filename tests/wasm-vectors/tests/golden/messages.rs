@@ -6,8 +6,8 @@ use ggen_shared::codec;
 use ggen_shared::id::{FullName, PublisherId, RecordId};
 use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{
-    Ask, Block, BlockAnswer, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Question, Records,
-    RecordsAnswer, Refusal, Reply, Search, SearchAnswer,
+    Ask, Block, BlockAnswer, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Question, RangeOf, Records,
+    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
 use ggen_shared::record::ContentId;
 use serde::Serialize;
@@ -47,6 +47,9 @@ fn asks() -> Vec<Value> {
         ask(Search { text: "größe 数据库".into(), limit: u16::MAX, cursor: Some(bytes(1)) }),
         ask(Package { name: name(None), version: None }),
         ask(Package { name: name(Some("ggen")), version: Some("1.0.0-rc.1".parse().unwrap()) }),
+        ask(RangeOf::first(b"n/", 0)),
+        ask(RangeOf { after: Some(bytes(1)), ..RangeOf::first(b"", 256) }),
+        ask(RangeOf { bits: Some(11), show: Show::Levels(4), ..RangeOf::first(b"a\x80", 0) }),
         ask(Records { ids: vec![] }),
         ask(Records { ids: vec![RecordId::from_bytes([1; 32]), RecordId::from_bytes([2; 32])] }),
         ask(KeyLogOf { publisher }),
@@ -55,20 +58,27 @@ fn asks() -> Vec<Value> {
 }
 
 fn answers() -> Vec<Value> {
-    let proven = Evidence { checkpoint: Some(bytes(8)), proof: Some(bytes(9)) };
-    let search = |evidence, cursor| SearchAnswer {
+    let proven = Evidence { checkpoint: bytes(8), proof: bytes(9) };
+    let nothing = SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence: None };
+    let search = SearchAnswer {
+        walk: 7,
         releases: vec![bytes(1), bytes(2)],
+        recent: vec![bytes(5)],
         key_logs: vec![vec![bytes(3)], vec![bytes(4)]],
-        total: 300,
-        total_is_exact: true,
-        cursor,
-        evidence,
+        evidence: Some(proven.clone()),
     };
-    let package = |evidence| PackageAnswer { releases: vec![bytes(1)], key_log: vec![bytes(2)], total: 1, evidence };
+    let unknown = PackageAnswer { releases: vec![], recent: vec![], key_log: vec![], evidence: None };
+    let package = PackageAnswer {
+        releases: vec![bytes(1)],
+        recent: vec![bytes(3)],
+        key_log: vec![bytes(2)],
+        evidence: Some(proven.clone()),
+    };
     let refusal: Reply<BlockAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
     [
-        replies("search reply", vec![search(Evidence::default(), None), search(proven.clone(), Some(bytes(5)))]),
-        replies("package reply", vec![package(Evidence::default()), package(proven)]),
+        replies("search reply", vec![nothing, search]),
+        replies("package reply", vec![unknown, package]),
+        replies("range reply", vec![proven]),
         replies("records reply", vec![RecordsAnswer { records: vec![None, Some(bytes(1))] }]),
         replies("key log reply", vec![KeyLogAnswer { events: vec![] }, KeyLogAnswer { events: vec![bytes(1)] }]),
         replies("block reply", vec![BlockAnswer { data: None }, BlockAnswer { data: Some(bytes(1)) }]),

@@ -1,0 +1,323 @@
+//! The nodes of a map. A subtree is a [`Node`] or a run of a bucket's entries; [`Sub`] hides which, so that everything that walks
+//! the tree is written once.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use super::{Hash, Value, bits};
+
+/// Entries of a subtree that is kept as a sorted list. More of them save memory, fewer save time when the list is hashed.
+pub const BUCKET: usize = 16;
+
+/// A subtree of at least one entry: a bucket if it has at most [`BUCKET`], inner otherwise. So its shape is a function of its entries.
+#[derive(Debug, Clone)]
+pub(super) struct Node<V> {
+    /// Computed when it is asked for: a hundred changes in a row hash each node once.
+    hash: OnceLock<Hash>,
+    pub(super) kind: Kind<V>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind<V> {
+    Bucket(Bucket<V>),
+    Inner { bit: u16, count: u32, left: Arc<Node<V>>, right: Arc<Node<V>> },
+}
+
+/// At most [`BUCKET`] entries in order of their keys. The keys stand one behind the other in one allocation.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket<V> {
+    ends: [u16; BUCKET],
+    keys: Box<[u8]>,
+    values: Box<[V]>,
+}
+
+impl<V: Value> Bucket<V> {
+    fn new<'a>(entries: impl Iterator<Item = (&'a [u8], V)>) -> Self {
+        let (mut ends, mut keys, mut values) = ([0; BUCKET], Vec::new(), Vec::with_capacity(BUCKET));
+        for ((key, value), end) in entries.zip(&mut ends) {
+            keys.extend_from_slice(key);
+            *end = u16::try_from(keys.len()).unwrap_or(u16::MAX);
+            values.push(value);
+        }
+        Self { ends, keys: keys.into(), values: values.into() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(super) fn key(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.keys[usize::from(start)..usize::from(self.ends[at])]
+    }
+
+    pub(super) fn value(&self, at: usize) -> &V {
+        &self.values[at]
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        (0..self.len()).map(|at| (self.key(at), &self.values[at]))
+    }
+
+    /// Where a key is, or would be.
+    pub(super) fn find(&self, key: &[u8]) -> Result<usize, usize> {
+        (0..self.len())
+            .find_map(|at| match self.key(at).cmp(key) {
+                Ordering::Less => None,
+                Ordering::Equal => Some(Ok(at)),
+                Ordering::Greater => Some(Err(at)),
+            })
+            .unwrap_or(Err(self.len()))
+    }
+}
+
+impl<V: Value> Node<V> {
+    /// The subtree of entries in strict order of their keys, at least one.
+    pub(super) fn of<K: AsRef<[u8]>>(entries: &[(K, V)]) -> Self {
+        if entries.len() <= BUCKET {
+            return Self::bucket(entries.iter().map(|(key, value)| (key.as_ref(), value.clone())));
+        }
+        let (first, last) = (entries[0].0.as_ref(), entries[entries.len() - 1].0.as_ref());
+        let bit = bits::critical(first, last).unwrap_or_default();
+        let at = entries.partition_point(|(key, _)| !bits::bit(key.as_ref(), bit));
+        let (left, right) = entries.split_at(at);
+        Self::inner(bit, Arc::new(Self::of(left)), Arc::new(Self::of(right)))
+    }
+
+    /// The subtree of all entries of some subtrees, which are in order and stand apart.
+    pub(super) fn join(parts: &[Arc<Self>]) -> Arc<Self> {
+        let [first, .., last] = parts else { return parts[0].clone() };
+        let count: usize = parts.iter().map(|part| part.count()).sum();
+        if count <= BUCKET {
+            let mut entries = Vec::with_capacity(count);
+            parts.iter().for_each(|part| part.collect(&mut entries));
+            return Arc::new(Self::of(&entries));
+        }
+        let bit = bits::critical(first.first_key(), last.first_key()).unwrap_or_default();
+        let at = parts.partition_point(|part| !bits::bit(part.first_key(), bit));
+        Arc::new(Self::inner(bit, Self::join(&parts[..at]), Self::join(&parts[at..])))
+    }
+
+    /// Whether all keys here come before all keys there, and neither subtree could hold a key of the other.
+    pub(super) fn stands_before(&self, other: &Self) -> bool {
+        let Some(differ) = bits::critical(self.first_key(), other.first_key()) else { return false };
+        let is_apart = |node: &Self| bits::critical(node.first_key(), node.last_key()).is_none_or(|bit| bit > differ);
+        self.first_key() < other.first_key() && is_apart(self) && is_apart(other)
+    }
+
+    fn last_key(&self) -> &[u8] {
+        let mut node = self;
+        loop {
+            match &node.kind {
+                Kind::Bucket(bucket) => return bucket.key(bucket.len() - 1),
+                Kind::Inner { right, .. } => node = right,
+            }
+        }
+    }
+
+    /// Adds the entries to a list, in order.
+    fn collect(&self, into: &mut Vec<(Vec<u8>, V)>) {
+        match &self.kind {
+            Kind::Bucket(bucket) => into.extend(bucket.entries().map(|(key, value)| (key.to_vec(), value.clone()))),
+            Kind::Inner { left, right, .. } => {
+                left.collect(into);
+                right.collect(into);
+            }
+        }
+    }
+
+    fn bucket<'a>(entries: impl Iterator<Item = (&'a [u8], V)>) -> Self {
+        Self { hash: OnceLock::new(), kind: Kind::Bucket(Bucket::new(entries)) }
+    }
+
+    pub(super) fn leaf(key: &[u8], value: V) -> Arc<Self> {
+        Arc::new(Self::bucket(std::iter::once((key, value))))
+    }
+
+    fn inner(bit: u16, left: Arc<Self>, right: Arc<Self>) -> Self {
+        let count = u32::try_from(left.count() + right.count()).unwrap_or(u32::MAX);
+        Self { hash: OnceLock::new(), kind: Kind::Inner { bit, count, left, right } }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match &self.kind {
+            Kind::Bucket(bucket) => bucket.len(),
+            Kind::Inner { count, .. } => *count as usize,
+        }
+    }
+
+    fn first_key(&self) -> &[u8] {
+        let mut node = self;
+        loop {
+            match &node.kind {
+                Kind::Bucket(bucket) => return bucket.key(0),
+                Kind::Inner { left, .. } => node = left,
+            }
+        }
+    }
+
+    /// A key here that shares as many bits with this one as any: this one itself if it is here.
+    pub(super) fn nearest(&self, key: &[u8]) -> &[u8] {
+        let mut node = self;
+        loop {
+            match &node.kind {
+                Kind::Inner { bit, left, right, .. } => node = if bits::bit(key, *bit) { right } else { left },
+                Kind::Bucket(bucket) => {
+                    let common = |at: &usize| bits::critical(bucket.key(*at), key).unwrap_or(u16::MAX);
+                    let best = (0..bucket.len()).max_by_key(common).unwrap_or_default();
+                    return bucket.key(best);
+                }
+            }
+        }
+    }
+
+    /// Adds an entry that is not here. `differs`: the first bit in which its key differs from the nearest one here.
+    pub(super) fn insert(mut this: &mut Arc<Self>, key: &[u8], value: V, differs: u16) {
+        while matches!(this.kind, Kind::Inner { bit, .. } if bit <= differs) {
+            let node = Arc::make_mut(this);
+            node.hash.take();
+            let Kind::Inner { bit, count, left, right } = &mut node.kind else { return };
+            *count += 1;
+            this = if bits::bit(key, *bit) { right } else { left };
+        }
+        let Kind::Bucket(bucket) = &this.kind else {
+            // All keys here agree in that bit, and the new one does not.
+            let leaf = Self::leaf(key, value);
+            let (left, right) = if bits::bit(key, differs) { (this.clone(), leaf) } else { (leaf, this.clone()) };
+            *this = Arc::new(Self::inner(differs, left, right));
+            return;
+        };
+        let at = bucket.find(key).unwrap_or_else(|at| at);
+        let old = |(key, value): (_, &V)| (key, value.clone());
+        let (before, behind) = (bucket.entries().take(at).map(old), bucket.entries().skip(at).map(old));
+        let entries = before.chain([(key, value)]).chain(behind);
+        *this = Arc::new(match bucket.len() < BUCKET {
+            true => Self::bucket(entries),
+            false => Self::of(&entries.collect::<Vec<_>>()),
+        });
+    }
+
+    /// Gives a key that is here another value.
+    pub(super) fn set(mut this: &mut Arc<Self>, key: &[u8], value: V) {
+        loop {
+            let node = Arc::make_mut(this);
+            node.hash.take();
+            match &mut node.kind {
+                Kind::Inner { bit, left, right, .. } => this = if bits::bit(key, *bit) { right } else { left },
+                Kind::Bucket(bucket) => {
+                    if let Ok(at) = bucket.find(key) {
+                        bucket.values[at] = value;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes out a key that is here. Whether nothing is left.
+    pub(super) fn remove(this: &mut Arc<Self>, key: &[u8]) -> bool {
+        let node = Arc::make_mut(this);
+        node.hash.take();
+        match &mut node.kind {
+            Kind::Bucket(bucket) => {
+                let others = bucket.entries().filter(|(other, _)| *other != key);
+                *bucket = Bucket::new(others.map(|(key, value)| (key, value.clone())));
+                bucket.len() == 0
+            }
+            Kind::Inner { bit, count, left, right } => {
+                let (from, other) = if bits::bit(key, *bit) { (&mut *right, &*left) } else { (&mut *left, &*right) };
+                if Self::remove(from, key) {
+                    let other = other.clone();
+                    *this = other;
+                    return false;
+                }
+                *count -= 1;
+                if *count as usize <= BUCKET {
+                    // Both children are buckets: what is below an inner node of so few entries can't be inner.
+                    if let (Kind::Bucket(left), Kind::Bucket(right)) = (&left.kind, &right.kind) {
+                        let entries = left.entries().chain(right.entries());
+                        *node = Self::bucket(entries.map(|(key, value)| (key, value.clone())));
+                    }
+                }
+                false
+            }
+        }
+    }
+}
+
+/// A subtree of at least one entry.
+#[derive(Debug)]
+pub(super) enum Sub<'a, V> {
+    Node(&'a Node<V>),
+    /// Entries of a bucket, from one up to but not including another.
+    Run(&'a Bucket<V>, usize, usize),
+}
+
+impl<V> Clone for Sub<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Sub<'_, V> {}
+
+/// What a subtree is.
+pub(super) enum Split<'a, V> {
+    Leaf(&'a [u8], &'a V),
+    Inner { bit: u16, left: Sub<'a, V>, right: Sub<'a, V> },
+}
+
+impl<'a, V: Value> Sub<'a, V> {
+    pub(super) fn split(self) -> Split<'a, V> {
+        match self {
+            Sub::Node(Node { kind: Kind::Inner { bit, left, right, .. }, .. }) => {
+                Split::Inner { bit: *bit, left: Sub::Node(left), right: Sub::Node(right) }
+            }
+            Sub::Node(Node { kind: Kind::Bucket(bucket), .. }) => Sub::Run(bucket, 0, bucket.len()).split(),
+            Sub::Run(bucket, from, to) if to - from == 1 => Split::Leaf(bucket.key(from), bucket.value(from)),
+            Sub::Run(bucket, from, to) => {
+                let bit = bits::critical(bucket.key(from), bucket.key(to - 1)).unwrap_or_default();
+                let middle = (from..to).find(|at| bits::bit(bucket.key(*at), bit)).unwrap_or(to);
+                Split::Inner { bit, left: Sub::Run(bucket, from, middle), right: Sub::Run(bucket, middle, to) }
+            }
+        }
+    }
+
+    pub(super) fn count(self) -> u64 {
+        match self {
+            Sub::Node(node) => node.count() as u64,
+            Sub::Run(_, from, to) => (to - from) as u64,
+        }
+    }
+
+    pub(super) fn hash(self) -> Hash {
+        match self {
+            // Not computed inside `get_or_init`, whose frames would be on the stack once a level.
+            Sub::Node(node) => match node.hash.get() {
+                Some(hash) => *hash,
+                None => {
+                    let hash = self.compute_hash();
+                    *node.hash.get_or_init(|| hash)
+                }
+            },
+            Sub::Run(..) => self.compute_hash(),
+        }
+    }
+
+    fn compute_hash(self) -> Hash {
+        match self.split() {
+            Split::Leaf(key, value) => Hash::leaf(key, value.bytes()),
+            Split::Inner { bit, left, right } => {
+                Hash::inner(bit, left.first_key(), (left.count(), &left.hash()), (right.count(), &right.hash()))
+            }
+        }
+    }
+
+    /// The first key; all others here agree with it up to the critical bit.
+    pub(super) fn first_key(self) -> &'a [u8] {
+        match self {
+            Sub::Node(node) => node.first_key(),
+            Sub::Run(bucket, from, _) => bucket.key(from),
+        }
+    }
+}

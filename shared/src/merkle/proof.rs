@@ -1,0 +1,584 @@
+//! Proofs under a root: which entries a range has, or its first few, and how many there are.
+//!
+//! # Form
+//!
+//! A proof is a list of operations on a stack of subtrees. Numbers are unsigned LEB128 in their shortest form, but for bits, which are two
+//! bytes, big endian.
+//!
+//! | byte | operation | followed by |
+//! | --- | --- | --- |
+//! | 0 | push an entry whose key begins with the range's bytes | length of the rest, rest, length of the value, value |
+//! | 1 | push an entry whose key does not | length of the key, key, length of the value, value |
+//! | 2 | push a subtree that is not shown | its count, its hash |
+//! | 3 | join: pop the right subtree, then the left one, push both | critical bit |
+//! | 4 | join two subtrees of which nothing is known | critical bit, prefix |
+//!
+//! An entry is known by its key. Joined subtrees are known by the bits before their critical bit, which a known side tells, or else the
+//! prefix; 4 stands where no side is known, and nowhere else. Of a subtree that is not shown, the join above it tells where it stands.
+//! What is left on the stack at the end, one subtree or none, has the root as its hash. Where the prefix of a range ends within a byte, which
+//! only a descent has, no key counts as beginning with its bytes.
+//!
+//! # What a verifier demands
+//!
+//! Every key and prefix stands where its joins say, the critical bit of two known sides is the first in which they differ, bits increase on the way down, counts are at least 1 and add up, and of each subtree that is not
+//! shown it must be clear from the joins above it whether it is in the range. So nothing of the range can be left out unseen. Of the first entries
+//! of a range, none stands behind a part of the range that is not shown; in a descent, an entry that stands alone is shown. The whole map is
+//! never a subtree that is not shown: how many entries it has is hashed with its two sides, and nowhere else. For the same reasons an
+//! entry is shown, although no more were asked for, when only its key says that it is in the range. Memory and time are linear in the
+//! proof's bytes.
+
+use std::cmp::Ordering;
+
+use super::bits::{self, Known};
+use super::map::Map;
+use super::node::{Split, Sub};
+use super::{Hash, MAX_KEY_BYTES, Value};
+
+const ENTRY_IN_RANGE: u8 = 0;
+const ENTRY: u8 = 1;
+const HIDDEN: u8 = 2;
+const JOIN: u8 = 3;
+const JOIN_WITH_PREFIX: u8 = 4;
+
+/// What keys have in common: their first bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    bytes: Vec<u8>,
+    bits: u16,
+}
+
+impl Prefix {
+    /// All keys that begin with these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), bits: bits::of_bytes(bytes) }
+    }
+
+    /// The prefix in a message: bits, then bytes that are zero behind them. None when it is none.
+    pub fn from_parts(bits: u16, bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() <= MAX_KEY_BYTES && bits::is_prefix(&bytes, bits)).then_some(Self { bytes, bits })
+    }
+
+    /// The bits and the bytes, for a message.
+    pub fn parts(&self) -> (u16, &[u8]) {
+        (self.bits, &self.bytes)
+    }
+
+    /// The prefix of a key, up to a bit and with that bit.
+    fn child(key: &[u8], bit: u16, goes_right: bool) -> Self {
+        let (whole, cut) = bits::prefix(key, bit);
+        let mut bytes = whole.to_vec();
+        let place = bit % 9;
+        match (cut, goes_right) {
+            // A byte more, of which nothing else is known; or the end of the key.
+            (None, true) => bytes.push(0),
+            (None, false) => {}
+            (Some(cut), goes_right) => bytes.push(cut | u8::from(goes_right) << (8 - place)),
+        }
+        Self { bytes, bits: bit + 1 }
+    }
+
+    /// What a key has behind these bytes, if it begins with them and nothing more is meant.
+    fn rest_of<'a>(&self, key: &'a [u8]) -> Option<&'a [u8]> {
+        key.strip_prefix(&self.bytes[..]).filter(|_| self.bits == bits::of_bytes(&self.bytes))
+    }
+
+    /// Where keys of which some bits are known stand to those that have this prefix.
+    fn relation(&self, known: Known<'_>) -> Option<Ordering> {
+        known.compare(&self.bytes, self.bits)
+    }
+}
+
+/// A part of a map: the keys with a prefix, behind a key if one is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// What the keys begin with.
+    pub prefix: Prefix,
+    /// Where the part begins: only what stands behind this key.
+    pub after: Option<Vec<u8>>,
+}
+
+impl Range {
+    /// All keys that begin with these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { prefix: Prefix::of(bytes), after: None }
+    }
+
+    /// Where keys of which some bits are known stand; None when they could stand in more than one place.
+    fn place(&self, known: Known<'_>) -> Option<Place> {
+        let place = match self.prefix.relation(known)? {
+            Ordering::Less => Place::Before,
+            Ordering::Greater => Place::Behind,
+            Ordering::Equal => match &self.after {
+                None => Place::In,
+                // The bit that ends a key is one of its bits.
+                Some(after) => match known.compare(after, bits::of_bytes(after) + 1)? {
+                    Ordering::Greater => Place::In,
+                    Ordering::Less | Ordering::Equal => Place::Skipped,
+                },
+            },
+        };
+        Some(place)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Before,
+    /// In the range but for `after`.
+    Skipped,
+    In,
+    Behind,
+}
+
+/// Why a proof shows nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is no proof.
+    #[error("the proof is malformed at byte {0}")]
+    Malformed(usize),
+    /// Its keys, bits or counts contradict each other.
+    #[error("the proof contradicts itself at byte {0}")]
+    Contradiction(usize),
+    /// It is a proof under another root.
+    #[error("the proof is not under this root")]
+    WrongRoot,
+    /// It hides what was asked for.
+    #[error("the proof leaves out a part of the range")]
+    Incomplete,
+}
+
+/// The first entries of a range, and how many there are. Borrowed values are parts of the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The entries, in order of their keys.
+    pub entries: Vec<(Vec<u8>, &'a [u8])>,
+    /// Entries with the prefix that stand before the range's beginning.
+    pub skipped: u64,
+    /// Entries of the range behind those that are shown.
+    pub rest: u64,
+    /// The hash of all entries with the prefix; None when there is none. Maps that have the same hash agree on all of them.
+    pub hash: Option<Hash>,
+}
+
+impl Run<'_> {
+    /// How many entries have the prefix.
+    pub fn total(&self) -> u64 {
+        self.skipped + self.entries.len() as u64 + self.rest
+    }
+}
+
+/// A part of a map as a descent sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// An entry.
+    Entry {
+        /// Its key.
+        key: Vec<u8>,
+        /// Its value.
+        value: &'a [u8],
+    },
+    /// A subtree that is not shown.
+    Hidden {
+        /// What its keys have in common.
+        prefix: Prefix,
+        /// How many there are.
+        count: u64,
+        /// Their hash.
+        hash: Hash,
+    },
+}
+
+/// Subtrees that differ, and the entries that are missing.
+pub type Differing<'a> = (Vec<Prefix>, Vec<(Vec<u8>, &'a [u8])>);
+
+impl<V: Value> Map<V> {
+    /// Proves the first `limit` entries of a range, and how many there are. Of none, one is shown if there is no other way.
+    pub fn prove(&self, range: &Range, limit: usize) -> Vec<u8> {
+        let mut writer = Writer { range, left: limit, bytes: Vec::new() };
+        if let Some(root) = self.sub() {
+            writer.run(root, 0);
+        }
+        writer.bytes
+    }
+
+    /// Proves what stands under a prefix, down to so many joins below its topmost one: entries as soon as they stand alone, hashes
+    /// of the rest.
+    pub fn prove_levels(&self, prefix: &Prefix, levels: u8) -> Vec<u8> {
+        let range = Range { prefix: prefix.clone(), after: None };
+        let mut writer = Writer { range: &range, left: 0, bytes: Vec::new() };
+        if let Some(root) = self.sub() {
+            writer.levels(root, 0, levels);
+        }
+        writer.bytes
+    }
+
+    /// What a descent has to look at: of another map's pieces, those subtrees that differ here, and the keys that are not here.
+    pub fn differing<'a>(&self, pieces: Vec<Piece<'a>>) -> Differing<'a> {
+        let (mut differing, mut missing) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            match piece {
+                Piece::Hidden { prefix, hash, .. } => {
+                    if self.under_prefix(&prefix).map(Sub::hash) != Some(hash) {
+                        differing.push(prefix);
+                    }
+                }
+                Piece::Entry { key, value } => {
+                    if self.get(&key).is_none_or(|here| here.bytes() != value) {
+                        missing.push((key, value));
+                    }
+                }
+            }
+        }
+        (differing, missing)
+    }
+
+    /// The hash of all entries with a prefix; None when there is none.
+    pub fn hash_under(&self, prefix: &Prefix) -> Option<Hash> {
+        self.under_prefix(prefix).map(Sub::hash)
+    }
+
+    fn under_prefix(&self, prefix: &Prefix) -> Option<Sub<'_, V>> {
+        let mut sub = self.sub()?;
+        while let Split::Inner { bit, left, right } = sub.split() {
+            if bit >= prefix.bits {
+                break;
+            }
+            sub = if bits::bit(&prefix.bytes, bit) { right } else { left };
+        }
+        let known = Known::of(sub.first_key(), bits::of_bytes(sub.first_key()) + 1);
+        (prefix.relation(known) == Some(Ordering::Equal)).then_some(sub)
+    }
+}
+
+struct Writer<'a> {
+    range: &'a Range,
+    /// Entries that may still be shown.
+    left: usize,
+    bytes: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown.
+    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16) -> bool {
+        let key = sub.first_key();
+        match self.range.place(Known::of(key, bits)) {
+            Some(Place::In) if self.left > 0 => {}
+            Some(_) if bits > 0 => return self.hide(sub),
+            // Where it stands is not clear yet, or it is the whole map.
+            _ => {}
+        }
+        match sub.split() {
+            Split::Leaf(key, value) => {
+                if self.range.place(Known::of(key, bits::of_bytes(key) + 1)) == Some(Place::In) {
+                    self.left = self.left.saturating_sub(1);
+                }
+                self.entry(key, value)
+            }
+            Split::Inner { bit, left, right } => {
+                let shown = [self.run(left, bit + 1), self.run(right, bit + 1)];
+                self.join(bit, key, shown)
+            }
+        }
+    }
+
+    fn levels<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, levels: u8) -> bool {
+        let place = self.range.place(Known::of(sub.first_key(), bits));
+        let is_enough = place == Some(Place::In) && levels == 0 && sub.count() > 1;
+        if bits > 0 && (is_enough || place.is_some_and(|place| place != Place::In)) {
+            return self.hide(sub);
+        }
+        let below = if place.is_some() { levels.saturating_sub(1) } else { levels };
+        match sub.split() {
+            Split::Leaf(key, value) => self.entry(key, value),
+            Split::Inner { bit, left, right } => {
+                // The topmost join of the range is seen as such only by its own bit.
+                let topmost = place.is_none() && self.range.place(Known::of(sub.first_key(), bit)).is_some();
+                let below = if topmost { below.saturating_sub(1) } else { below };
+                let shown = [self.levels(left, bit + 1, below), self.levels(right, bit + 1, below)];
+                self.join(bit, sub.first_key(), shown)
+            }
+        }
+    }
+
+    fn hide<V: Value>(&mut self, sub: Sub<'_, V>) -> bool {
+        self.bytes.push(HIDDEN);
+        self.number(sub.count());
+        self.bytes.extend_from_slice(sub.hash().as_bytes());
+        false
+    }
+
+    fn entry<V: Value>(&mut self, key: &[u8], value: &V) -> bool {
+        match self.range.prefix.rest_of(key) {
+            Some(rest) => {
+                self.bytes.push(ENTRY_IN_RANGE);
+                self.text(rest);
+            }
+            None => {
+                self.bytes.push(ENTRY);
+                self.text(key);
+            }
+        }
+        self.text(value.bytes());
+        true
+    }
+
+    fn join(&mut self, bit: u16, key: &[u8], shown: [bool; 2]) -> bool {
+        let is_known = shown[0] || shown[1];
+        self.bytes.push(if is_known { JOIN } else { JOIN_WITH_PREFIX });
+        self.bytes.extend_from_slice(&bit.to_be_bytes());
+        if !is_known {
+            let (whole, cut) = bits::prefix(key, bit);
+            self.bytes.extend_from_slice(whole);
+            self.bytes.extend(cut);
+        }
+        true
+    }
+
+    fn text(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
+    }
+}
+
+/// Verifies a proof of the first entries of a range.
+///
+/// # Errors
+/// [`Error`].
+pub fn verify_run<'a>(root: &Hash, range: &Range, proof: &'a [u8]) -> Result<Run<'a>, Error> {
+    let (pieces, hash) = Reader::read(root, range, proof)?;
+    let mut run = Run { entries: Vec::new(), skipped: 0, rest: 0, hash };
+    for (place, piece) in pieces {
+        match (place, piece) {
+            (Place::Before | Place::Behind, _) => {}
+            (Place::Skipped, piece) => run.skipped += piece.count(),
+            (Place::In, Piece::Hidden { count, .. }) => run.rest += count,
+            // Entries behind a part that is hidden would be no leading run.
+            (Place::In, Piece::Entry { .. }) if run.rest > 0 => return Err(Error::Incomplete),
+            (Place::In, Piece::Entry { key, value }) => run.entries.push((key, value)),
+        }
+    }
+    Ok(run)
+}
+
+/// Verifies what stands under a prefix: the pieces in order, and the hash of all of them.
+///
+/// # Errors
+/// [`Error`].
+pub fn verify_levels<'a>(
+    root: &Hash,
+    prefix: &Prefix,
+    proof: &'a [u8],
+) -> Result<(Vec<Piece<'a>>, Option<Hash>), Error> {
+    let range = Range { prefix: prefix.clone(), after: None };
+    let (pieces, hash) = Reader::read(root, &range, proof)?;
+    let inside = pieces.into_iter().filter(|(place, _)| *place == Place::In).map(|(_, piece)| piece);
+    let pieces: Vec<_> = inside.collect();
+    // An entry that stands alone is shown. So what is hidden has bits to ask by, and asking on comes to an end.
+    let is_alone = |piece: &Piece<'_>| match piece {
+        Piece::Entry { .. } => false,
+        Piece::Hidden { prefix, count, .. } => *count == 1 || !bits::is_prefix(&prefix.bytes, prefix.bits),
+    };
+    if pieces.iter().any(is_alone) { Err(Error::Incomplete) } else { Ok((pieces, hash)) }
+}
+
+impl Piece<'_> {
+    const fn count(&self) -> u64 {
+        match self {
+            Self::Entry { .. } => 1,
+            Self::Hidden { count, .. } => *count,
+        }
+    }
+}
+
+/// A subtree on the stack.
+struct Item {
+    hash: Hash,
+    count: u64,
+    /// What its keys have in common, if it is shown: a key, or a prefix, and how many of its bits.
+    known: Option<(Vec<u8>, u16)>,
+    /// Its piece, if it is hidden.
+    hidden: Option<usize>,
+}
+
+struct Reader<'a, 'r> {
+    range: &'r Range,
+    proof: &'a [u8],
+    at: usize,
+    stack: Vec<Item>,
+    /// In order of their keys; the place is None as long as no join has told it.
+    pieces: Vec<(Option<Place>, Piece<'a>)>,
+    /// The hash of the topmost subtree inside the prefix.
+    hash: Option<Hash>,
+}
+
+type Read<'a> = (Vec<(Place, Piece<'a>)>, Option<Hash>);
+
+impl<'a, 'r> Reader<'a, 'r> {
+    fn read(root: &Hash, range: &'r Range, proof: &'a [u8]) -> Result<Read<'a>, Error> {
+        let mut reader = Self { range, proof, at: 0, stack: Vec::new(), pieces: Vec::new(), hash: None };
+        while reader.at < proof.len() {
+            reader.operation()?;
+        }
+        let found = match reader.stack.pop() {
+            None => Hash::empty(),
+            Some(whole) => {
+                // Of the root, no bit is clear from above.
+                reader.settle(&whole);
+                whole.hash
+            }
+        };
+        if !reader.stack.is_empty() {
+            return Err(Error::Malformed(proof.len()));
+        }
+        if found != *root {
+            return Err(Error::WrongRoot);
+        }
+        let placed = reader.pieces.into_iter().map(|(place, piece)| Some((place?, piece)));
+        let pieces = placed.collect::<Option<Vec<_>>>().ok_or(Error::Incomplete)?;
+        Ok((pieces, reader.hash))
+    }
+
+    fn operation(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        match self.take(1)?[0] {
+            operation @ (ENTRY_IN_RANGE | ENTRY) => {
+                let rest = self.text()?;
+                let key = if operation == ENTRY { rest.to_vec() } else { [&self.range.prefix.bytes, rest].concat() };
+                let value = self.text()?;
+                // One key has one form.
+                if key.len() > MAX_KEY_BYTES
+                    || self.range.prefix.rest_of(&key).is_some() != (operation == ENTRY_IN_RANGE)
+                {
+                    return Err(Error::Malformed(start));
+                }
+                let bits = bits::of_bytes(&key) + 1;
+                let place = self.range.place(Known::of(&key, bits));
+                self.stack.push(Item {
+                    hash: Hash::leaf(&key, value),
+                    count: 1,
+                    known: Some((key.clone(), bits)),
+                    hidden: None,
+                });
+                self.pieces.push((place, Piece::Entry { key, value }));
+            }
+            HIDDEN => {
+                let count = self.number()?;
+                if count == 0 {
+                    return Err(Error::Contradiction(start));
+                }
+                let hash = self.take(Hash::BYTES)?.try_into().map_err(|_| Error::Malformed(start))?;
+                let hash = Hash::from_bytes(hash);
+                self.stack.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()) });
+                // Where it stands is told by the join above it.
+                let prefix = Prefix { bytes: Vec::new(), bits: 0 };
+                self.pieces.push((None, Piece::Hidden { prefix, count, hash }));
+            }
+            operation @ (JOIN | JOIN_WITH_PREFIX) => {
+                let bit = self.take(2)?.try_into().map_err(|_| Error::Malformed(start))?;
+                let bit = u16::from_be_bytes(bit);
+                let prefix = if operation == JOIN_WITH_PREFIX {
+                    let prefix = self.take(bits::prefix_length(bit))?;
+                    if !bits::is_prefix(prefix, bit) {
+                        return Err(Error::Malformed(start));
+                    }
+                    Some(prefix)
+                } else {
+                    None
+                };
+                self.join(bit, prefix, start)?;
+            }
+            _ => return Err(Error::Malformed(start)),
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, bit: u16, prefix: Option<&[u8]>, start: usize) -> Result<(), Error> {
+        let (Some(right), Some(left)) = (self.stack.pop(), self.stack.pop()) else {
+            return Err(Error::Malformed(start));
+        };
+        let consistent = |item: &Item, goes_right: bool| match &item.known {
+            Some((key, bits)) => *bits > bit && bits::bit(key, bit) == goes_right,
+            None => true,
+        };
+        let key = match (&left.known, &right.known, prefix) {
+            (Some((left, _)), Some((right, _)), None) if bits::critical(left, right) == Some(bit) => left.clone(),
+            (Some((key, _)), None, None) | (None, Some((key, _)), None) => key.clone(),
+            (None, None, Some(prefix)) => prefix.to_vec(),
+            _ => return Err(Error::Contradiction(start)),
+        };
+        let count = left.count.checked_add(right.count);
+        let (true, true, Some(count)) = (consistent(&left, false), consistent(&right, true), count) else {
+            return Err(Error::Contradiction(start));
+        };
+        let is_inside = |known: Known<'_>| self.range.prefix.relation(known) == Some(Ordering::Equal);
+        let joined_is_inside = is_inside(Known::of(&key, bit));
+        for (item, goes_right) in [(&left, false), (&right, true)] {
+            self.place_hidden(item, &key, bit, goes_right);
+            let known = match &item.known {
+                Some((key, bits)) => Known::of(key, *bits),
+                None => Known { key: &key, bits: bit, then: Some(goes_right) },
+            };
+            if !joined_is_inside && self.range.prefix.relation(known) == Some(Ordering::Equal) {
+                self.hash = Some(item.hash);
+            }
+        }
+        let hash = Hash::inner(bit, &key, (left.count, &left.hash), (right.count, &right.hash));
+        self.stack.push(Item { hash, count, known: Some((key, bit)), hidden: None });
+        Ok(())
+    }
+
+    /// What is clear about the topmost subtree, which no join stands above. If it is hidden, where it stands stays open: nothing has its count.
+    fn settle(&mut self, whole: &Item) {
+        let known = whole.known.as_ref().map_or(Known::of(&[], 0), |(key, bits)| Known::of(key, *bits));
+        if self.range.prefix.relation(known) == Some(Ordering::Equal) {
+            self.hash = Some(whole.hash);
+        }
+    }
+
+    /// Says where a hidden subtree stands, now that the join above it is known.
+    fn place_hidden(&mut self, item: &Item, key: &[u8], bit: u16, goes_right: bool) {
+        if let Some((place, Piece::Hidden { prefix, .. })) = item.hidden.and_then(|at| self.pieces.get_mut(at)) {
+            *place = self.range.place(Known { key, bits: bit, then: Some(goes_right) });
+            *prefix = Prefix::child(key, bit, goes_right);
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(count).ok_or(Error::Malformed(self.at))?;
+        let bytes = self.proof.get(self.at..end).ok_or(Error::Malformed(self.at))?;
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], Error> {
+        let start = self.at;
+        let length = usize::try_from(self.number()?).map_err(|_| Error::Malformed(start))?;
+        self.take(length)
+    }
+
+    fn number(&mut self) -> Result<u64, Error> {
+        let start = self.at;
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.take(1)?[0];
+            let bits = u64::from(byte & 0x7f);
+            number |= bits << shift;
+            let overflows = bits << shift >> shift != bits;
+            if overflows || (byte == 0 && shift > 0) {
+                break;
+            }
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Error::Malformed(start))
+    }
+}

@@ -1,0 +1,155 @@
+//! The map against a plain ordered map, and its proofs against what they claim.
+
+mod proofs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::*;
+
+type Value = Arc<[u8]>;
+type Plain = BTreeMap<Vec<u8>, Value>;
+
+fn value(number: u8) -> Value {
+    [number; 3].into()
+}
+
+/// Keys that share beginnings, end inside each other, or are empty: bytes of a small alphabet.
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![Just(0), Just(1), Just(0x80), Just(0xff), Just(b'a'), Just(b'b'), any::<u8>()];
+    vec(byte, 0..6)
+}
+
+fn plain(size: usize) -> impl Strategy<Value = Plain> {
+    btree_map(key(), any::<u8>().prop_map(value), 0..size)
+}
+
+fn map<'a>(entries: impl IntoIterator<Item = (&'a Vec<u8>, &'a Value)>) -> Map<Value> {
+    let mut map = Map::new();
+    for (key, value) in entries {
+        map.insert(key, value.clone()).unwrap();
+    }
+    map
+}
+
+/// The root as the module's prose defines it, in the plainest way.
+fn root_by_definition(entries: &[(&Vec<u8>, &Value)]) -> Hash {
+    fn bits(key: &[u8]) -> Vec<bool> {
+        let of_byte =
+            |byte: &u8| std::iter::once(true).chain((0..8).rev().map(|at| byte >> at & 1 == 1)).collect::<Vec<_>>();
+        key.iter().flat_map(of_byte).chain([false]).collect()
+    }
+    let hashed = |bytes: &[u8]| Hash(*blake3::keyed_hash(b"ggen marketplace 2026 merkle map", bytes).as_bytes());
+    match entries {
+        [] => hashed(&[0]),
+        [(key, value)] => hashed(&[&[1], &u16::try_from(key.len()).unwrap().to_be_bytes()[..], key, value].concat()),
+        _ => {
+            let all: Vec<_> = entries.iter().map(|(key, _)| bits(key)).collect();
+            let bit = (0..).find(|at| all.iter().any(|bits| bits[*at] != all[0][*at])).unwrap();
+            let (left, right): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, _)| !bits(key)[bit]);
+            let mut prefix = entries[0].0[..bit / 9].to_vec();
+            if bit % 9 > 0 {
+                let known = &all[0][bit / 9 * 9 + 1..bit];
+                prefix.push(known.iter().enumerate().map(|(at, bit)| u8::from(*bit) << (7 - at)).sum());
+            }
+            let count = |side: &[_]| (side.len() as u64).to_be_bytes();
+            let (left_hash, right_hash) = (root_by_definition(&left), root_by_definition(&right));
+            let bit = u16::try_from(bit).unwrap().to_be_bytes();
+            hashed(&[&[2], &bit[..], &count(&left), &count(&right), &left_hash.0, &right_hash.0, &prefix].concat())
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_root_is_what_the_definition_says(plain in plain(60)) {
+        prop_assert_eq!(map(&plain).root(), root_by_definition(&plain.iter().collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn any_order_any_batches_and_any_detour_give_one_root(plain in plain(120), detour in plain(60), seed in any::<u64>()) {
+        let straight = map(&plain);
+        let sorted: Vec<_> = plain.iter().map(|(key, value)| (key, value.clone())).collect();
+        let built = Map::from_sorted(&sorted).unwrap();
+        prop_assert_eq!(built.root(), straight.root());
+
+        let mut shuffled: Vec<_> = plain.iter().collect();
+        shuffled.sort_by_key(|(key, _)| blake3::keyed_hash(&[seed.to_be_bytes()[0]; 32], key).to_hex().to_string());
+        let mut way = map(&detour);
+        for (step, (key, value)) in shuffled.into_iter().enumerate() {
+            way.insert(key, value.clone()).unwrap();
+            if step % 7 == 0 {
+                // A root that is asked for on the way, and a snapshot, change nothing.
+                let snapshot = way.clone();
+                way.root();
+                drop(snapshot);
+            }
+        }
+        for key in detour.keys().filter(|key| !plain.contains_key(*key)) {
+            prop_assert!(way.remove(key));
+        }
+        prop_assert_eq!(way.root(), straight.root());
+        prop_assert_eq!(way.len(), plain.len() as u64);
+    }
+
+    #[test]
+    fn it_holds_what_a_plain_map_holds(plain in plain(80), others in vec(key(), 0..20), after in key()) {
+        let mut map = map(&plain);
+        for (key, value) in &plain {
+            prop_assert_eq!(map.get(key), Some(value));
+        }
+        for prefix in others.iter().chain(plain.keys()).map(|key| &key[..key.len() / 2]).chain([&[][..]]) {
+            let under: Vec<_> = plain.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+            let found: Vec<_> = map.iter(prefix).map(|(key, value)| (key.to_vec(), value)).collect();
+            prop_assert!(found.iter().map(|(key, value)| (key, *value)).eq(under.iter().copied()));
+            prop_assert_eq!(map.count(prefix), under.len() as u64);
+            prop_assert_eq!(map.hash(prefix).is_some(), !under.is_empty());
+            let behind: Vec<_> = map.iter_after(prefix, &after).map(|(key, _)| key.to_vec()).collect();
+            let expected: Vec<_> = under.iter().map(|(key, _)| (*key).clone()).filter(|key| *key > after).collect();
+            prop_assert_eq!(behind, expected);
+        }
+        let root = map.root();
+        for key in others.iter().filter(|key| !plain.contains_key(*key)) {
+            prop_assert_eq!(map.get(key), None);
+            prop_assert!(!map.remove(key));
+        }
+        prop_assert_eq!(map.root(), root);
+        for key in plain.keys() {
+            prop_assert!(map.remove(key));
+        }
+        prop_assert!(map.is_empty());
+        prop_assert_eq!(map.root(), Hash::empty());
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_was(plain in plain(80), changes in plain(40)) {
+        let mut map = map(&plain);
+        let snapshot = map.clone();
+        let root = map.root();
+        for (at, (key, value)) in changes.iter().enumerate() {
+            if at % 2 == 0 { map.insert(key, value.clone()).unwrap(); } else { map.remove(key); }
+        }
+        prop_assert_eq!(snapshot.root(), root);
+        prop_assert!(snapshot.iter(&[]).map(|(key, value)| (key.to_vec(), value.clone())).eq(plain.clone()));
+    }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_and_changes_nothing() {
+    let mut map = map([]);
+    map.insert(&[7; MAX_KEY_BYTES], value(1)).unwrap();
+    let root = map.root();
+    assert!(map.insert(&[7; MAX_KEY_BYTES + 1], value(1)).is_err());
+    assert_eq!((map.root(), map.len()), (root, 1));
+    assert!(Map::from_sorted(&[(vec![7; MAX_KEY_BYTES + 1], value(1))]).is_none());
+}
+
+#[test]
+fn entries_out_of_order_or_twice_are_no_sorted_ones() {
+    assert!(Map::from_sorted(&[(b"b".to_vec(), value(1)), (b"a".to_vec(), value(1))]).is_none());
+    assert!(Map::from_sorted(&[(b"a".to_vec(), value(1)), (b"a".to_vec(), value(1))]).is_none());
+    assert_eq!(Map::<Value>::from_sorted::<Vec<u8>>(&[]).unwrap().root(), Hash::empty());
+}

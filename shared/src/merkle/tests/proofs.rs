@@ -1,0 +1,273 @@
+//! Every proof verifies and shows what is there; no mutated one does.
+
+use proptest::sample::Index;
+
+use super::super::proof::{Error, Piece, Prefix, Range, verify_levels, verify_run};
+use super::*;
+
+fn range(prefix: &[u8], after: Option<Vec<u8>>) -> Range {
+    Range { prefix: Prefix::of(prefix), after }
+}
+
+/// What a proof shows must be what there is, whatever was asked.
+fn check(plain: &Plain, map: &Map<Value>, range: &Range, limit: usize) -> Result<Vec<u8>, TestCaseError> {
+    let proof = map.prove(range, limit);
+    let prefix = range.prefix.parts().1;
+    let run = verify_run(&map.root(), range, &proof).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let all: Vec<_> = plain.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+    let is_behind = |key: &Vec<u8>| range.after.as_ref().is_none_or(|after| key > after);
+    let inside: Vec<_> = all.iter().filter(|(key, _)| is_behind(key)).collect();
+    // An entry that nothing but its key says to be in the range can't be hidden.
+    let limit = if limit == 0 { run.entries.len().min(1) } else { limit };
+    let expected: Vec<_> = inside.iter().take(limit).map(|(key, value)| ((*key).clone(), &value[..])).collect();
+    prop_assert_eq!(&run.entries, &expected);
+    prop_assert_eq!(run.total(), all.len() as u64);
+    prop_assert_eq!(run.rest, (inside.len() - expected.len()) as u64);
+    prop_assert_eq!(run.hash, map.hash(prefix));
+    Ok(proof)
+}
+
+proptest! {
+    #[test]
+    fn every_proof_verifies_and_shows_what_is_there(
+        plain in plain(80), others in vec(key(), 1..8), after in proptest::option::of(key()), limit in 0_usize..30,
+    ) {
+        let map = map(&plain);
+        let ends = plain.keys().chain(&others).flat_map(|key| [key.len(), key.len() / 2, 0].map(|end| &key[..end]));
+        for prefix in ends {
+            check(&plain, &map, &range(prefix, after.clone()), limit)?;
+        }
+    }
+
+    #[test]
+    fn no_mutated_proof_shows_anything_else(
+        plain in plain(40), prefix in key(), after in proptest::option::of(key()), limit in 0_usize..20,
+        at in any::<Index>(), flip in 1_u8..=255, cut in any::<Index>(), from in any::<Index>(),
+    ) {
+        let map = map(&plain);
+        let range = range(&prefix[..prefix.len() / 3], after);
+        let proof = check(&plain, &map, &range, limit)?;
+        let mut mutants = Vec::new();
+        for at in 0..proof.len() {
+            let mut flipped = proof.clone();
+            flipped[at] ^= flip;
+            mutants.push(flipped);
+            let mut removed = proof.clone();
+            removed.remove(at);
+            mutants.push(removed);
+        }
+        if !proof.is_empty() {
+            let mut added = proof.clone();
+            added.insert(at.index(proof.len()), flip);
+            mutants.push(added);
+            let (one, other) = (cut.index(proof.len()), from.index(proof.len()));
+            let (start, end) = (one.min(other), one.max(other));
+            mutants.extend([proof[..one].to_vec(), proof[one..].to_vec(), [&proof[end..], &proof[start..end], &proof[..start]].concat()]);
+        }
+        mutants.push([&proof[..], &[flip]].concat());
+        for mutant in mutants.into_iter().filter(|mutant| *mutant != proof) {
+            // Not even as another way to write the same.
+            prop_assert!(verify_run(&map.root(), &range, &mutant).is_err(), "the mutant {:?} of {:?} verifies", mutant, proof);
+        }
+    }
+
+    #[test]
+    fn a_proof_of_another_map_or_range_shows_nothing_false(plain in plain(40), other in plain(40), one in key(), two in key()) {
+        let (here, there) = (map(&plain), map(&other));
+        let proof = there.prove(&range(&one, None), 5);
+        if here.root() != there.root() {
+            prop_assert!(verify_run(&here.root(), &range(&one, None), &proof).is_err());
+        }
+        if let Ok(run) = verify_run(&there.root(), &range(&two, None), &proof) {
+            let shown: Vec<_> = run.entries.iter().map(|(key, value)| (key.clone(), Value::from(*value))).collect();
+            let under: Vec<_> = other.iter().filter(|(key, _)| key.starts_with(&two)).map(|(key, value)| (key.clone(), value.clone())).collect();
+            prop_assert!(under.starts_with(&shown));
+            prop_assert_eq!(run.total(), under.len() as u64);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_proof_never_panic(bytes in vec(any::<u8>(), 0..400), prefix in key()) {
+        let root = Hash::leaf(b"a", b"b");
+        prop_assert!(verify_run(&root, &range(&prefix, None), &bytes).is_err());
+        prop_assert!(verify_levels(&root, &Prefix::of(&prefix), &bytes).is_err());
+    }
+
+    #[test]
+    fn a_descent_finds_exactly_what_differs(plain in plain(80), other in plain(12), gone in vec(any::<Index>(), 0..5), levels in 0_u8..6) {
+        let here = map(&plain);
+        let mut there_plain = plain.clone();
+        there_plain.extend(other);
+        for index in gone {
+            if let Some(key) = there_plain.keys().nth(index.index(there_plain.len().max(1))).cloned() {
+                there_plain.remove(&key);
+            }
+        }
+        let there = map(&there_plain);
+        let (mut ask, mut missing, mut rounds) = (vec![Prefix::of(&[])], Vec::new(), 0);
+        while let Some(prefix) = ask.pop() {
+            let proof = there.prove_levels(&prefix, levels + 1);
+            let (pieces, hash) = verify_levels(&there.root(), &prefix, &proof).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(hash, there.hash_under(&prefix));
+            let (differing, found) = here.differing(pieces);
+            for prefix in &differing {
+                let (bits, bytes) = prefix.parts();
+                let again = Prefix::from_parts(bits, bytes.to_vec());
+                prop_assert_eq!(again.as_ref(), Some(prefix));
+            }
+            ask.extend(differing);
+            missing.extend(found.into_iter().map(|(key, value)| (key, Value::from(value))));
+            rounds += 1;
+            prop_assert!(rounds < 10_000, "the descent does not end");
+        }
+        missing.sort();
+        let expected: Vec<_> = there_plain.into_iter().filter(|(key, value)| plain.get(key) != Some(value)).collect();
+        prop_assert_eq!(missing, expected);
+    }
+}
+
+/// A map with every shape: one entry, deep and shallow, keys inside keys.
+fn sample() -> Map<Value> {
+    let mut map = Map::new();
+    for word in ["", "a", "ab", "abc", "b", "serde", "serde_json", "serde_yaml", "tokio", "tower", "tower-http"] {
+        map.insert(word.as_bytes(), value(u8::try_from(word.len()).unwrap())).unwrap();
+    }
+    for number in 0..60_u8 {
+        map.insert(&[b'x', number, number], value(number)).unwrap();
+    }
+    map
+}
+
+#[test]
+fn every_bit_of_a_proof_counts() {
+    let map = sample();
+    for (prefix, limit) in
+        [(&b"serde"[..], 9), (b"x", 3), (b"x", 0), (b"nothing", 9), (b"", 0), (b"", 99), (b"tower", 1)]
+    {
+        let range = range(prefix, None);
+        let proof = map.prove(&range, limit);
+        assert!(verify_run(&map.root(), &range, &proof).is_ok());
+        for at in 0..proof.len() * 8 {
+            let mut flipped = proof.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            assert!(verify_run(&map.root(), &range, &flipped).is_err(), "bit {at} of the proof of {prefix:?}");
+        }
+    }
+}
+
+#[test]
+fn a_part_of_the_range_can_not_be_hidden() {
+    let map = sample();
+    // An honest proof for a narrower range hides what lies beside it, and is none for the wider one.
+    let narrow = map.prove(&range(b"serde_", None), 9);
+    assert!(verify_run(&map.root(), &range(b"serde_", None), &narrow).is_ok());
+    assert!(verify_run(&map.root(), &range(b"serde", None), &narrow).is_err());
+    // A root that hides everything shows nothing of a narrower range.
+    let whole = map.prove(&range(b"", None), 0);
+    assert!(verify_run(&map.root(), &range(b"", None), &whole).is_ok());
+    assert_eq!(verify_run(&map.root(), &range(b"serde", None), &whole), Err(Error::Incomplete));
+}
+
+#[test]
+fn the_count_of_what_is_hidden_can_not_lie() {
+    // Two hidden subtrees under one join: their sum stays the same, each of them lies.
+    let map = sample();
+    let range = range(b"x", None);
+    let proof = map.prove(&range, 0);
+    let honest = verify_run(&map.root(), &range, &proof).unwrap();
+    assert_eq!((honest.total(), honest.rest), (60, 60));
+    let counts: Vec<_> =
+        (0..proof.len()).filter(|at| proof[*at] == 2 && (20..50).contains(proof.get(at + 1).unwrap_or(&0))).collect();
+    assert!(counts.len() >= 2);
+    for pair in counts.windows(2) {
+        let mut lie = proof.clone();
+        lie[pair[0] + 1] += 1;
+        lie[pair[1] + 1] -= 1;
+        assert!(verify_run(&map.root(), &range, &lie).is_err());
+    }
+}
+
+#[test]
+fn the_whole_map_can_not_be_hidden() {
+    let map = sample();
+    let root = map.root();
+    // Nothing says how many entries it has: the root is the same, whatever number stands before it.
+    for count in [1, 71, 72, 100] {
+        let hidden = [&[2, count][..], root.as_bytes()].concat();
+        for prefix in [&b""[..], b"x"] {
+            assert_eq!(verify_run(&root, &range(prefix, None), &hidden), Err(Error::Incomplete));
+            assert_eq!(verify_levels(&root, &Prefix::of(prefix), &hidden), Err(Error::Incomplete));
+        }
+    }
+    let honest = map.prove(&range(b"", None), 0);
+    assert_eq!(verify_run(&root, &range(b"", None), &honest).map(|run| (run.entries.len(), run.rest)), Ok((0, 71)));
+    let one = Map::from_sorted(&[(b"a".to_vec(), value(1))]).unwrap();
+    let shown = one.prove(&range(b"", None), 0);
+    assert_eq!(verify_run(&one.root(), &range(b"", None), &shown).map(|run| (run.entries.len(), run.rest)), Ok((1, 0)));
+}
+
+#[test]
+fn a_descent_shows_what_stands_alone() {
+    // The key that ends where another goes on has no bits to ask by.
+    let map = Map::from_sorted(&[(b"a".to_vec(), value(1)), (b"ab".to_vec(), value(2))]).unwrap();
+    let all = Prefix::of(b"");
+    let honest = map.prove_levels(&all, 0);
+    let (pieces, hash) = verify_levels(&map.root(), &all, &honest).unwrap();
+    assert!(pieces.iter().all(|piece| matches!(piece, Piece::Entry { .. })) && pieces.len() == 2);
+    assert_eq!(hash, Some(map.root()));
+    let hidden = |key: &[u8], number| [&[2, 1][..], Hash::leaf(key, &value(number)).as_bytes()].concat();
+    let lie = [&hidden(b"a", 1)[..], &hidden(b"ab", 2), &[4, 0, 9], b"a"].concat();
+    assert_eq!(verify_levels(&map.root(), &all, &lie), Err(Error::Incomplete));
+    assert!(
+        verify_run(&map.root(), &range(b"b", None), &lie).is_ok(),
+        "it is a sound proof that nothing begins with b"
+    );
+}
+
+#[test]
+fn a_deep_tree_costs_its_proof_and_no_stack() {
+    // Each key leaves the next one bit later: the deepest tree that keys can make.
+    let mut map = Map::new();
+    let key = |bits: usize| {
+        let mut key = vec![0xff_u8; bits / 8];
+        key.push(if bits.is_multiple_of(8) { 0 } else { 0xff << (8 - bits % 8) });
+        key
+    };
+    let count = (MAX_KEY_BYTES - 1) * 8;
+    for bits in 0..count {
+        map.insert(&key(bits), value(0)).unwrap();
+    }
+    let range = range(&key(count - 1), None);
+    let proof = map.prove(&range, 10);
+    assert_eq!(verify_run(&map.root(), &range, &proof).unwrap().entries.len(), 1);
+    assert!(proof.len() > count * 32);
+    assert_eq!(map.iter(&[]).count(), count);
+    let snapshot = map.clone();
+    for bits in (0..count).rev() {
+        assert!(map.remove(&key(bits)));
+    }
+    assert_eq!((map.root(), snapshot.len()), (Hash::empty(), count as u64));
+}
+
+#[test]
+fn what_differs_under_a_prefix_that_is_not_there_is_nothing() {
+    let map = sample();
+    let proof = map.prove_levels(&Prefix::of(b"zzz"), 3);
+    assert_eq!(verify_levels(&map.root(), &Prefix::of(b"zzz"), &proof), Ok((Vec::<Piece<'_>>::new(), None)));
+    let nothing = Map::<Value>::new();
+    assert!(nothing.prove_levels(&Prefix::of(b"a"), 3).is_empty());
+    assert_eq!(verify_levels(&nothing.root(), &Prefix::of(b"a"), &[]), Ok((Vec::new(), None)));
+}
+
+#[test]
+fn a_prefix_of_a_message_is_checked() {
+    assert!(Prefix::from_parts(9, b"a".to_vec()).is_some());
+    assert!(Prefix::from_parts(9, b"ab".to_vec()).is_none(), "too long");
+    assert!(Prefix::from_parts(10, b"a".to_vec()).is_none(), "too short");
+    assert!(Prefix::from_parts(11, b"a\x80".to_vec()).is_some());
+    assert!(Prefix::from_parts(11, b"a\xc0".to_vec()).is_none(), "bits behind the prefix");
+    assert!(Prefix::from_parts(10, b"a\x80".to_vec()).is_none(), "bits behind the prefix");
+    assert!(Prefix::from_parts(10, b"a\0".to_vec()).is_some());
+    let long = vec![0; MAX_KEY_BYTES + 1];
+    assert!(Prefix::from_parts(u16::try_from(long.len() * 9).unwrap(), long).is_none(), "longer than any key");
+}
