@@ -3,6 +3,7 @@
 //! Each command installs what is missing, says what it does, and explains a failure in one sentence with the next step.
 
 mod artifacts;
+mod bench;
 mod browser;
 mod cargo;
 mod ci;
@@ -43,6 +44,17 @@ enum Command {
     },
     /// Build the release relay, the npm package and the page.
     Build,
+    /// Measure with tens of thousands of real packages; prints a table and writes target/bench/<name>.json.
+    Bench {
+        /// What to measure.
+        #[arg(default_value = "catalogue")]
+        name: bench::Bench,
+    },
+    /// Turn a package index into signed records, in target/corpus.
+    Corpus {
+        /// Which index.
+        name: bench::Corpus,
+    },
     /// Change the verification code in every way that should fail a test, and list what no test noticed.
     Mutants {
         /// Passed on to `cargo mutants`, after `--`.
@@ -58,6 +70,8 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
+        Command::Bench { name } => bench::bench(name),
+        Command::Corpus { name } => bench::corpus(name),
         Command::Mutants { arguments } => mutants::run(&arguments),
     };
     match result {

@@ -299,6 +299,7 @@ pub fn verify_search(
         let hit = verify_hit(release, &key_logs, asked.network).map(|hit| (hit, Popularity::default()));
         found.take(answer.releases.len() + index, hit);
     }
+    found.trust_order_of_recent(&answer.recent);
 
     let matches = found.hits.len() as u64;
     let is_whole = run.rest == 0 && run.skipped == 0;
@@ -394,6 +395,19 @@ impl Matches<'_> {
             // take a package back.
             Some((_, known)) if standing(&hit.release) < standing(&known.release) => {}
             _ => _ = self.hits.insert(package, (rank, hit)),
+        }
+    }
+
+    /// How popular a recent package is can't be seen, and the relay's word is all there is: what it puts before another stands before it.
+    fn trust_order_of_recent(&mut self, recent: &[ByteBuf]) {
+        let mut best: Option<Rank> = None;
+        for bytes in recent.iter().rev() {
+            let here =
+                self.hits.values_mut().find(|(_, hit)| !hit.in_checkpoint && hit.release.bytes()[..] == bytes[..]);
+            if let Some((rank, _)) = here {
+                *rank = best.map_or(*rank, |best| best.min(*rank));
+                best = Some(*rank);
+            }
         }
     }
 

@@ -831,3 +831,17 @@ fn of_two_releases_of_a_version_the_smaller_id_comes_first_whichever_came_first(
         assert_eq!(package.releases.iter().map(Verified::id).collect::<Vec<_>>(), expected);
     }
 }
+
+#[test]
+fn what_is_recent_stands_in_the_relays_order() {
+    let (one, two) = (Publisher::new(1), Publisher::new(2));
+    let on = depends_on(&one.package("popular"));
+    let user = two.release(0, "user", "1.0.0", |release| release.dependencies = vec![on]);
+    let (popular, newer) = (word(&one, 1, "popular", "1.0.0"), word(&one, 2, "newer", "1.0.0"));
+    let mut relay = Relay::new(&[&one, &two], [user]);
+    relay.insert(popular);
+    relay.insert(newer);
+    assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["popular", "newer"]);
+    relay.commit();
+    assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["popular", "newer"], "and in the checkpoint");
+}

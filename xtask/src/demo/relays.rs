@@ -57,13 +57,13 @@ pub(super) fn data_directories(state: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 impl Network {
-    /// Starts the relays: the first serves the page on `port`, each bootstraps from those before it.
+    /// Starts the relays: each bootstraps from those before it. The last serves the page on `port`, for it knows whom to compare with.
     pub(super) fn start(state: &Path, port: u16, stop: &Stop) -> Result<Self> {
         fs::create_dir_all(state).with_context(|| format!("cannot create {}", state.display()))?;
         let mut network = Self { relays: Vec::new() };
         for number in 1..=RELAYS {
             say::line(&format!("starting relay {number}"));
-            let http_port = if number == 1 { port } else { free_port()? };
+            let http_port = if number == RELAYS { port } else { free_port()? };
             let bootstrap = network.publishing_addresses();
             network.relays.push(Relay::spawn(state, number, http_port, &bootstrap)?);
             network.relays[number - 1].wait_for_addresses(stop)?;
