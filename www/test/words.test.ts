@@ -65,6 +65,7 @@ test("the connection summary names the connection that answers fastest, and is c
     peer: "p",
     address: "/a",
     transport: "websocket",
+    anchor: true,
     state,
     ...rest,
   });

@@ -2,6 +2,7 @@ import init, { Client } from "#wasm";
 import { MarketError, toMarketError } from "./error.ts";
 import { resolveRelays } from "./resolve.ts";
 import type {
+  Comparison,
   ClientOptions,
   Connection,
   HeadView,
@@ -50,6 +51,7 @@ export class MarketClient {
       relays,
       transports: options.transports ?? DEFAULT_TRANSPORTS,
       discover: options.discover ?? true,
+      epochSeconds: options.epochSeconds,
     };
     client.#raw = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
     return client;
@@ -62,6 +64,17 @@ export class MarketClient {
    */
   search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
     return this.#ask((raw) => raw.search(query, options));
+  }
+
+  /**
+   * Compares an answer with what other relays commit to: one honest relay among them is enough to see that something was kept back. Costs
+   * each of them about a kilobyte, so ask when the reader has stopped typing.
+   *
+   * @param answer - the first page of the last search.
+   * @throws {@link MarketError} `client/bad-options` for any other answer, `client/closed`.
+   */
+  compare(answer: SearchAnswer): Promise<Comparison> {
+    return this.#ask((raw) => raw.compare(answer.query));
   }
 
   /**

@@ -6,6 +6,8 @@ export interface RelayInfo {
   peerId: string;
   /** Multiaddrs that end in `/p2p/<peerId>`; never an unspecified address. */
   addresses: string[];
+  /** Where relays are that its operator joined the network through: multiaddrs that end in a peer id. What is none is left out. */
+  anchors: string[];
 }
 
 /** A relay lists a handful of addresses; the bounds leave room and keep a hostile file harmless. */
@@ -14,6 +16,7 @@ export const MAX_RELAY_ADDRESSES = 32;
 export const MAX_ADDRESS_CHARS = 512;
 export const RELAY_JSON_TIMEOUT_MS = 10_000;
 
+const ANCHOR = /^\/[^\s]+\/p2p\/[1-9A-HJ-NP-Za-km-z]{32,128}$/;
 const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{32,128}$/;
 
 /**
@@ -23,7 +26,7 @@ const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{32,128}$/;
  */
 export function validateRelayJson(json: unknown): RelayInfo {
   if (!isObject(json)) throw broken("it is not an object");
-  const { peer_id: peerId, addresses, versions } = json;
+  const { peer_id: peerId, addresses, anchors, versions } = json;
   if (typeof peerId !== "string" || !PEER_ID.test(peerId)) throw broken("peer_id is not a peer id");
   if (!Array.isArray(addresses)) throw broken("addresses is not a list");
   if (addresses.length > MAX_RELAY_ADDRESSES) throw broken(`addresses has more than ${MAX_RELAY_ADDRESSES} entries`);
@@ -32,7 +35,7 @@ export function validateRelayJson(json: unknown): RelayInfo {
     .map((address: unknown, index) => validateAddress(address, index, peerId))
     .filter((address) => !isUnspecified(address));
   if (dialable.length === 0) throw broken("addresses has none that can be dialed");
-  return { peerId, addresses: [...new Set(dialable)] };
+  return { peerId, addresses: [...new Set(dialable)], anchors: validAnchors(anchors) };
 }
 
 /**
@@ -88,6 +91,14 @@ function validateAddress(address: unknown, index: number, peerId: string): strin
     throw broken(`addresses[${index}] does not end in /p2p/${peerId}`);
   }
   return address;
+}
+
+/** Anchors only add to what is compared: what is wrong with them is no reason to do without the relay. */
+function validAnchors(anchors: unknown): string[] {
+  if (!Array.isArray(anchors)) return [];
+  const listed = anchors.slice(0, MAX_RELAY_ADDRESSES).filter((address): address is string => typeof address === "string");
+  const dialable = listed.filter((address) => address.length <= MAX_ADDRESS_CHARS && ANCHOR.test(address));
+  return [...new Set(dialable.filter((address) => !isUnspecified(address)))];
 }
 
 function broken(what: string, cause?: unknown): MarketError {

@@ -11,16 +11,24 @@ export const MAX_RELAYS = 32;
 /**
  * Turns the `relays` option into multiaddrs: URLs are fetched, multiaddrs pass as they are.
  *
+ * A relay that serves the page names the relays to compare it with, too: the page's code comes from there, so nothing is trusted that
+ * was not. Relays that are given as options stand for themselves.
+ *
  * One answer is enough: a starting point that fails matters only when all do, and then the first failure is told.
  *
  * @throws {@link MarketError} `client/bad-options`, or what {@link fetchRelayJson} throws when every entry failed.
  */
 export async function resolveRelays(relays: string[] | undefined, pageOrigin: string | undefined): Promise<string[]> {
-  const entries = relays && relays.length > 0 ? relays : [defaultRelay(pageOrigin)];
+  const isDefault = !relays || relays.length === 0;
+  const entries = isDefault ? [defaultRelay(pageOrigin)] : relays;
   if (entries.length > MAX_RELAYS) throw badOptions(`relays has more than ${MAX_RELAYS} entries.`);
   const sources = entries.map(parseEntry);
   const settled = await Promise.allSettled(
-    sources.map(async (source) => (source instanceof URL ? (await fetchRelayJson(source)).addresses : [source])),
+    sources.map(async (source) => {
+      if (typeof source === "string") return [source];
+      const { addresses, anchors } = await fetchRelayJson(source);
+      return isDefault ? [...addresses, ...anchors] : addresses;
+    }),
   );
   const addresses = settled.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
   const failure = settled.find((result) => result.status === "rejected");

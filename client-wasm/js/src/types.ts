@@ -14,6 +14,8 @@ export interface ClientOptions {
   transports?: Transport[];
   /** Find further relays through the DHT. Default: `true`. */
   discover?: boolean;
+  /** Seconds of an epoch of the network. Default: 60, as in everyone's network. */
+  epochSeconds?: number;
   /** Where the wasm module is, or its bytes. Default: beside the script. */
   wasm?: string | URL | BufferSource;
 }
@@ -84,13 +86,35 @@ export interface Refusal {
 
 /** One row of an answer: verified here, or refused with the reason. */
 export type Hit =
-  | { status: "verified"; release: Release }
+  | {
+      status: "verified";
+      release: Release;
+      /** `false`: published just now; the relay has not committed to it yet. */
+      inCheckpoint: boolean;
+    }
   | { status: "refused"; refusal: Refusal };
+
+/** What an answer stands on: what the relay committed to, and the proof under its root that was checked in this browser. */
+export interface Proof {
+  /** The epoch of the relay's checkpoint: minutes since 1970. */
+  epoch: number;
+  /** The root of the relay's whole catalogue, in hex. */
+  root: string;
+  /** The hash of all entries that the question is about; relays with the same hash give the same answer. Absent: there are none. */
+  rangeHash?: string;
+  /** Entries that the question is about. */
+  entries: number;
+  /** Those of them that this page and the pages before it went through. */
+  walked: number;
+  /** Bytes of the proof. */
+  bytes: number;
+}
 
 export interface SearchAnswer {
   query: string;
+  /** Best first; what is refused comes last. */
   hits: Hit[];
-  /** How many packages match, as the relay says. */
+  /** How many packages match. */
   total: number;
   /** `false`: at least `total` match. */
   totalIsExact: boolean;
@@ -98,6 +122,32 @@ export interface SearchAnswer {
   relay: string;
   /** Pass it to the next search for the next page; absent at the end. */
   cursor?: string;
+  /** Absent when nothing can match, as of punctuation. */
+  proof?: Proof;
+}
+
+/** What other relays commit to, where the relay of an answer commits to something. */
+export interface Comparison {
+  /** At least one anchor agrees, and nobody who was asked differs. */
+  complete: boolean;
+  /** Peer ids of anchors that commit to the same. */
+  agree: string[];
+  /** Relays that show another page. */
+  differ: Difference[];
+  /** Relays that did not say, and why. */
+  silent: Refusal[];
+}
+
+/** How the page of one relay differs from the one that was compared. Valid records that a relay lacks were handed to it. */
+export interface Difference {
+  /** Peer id. */
+  relay: string;
+  /** Releases, verified here, that this relay has and the compared page has not. */
+  more: Release[];
+  /** Record ids of those among `more` that the compared relay itself commits to hold: it kept them off its lists. */
+  hidden: string[];
+  /** Record ids of the compared page that this relay does not have. */
+  lacks: string[];
 }
 
 export interface SearchOptions {
@@ -115,6 +165,9 @@ export interface PackageView {
   relay: string;
   /** Records of this package that were refused. */
   refused: Refusal[];
+  /** `false`: the relay has not committed to the release yet. */
+  inCheckpoint: boolean;
+  proof: Proof;
 }
 
 export interface VersionView {
@@ -136,6 +189,8 @@ export interface Connection {
   /** Multiaddr in use or being tried. */
   address: string;
   transport: Transport | "other";
+  /** Whether it was named in the options or by the page: only then its agreement counts. */
+  anchor: boolean;
   state: "connecting" | "connected" | "waiting";
   /** Round trip of the last ping in milliseconds. */
   rttMs?: number;
@@ -153,8 +208,9 @@ export type MarketEvent =
 
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
- * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `query/too-long`,
- * `query/too-many-words`, `query/bad-cursor`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
+ * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `version/contested`, `query/too-long`,
+ * `query/too-many-words`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
+ * `publish/incomplete`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
  */
@@ -165,6 +221,8 @@ export interface MarketErrorShape extends Error {
 /** The names on the wasm side; `MarketClient` in `index.ts` is the public class and has the same methods. */
 export interface RawClient {
   search(query: string, options: SearchOptions): Promise<SearchAnswer>;
+  /** Compares the last first page with what other relays commit to. */
+  compare(query: string): Promise<Comparison>;
   /** `fullName`: `handle~fingerprint/name`. The newest version that is not a pre-release. */
   getPackage(fullName: string): Promise<PackageView>;
   getPackageVersion(fullName: string, version: string): Promise<PackageView>;

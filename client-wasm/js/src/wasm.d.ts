@@ -11,6 +11,7 @@ export interface RawOptions {
   relays: string[];
   transports: Transport[];
   discover: boolean;
+  epochSeconds?: number | undefined;
 }
 
 export class Client {

@@ -20,7 +20,16 @@ test("accepts a relay's addresses, ignores fields it does not know, and drops re
   const ws = at("/ip4/127.0.0.1/tcp/4001/ws");
   const rtc = at("/ip6/::1/udp/4001/webrtc-direct/certhash/uEiAk");
   const parsed = validateRelayJson(info([ws, rtc, ws], { newer: true }));
-  assert.deepEqual(parsed, { peerId: PEER, addresses: [ws, rtc] });
+  assert.deepEqual(parsed, { peerId: PEER, addresses: [ws, rtc], anchors: [] });
+});
+
+test("takes the anchors that can be dialed, and no harm from what is none", () => {
+  const ws = at("/ip4/127.0.0.1/tcp/4001/ws");
+  const anchors = [ws, ws, 7, "/ip4/127.0.0.1/tcp/1/ws", at("/ip4/0.0.0.0/tcp/1/ws"), `${ws} `, "x".repeat(MAX_ADDRESS_CHARS + 1)];
+  assert.deepEqual(validateRelayJson(info([ws], { anchors })).anchors, [ws]);
+  assert.deepEqual(validateRelayJson(info([ws], { anchors: "none" })).anchors, []);
+  const many = Array.from({ length: MAX_RELAY_ADDRESSES + 5 }, (_, port) => at(`/ip4/127.0.0.1/tcp/${port + 1}/ws`));
+  assert.equal(validateRelayJson(info([ws], { anchors: many })).anchors.length, MAX_RELAY_ADDRESSES);
 });
 
 test("never yields an unspecified address, however it is spelled", () => {

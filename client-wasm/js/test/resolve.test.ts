@@ -5,6 +5,7 @@ import { MAX_RELAYS, resolveRelays } from "../src/resolve.ts";
 
 const PEER = "12D3KooWGjMbTt4aNGgm4gWDGXYzGvK5EpTqAxxsm8yoGjM3kJpL";
 const WS = `/ip4/127.0.0.1/tcp/4001/ws/p2p/${PEER}`;
+const ANCHOR = `/ip4/127.0.0.1/tcp/4002/ws/p2p/${PEER.replace("Gj", "Gk")}`;
 const code = (expected: string) => (thrown: unknown) => thrown instanceof MarketError && thrown.code === expected;
 
 const realFetch = globalThis.fetch;
@@ -17,14 +18,14 @@ function serveRelayJson(served: (url: string) => boolean): string[] {
   globalThis.fetch = async (input) => {
     asked.push(String(input));
     if (!served(String(input))) throw new TypeError("refused");
-    return new Response(JSON.stringify({ peer_id: PEER, addresses: [WS], versions: {} }));
+    return new Response(JSON.stringify({ peer_id: PEER, addresses: [WS], anchors: [ANCHOR], versions: {} }));
   };
   return asked;
 }
 
 test("asks the page's own origin when no relay is given", async () => {
   const asked = serveRelayJson(() => true);
-  assert.deepEqual(await resolveRelays(undefined, "https://market.example"), [WS]);
+  assert.deepEqual(await resolveRelays(undefined, "https://market.example"), [WS, ANCHOR], "and whom it is compared with");
   assert.deepEqual(asked, ["https://market.example/.well-known/ggen/relay.json"]);
 });
 

@@ -108,7 +108,14 @@ export async function answered(page, query) {
 
 /** The rows of results: name and status of each. */
 export function results(page) {
-  return page.getByTestId("result").evaluateAll((rows) => rows.map(({ dataset }) => ({ ...dataset })));
+  const rows = page.getByTestId("result");
+  return rows.evaluateAll((rows) => rows.map(({ dataset: { checkpoint: _, ...rest } }) => rest));
+}
+
+/** Waits until the list of results is in this proof state. */
+export async function proofState(page, state) {
+  await page.waitForSelector(`[data-testid="proof-state"][data-state="${state}"]`);
+  return page.getByTestId("proof-state").locator("summary").innerText();
 }
 
 /** Waits for the mark of a package page: `verified` or `refused`. */

@@ -20,12 +20,14 @@ export class Relay {
   addresses;
 
   /** Starts a relay that serves the page; it is stopped at the end of the test. */
-  static async start(t, { bootstrap = [] } = {}) {
+  static async start(t, { bootstrap = [], sync = true, epochSeconds } = {}) {
     const relay = new Relay();
     // Hooks run in this order: the relay ends before its directory goes.
     t.after(() => relay.stop());
     relay.dataDir = join(temporaryDirectory(t), "data");
     relay.options = bootstrap.flatMap((other) => ["--bootstrap", other.address("tcp")]);
+    if (!sync) relay.options.push("--no-sync");
+    if (epochSeconds) relay.options.push("--epoch-seconds", String(epochSeconds));
     await relay.#run(ANY_PORT, "127.0.0.1:0");
     if (bootstrap.length > 0) {
       await until("relays that know each other", async () => (await relay.routingTable()).length >= bootstrap.length);

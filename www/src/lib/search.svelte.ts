@@ -1,4 +1,4 @@
-import type { MarketClient, SearchAnswer } from "@ggen/market-client";
+import { MarketError, type MarketClient, type SearchAnswer } from "@ggen/market-client";
 import { appendPage, renewFirstPage, uniqueHits } from "./hits.ts";
 import { describeProblem, type Problem } from "./problems.ts";
 
@@ -74,7 +74,10 @@ class Search {
         this.#answer = appendPage(shown, page);
       }
     } catch (thrown) {
-      if (ticket === this.#asked) this.#problem = describeProblem(thrown);
+      if (ticket !== this.#asked) return;
+      // The relay no longer keeps the checkpoint that the pages stand on: begin anew.
+      if (thrown instanceof MarketError && thrown.code === "query/old-cursor") await this.ask(client, this.#query);
+      else this.#problem = describeProblem(thrown);
     }
   }
 

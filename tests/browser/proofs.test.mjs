@@ -1,0 +1,84 @@
+// What relays commit to is proven in the browser, and compared between relays.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TRANSPORTS, connected, openPage, proofState, results, search, useBrowser } from "./support/browser.mjs";
+import { openOwnPage } from "./support/own-page.mjs";
+import { Publisher, samplePackage } from "./support/publisher.mjs";
+import { Relay } from "./support/relay.mjs";
+import { until } from "./support/wait.mjs";
+
+useBrowser();
+
+for (const transport of TRANSPORTS) {
+  test(`an answer stands on its relay's checkpoint within two epochs, and another relay agrees, over ${transport}`, async (t) => {
+    const epochSeconds = 2;
+    const one = await Relay.start(t, { epochSeconds });
+    const two = await Relay.start(t, { epochSeconds, bootstrap: [one] });
+    const publisher = await Publisher.create(t, "heidi");
+    await publisher.publish([one], ["invoice-ontology", "rest-api-axum"].map(samplePackage));
+
+    const relays = [one, two].map((relay) => relay.address(transport));
+    const client = await openOwnPage(t, { relays, transports: [transport], discover: false, epochSeconds });
+    await until("both relays", async () => {
+      const { value } = await client.ask("connections");
+      return value.filter(({ state, anchor }) => state === "connected" && anchor).length === 2;
+    });
+    const answer = await until("an answer that a checkpoint has", async () => {
+      const { value } = await client.ask("search", "axum");
+      return value?.hits.length === 1 && value.hits[0].inCheckpoint && value;
+    });
+    const { proof, total, totalIsExact } = answer;
+    assert.deepEqual([total, totalIsExact, proof.entries, proof.walked], [1, true, 1, 1]);
+    assert.match(proof.root, /^[0-9a-f]{64}$/);
+    assert.ok(proof.bytes > 0 && proof.bytes < 4096, `${proof.bytes} bytes`);
+    assert.ok(Math.abs(proof.epoch - Date.now() / 1000 / epochSeconds) < 4);
+
+    const { page } = client;
+    const compared = await until("agreement", () =>
+      page.evaluate(async () => {
+        const comparison = await globalThis.client.compare(await globalThis.client.search("axum"));
+        return comparison.complete && comparison;
+      }),
+    );
+    assert.deepEqual([compared.agree.length, compared.differ, compared.silent], [1, [], []]);
+    const stale = await page.evaluate(async () => {
+      const first = await globalThis.client.search("axum");
+      await globalThis.client.search("invoice");
+      return globalThis.client.compare(first).catch((error) => error.code);
+    });
+    assert.equal(stale, "client/bad-options", "only the last answer can be compared");
+  });
+}
+
+test("the page says what it knows: one relay's word, or that another relay agrees", async (t) => {
+  const one = await Relay.start(t);
+  const two = await Relay.start(t, { bootstrap: [one] });
+  const publisher = await Publisher.create(t, "ivan");
+  await publisher.publish([one, two], [samplePackage("rest-api-axum")]);
+
+  const alone = await openPage(t, one);
+  await connected(alone);
+  assert.match(await proofState(alone, "one-word"), /one relay’s word/);
+  const page = await openPage(t, two);
+  await connected(page);
+  assert.match(await proofState(page, "complete"), /2 relays agree/);
+  await page.getByTestId("proof-state").locator("summary").click();
+  assert.match(await page.getByTestId("proof-details").innerText(), /[0-9a-f]{64}/);
+});
+
+test("what one relay lacks and another shows is disputed, shown, and handed over", async (t) => {
+  const rich = await Relay.start(t);
+  const publisher = await Publisher.create(t, "judy");
+  await publisher.publish([rich], [samplePackage("rest-api-axum")]);
+  // A relay that starts commits to all it holds; otherwise that would take until the next minute.
+  await rich.stop();
+  await rich.restart();
+  const poor = await Relay.start(t, { bootstrap: [rich], sync: false });
+
+  const page = await openPage(t, poor);
+  await connected(page);
+  assert.match(await proofState(page, "disputed"), /relays differ/);
+  assert.match(await page.getByTestId("disputed-more").innerText(), /rest-api-axum/);
+  await until("the record at the relay that lacked it", async () => (await search(page, "axum")) === 1);
+  assert.deepEqual(await results(page), [{ testid: "result", status: "verified", name: "rest-api-axum" }]);
+});
