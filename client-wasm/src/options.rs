@@ -163,7 +163,7 @@ mod tests {
 
     fn options(relays: &[&str], transports: Option<Vec<Transport>>) -> Options {
         let relays = relays.iter().map(|address| format!("{address}/p2p/{PEER}")).collect();
-        Options { relays: Some(relays), transports, discover: None }
+        Options { relays: Some(relays), transports, discover: None, epoch_seconds: None }
     }
 
     fn code(options: Options) -> &'static str {

@@ -85,9 +85,10 @@ impl<P: Platform> P2PRegistry<P> {
         if theirs.hash == proven.hash {
             return Ok(None);
         }
-        // Somewhere in the range they differ; here, as far as both runs go.
-        let shown = u16::try_from(proven.walked).unwrap_or(u16::MAX);
-        let theirs = self.range(relay, &proven.range, shown.min(MAX_WALKED as u16)).await?;
+        // Somewhere in the range they differ: how far our run goes, and theirs must not end before ours if it has more.
+        let walked = usize::try_from(proven.walked).unwrap_or(usize::MAX);
+        let limit = if proven.walked == proven.total { MAX_WALKED } else { walked.saturating_mul(2).min(MAX_WALKED) };
+        let theirs = self.range(relay, &proven.range, u16::try_from(limit).unwrap_or(u16::MAX)).await?;
         let (more, lacks) = differing(proven, &theirs);
         if more.is_empty() && lacks.is_empty() {
             return Ok(None);
@@ -122,7 +123,11 @@ impl<P: Platform> P2PRegistry<P> {
     async fn range(&self, relay: PeerId, range: &[u8], limit: u16) -> Result<Proven, PeerError> {
         let question = RangeOf::first(range, limit);
         let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
-        self.verified(relay, |asked| verify_range(&question, &answer, asked))
+        self.verified(relay, |asked| {
+            let proven = verify_range(&question, &answer, asked)?;
+            self.witness(&proven)?;
+            Ok(proven)
+        })
     }
 
     /// Whether a relay commits to hold a release: then it has no reason not to list it.

@@ -1,5 +1,8 @@
 //! The registry over the network: asks relays one after the other, the best first, and verifies what each of them says.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ggen_shared::client::{Contradiction, Seen, Witness};
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question};
@@ -9,7 +12,7 @@ use ggen_shared::registry::{
     Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
+use ggen_shared::search::verified::{AnswerError, Asked, Proven, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
@@ -20,12 +23,18 @@ use crate::{address, exchange};
 #[derive(Clone)]
 pub struct P2PRegistry<P> {
     peer: LightPeer<P>,
+    witness: Arc<Mutex<Witness>>,
 }
 
 impl<P: Platform> P2PRegistry<P> {
     /// The registry that this light peer reaches.
-    pub const fn new(peer: LightPeer<P>) -> Self {
-        Self { peer }
+    pub fn new(peer: LightPeer<P>) -> Self {
+        Self { peer, witness: Arc::default() }
+    }
+
+    /// Proofs of fraud that relays gave: two roots for one epoch.
+    pub fn contradictions(&self) -> Vec<Contradiction> {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner).contradictions().cloned().collect()
     }
 
     /// The light peer.
@@ -62,7 +71,11 @@ impl<P: Platform> P2PRegistry<P> {
         let mut known = None;
         let found = self
             .ask_any(&question, |relay, answer| {
-                let package = self.verified(relay, |asked| verify_package(&question, answer, asked))?;
+                let package = self.verified(relay, |asked| {
+                    let package = verify_package(&question, answer, asked)?;
+                    package.iter().try_for_each(|package| self.witness(&package.proven))?;
+                    Ok(package)
+                })?;
                 self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
                 PackageView::of(name, version, package, source(relay)).inspect_err(|error| match error {
                     GetError::Refused(records) => refused.extend(records.iter().cloned()),
@@ -98,6 +111,15 @@ impl<P: Platform> P2PRegistry<P> {
         })
     }
 
+    /// Remembers what a relay committed to, and refuses what contradicts it.
+    pub(crate) fn witness(&self, proven: &Proven) -> Result<(), AnswerError> {
+        match self.witness.lock().unwrap_or_else(PoisonError::into_inner).see(&proven.checkpoint) {
+            Seen::Fine => Ok(()),
+            Seen::Contradiction => Err(AnswerError::TwoRoots),
+            Seen::Rollback => Err(AnswerError::Rollback),
+        }
+    }
+
     fn note_refused(&self, relay: PeerId, any: bool) {
         if any {
             self.peer.note_fault(relay);
@@ -110,7 +132,13 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         Query::parse(text)?;
         let question = query::Search { text: text.into(), limit: options.limit, cursor: options.cursor };
         self.ask_any(&question, |relay, answer| {
-            let verified = self.verified(relay, |asked| verify_search(&question, answer, asked))?;
+            let verified = self.verified(relay, |asked| {
+                let verified = verify_search(&question, answer, asked)?;
+                // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
+                let is_first = question.cursor.is_none();
+                verified.proven.iter().filter(|_| is_first).try_for_each(|proven| self.witness(proven))?;
+                Ok(verified)
+            })?;
             self.note_refused(relay, verified.hits.iter().any(Result::is_err));
             Ok(search_results(verified, relay))
         })

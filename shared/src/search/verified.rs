@@ -73,6 +73,12 @@ pub enum AnswerError {
     /// It is an answer to another question, or without what proves it.
     #[error("the answer does not fit the question")]
     NotAnAnswer,
+    /// The relay signed another root for the same epoch.
+    #[error("the relay committed to two things at once")]
+    TwoRoots,
+    /// The relay committed to something later before.
+    #[error("the relay goes back to what it held before")]
+    Rollback,
     /// The checkpoint that it stands on is refused.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
@@ -101,6 +107,8 @@ impl AnswerError {
             Self::TooMany { .. } | Self::NotAnAnswer => "relay/broke-protocol",
             Self::Checkpoint(error) => error.code(),
             Self::Proof(_) => "relay/bad-proof",
+            Self::TwoRoots => "relay/two-roots",
+            Self::Rollback => "relay/rollback",
             Self::WrongPublisher { .. } => "record/wrong-publisher",
         }
     }
