@@ -142,8 +142,11 @@ impl Shelf {
         self.catalogue_mut().snapshot()
     }
 
+    /// Answers from a snapshot from now on. It is there before what it has stops to count as recent: in between, a package would be
+    /// in neither.
     pub(crate) fn keep_snapshot(&self, snapshot: Snapshot) {
         self.snapshots.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(snapshot);
+        self.catalogue_mut().committed();
     }
 
     /// The store.

@@ -99,6 +99,9 @@ impl Checkpoints {
             None => now,
         };
         let map = shelf.snapshot();
+        // Of tens of thousands of packages a burst leaves much to hash: not on a thread that serves others.
+        let hashing = map.clone();
+        let root = tokio::task::spawn_blocking(move || hashing.root()).await.map_err(|_| CommitError::Closed)?;
         let checkpoint = match &self.last {
             Some(last) if last.epoch == epoch => last.clone(),
             last => {
@@ -106,7 +109,7 @@ impl Checkpoints {
                     network: shelf.network().clone(),
                     relay: self.relay,
                     epoch,
-                    root: map.root().into(),
+                    root: root.into(),
                     rules: RULES,
                     exclusions: None,
                     previous: last.as_ref().map(Signed::hash),
@@ -116,7 +119,7 @@ impl Checkpoints {
                 signed
             }
         };
-        tracing::debug!(epoch, entries = map.len(), root = %map.root(), "checkpoint");
+        tracing::debug!(epoch, entries = map.len(), %root, "checkpoint");
         self.last = Some(checkpoint.clone());
         shelf.keep_snapshot(Snapshot { checkpoint, map });
         Ok(())

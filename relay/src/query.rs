@@ -25,7 +25,12 @@ impl Answer for Arc<Shelf> {
                 Request::Search(search) => encode(&answer::search(&self.catalogue(), &self.snapshots(), search)),
                 Request::Package(package) => encode(&answer::package(&self.catalogue(), &self.snapshots(), package)),
                 Request::Range(range) => encode(&answer::range(&self.snapshots(), range)),
-                Request::Current(current) => encode(&answer::current(&self.catalogue(), current)),
+                Request::Current(current) => {
+                    // What changed since it was last asked for is hashed first: not on a thread that serves others, nor under the lock.
+                    let (map, current) = (self.catalogue().map().clone(), current.clone());
+                    let answered = tokio::task::spawn_blocking(move || encode(&answer::current(&map, &current)));
+                    answered.await.unwrap_or_else(|_| encode(&stopping()))
+                }
                 Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
                 Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
                 Request::Block(block) => encode(&match self.store().block(&block.cid).await {
@@ -39,6 +44,10 @@ impl Answer for Arc<Shelf> {
         }
         .boxed()
     }
+}
+
+fn stopping() -> Reply<()> {
+    Err(Refusal::new("relay/stopping", "the relay is being stopped"))
 }
 
 fn encode<A: Serialize>(reply: &Reply<A>) -> Vec<u8> {

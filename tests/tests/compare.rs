@@ -95,3 +95,23 @@ async fn a_record_that_one_relay_lacks_is_shown_and_handed_to_it() {
     });
     settled.await;
 }
+
+#[tokio::test]
+async fn what_was_published_is_found_at_every_moment_while_checkpoints_are_made() {
+    let relay = TestRelay::start(&[]).await;
+    let mut publisher = Publisher::new(1);
+    publisher.release("always", "1.0.0", "never gone", b"a").publish_at(&relay).await;
+    let client = Client::new(TestPeer::start(&[&relay]).await.peer.clone());
+    let mut epochs = std::collections::BTreeSet::new();
+    let mut number = 0;
+    while epochs.len() < 4 {
+        // Something changes in every epoch, so that each checkpoint takes in what was recent.
+        number += 1;
+        if number % 20 == 0 {
+            publisher.release(&format!("other-{number}"), "1.0.0", "comes by", b"b").publish_at(&relay).await;
+        }
+        let found = client.search("never gone", SearchOptions::default()).await.unwrap();
+        assert_eq!(ids(&found), ["always"], "search {number}");
+        epochs.insert(found.proven.unwrap().checkpoint.epoch);
+    }
+}

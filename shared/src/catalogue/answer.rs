@@ -189,8 +189,8 @@ pub fn range(snapshots: &Snapshots, question: &RangeOf) -> Reply<Evidence> {
 ///
 /// # Errors
 /// A refusal: `query/bad-limit`, `query/bad-range`.
-pub fn current(catalogue: &Catalogue, Current(question): &Current) -> Reply<CurrentAnswer> {
-    Ok(CurrentAnswer { root: catalogue.root().into(), proof: prove(catalogue.map(), question)? })
+pub fn current(map: &Map<Leaf>, Current(question): &Current) -> Reply<CurrentAnswer> {
+    Ok(CurrentAnswer { root: map.root().into(), proof: prove(map, question)? })
 }
 
 fn prove(map: &Map<Leaf>, question: &RangeOf) -> Reply<ByteBuf> {

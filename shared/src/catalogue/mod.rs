@@ -61,6 +61,8 @@ pub struct Catalogue {
     map: Map<Leaf>,
     /// Packages whose head changed since [`Self::snapshot`].
     recent: BTreeSet<PackageKey>,
+    /// Those that changed before it, and that no snapshot has which answers stand on.
+    committing: BTreeSet<PackageKey>,
     /// Bytes of all records.
     record_bytes: u64,
     /// While it is being built the map is empty: it is made at the end.
@@ -264,16 +266,21 @@ impl Catalogue {
         self.map.root()
     }
 
-    /// All entries as they are now, to answer from later. What changes from now on is [`Self::recent`].
+    /// All entries as they are now, to commit to. Until [`Self::committed`], what is in it and not in the snapshot before it counts as recent.
     pub fn snapshot(&mut self) -> Map<Leaf> {
-        self.recent.clear();
-        self.map.root();
+        self.committing.append(&mut self.recent);
         self.map.clone()
     }
 
-    /// How packages are listed whose head changed since the last snapshot.
+    /// Answers stand on the last snapshot from now on.
+    pub fn committed(&mut self) {
+        self.committing.clear();
+    }
+
+    /// How packages are listed whose head changed since the snapshot that answers stand on.
     pub fn recent(&self) -> impl Iterator<Item = &Listed> {
-        self.recent.iter().filter_map(|key| self.packages.get(key)?.listing.as_deref())
+        let keys = self.recent.iter().chain(self.committing.iter().filter(|key| !self.recent.contains(*key)));
+        keys.filter_map(|key| self.packages.get(key)?.listing.as_deref())
     }
 
     /// How many entries there are, or will be about.

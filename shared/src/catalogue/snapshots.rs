@@ -35,6 +35,7 @@ impl Snapshot {
         previous: Option<Root>,
     ) -> Self {
         let map = catalogue.snapshot();
+        catalogue.committed();
         let checkpoint = Checkpoint {
             network: network.clone(),
             relay: PublicKey::from_bytes(relay.verifying_key().to_bytes()),

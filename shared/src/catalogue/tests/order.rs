@@ -110,7 +110,11 @@ proptest! {
     fn a_snapshot_on_the_way_changes_nothing_and_stays_as_it_was(releases in releases(publishers()), at in any::<prop::sample::Index>()) {
         let (before, behind) = releases.split_at(at.index(releases.len() + 1));
         let mut catalogue = build(before);
+        let all = |catalogue: &Catalogue| catalogue.recent().map(|listed| listed.head).collect::<BTreeSet<_>>();
+        let known = all(&catalogue);
         let snapshot = catalogue.snapshot();
+        prop_assert_eq!(all(&catalogue), known, "no answer stands on the snapshot yet");
+        catalogue.committed();
         prop_assert_eq!(catalogue.recent().count(), 0);
         for release in behind {
             catalogue.insert(record(release.clone())).unwrap();
