@@ -76,7 +76,8 @@ fn search_within(
     let (mut recent, rest) = (Budget(budget / 2), budget - budget / 2);
     let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
     if cursor.is_none() {
-        for listed in catalogue.find_recent(&query, limit) {
+        // As many as there may be: nothing else counts what was published in a burst.
+        for listed in catalogue.find_recent(&query, MAX_RESULTS) {
             if !publishers.admit(listed, &mut recent) {
                 break;
             }

@@ -15,7 +15,7 @@ use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
 use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::id::{Handle, Network, PackageId, PublicKey, PublisherId, RecordId};
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_VERSIONS_PER_ANSWER};
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Prefix, Range, Run};
 use crate::protocol::query::{
@@ -262,9 +262,8 @@ pub fn verify_search(
     asked: &Asked<'_>,
 ) -> Result<VerifiedSearch, AnswerError> {
     let query = Query::parse(&question.text)?;
-    let limit = usize::from(question.limit);
     at_most("results", answer.releases.len(), MAX_WALKED)?;
-    at_most("recent results", answer.recent.len(), limit)?;
+    at_most("recent results", answer.recent.len(), MAX_RESULTS)?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len() + answer.recent.len())?;
     let Some(evidence) = &answer.evidence else {
         // Only of punctuation nothing can be found, which needs no proof.

@@ -248,8 +248,8 @@ fn rejects_an_answer_that_breaks_its_bounds() {
         "more than the proof names"
     );
     assert_eq!(code(&ask("word"), &|answer| answer.releases = copies(answer, MAX_WALKED + 1)), BROKEN);
-    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, 10)), None);
-    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, 11)), BROKEN);
+    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, MAX_RESULTS)), None);
+    assert_eq!(code(&ask("word"), &|answer| answer.recent = copies(answer, MAX_RESULTS + 1)), BROKEN);
     assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 4]), BROKEN);
     assert_eq!(code(&ask("word"), &|answer| answer.key_logs = vec![answer.key_logs[0].clone(); 3]), None);
     assert_eq!(code(&ask("word"), &|answer| answer.evidence = None), BROKEN);
