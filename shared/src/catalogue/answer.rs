@@ -11,8 +11,8 @@ use super::snapshots::{Snapshot, Snapshots};
 use super::{Catalogue, Leaf, Listed, VersionView};
 use crate::id::{PackageId, PublisherId};
 use crate::limits::{
-    MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_SEARCH_BYTES,
-    MAX_VERSIONS_PER_ANSWER,
+    MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RECORD_BYTES, MAX_RECORDS_PER_REQUEST, MAX_RESULTS,
+    MAX_SEARCH_BYTES, MAX_VERSIONS_PER_ANSWER,
 };
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
@@ -28,6 +28,8 @@ use crate::search::query::Query;
 const RESERVED_BYTES: usize = 16 * 1024;
 /// What the encoding needs for each record or list: a dag-cbor head, and a tag of its variant.
 const BYTES_PER_ITEM: usize = 16;
+/// A release of the greatest length with its publisher's key log.
+const BYTES_OF_LARGEST: usize = MAX_RECORD_BYTES + 4 * 1024;
 /// What an entry that is walked adds to a proof: its place, its filter, its share of hashes.
 const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 
@@ -71,9 +73,9 @@ fn search_within(
         })?,
     };
 
-    // What is recent takes half of it at most, so that one entry of the range fits in any case: a page that nothing fits on would be
-    // asked for again and again.
-    let (mut recent, rest) = (Budget(budget / 2), budget - budget / 2);
+    // What is recent leaves room for one entry of the range in any case: a page that nothing fits on would be asked for again and again.
+    let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
+    let (mut recent, rest) = (Budget(share), budget - share);
     let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
     if cursor.is_none() {
         // As many as there may be: nothing else counts what was published in a burst.

@@ -144,10 +144,17 @@ mod tests {
         for epoch in 0..100 {
             witness.see(&checkpoint(1, epoch, "a"));
         }
+        let of_one = |witness: &Witness| witness.relays.values().map(|(_, known)| known.len()).max();
+        assert_eq!(of_one(&witness), Some(MAX_CHECKPOINTS));
         for seed in 2..=100 {
             witness.see(&checkpoint(seed, 1, "a"));
         }
         assert_eq!(witness.relays.len(), MAX_RELAYS);
+        let knows = |witness: &Witness, seed| witness.relays.contains_key(&checkpoint(seed, 1, "a").relay);
+        assert!(knows(&witness, 100) && !knows(&witness, 1), "whoever was heard of longest ago made room");
+        witness.see(&checkpoint(37, 2, "a"));
+        witness.see(&checkpoint(101, 1, "a"));
+        assert!(knows(&witness, 37) && !knows(&witness, 38), "who is heard of again stays");
         for content in 0..100_u32 {
             witness.see(&checkpoint(100, 1, &content.to_string()));
         }

@@ -71,6 +71,8 @@ async fn main() -> anyhow::Result<()> {
         anyhow::bail!("usage: lying-relay DATA_DIR WWW");
     };
     let config = Config {
+        // The page is one of everyone's network.
+        epoch: std::time::Duration::from_secs(ggen_shared::checkpoint::EPOCH_SECONDS),
         http: Some(([127, 0, 0, 1], 0).into()),
         www: Some(www.into()),
         network: Network::main(),
