@@ -1,6 +1,8 @@
 //! Relays that lie about what they hold, in ways that their proofs seem to bear out: each lie is found by the client that asks, and with one
 //! honest relay among those asked the answer is complete all the same.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 

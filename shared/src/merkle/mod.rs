@@ -34,7 +34,7 @@ mod map;
 mod node;
 pub mod proof;
 
-pub use map::{Iter, Map};
+pub use map::{Iter, KeyTooLong, Map};
 pub use node::BUCKET;
 
 /// The longest key. With it goes how deep a tree can be, which only somebody who pays for the records can make it.
