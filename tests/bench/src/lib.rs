@@ -2,6 +2,9 @@
 //!
 //! A corpus is a file of records, key logs before releases, each behind its length in four bytes, big endian.
 
+pub mod queries;
+pub mod report;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -12,6 +15,8 @@ use anyhow::{Context, Result, bail};
 use ed25519_dalek::SigningKey;
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::catalogue::build::Builder;
+use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
+use ggen_shared::checkpoint::{Checkpoint, RULES};
 use ggen_shared::id::{Handle, KeyCommitment, Network, PackageName, PublicKey, PublisherId};
 use ggen_shared::limits::{MAX_DEPENDENCIES, MAX_DESCRIPTION_BYTES, MAX_TAGS, MAX_TITLE_BYTES, MAX_URL_BYTES};
 use ggen_shared::record::{
@@ -273,4 +278,20 @@ pub fn verified_catalogue<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Cat
         builder.insert(record)?;
     }
     Ok(builder.finish())
+}
+
+/// What a relay of the corpus' network commits to in epoch 1, and which relay that is.
+///
+/// # Errors
+/// When the checkpoint can't be signed.
+pub fn committed(catalogue: &mut Catalogue) -> Result<(Snapshots, PublicKey)> {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let relay = PublicKey::from_bytes(key.verifying_key().to_bytes());
+    let map = catalogue.snapshot();
+    let root = map.root().into();
+    let checkpoint =
+        Checkpoint { network: network(), relay, epoch: 1, root, rules: RULES, exclusions: None, previous: None };
+    let mut snapshots = Snapshots::default();
+    snapshots.push(Snapshot { checkpoint: checkpoint.sign(&key)?, map });
+    Ok((snapshots, relay))
 }
