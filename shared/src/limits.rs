@@ -63,8 +63,9 @@ pub const MAX_RESULTS: usize = 50;
 pub const MAX_TOKEN_BYTES: usize = 32;
 /// Tokens that one package can be found by.
 pub const MAX_TOKENS_PER_PACKAGE: usize = 256;
-/// Letters of a prefix entry: the longest word that is typed and not known before its last letter.
-pub const MAX_PREFIX_CHARS: usize = 12;
+/// Letters of a prefix entry. One letter less is counted exactly: most words are known by then, and longer beginnings would be a third
+/// more of the map.
+pub const MAX_PREFIX_CHARS: usize = 7;
 /// Levels of a range that one answer shows: at most some hundred hashes.
 pub const MAX_LEVELS: u8 = 6;
 /// Records asked for by id in one request.

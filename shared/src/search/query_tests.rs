@@ -96,7 +96,9 @@ fn each_word_has_a_range_and_no_words_have_the_one_of_all_packages() {
     assert_eq!(ranges("?"), (vec![], true));
     assert_eq!(ranges("word"), (vec![b"x/word\0".to_vec()], true));
     assert_eq!(ranges("one word"), (vec![b"t/one\0".to_vec(), b"x/word\0".to_vec()], false));
-    assert_eq!(ranges("serialization"), (vec![b"x/serializatio\0".to_vec()], false), "cut to the longest beginning");
+    assert_eq!(ranges("serial"), (vec![b"x/serial\0".to_vec()], true), "the longest that is counted exactly");
+    assert_eq!(ranges("seriali"), (vec![b"x/seriali\0".to_vec()], false), "the range of longer words too");
+    assert_eq!(ranges("serialization"), (vec![b"x/seriali\0".to_vec()], false), "cut to the longest beginning");
     assert_eq!(ranges("one two three four five six seven eight").0.len(), 8);
 }
 

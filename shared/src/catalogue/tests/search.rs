@@ -12,7 +12,7 @@ use crate::catalogue::testing::{Publisher, Relay, depends_on};
 use crate::id::RecordId;
 use crate::protocol::query::Search;
 use crate::record::{Release, Verified};
-use crate::search::analyser::Tokens;
+use crate::search::analyser::{Token, Tokens};
 use crate::search::filter::Filter;
 use crate::search::query::Query;
 use crate::search::rank::Rank;
@@ -104,6 +104,11 @@ fn a_word_longer_than_the_beginnings_of_the_map_is_found_and_nothing_beside_it()
     assert_eq!(found(&relay, "internationaliz"), ["internationalization"]);
     assert_eq!(found(&relay, "internationalization"), ["internationalization", "other"]);
     assert_eq!(found(&relay, "internation"), ["internationalization", "internationalisation"]);
+    // The word of the description stands beside the others from its seventh letter on.
+    assert_eq!(found(&relay, "intern"), ["internationalization", "internationalisation"]);
+    assert_eq!(found(&relay, "interna"), ["internationalization", "internationalisation"]);
+    assert_eq!(relay.catalogue.map().count(&keys::prefix(&Token::joined("intern").unwrap())), 2);
+    assert_eq!(relay.catalogue.map().count(&keys::prefix(&Token::joined("interna").unwrap())), 3);
 }
 
 #[test]
