@@ -81,6 +81,8 @@ pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// A page of results with its proof: what a person on a phone waits for.
 pub const MAX_SEARCH_BYTES: usize = 60 * 1024;
+/// Evidence against a relay: a record with its key log, and proofs of a package's versions.
+pub const MAX_EVIDENCE_BYTES: usize = 128 * 1024;
 /// Answer bytes in flight on one stream when the asker is a browser on WebRTC, whose buffer of 16 KiB overflows into a reset.
 pub const WEBRTC_WINDOW_BYTES: u32 = 8 * 1024;
 /// Answer bytes in flight on one stream elsewhere: back-pressure is the transport's.

@@ -192,6 +192,39 @@ pub fn version(
     std::iter::once(entry(0, standing)).chain(contesting.map(|id| entry(1, id))).collect()
 }
 
+/// What the key of a version's entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionEntry<'a> {
+    /// The version, as bytes that sort the highest first.
+    pub precedence: &'a [u8],
+    /// Whether the release contests the one that stands for the version.
+    pub is_contesting: bool,
+    /// The release.
+    pub release: ShortId,
+}
+
+impl<'a> VersionEntry<'a> {
+    /// Reads a key of the range [`versions`]; None when it is no such key.
+    pub fn of(key: &'a [u8]) -> Option<Self> {
+        let rest = key.strip_prefix(b"p/")?.get(PackageKey::BYTES..)?;
+        let (rest, release) = rest.split_last_chunk()?;
+        let (role, precedence) = rest.split_last()?;
+        Some(Self { precedence, is_contesting: *role != 0, release: ShortId(*release) })
+    }
+
+    /// Whether the version is a pre-release.
+    pub fn is_pre_release(&self) -> bool {
+        // Behind three numbers stands a byte that only versions without more to say have.
+        self.precedence.get(3 * size_of::<u64>()) != Some(&0)
+    }
+
+    /// Whether a version whose entry has this value may stand for its package.
+    pub fn may_be_listed(value: &[u8]) -> bool {
+        // Nothing is said of a version that nothing is wrong with.
+        value.is_empty()
+    }
+}
+
 /// Bytes that sort as versions do by SemVer's precedence.
 fn precedence(version: &Version) -> Vec<u8> {
     let version = version.semver();
@@ -228,6 +261,18 @@ pub fn dependencies(release: &Release) -> impl Iterator<Item = PackageId> {
     release.dependencies.iter().filter_map(|dependency| {
         dependency.publisher.map(|publisher| PackageId { publisher, name: dependency.name.clone() })
     })
+}
+
+/// The entries by which a release counts for the popularity of what it depends on, its own publisher's packages excepted.
+pub fn counted(release: &Release) -> impl Iterator<Item = Vec<u8>> {
+    let others = dependencies(release).filter(|package| package.publisher != release.publisher);
+    others.map(|package| [&dependent_publishers(&PackageKey::of(&package)), &release.publisher.as_bytes()[..]].concat())
+}
+
+/// Whether a key lists a package by this release: all do that end with a place.
+pub fn lists(key: &[u8], head: &ShortId) -> bool {
+    let others: [&[u8]; 4] = [b"r/", b"h/", b"p/", b"dp/"];
+    key.ends_with(head.as_bytes()) && !others.iter().any(|keyspace| key.starts_with(keyspace))
 }
 
 /// Every entry of a package whose head is this release: a function of the release and of how many depend on it.

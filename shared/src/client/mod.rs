@@ -1,7 +1,11 @@
 //! Light-client logic without I/O: `(input, now) -> effects`.
 
+mod difference;
+pub mod evidence;
 mod relays;
 mod witness;
 
+pub use difference::{Differences, Disputed, MAX_DISPUTED, MAX_QUESTIONS};
+pub use evidence::{Evidence, Misdeed};
 pub use relays::{Dial, Origin, RelayState, RelayView, Relays};
 pub use witness::{Contradiction, Seen, Witness};

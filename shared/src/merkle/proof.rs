@@ -63,6 +63,16 @@ impl Prefix {
         (self.bits, &self.bytes)
     }
 
+    /// Whether a key has this prefix.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        self.relation(Known::of(key, bits::of_bytes(key) + 1)) == Some(Ordering::Equal)
+    }
+
+    /// Whether all keys with another prefix have this one too.
+    pub fn encloses(&self, other: &Self) -> bool {
+        self.relation(Known::of(&other.bytes, other.bits)) == Some(Ordering::Equal)
+    }
+
     /// The prefix of a key, up to a bit and with that bit.
     fn child(key: &[u8], bit: u16, goes_right: bool) -> Self {
         let (whole, cut) = bits::prefix(key, bit);
@@ -160,7 +170,12 @@ pub struct Run<'a> {
     pub hash: Option<Hash>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The entries that are shown, as pieces of a descent.
+    pub fn into_pieces(self) -> Vec<Piece<'a>> {
+        self.entries.into_iter().map(|(key, value)| Piece::Entry { key, value }).collect()
+    }
+
     /// How many entries have the prefix.
     pub fn total(&self) -> u64 {
         self.skipped + self.entries.len() as u64 + self.rest
