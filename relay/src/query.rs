@@ -33,6 +33,7 @@ impl Answer for Arc<Shelf> {
                 }
                 Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
                 Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
+                Request::Named(named) => encode(&answer::named(&self.catalogue(), named)),
                 Request::Block(block) => encode(&match self.store().block(&block.cid).await {
                     Ok(data) => Ok(BlockAnswer { data: data.map(ByteBuf::from) }),
                     Err(error) => {

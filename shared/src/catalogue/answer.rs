@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use super::find::{Found, MAX_WALKED, find};
 use super::keys::{self, PackageKey, ShortId};
 use super::snapshots::{Snapshot, Snapshots};
-use super::{Catalogue, Leaf, Listed, VersionView};
+use super::{Catalogue, Leaf, VersionView};
 use crate::id::{PackageId, PublisherId};
 use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RECORD_BYTES, MAX_RECORDS_PER_REQUEST, MAX_RESULTS,
@@ -17,8 +17,8 @@ use crate::limits::{
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::query::{
-    Current, CurrentAnswer, Cursor, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, RangeOf, Records,
-    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
+    Current, CurrentAnswer, Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer,
+    RangeOf, Records, RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
 use crate::record::{KeyLog, RecordBytes};
 use crate::search::filter::FILTER_BYTES;
@@ -80,7 +80,7 @@ fn search_within(
     if cursor.is_none() {
         // As many as there may be: nothing else counts what was published in a burst.
         for listed in catalogue.find_recent(&query, MAX_RESULTS) {
-            if !publishers.admit(listed, &mut recent) {
+            if !publishers.admit(&listed.publisher, &listed.bytes, &mut recent) {
                 break;
             }
             answer.recent.push(wire(&listed.bytes));
@@ -89,7 +89,8 @@ fn search_within(
     let after = cursor.map(|cursor| (cursor.walk, cursor.place));
     let mut budget = Budget(rest + recent.0);
     let found = find(&snapshot.map, &query, limit, after, |listed, is_candidate| {
-        budget.spend(BYTES_PER_ENTRY) && (!is_candidate || publishers.admit(listed, &mut budget))
+        budget.spend(BYTES_PER_ENTRY)
+            && (!is_candidate || publishers.admit(&listed.publisher, &listed.bytes, &mut budget))
     });
     if let Some(Found { walk, range, walked, candidates }) = found {
         answer.walk = walk;
@@ -109,12 +110,12 @@ struct Publishers<'a> {
 
 impl Publishers<'_> {
     /// Takes in the publisher of a release that is to be sent, if both fit.
-    fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
-        let key_log = self.catalogue.key_log(&listed.publisher).filter(|_| !self.seen.contains(&listed.publisher));
-        if !budget.spend(item(&listed.bytes) + key_log.map_or(0, key_log_bytes)) {
+    fn admit(&mut self, publisher: &PublisherId, release: &RecordBytes, budget: &mut Budget) -> bool {
+        let key_log = self.catalogue.key_log(publisher).filter(|_| !self.seen.contains(publisher));
+        if !budget.spend(item(release) + key_log.map_or(0, key_log_bytes)) {
             return false;
         }
-        self.seen.insert(listed.publisher);
+        self.seen.insert(*publisher);
         self.key_logs.extend(key_log.map(events));
         true
     }
@@ -234,6 +235,32 @@ pub fn records(catalogue: &Catalogue, question: &Records) -> Reply<RecordsAnswer
         records.push(bytes.map(wire));
     }
     Ok(RecordsAnswer { records })
+}
+
+/// The releases with these short ids, in the order asked for. A list shorter than what was asked for leaves the rest for another question.
+///
+/// # Errors
+/// A refusal: `query/too-many-ids`.
+pub fn named(catalogue: &Catalogue, question: &Named) -> Reply<NamedAnswer> {
+    if question.ids.len() > MAX_RECORDS_PER_REQUEST {
+        let message = format!("at most {MAX_RECORDS_PER_REQUEST} releases may be asked for at once");
+        return Err(Refusal::new("query/too-many-ids", message));
+    }
+    let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
+    let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
+    let mut releases = Vec::with_capacity(question.ids.len());
+    for id in &question.ids {
+        let release = catalogue.named(id);
+        let fits = match release {
+            Some(release) => publishers.admit(&release.publisher, release.bytes(), &mut budget),
+            None => budget.spend(BYTES_PER_ITEM),
+        };
+        if !fits {
+            break;
+        }
+        releases.push(release.map(|release| wire(release.bytes())));
+    }
+    Ok(NamedAnswer { releases, key_logs: publishers.key_logs })
 }
 
 /// The key log of a publisher; no event when it is unknown.

@@ -18,6 +18,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
 use crate::record::{Record, Release, Version};
@@ -54,8 +56,9 @@ impl PackageKey {
 }
 
 /// A record in a key: the first 160 bits of its id. Two records of one publisher that share them cost 2⁸⁰ hashes to find.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShortId([u8; 20]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShortId(#[serde(with = "serde_bytes")] [u8; 20]);
 
 impl ShortId {
     /// Bytes of a short id.

@@ -351,13 +351,26 @@ impl Catalogue {
         self.version_view(self.listed(package)?.version(version)?)
     }
 
-    /// A release of a package, as it was signed.
-    fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&RecordBytes> {
+    /// The release with this short id.
+    fn named(&self, id: &ShortId) -> Option<&Verified<Release>> {
+        self.with_short_id(id).find_map(|record| match record {
+            Record::Release(release) => Some(&**release),
+            _ => None,
+        })
+    }
+
+    /// The records whose ids begin so: one, or none.
+    fn with_short_id(&self, id: &ShortId) -> impl Iterator<Item = &Record> {
         let (mut first, mut last) = ([0; 32], [0xff; 32]);
         first[..ShortId::BYTES].copy_from_slice(id.as_bytes());
         last[..ShortId::BYTES].copy_from_slice(id.as_bytes());
         let range = RecordId::from_bytes(first)..=RecordId::from_bytes(last);
-        self.records.range(range).find_map(|(_, record)| match record {
+        self.records.range(range).map(|(_, record)| record)
+    }
+
+    /// A release of a package, as it was signed.
+    fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&RecordBytes> {
+        self.with_short_id(id).find_map(|record| match record {
             Record::Release(release) if release.package() == *package => Some(release.bytes()),
             Record::Release(_) | Record::Inception(_) => None,
         })

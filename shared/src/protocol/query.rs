@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::catalogue::keys::Place;
+use crate::catalogue::keys::{Place, ShortId};
 use crate::checkpoint::Root;
 use crate::id::{FullName, PublisherId, RecordId};
 use crate::merkle::MAX_KEY_BYTES;
@@ -36,6 +36,8 @@ pub enum Request {
     Records(Records),
     /// See [`KeyLogOf`].
     KeyLogOf(KeyLogOf),
+    /// See [`Named`].
+    Named(Named),
     /// See [`Block`].
     Block(Block),
 }
@@ -322,6 +324,32 @@ impl Question for KeyLogOf {
 
     fn into_request(self) -> Request {
         Request::KeyLogOf(self)
+    }
+}
+
+/// The releases that entries of the map name by these short ids: what a client derives disputed entries from itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Which ones.
+    pub ids: Vec<ShortId>,
+}
+
+/// Those that the relay holds, in the order asked for, with what they are verified by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedAnswer {
+    /// One for each id, as signed; none where the relay lacks it.
+    pub releases: Vec<Option<ByteBuf>>,
+    /// The key log of each publisher among them, in the order of their first release.
+    pub key_logs: Vec<Vec<ByteBuf>>,
+}
+
+impl Question for Named {
+    type Answer = NamedAnswer;
+
+    fn into_request(self) -> Request {
+        Request::Named(self)
     }
 }
 

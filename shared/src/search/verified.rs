@@ -17,10 +17,10 @@ use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::id::{Handle, Network, PackageId, PublicKey, PublisherId, RecordId};
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
 use crate::merkle::Hash;
-use crate::merkle::proof::{self, Prefix, Range, Run};
+use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
 use crate::protocol::query::{
-    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, RangeOf, Records, RecordsAnswer, Search,
-    SearchAnswer, Show,
+    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
+    RecordsAnswer, Search, SearchAnswer, Show,
 };
 use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
 
@@ -473,6 +473,25 @@ pub fn verify_range(question: &RangeOf, answer: &Evidence, asked: &Asked<'_>) ->
     Ok(proven)
 }
 
+/// Verifies an answer to a step of a descent: the pieces that the relay's map has there, and what it stands on.
+///
+/// # Errors
+/// [`AnswerError`].
+pub fn verify_pieces<'a>(
+    question: &RangeOf,
+    answer: &'a Evidence,
+    asked: &Asked<'_>,
+) -> Result<(Signed<Checkpoint>, Vec<Piece<'a>>), AnswerError> {
+    let range = question.meant().ok_or(AnswerError::NotAnAnswer)?;
+    let checkpoint = Checkpoint::verify(&answer.checkpoint, asked.network)?.expect(asked.relay, asked.epoch)?;
+    let root = checkpoint.root.into();
+    let pieces = match question.show {
+        Show::First(_) => proof::verify_run(&root, &range, &answer.proof)?.into_pieces(),
+        Show::Levels(_) => proof::verify_levels(&root, &range.prefix, &answer.proof)?.0,
+    };
+    Ok((checkpoint, pieces))
+}
+
 /// Verifies a package answer. None: the relay says that it does not know the package.
 ///
 /// # Errors
@@ -583,6 +602,28 @@ pub fn verify_records(
     let records = answer.records.iter().zip(&question.ids).enumerate().map(verify).collect::<Vec<_>>();
     let unanswered = question.ids[records.len()..].to_vec();
     Ok(VerifiedRecords { records, unanswered })
+}
+
+/// Verifies releases that were asked for by the short ids of entries: one for each that the relay answered; None where it lacks it.
+///
+/// # Errors
+/// [`AnswerError`] when the answer as a whole breaks the protocol.
+pub fn verify_named(
+    question: &Named,
+    answer: &NamedAnswer,
+    network: &Network,
+) -> Result<Vec<Option<Result<Hit, RefusedError>>>, AnswerError> {
+    at_most("releases", answer.releases.len(), question.ids.len())?;
+    at_most("key logs", answer.key_logs.len(), answer.releases.len())?;
+    let key_logs = verify_key_logs(&answer.key_logs, network);
+    let verify = |(bytes, id): (&Option<ByteBuf>, &ShortId)| {
+        let hit = verify_hit(bytes.as_ref()?, &key_logs, network);
+        Some(hit.and_then(|hit| match ShortId::of(&hit.release.id()) == *id {
+            true => Ok(hit),
+            false => Err(RefusedError::NotProven),
+        }))
+    };
+    Ok(answer.releases.iter().zip(&question.ids).map(verify).collect())
 }
 
 /// Verifies a key log. None: the relay says that it does not know the publisher.

@@ -49,9 +49,12 @@ fn lie(request: &Request, truth: &[u8]) -> Option<Vec<u8>> {
             answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
             Some(codec::encode(&reply))
         }
-        Request::Range(_) | Request::Current(_) | Request::Records(_) | Request::KeyLogOf(_) | Request::Block(_) => {
-            None
-        }
+        Request::Range(_)
+        | Request::Current(_)
+        | Request::Records(_)
+        | Request::KeyLogOf(_)
+        | Request::Named(_)
+        | Request::Block(_) => None,
     }
 }
 
