@@ -13,18 +13,15 @@
 //! So `serde_json`, `serde-json` and `SerdeJson` find each other, `serde` finds them all, and `JavaScript` finds `javascript`.
 //! Nothing is stemmed. A script without spaces is one long part, found by its beginning.
 //!
-//! The tables of NFKC are those of the crate `unicode-normalization` ([`NFKC_TABLES`]), case and alphanumeric those of the
-//! standard library ([`CASE_TABLES`]). They are part of the rules: a toolchain with other tables fails a test. Time and
+//! The tables of NFKC are in `nfkc.bin` ([`NFKC_TABLES`]), case and alphanumeric those of the standard library ([`CASE_TABLES`]). They are part of the rules: a toolchain with other tables fails a test. Time and
 //! memory are linear in the text.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
-
 use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKENS_PER_PACKAGE};
 use crate::record::Release;
+use crate::search::nfkc::{is_combining_mark, nfkc};
 
 /// The Unicode version of the tables that tokens are normalised with.
 pub const NFKC_TABLES: (u8, u8, u8) = (18, 0, 0);
@@ -41,7 +38,11 @@ pub struct Token(String);
 impl Token {
     /// The token of a word: folded and cut. None of nothing.
     fn of(word: &str) -> Option<Self> {
-        let folded = word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc();
+        let folded = if word.is_ascii() {
+            word.bytes().map(|byte| byte.to_ascii_lowercase().into()).collect()
+        } else {
+            nfkc(&mut word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase))
+        };
         let mut token = String::new();
         for c in folded {
             if token.len() + c.len_utf8() > MAX_TOKEN_BYTES {
@@ -100,7 +101,7 @@ pub fn tokens(text: &str) -> Vec<Token> {
 
 /// Splits a text into names.
 fn names(text: &str) -> Vec<Name> {
-    let chars: Vec<char> = text.chars().filter(|c| !is_invisible(*c)).nfkc().collect();
+    let chars = nfkc(&mut text.chars().filter(|c| !is_invisible(*c)));
     let mut names = Vec::new();
     let mut parts: Vec<String> = Vec::new();
     let mut part = String::new();

@@ -2,6 +2,7 @@
 
 pub mod analyser;
 pub mod filter;
+mod nfkc;
 pub mod query;
 pub mod rank;
 pub mod verified;
