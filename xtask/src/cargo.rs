@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::paths;
+use crate::{lean, paths};
 
 /// What `cargo run` sets for xtask. Build scripts that watch these would run again whenever a person calls Cargo
 /// directly in between, and rebuild all that depends on them.
@@ -37,13 +37,16 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
 }
 
 /// As [`cargo`], for wasm32: what only a panic or a debug print would say is left out, and paths of this machine are mapped to the
-/// same short ones everywhere. A browser would download all of it, and no two machines would build the same module.
+/// same short ones everywhere. A browser would download all of it, and no two machines would build the same module. For the same
+/// reason some [features of dependencies](lean) are left out.
 ///
 /// Two of the flags are not stable yet. They change no behaviour but texts; a compiler that drops them says so here.
 pub(crate) fn cargo_wasm<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut flags = remaps();
     flags.extend(["-Zlocation-detail=none", "-Zfmt-debug=none"].map(String::from));
+    flags.push(lean::flag());
     let mut command = cargo(arguments);
+    lean::wrap(&mut command);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("RUSTC_BOOTSTRAP", "1");
     command
 }

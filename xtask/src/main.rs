@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod count;
 mod demo;
+mod lean;
 mod mutants;
 mod native;
 mod page;
@@ -64,6 +65,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = lean::compile() {
+        return code;
+    }
     say::start_clock();
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),

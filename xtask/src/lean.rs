@@ -1,0 +1,81 @@
+//! Features that dependencies turn on for each other, and that a browser would download in vain.
+//!
+//! Cargo adds up features and can turn none off: a default feature that libp2p leaves on stays on. So the wasm build calls the
+//! compiler through xtask, which leaves those features out for two crates. Nothing that runs natively is built so.
+
+use std::ffi::{OsStr, OsString};
+use std::process::{Command, ExitCode};
+
+/// Crate and feature that the browser's module is built without.
+const LEFT_OUT: [(&str, &str); 3] = [
+    // 38 kB of multiples of the base point, which no compressor makes smaller. Without them a verification takes a
+    // tenth longer, and a signature three times as long: a browser makes one a handshake.
+    ("curve25519_dalek", "precomputed-tables"),
+    // Ciphers and hashes of Noise protocols that libp2p does not speak.
+    ("snow", "use-aes-gcm"),
+    ("snow", "use-blake2"),
+];
+
+/// Says to xtask that Cargo called it in the compiler's place.
+const IN_PLACE_OF_COMPILER: &str = "GGEN_XTASK_IN_PLACE_OF_COMPILER";
+
+/// A compiler flag that does nothing but name what is left out, so that Cargo builds anew when that changes.
+pub(crate) fn flag() -> String {
+    let names: Vec<_> = LEFT_OUT.iter().map(|(krate, feature)| format!("{krate}/{feature}")).collect();
+    format!("--cfg=ggen_left_out=\"{}\"", names.join(","))
+}
+
+/// Makes Cargo call xtask in the compiler's place.
+pub(crate) fn wrap(command: &mut Command) {
+    let xtask = std::env::current_exe().expect("a running program knows where it lies");
+    command.env("RUSTC_WRAPPER", xtask).env(IN_PLACE_OF_COMPILER, "1");
+}
+
+/// When Cargo called xtask in the compiler's place: calls the compiler. None when a person called xtask.
+pub(crate) fn compile() -> Option<ExitCode> {
+    std::env::var_os(IN_PLACE_OF_COMPILER)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let compiler = arguments.next()?;
+    let status = Command::new(compiler).args(without(arguments.collect())).status();
+    let code = status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+    Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The compiler's arguments without the features that are left out of the crate they name.
+fn without(arguments: Vec<OsString>) -> Vec<OsString> {
+    let named = arguments.iter().position(|argument| argument == "--crate-name");
+    let name = named.and_then(|at| arguments.get(at + 1)).cloned().unwrap_or_default();
+    let left_out: Vec<_> = LEFT_OUT.iter().filter(|(krate, _)| name == **krate).map(|(_, feature)| feature).collect();
+    let is_left_out = |cfg: &OsStr| left_out.iter().any(|feature| *cfg == *format!("feature=\"{feature}\""));
+    let mut kept: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        if is_left_out(&argument) && kept.last().is_some_and(|last| last == "--cfg") {
+            kept.pop();
+        } else {
+            kept.push(argument);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn leaves_features_out_of_the_crate_that_is_named() {
+        let given = "--crate-name snow --cfg feature=\"std\" --cfg feature=\"use-blake2\" src/lib.rs";
+        assert_eq!(without(words(given)), words("--crate-name snow --cfg feature=\"std\" src/lib.rs"));
+    }
+
+    #[test]
+    fn leaves_other_crates_alone() {
+        let given = words("--crate-name sea --cfg feature=\"use-blake2\" src/lib.rs");
+        assert_eq!(without(given.clone()), given);
+        assert_eq!(without(words("-vV")), words("-vV"));
+    }
+}
