@@ -1,17 +1,20 @@
 //! `cargo xtask bench` and `corpus`: real packages by the ten thousands. Needs a Debian machine, whose package index they are.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{cargo, run};
-use crate::{paths, say};
+use crate::{paths, say, tools};
 
 /// What can be measured.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Bench {
     /// The catalogue: derive, insert, answer, verify.
     Catalogue,
+    /// Whether people find what they look for, beside MiniSearch and tantivy.
+    Relevance,
 }
 
 /// What can be made a corpus of.
@@ -22,23 +25,49 @@ pub(crate) enum Corpus {
 }
 
 /// Measures, prints a table and writes `target/bench/<name>.json`.
-pub(crate) fn bench(Bench::Catalogue: Bench) -> Result<()> {
+pub(crate) fn bench(name: Bench) -> Result<()> {
     let results = paths::at("target/bench");
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
-    run_program("catalogue", &[&results.join("catalogue.json").display().to_string()])
+    match name {
+        Bench::Catalogue => run_program("ggen-bench", "catalogue", &[&shown(&results.join("catalogue.json"))]),
+        Bench::Relevance => relevance(&results),
+    }
+}
+
+fn relevance(results: &Path) -> Result<()> {
+    tools::npm_packages()?;
+    say::line("building tantivy");
+    let tantivy = paths::at("tests/side-by-side/tantivy");
+    let built = paths::at("target/tantivy");
+    let mut build = cargo(["build", "--locked", "--quiet", "--target-dir"]);
+    build.arg(&built).current_dir(tantivy);
+    run(&mut build, "tantivy does not build; the compiler's message above says why")?;
+    let arguments = [
+        paths::at("tests/relevance/queries.tsv"),
+        results.join("relevance"),
+        built.join("debug/ggen-tantivy"),
+        paths::at("tests/side-by-side/minisearch.mjs"),
+        results.join("relevance.json"),
+    ];
+    let arguments = arguments.each_ref().map(|path| shown(path));
+    run_program("ggen-side-by-side", "relevance", &arguments.each_ref().map(String::as_str))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Makes `target/corpus/<name>.records`.
 pub(crate) fn corpus(Corpus::Debian: Corpus) -> Result<()> {
-    run_program("corpus", &["debian", &paths::at("target/corpus/debian.records").display().to_string()])
+    run_program("ggen-bench", "corpus", &["debian", &shown(&paths::at("target/corpus/debian.records"))])
 }
 
-fn run_program(name: &str, arguments: &[&str]) -> Result<()> {
+fn run_program(package: &str, name: &str, arguments: &[&str]) -> Result<()> {
     if crate::tools::find_in_path("apt-cache").is_none() {
         bail!("the packages are those of a Debian machine, and apt-cache is not in PATH: run it there");
     }
     say::line("building in release mode, then reading the package index");
-    let build = ["run", "--locked", "--release", "--package", "ggen-bench", "--bin", name, "--"];
+    let build = ["run", "--locked", "--release", "--package", package, "--bin", name, "--"];
     run(
         &mut cargo(build.into_iter().chain(arguments.iter().copied())),
         "it did not come to an end; see above. Long descriptions come with `apt-get -o Acquire::Languages=en update`",

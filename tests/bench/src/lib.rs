@@ -83,7 +83,7 @@ pub fn debian() -> Result<Vec<Package>> {
             maintainer: text("Maintainer"),
             section: text("Section"),
             homepage: fields.get("Homepage").cloned(),
-            tags: text("Tag").split(',').filter_map(|tag| Some(tag.trim().split_once("::")?.1.to_owned())).collect(),
+            tags: tags(&text("Tag")),
             depends: text("Depends")
                 .split([',', '|'])
                 .filter_map(|dependency| dependency.split_whitespace().next())
@@ -96,6 +96,17 @@ pub fn debian() -> Result<Vec<Package>> {
         bail!("apt knows no packages: run apt-get -o Acquire::Languages=en update");
     }
     Ok(packages.into_values().collect())
+}
+
+/// What follows the facets in a list such as `field::graphics, use::viewing`, each once: several facets have values of the same name.
+fn tags(text: &str) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for (_, tag) in text.split(',').filter_map(|tag| tag.trim().split_once("::")) {
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    tags
 }
 
 /// Gives each stanza that a command prints, field by field.
@@ -134,7 +145,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    fn new(number: usize) -> Self {
+    /// The publisher of this number.
+    pub fn new(number: usize) -> Self {
         let secret = |what: &str| *blake3_of(&format!("{what} {number}")).as_bytes();
         let (key, next) = (SigningKey::from_bytes(&secret("key")), SigningKey::from_bytes(&secret("next")));
         let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
@@ -151,6 +163,23 @@ impl Publisher {
     /// Its id.
     pub const fn id(&self) -> PublisherId {
         PublisherId::from_inception(self.inception.id())
+    }
+
+    /// Its key log as a record.
+    pub fn record(&self) -> Record {
+        Record::Inception(self.inception.clone())
+    }
+
+    /// Signs a release as its next one.
+    ///
+    /// # Errors
+    /// When the release is none.
+    pub fn sign(&mut self, release: Release) -> Result<Verified<Release>> {
+        let release =
+            Release { publisher: self.id(), signed_under: self.inception.id(), index: self.next_index, ..release };
+        let signed = sign(release, &self.key, &network())?;
+        self.next_index += 1;
+        Ok(signed)
     }
 }
 

@@ -1,0 +1,32 @@
+//! What the marketplace is compared with others on: corpora, documents that others index, queries.
+
+pub mod crates;
+pub mod relevance;
+
+use ggen_shared::catalogue::Catalogue;
+use ggen_shared::record::Release;
+use serde::Serialize;
+
+/// A package as others index it: the same texts that the marketplace finds it by.
+#[derive(Debug, Clone, Serialize)]
+pub struct Document {
+    /// Its name.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// Tags and categories.
+    pub tags: String,
+    /// A paragraph.
+    pub description: String,
+}
+
+/// Every package of a catalogue, newest first.
+pub fn documents(catalogue: &Catalogue) -> Vec<Document> {
+    let document = |release: &Release| Document {
+        name: release.name.as_str().to_owned(),
+        title: release.title.clone().unwrap_or_default(),
+        tags: [&release.tags[..], &release.categories[..]].concat().join(" "),
+        description: release.description.clone(),
+    };
+    catalogue.newest(usize::MAX).map(|release| document(release)).collect()
+}
