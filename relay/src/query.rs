@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use ggen_net::exchange;
 use ggen_shared::catalogue::answer;
 use ggen_shared::codec;
 use ggen_shared::protocol::query::{BlockAnswer, Refusal, Reply, Request};
+use libp2p::Stream;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 
@@ -16,6 +18,16 @@ use crate::admission::Shelf;
 pub trait Answer: Send + Sync + 'static {
     /// The encoded reply to a question.
     fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>>;
+
+    /// Sends a reply, never more than `window` bytes ahead of what the asker took.
+    fn write<'a>(
+        &'a self,
+        stream: &'a mut Stream,
+        reply: &'a [u8],
+        window: u32,
+    ) -> BoxFuture<'a, Result<(), exchange::Error>> {
+        exchange::write_answer(stream, reply, window).boxed()
+    }
 }
 
 impl Answer for Arc<Shelf> {

@@ -2,6 +2,7 @@
 
 pub mod attack;
 pub mod http;
+pub mod liar;
 pub mod process;
 mod relays;
 
@@ -16,9 +17,9 @@ use ggen_net::light::{Event, LightPeer};
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_relay::{Config, Relay};
 use ggen_shared::content::{self, Dag};
-use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey};
+use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey};
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::record::{Content, Inception, KeyLog, Release, Verified, Work, sign};
+use ggen_shared::record::{Content, Dependency, Inception, KeyLog, Release, Verified, Work, sign};
 use libp2p::{Multiaddr, PeerId};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
@@ -237,8 +238,22 @@ impl Publisher {
     /// # Panics
     /// When the fields are not valid.
     pub fn release(&mut self, name: &str, version: &str, description: &str, content: &[u8]) -> Package {
+        self.release_with(name, version, content, |release| release.description = description.into())
+    }
+
+    /// As [`Self::release`], changed before it is signed.
+    ///
+    /// # Panics
+    /// When the fields are not valid.
+    pub fn release_with(
+        &mut self,
+        name: &str,
+        version: &str,
+        content: &[u8],
+        change: impl FnOnce(&mut Release),
+    ) -> Package {
         let artifact = content::build(content);
-        let release = Release {
+        let mut release = Release {
             publisher: self.key_log.publisher(),
             signed_under: self.key_log.head(),
             index: self.next_index,
@@ -246,7 +261,7 @@ impl Publisher {
             version: version.parse().expect("a version"),
             artifact: Content { cid: artifact.root, size: artifact.size },
             title: None,
-            description: description.into(),
+            description: String::new(),
             readme: None,
             categories: vec!["testing".into()],
             tags: Vec::new(),
@@ -259,12 +274,23 @@ impl Publisher {
             created: 1_750_000_000,
         };
         self.next_index += 1;
+        change(&mut release);
         let release = sign(release, &self.signing, &network()).expect("a valid release");
         let offer = Offer {
             records: [self.inception.bytes(), release.bytes()].map(|bytes| ByteBuf::from(bytes.to_vec())).into(),
             blocks: artifact.blocks.iter().map(|block| block.cid).collect(),
         };
         Package { release, artifact, offer }
+    }
+}
+
+/// A dependency on any version of a package.
+pub fn depends_on(package: &PackageId) -> Dependency {
+    Dependency {
+        publisher: Some(package.publisher),
+        name: package.name.clone(),
+        requirement: "*".into(),
+        optional: false,
     }
 }
 

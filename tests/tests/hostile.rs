@@ -1,182 +1,129 @@
-//! Relays that lie about what they hold, in ways that their proofs seem to bear out: each lie is found by the client that asks, and with one
-//! honest relay among those asked the answer is complete all the same.
+//! Relays that lie about what they hold, in ways that their proofs seem to bear out: each lie is found by the client that asks, its relay is
+//! named, and with one honest relay among three the answer is complete all the same. Evidence is checked by somebody who was not there.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use ggen_net::{Comparison, P2PRegistry};
-use ggen_relay::admission::Shelf;
+use ggen_net::{Comparison, P2PConfig, P2PRegistry};
 use ggen_relay::identity::Identity;
-use ggen_relay::market::peer::Tokio;
-use ggen_relay::query::Answer;
-use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
-use ggen_shared::catalogue::{Leaf, answer};
-use ggen_shared::checkpoint::{Checkpoint, RULES};
-use ggen_shared::client::Contradiction;
-use ggen_shared::codec;
-use ggen_shared::id::PublicKey;
-use ggen_shared::merkle::Map;
-use ggen_shared::protocol::query::{Request, SearchAnswer};
+use ggen_relay::market::peer::{self, Tokio};
+use ggen_shared::client::{Contradiction, Evidence};
 use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, SearchResults};
 use ggen_shared::reputation::UNKNOWN_SCORE;
-use ggen_tests::{EPOCH, Package, Publisher, TestPeer, TestRelay, network, until};
+use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
+use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, until};
+use libp2p::PeerId;
 
 type Client = P2PRegistry<Tokio>;
 
-/// What a liar does to answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lie {
-    /// Keeps a package off every list, and holds its record all the same.
-    Hide,
-    /// Keeps it off every list, and says that it never had the record.
-    Withhold,
-    /// Leaves a record out that its own proof names.
-    Drop,
-    /// Signs another root for the same epoch each time it is asked.
-    TwoRoots,
-    /// Answers as it would have long ago.
-    Replay,
-    /// Changes a byte of each proof.
-    Forge,
-    /// Says nothing, after it was asked.
-    Silence,
+/// How long these clients wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A relay that is honest until it is told to lie.
+struct LyingRelay {
+    relay: TestRelay,
+    orders: Orders,
 }
 
-const HIDDEN: &str = "hidden";
-
-/// Answers with a map of its own making, signed with the relay's own key.
-struct Liar {
-    shelf: Arc<Shelf>,
-    key: Arc<Mutex<Option<SigningKey>>>,
-    lie: Lie,
-    asked: Mutex<u64>,
-}
-
-impl Liar {
-    fn snapshots(&self) -> Option<Snapshots> {
-        let key = self.key.lock().unwrap().clone()?;
-        let mut asked = self.asked.lock().unwrap();
-        *asked += 1;
-        let mut map: Map<Leaf> = self.shelf.catalogue().map().clone();
-        let is_hidden = |leaf: &Leaf| {
-            let package = leaf.listed().map(|listed| listed.head);
-            let catalogue = self.shelf.catalogue();
-            package.and_then(|id| catalogue.record(&id).cloned()).is_some_and(|record| match record {
-                ggen_shared::record::Record::Release(release) => release.name.as_str() == HIDDEN,
-                ggen_shared::record::Record::Inception(_) => false,
-            })
-        };
-        if matches!(self.lie, Lie::Hide | Lie::Withhold) {
-            let mut gone: Vec<Vec<u8>> =
-                map.iter(&[]).filter(|(_, leaf)| is_hidden(leaf)).map(|(key, _)| key.to_vec()).collect();
-            if self.lie == Lie::Withhold {
-                for record in self.shelf.catalogue().records() {
-                    if let ggen_shared::record::Record::Release(release) = record
-                        && release.name.as_str() == HIDDEN
-                    {
-                        gone.push(ggen_shared::catalogue::keys::record(record));
-                    }
-                }
-            }
-            gone.iter().for_each(|key| assert!(map.remove(key)));
-        }
-        if self.lie == Lie::TwoRoots {
-            map.insert(format!("z/{asked}").as_bytes(), Leaf::NONE).unwrap();
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / EPOCH.as_secs();
-        let epoch = if self.lie == Lie::Replay { now - 100 } else { now };
-        let relay = PublicKey::from_bytes(key.verifying_key().to_bytes());
-        let root = map.root().into();
-        let checkpoint =
-            Checkpoint { network: network(), relay, epoch, root, rules: RULES, exclusions: None, previous: None };
-        let mut snapshots = Snapshots::default();
-        snapshots.push(Snapshot { checkpoint: checkpoint.sign(&key).unwrap(), map });
-        Some(snapshots)
-    }
-
-    fn tell(&self, request: &Request) -> Option<Vec<u8>> {
-        let snapshots = self.snapshots()?;
-        match request {
-            Request::Search(search) => {
-                let mut reply = answer::search(&self.shelf.catalogue(), &snapshots, search);
-                if let Ok(SearchAnswer { releases, recent, evidence, key_logs, .. }) = &mut reply {
-                    recent.clear();
-                    if self.lie == Lie::Drop {
-                        releases.pop();
-                        key_logs.pop();
-                    }
-                    if let (Lie::Forge, Some(evidence)) = (self.lie, evidence) {
-                        let last = evidence.proof.len() - 4;
-                        evidence.proof[last] ^= 1;
-                    }
-                }
-                Some(codec::encode(&reply))
-            }
-            Request::Range(range) => Some(codec::encode(&answer::range(&snapshots, range))),
-            _ => None,
-        }
+impl LyingRelay {
+    async fn start() -> Self {
+        let orders = Orders::default();
+        let its = orders.clone();
+        let relay = TestRelay::answering(move |shelf| Box::new(Liar::new(shelf, its, EPOCH))).await;
+        let identity = Identity::load_or_create(relay.directory()).unwrap().keypair.try_into_ed25519().unwrap();
+        orders.sign_with(SigningKey::from_bytes(identity.secret().as_ref().try_into().unwrap()));
+        Self { relay, orders }
     }
 }
 
-impl Answer for Liar {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
-        async move {
-            if self.lie == Lie::Silence && matches!(request, Request::Search(_)) {
-                return std::future::pending().await;
-            }
-            match self.tell(request) {
-                Some(lie) => lie,
-                None => self.shelf.answer(request).await,
-            }
-        }
-        .boxed()
-    }
-}
-
-async fn liar(lie: Lie) -> TestRelay {
-    let key = Arc::<Mutex<Option<SigningKey>>>::default();
-    let its = key.clone();
-    let relay = TestRelay::answering(move |shelf| Box::new(Liar { shelf, key: its, lie, asked: Mutex::new(0) })).await;
-    let identity = Identity::load_or_create(relay.directory()).unwrap().keypair.try_into_ed25519().unwrap();
-    *key.lock().unwrap() = Some(SigningKey::from_bytes(identity.secret().as_ref().try_into().unwrap()));
-    relay
-}
-
+/// Two packages with words in common, one of which depends on the other.
 fn packages() -> [Package; 2] {
-    ["plain", HIDDEN].map(|name| {
-        let number = u8::try_from(name.len()).unwrap();
-        Publisher::new(number).release(name, "1.0.0", "the same word", name.as_bytes())
-    })
+    let plain = Publisher::new(5).release("plain", "1.0.0", "the same word", b"plain");
+    let needs = depends_on(&plain.release.package());
+    let hidden = Publisher::new(6).release_with(HIDDEN, "1.0.0", b"hidden", |release| {
+        release.description = "the same word".into();
+        release.dependencies = vec![needs];
+    });
+    [plain, hidden]
 }
 
-/// A client that knows these relays, all of which hold both packages. The first is asked first.
-async fn client(relays: &[&TestRelay]) -> Client {
-    for relay in relays {
-        for package in packages() {
-            package.publish_at(relay).await;
+/// What all relays hold, and a client that asks the first one first.
+struct Scene {
+    liars: Vec<LyingRelay>,
+    honest: Vec<TestRelay>,
+    client: Client,
+}
+
+impl Scene {
+    async fn of(liars: usize, honest: usize) -> Self {
+        let liars = futures::future::join_all((0..liars).map(|_| LyingRelay::start())).await;
+        let honest = futures::future::join_all((0..honest).map(|_| TestRelay::start(&[]))).await;
+        let relays: Vec<_> = liars.iter().map(|liar| &liar.relay).chain(&honest).collect();
+        futures::future::join_all(relays.iter().map(|relay| fill(relay))).await;
+        let config = P2PConfig {
+            network: network(),
+            epoch: EPOCH,
+            relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
+            discover: false,
+            request_timeout: PATIENCE,
+            ..P2PConfig::default()
+        };
+        let client = Client::new(peer::start(config).unwrap().0);
+        until("connections", async || (client.peer().connected().len() == relays.len()).then_some(())).await;
+        for relay in &relays[1..] {
+            for _ in 0..3 {
+                client.peer().note_fault(relay.peer_id());
+            }
         }
-        // What is recent is beside the point here.
-        until("a checkpoint of all", async || {
-            let shelf = relay.relay().shelf();
-            let root = shelf.catalogue().root();
-            shelf.snapshots().latest().is_some_and(|latest| latest.map.root() == root).then_some(())
-        })
-        .await;
+        Self { liars, honest, client }
     }
-    let peer = TestPeer::start(&relays[..1]).await;
-    for relay in &relays[1..] {
-        peer.peer.add_relay(relay.address("/tcp/", false)).await.unwrap();
-        for _ in 0..3 {
-            peer.peer.note_fault(relay.peer_id());
-        }
+
+    /// Two relays that tell the same lie, the one that is asked among them, and an honest one.
+    async fn of_three(lie: Lie) -> Self {
+        let scene = Self::of(2, 1).await;
+        scene.lie(lie);
+        scene
     }
-    until("connections", async || (peer.peer.connected().len() == relays.len()).then_some(())).await;
-    Client::new(peer.peer.clone())
+
+    fn lie(&self, lie: Lie) {
+        self.liars.iter().for_each(|liar| liar.orders.lie(Some(lie)));
+    }
+
+    fn liar(&self) -> PeerId {
+        self.liars[0].relay.peer_id()
+    }
+
+    fn score(&self, relay: PeerId) -> f64 {
+        let now = ggen_net::light::Platform::now(self.client.peer().platform());
+        self.client.peer().reputation(&relay).score(now)
+    }
+
+    async fn search(&self, text: &str) -> Result<SearchResults, SearchError> {
+        self.client.search(text, SearchOptions::default()).await
+    }
+
+    /// The answer of the liar, and what the others say to it.
+    async fn compared(&self, text: &str) -> (SearchResults, Comparison) {
+        let found = self.search(text).await.unwrap();
+        assert_eq!(found.source.0, self.liar().to_string(), "the liar is asked first");
+        let comparison = self.client.compare(text, &SearchOptions::default(), &found).await;
+        (found, comparison)
+    }
+}
+
+/// Hands both packages to a relay, and waits until it has committed to them: what is recent is beside the point here.
+async fn fill(relay: &TestRelay) {
+    for package in packages() {
+        package.publish_at(relay).await;
+    }
+    until("a checkpoint of all", async || {
+        let shelf = relay.relay().shelf();
+        let root = shelf.catalogue().root();
+        shelf.snapshots().latest().is_some_and(|latest| latest.map.root() == root).then_some(())
+    })
+    .await;
 }
 
 fn names(results: &SearchResults) -> Vec<&str> {
@@ -185,106 +132,212 @@ fn names(results: &SearchResults) -> Vec<&str> {
     names
 }
 
-async fn search(client: &Client) -> Result<SearchResults, SearchError> {
-    client.search("same word", SearchOptions::default()).await
+/// What is shown in the end: the page, and what others have more.
+fn shown(results: &SearchResults, comparison: &Comparison) -> Vec<String> {
+    let more = comparison.differ.iter().flat_map(|difference| &difference.more);
+    let mut names: Vec<_> = results.hits.iter().flatten().chain(more).map(|hit| hit.release.name.to_string()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
-async fn compare(client: &Client, results: &SearchResults) -> Comparison {
-    client.compare("same word", &SearchOptions::default(), results).await
-}
-
-fn score(client: &Client, relay: &TestRelay) -> f64 {
-    let now = ggen_net::light::Platform::now(client.peer().platform());
-    client.peer().reputation(&relay.peer_id()).score(now)
-}
-
-#[tokio::test]
-async fn a_package_that_a_relay_holds_and_hides_is_shown_by_an_honest_one_and_the_relay_is_named() {
-    let (liar, honest) = (liar(Lie::Hide).await, TestRelay::start(&[]).await);
-    let client = client(&[&liar, &honest]).await;
-    let found = search(&client).await.unwrap();
-    assert_eq!(names(&found), ["plain"], "its proof holds: that is all it commits to");
-    let comparison = compare(&client, &found).await;
+/// A lie about what is derived: the honest relay shows it, the answer is complete, the liar is named, with evidence that convinces who was not there.
+async fn is_seen_by_comparison(lie: Lie, text: &str, codes: &[&str]) {
+    let scene = Scene::of_three(lie).await;
+    let (found, comparison) = scene.compared(text).await;
+    assert!(!comparison.is_complete(), "{comparison:?}");
+    assert_eq!(comparison.agree.len(), 1, "the other liar, which does not outvote the honest relay");
     let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
-    assert_eq!(difference.source.0, honest.peer_id().to_string());
-    assert_eq!(difference.more[0].release.name.as_str(), HIDDEN);
-    assert_eq!(difference.hidden, [difference.more[0].release.id()], "it commits to hold what it does not list");
-    assert!(!comparison.is_complete() && score(&client, &liar) < UNKNOWN_SCORE);
+    assert_eq!(difference.source.0, scene.honest[0].peer_id().to_string());
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
+    let faults: Vec<_> = difference.faults.iter().map(|fault| fault.evidence.misdeed().code()).collect();
+    assert_eq!(faults, codes);
+    for fault in &difference.faults {
+        assert_eq!(fault.source.0, scene.liar().to_string());
+        let convinced = Evidence::verify(fault.evidence.bytes(), &network()).unwrap();
+        assert_eq!(convinced, fault.evidence);
+        assert_eq!(ggen_net::address::key_of(&scene.liar()).as_ref(), Some(convinced.relay()));
+    }
+    assert_eq!(scene.client.evidence().len(), codes.len());
+    assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
 }
 
 #[tokio::test]
-async fn a_record_that_a_relay_withholds_is_shown_by_an_honest_one() {
-    let (liar, honest) = (liar(Lie::Withhold).await, TestRelay::start(&[]).await);
-    let client = client(&[&liar, &honest]).await;
-    let found = search(&client).await.unwrap();
-    let comparison = compare(&client, &found).await;
+async fn a_package_that_a_relay_holds_and_keeps_off_all_lists_is_shown_and_the_relay_is_named() {
+    is_seen_by_comparison(Lie::Hide, "same word", &["relay/missing-entry"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_derivation_of_words_is_proven() {
+    is_seen_by_comparison(Lie::Terms, "same word", &["relay/missing-entry"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_derivation_of_beginnings_is_proven() {
+    is_seen_by_comparison(Lie::Beginnings, "word", &["relay/missing-entry"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_derivation_of_the_newest_is_proven() {
+    is_seen_by_comparison(Lie::Newest, "", &["relay/missing-entry"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_rank_is_refused_and_proven() {
+    let scene = Scene::of_three(Lie::Rank).await;
+    let (found, comparison) = scene.compared("word").await;
+    let refused: Vec<_> = found.hits.iter().filter_map(|hit| hit.as_ref().err()).collect();
+    assert_eq!(refused.iter().map(|refused| refused.refused.error.code()).collect::<Vec<_>>(), ["relay/wrong-entry"]);
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
+    let faults = comparison.differ[0].faults.iter().map(|fault| fault.evidence.misdeed().code());
+    assert_eq!(faults.collect::<Vec<_>>(), ["relay/missing-entry", "relay/wrong-entry"]);
+    assert!(scene.client.evidence().iter().all(|one| Evidence::verify(one.bytes(), &network()).as_ref() == Ok(one)));
+}
+
+#[tokio::test]
+async fn a_false_filter_hides_nothing_and_is_proven() {
+    is_seen_by_comparison(Lie::Filter, "same word", &["relay/false-filter"]).await;
+}
+
+/// A derivation that only an audit finds: by chance, but soon.
+async fn is_found_by_audit(lie: Lie, code: &str) {
+    let scene = Scene::of(1, 1).await;
+    let (seed, client) = (std::cell::Cell::new(0), &scene.client);
+    let audit = |relay| {
+        seed.set(seed.get() + 1);
+        let entropy = ggen_tests::attack::Random::new(seed.get()).bytes(32);
+        async move { client.audit(relay, entropy.try_into().unwrap()).await }
+    };
+    for _ in 0..8 {
+        assert_eq!(audit(scene.honest[0].peer_id()).await, Ok(None), "an honest relay passes");
+        assert_eq!(audit(scene.liar()).await, Ok(None), "it is honest yet");
+    }
+    scene.lie(lie);
+    // In the epoch in which it begins to lie, it is caught for two roots.
+    let evidence = until("an audit that hits upon it", async || audit(scene.liar()).await.ok().flatten()).await;
+    assert_eq!(evidence.misdeed().code(), code);
+    assert_eq!(Evidence::verify(evidence.bytes(), &network()).as_ref(), Ok(&evidence));
+    assert_eq!(scene.client.evidence(), [evidence]);
+    assert_eq!(scene.client.audits().failed, 1);
+    assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
+}
+
+#[tokio::test]
+async fn a_wrong_derivation_of_dependents_is_found_by_an_audit() {
+    is_found_by_audit(Lie::Dependents, "relay/missing-entry").await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_left_out_is_found_by_an_audit() {
+    is_found_by_audit(Lie::Version, "relay/missing-version").await;
+}
+
+#[tokio::test]
+async fn a_derivation_that_all_relays_share_is_found_by_an_audit() {
+    is_found_by_audit(Lie::Hide, "relay/missing-entry").await;
+}
+
+#[tokio::test]
+async fn a_record_that_a_relay_withholds_is_shown_by_an_honest_one_and_is_no_fault() {
+    let scene = Scene::of_three(Lie::Withhold).await;
+    let (found, comparison) = scene.compared("same word").await;
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
     let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
-    assert_eq!(difference.more[0].release.name.as_str(), HIDDEN);
-    assert!(difference.hidden.is_empty(), "nothing shows that it is more than behind");
+    assert!(difference.faults.is_empty() && difference.hidden.is_empty(), "nothing shows that it is more than behind");
+    assert!(scene.client.evidence().is_empty());
 }
 
 #[tokio::test]
-async fn two_liars_do_not_outvote_an_honest_relay() {
-    let liars = [liar(Lie::Hide).await, liar(Lie::Hide).await];
-    let honest = TestRelay::start(&[]).await;
-    let client = client(&[&liars[0], &liars[1], &honest]).await;
-    let found = search(&client).await.unwrap();
-    let comparison = compare(&client, &found).await;
-    assert_eq!(comparison.agree.len(), 1, "the other liar");
-    assert!(!comparison.is_complete());
-    assert_eq!(comparison.differ[0].more[0].release.name.as_str(), HIDDEN);
+async fn a_count_of_more_than_there_is_is_seen() {
+    let scene = Scene::of_three(Lie::Inflate).await;
+    let options = SearchOptions { limit: 2, ..SearchOptions::default() };
+    let found = scene.client.search("word", options.clone()).await.unwrap();
+    assert_eq!((found.total, found.total_is_exact), (3, true), "its proof says so");
+    let comparison = scene.client.compare("word", &options, &found).await;
+    let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    assert_eq!(difference.unbacked, 1);
+    let liar = scene.liar().to_string();
+    let named = comparison.silent.iter().filter(|(source, _)| source.0 == liar).map(|(_, error)| error.code());
+    assert_eq!(named.collect::<Vec<_>>(), ["relay/withheld"]);
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_say_what_it_commits_to_hides_nothing() {
+    let scene = Scene::of_three(Lie::Refuse).await;
+    let (found, comparison) = scene.compared("same word").await;
+    assert_eq!(names(&found), ["plain"]);
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
+    let liar = scene.liar().to_string();
+    assert!(
+        comparison.silent.iter().any(|(source, error)| source.0 == liar && error.code() == "relay/refused"),
+        "{comparison:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_record_that_is_left_out_of_its_own_proof_is_missed() {
-    let liar = liar(Lie::Drop).await;
-    let client = client(&[&liar]).await;
-    let found = search(&client).await.unwrap();
+    let scene = Scene::of_three(Lie::Drop).await;
+    let (found, _) = scene.compared("same word").await;
     let refused: Vec<_> = found.hits.iter().filter_map(|hit| hit.as_ref().err()).collect();
     assert_eq!(refused.iter().map(|refused| refused.refused.error.code()).collect::<Vec<_>>(), ["relay/withheld"]);
-    assert!(score(&client, &liar) < UNKNOWN_SCORE);
+    assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
 }
 
 /// The error of the liar alone; and the whole answer as soon as an honest relay is there too.
-async fn refused_alone_and_complete_with_another(lie: Lie, code: &str) {
-    let (liar, honest) = (liar(lie).await, TestRelay::start(&[]).await);
-    let alone = client(&[&liar]).await;
-    let refused = search(&alone).await.unwrap_err();
-    let SearchError::Peer(PeerError::BadAnswer(error)) = &refused else { panic!("{refused:?}") };
-    assert_eq!(error.code(), code);
-    assert!(score(&alone, &liar) < UNKNOWN_SCORE);
-    let both = client(&[&liar, &honest]).await;
-    assert_eq!(names(&search(&both).await.unwrap()), [HIDDEN, "plain"]);
+async fn is_refused_and_another_is_asked(lie: Lie, code: &str) {
+    let alone = Scene::of(1, 0).await;
+    alone.lie(lie);
+    let refused = alone.search("same word").await.unwrap_err();
+    assert_eq!(refused.code(), code, "{refused:?}");
+    assert!(alone.score(alone.liar()) < UNKNOWN_SCORE);
+    let three = Scene::of_three(lie).await;
+    let found = three.search("same word").await.unwrap();
+    assert_eq!(names(&found), [HIDDEN, "plain"]);
+    assert_eq!(found.source.0, three.honest[0].peer_id().to_string());
 }
 
 #[tokio::test]
 async fn an_old_checkpoint_is_refused() {
-    refused_alone_and_complete_with_another(Lie::Replay, "checkpoint/not-fresh").await;
+    is_refused_and_another_is_asked(Lie::Replay, "checkpoint/not-fresh").await;
 }
 
 #[tokio::test]
 async fn a_forged_proof_is_refused() {
-    refused_alone_and_complete_with_another(Lie::Forge, "relay/bad-proof").await;
+    is_refused_and_another_is_asked(Lie::Forge, "relay/bad-proof").await;
+}
+
+#[tokio::test]
+async fn a_count_that_is_not_what_was_committed_to_is_refused() {
+    is_refused_and_another_is_asked(Lie::Count, "relay/bad-proof").await;
+}
+
+#[tokio::test]
+async fn a_relay_that_says_nothing_costs_a_timeout_and_no_result() {
+    is_refused_and_another_is_asked(Lie::Silence, "network/timeout").await;
+}
+
+#[tokio::test]
+async fn a_relay_that_stops_in_the_middle_of_an_answer_costs_a_timeout_and_no_result() {
+    is_refused_and_another_is_asked(Lie::Stall, "network/timeout").await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_costs_a_timeout_and_no_result() {
+    is_refused_and_another_is_asked(Lie::Endless, "network/timeout").await;
 }
 
 #[tokio::test]
 async fn two_roots_for_one_epoch_are_kept_as_evidence_that_convinces_who_was_not_there() {
-    let liar = liar(Lie::TwoRoots).await;
-    let client = client(&[&liar]).await;
-    let caught = until("two answers within one epoch", async || match search(&client).await {
+    let scene = Scene::of(1, 0).await;
+    scene.lie(Lie::TwoRoots);
+    let caught = until("two answers within one epoch", async || match scene.search("same word").await {
         Err(SearchError::Peer(PeerError::BadAnswer(error))) => Some(error),
         _ => None,
     });
     assert_eq!(caught.await.code(), "relay/two-roots");
-    let evidence = client.contradictions();
+    let evidence = scene.client.contradictions();
     let shown = Contradiction::verify(evidence[0].bytes(), &network());
     assert_eq!(shown.as_ref(), Some(&evidence[0]));
-    assert!(score(&client, &liar) < UNKNOWN_SCORE);
-}
-
-#[tokio::test]
-async fn a_relay_that_stops_answering_costs_a_timeout_and_no_result() {
-    let (liar, honest) = (liar(Lie::Silence).await, TestRelay::start(&[]).await);
-    let client = client(&[&liar, &honest]).await;
-    assert_eq!(names(&search(&client).await.unwrap()), [HIDDEN, "plain"]);
+    assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
 }

@@ -108,7 +108,7 @@ impl Work {
             }
             Err(error) => return Err(error),
         };
-        in_time(policy::ANSWER_TIMEOUT, exchange::write_answer(&mut stream, &answer, window)).await
+        in_time(policy::ANSWER_TIMEOUT, self.answer.write(&mut stream, &answer, window)).await
     }
 
     async fn serve_publish(&self, share: &Share, mut stream: Stream) -> Result<(), exchange::Error> {

@@ -63,6 +63,12 @@ pub fn is_unspecified(address: &Multiaddr) -> bool {
     })
 }
 
+/// Who has a key as its identity; None for bytes that are no key.
+pub fn peer_of(key: &PublicKey) -> Option<PeerId> {
+    let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
+    Some(libp2p::identity::PublicKey::from(key).to_peer_id())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

@@ -3,15 +3,18 @@
 
 use ggen_shared::catalogue::find::MAX_WALKED;
 use ggen_shared::catalogue::keys::{self, ShortId};
+use ggen_shared::client::Evidence;
 use ggen_shared::id::RecordId;
-use ggen_shared::protocol::query::{RangeOf, Search};
-use ggen_shared::record::Record;
-use ggen_shared::registry::{PeerError, ReleaseView, SearchOptions, SearchResults, Source};
-use ggen_shared::search::verified::{Proven, verify_range, verify_search};
+use ggen_shared::protocol::query::Search;
+use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
+use ggen_shared::search::analyser::Tokens;
+use ggen_shared::search::query::Query;
+use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_search};
 use libp2p::PeerId;
 
 use crate::light::Platform;
 use crate::registry::{P2PRegistry, peer_error, search_results, source};
+use crate::settle::Settled;
 
 /// Relays that an answer is compared with, at most: each costs about a kilobyte.
 const MAX_COMPARED: usize = 4;
@@ -19,26 +22,40 @@ const MAX_COMPARED: usize = 4;
 /// What other relays commit to, where an answer's relay commits to something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Anchors that commit to the same for the whole range, or give the same page where records were just published.
+    /// Anchors that commit to the same for the whole range, or to nothing else that matches.
     pub agree: Vec<Source>,
-    /// Relays that give another page.
+    /// Relays that have something else.
     pub differ: Vec<Difference>,
     /// Relays that did not say, or said what does not verify.
     pub silent: Vec<(Source, PeerError)>,
 }
 
-/// How the page of one relay differs from another's.
+/// How what one relay has differs from the page of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose page differs from the one that was compared.
+    /// Whose it is.
     pub source: Source,
-    /// Verified releases that it has and the compared page has not.
+    /// Verified releases that match, that it has and the compared relay has not.
     pub more: Vec<ReleaseView>,
-    /// Those of them that the compared relay commits to hold, under the very checkpoint by which it does not list them: it derived its
-    /// lists wrongly, and the proofs of both show that to anyone.
+    /// Those of them that the compared relay does not list although it holds what they are derived from.
     pub hidden: Vec<RecordId>,
     /// Releases of the compared page that it does not have.
     pub lacks: Vec<RecordId>,
+    /// Releases of the compared page in whose place it has a later one of the same package.
+    pub outdated: Vec<RecordId>,
+    /// Entries of the compared relay that stand for no record which it delivers: it counts more than there is.
+    pub unbacked: usize,
+    /// Who of both derived what wrongly.
+    pub faults: Vec<Fault>,
+}
+
+/// A relay whose map is not what the rules make of what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Who.
+    pub source: Source,
+    /// What proves it to anyone.
+    pub evidence: Evidence,
 }
 
 impl Comparison {
@@ -56,13 +73,22 @@ impl<P: Platform> P2PRegistry<P> {
     pub async fn compare(&self, text: &str, options: &SearchOptions, results: &SearchResults) -> Comparison {
         let mut comparison = Comparison::default();
         let Some(proven) = &results.proven else { return comparison };
-        let peer = self.peer();
-        let mut others: Vec<_> = peer.connections().into_iter().filter(|other| other.is_connected()).collect();
-        others.retain(|other| source(other.peer) != results.source);
+        let (Ok(query), Ok(compared)) = (Query::parse(text), results.source.0.parse::<PeerId>()) else {
+            return comparison;
+        };
+        let page = Page {
+            query,
+            compared,
+            question: Search { text: text.into(), limit: options.limit, cursor: None },
+            results,
+            proven,
+        };
+        let mut others: Vec<_> = self.peer().connections().into_iter().filter(|other| other.is_connected()).collect();
+        others.retain(|other| other.peer != compared);
         // Anchors first; a stable order is enough, for there are few.
         let (anchors, found): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.anchor);
         for other in anchors.iter().chain(&found).take(MAX_COMPARED) {
-            match self.compare_with(other.peer, text, options, results, proven).await {
+            match self.compare_with(other.peer, &page, &mut comparison.silent).await {
                 Ok(None) if other.anchor => comparison.agree.push(source(other.peer)),
                 Ok(None) => {}
                 Ok(Some(difference)) => comparison.differ.push(difference),
@@ -76,89 +102,107 @@ impl<P: Platform> P2PRegistry<P> {
     async fn compare_with(
         &self,
         relay: PeerId,
-        text: &str,
-        options: &SearchOptions,
-        results: &SearchResults,
-        proven: &Proven,
+        page: &Page<'_>,
+        silent: &mut Vec<(Source, PeerError)>,
     ) -> Result<Option<Difference>, PeerError> {
-        let theirs = self.range(relay, &proven.range, 0).await?;
-        if theirs.hash == proven.hash {
+        let theirs = self.range(relay, &page.proven.range, 0).await?;
+        if theirs.hash == page.proven.hash {
             return Ok(None);
         }
-        // Somewhere in the range they differ: how far our run goes, and theirs must not end before ours if it has more.
-        let walked = usize::try_from(proven.walked).unwrap_or(usize::MAX);
-        let limit = if proven.walked == proven.total { MAX_WALKED } else { walked.saturating_mul(2).min(MAX_WALKED) };
-        let theirs = self.range(relay, &proven.range, u16::try_from(limit).unwrap_or(u16::MAX)).await?;
-        let (more, lacks) = differing(proven, &theirs);
-        if more.is_empty() && lacks.is_empty() {
-            return Ok(None);
+        let mut settled = match self.settle([page.compared, relay], &page.proven.range).await {
+            Ok(settled) => settled,
+            Err((silent, error)) if silent == relay => return Err(error),
+            // What the compared relay does not say any more, it said with its page.
+            Err((compared, error)) => {
+                silent.push((source(compared), error));
+                Settled { only: [Vec::new(), self.beyond(relay, page).await?], ..Settled::default() }
+            }
+        };
+        silent.extend(settled.silent.drain(..).map(|(relay, error)| (source(relay), error)));
+        let wrong = |at: PeerId, hit: &Hit| {
+            settled.evidence.iter().any(|(relay, evidence)| *relay == at && evidence.release() == hit.release.id())
+        };
+        let [ours, more] = &settled.only;
+        // What it lists against the rules is nothing that the page lacks; what an entry of a page that does not match says is no matter.
+        let more: Vec<_> = more.iter().filter(|hit| page.query.matches(&Tokens::of(&hit.release))).cloned().collect();
+        let more: Vec<_> = more.into_iter().filter(|hit| !wrong(relay, hit) && !page.has(hit.release.id())).collect();
+        let mut lacks: Vec<_> = ours.iter().filter(|hit| page.has(hit.release.id())).cloned().collect();
+        let [unbacked, its] = settled.unbacked;
+        let is_same =
+            |lacks: &[Hit]| more.is_empty() && lacks.is_empty() && settled.evidence.is_empty() && unbacked == 0;
+        if is_same(&lacks) {
+            return if its == 0 { Ok(None) } else { Err(PeerError::BadAnswer(AnswerError::Withheld)) };
         }
-
-        let question = Search { text: text.into(), limit: options.limit, cursor: None };
-        let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
-        let page = self.verified(relay, |asked| verify_search(&question, answer, asked))?;
-        let page = search_results(page, relay);
-        // An entry of a package that does not match is no difference of the results; nor is what one of them just heard of.
-        let more = only_in(&page, results, &more);
-        let lacks = only_in(results, &page, &lacks);
-        if more.is_empty() && lacks.is_empty() {
-            return Ok(None);
-        }
-        let mut hidden = Vec::new();
-        for hit in &more {
-            if let Ok(compared) = results.source.0.parse::<PeerId>()
-                && self.hides(compared, hit, proven).await
-            {
-                self.peer().note_fault(compared);
-                hidden.push(hit.release.id());
+        if !lacks.is_empty() {
+            // What one of them just heard of is no difference of the results.
+            let answer = self.peer().ask(relay, page.question.clone()).await.map_err(peer_error)?;
+            let theirs = self.verified(relay, |asked| verify_search(&page.question, answer, asked))?;
+            let theirs = search_results(theirs, relay);
+            lacks.retain(|hit| !shows(&theirs, hit.release.id()));
+            if is_same(&lacks) {
+                return Ok(None);
             }
         }
         for hit in more.iter().chain(&lacks) {
             self.hand_over(hit).await;
         }
-        let lacks = lacks.iter().map(|hit| hit.release.id()).collect();
-        Ok(Some(Difference { source: source(relay), more, hidden, lacks }))
+        let replaced = |hit: &Hit| more.iter().any(|other| replaces(other, hit));
+        let (outdated, lacks): (Vec<_>, Vec<_>) = lacks.iter().partition(|hit| replaced(hit));
+        let ids = |hits: Vec<&Hit>| hits.into_iter().map(|hit| hit.release.id()).collect();
+        let hidden = more.iter().filter(|hit| wrong(page.compared, hit)).map(|hit| hit.release.id()).collect();
+        let faults = settled.evidence.iter();
+        let faults = faults.map(|(at, evidence)| Fault { source: source(*at), evidence: evidence.clone() }).collect();
+        let (lacks, outdated) = (ids(lacks), ids(outdated));
+        let more = more.iter().map(view).collect();
+        Ok(Some(Difference { source: source(relay), more, hidden, lacks, outdated, unbacked, faults }))
     }
 
-    async fn range(&self, relay: PeerId, range: &[u8], limit: u16) -> Result<Proven, PeerError> {
-        let question = RangeOf::first(range, limit);
-        let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
-        self.verified(relay, |asked| {
-            let proven = verify_range(&question, &answer, asked)?;
-            self.witness(&proven)?;
-            Ok(proven)
-        })
-    }
-
-    /// Whether a relay commits to hold a release: then it has no reason not to list it.
-    async fn hides(&self, relay: PeerId, hit: &ReleaseView, proven: &Proven) -> bool {
-        let key = keys::record(&Record::Release(Box::new(hit.release.clone())));
-        let held = self.range(relay, &key, 1).await;
-        held.is_ok_and(|held| held.total > 0 && held.checkpoint.root == proven.checkpoint.root)
+    /// What a relay lists as far as the page goes, and the page does not.
+    async fn beyond(&self, relay: PeerId, page: &Page<'_>) -> Result<Vec<Hit>, PeerError> {
+        let ours = page.proven;
+        let walked = usize::try_from(ours.walked).unwrap_or(usize::MAX);
+        let limit = if ours.walked == ours.total { MAX_WALKED } else { walked.saturating_mul(2).min(MAX_WALKED) };
+        let theirs = self.range(relay, &ours.range, u16::try_from(limit).unwrap_or(u16::MAX)).await?;
+        let end = ours.keys.last().filter(|_| ours.total > ours.walked);
+        let within = theirs.keys.iter().filter(|key| end.is_none_or(|end| *key <= end));
+        let missing = within.filter(|key| !ours.keys.contains(key)).filter_map(|key| keys::short_id(key));
+        let ids: Vec<ShortId> = missing.take(ggen_shared::client::MAX_DISPUTED).collect();
+        Ok(self.named(relay, ids).await?.0)
     }
 
     /// Announces a release to all relays: those that lack it take it in.
-    async fn hand_over(&self, hit: &ReleaseView) {
+    async fn hand_over(&self, hit: &Hit) {
         if let Err(error) = self.peer().announce(hit.release.bytes().to_vec()).await {
             tracing::debug!(%error, record = %hit.release.id(), "a record could not be handed over");
         }
     }
 }
 
-/// The releases whose entries only they, and only we have, up to where the shorter of both runs ends.
-fn differing(ours: &Proven, theirs: &Proven) -> (Vec<ShortId>, Vec<ShortId>) {
-    let end = |run: &Proven| run.keys.last().filter(|_| run.total > run.walked).cloned();
-    let within = |key: &&Vec<u8>| [end(ours), end(theirs)].iter().flatten().all(|end| *key <= end);
-    let only = |one: &Proven, other: &Proven| {
-        let keys = one.keys.iter().filter(within).filter(|key| !other.keys.contains(key));
-        keys.filter_map(|key| keys::short_id(key)).collect()
-    };
-    (only(theirs, ours), only(ours, theirs))
+/// The page that is compared.
+struct Page<'a> {
+    query: Query,
+    question: Search,
+    compared: PeerId,
+    results: &'a SearchResults,
+    proven: &'a Proven,
 }
 
-/// The hits of one page that are not on the other, of those with these ids.
-fn only_in(page: &SearchResults, other: &SearchResults, ids: &[ShortId]) -> Vec<ReleaseView> {
-    let is_there = |id| other.hits.iter().flatten().any(|hit| hit.release.id() == id);
-    let hits = page.hits.iter().flatten();
-    hits.filter(|hit| ids.contains(&ShortId::of(&hit.release.id())) && !is_there(hit.release.id())).cloned().collect()
+impl Page<'_> {
+    fn has(&self, id: RecordId) -> bool {
+        shows(self.results, id)
+    }
+}
+
+fn shows(results: &SearchResults, id: RecordId) -> bool {
+    results.hits.iter().flatten().any(|hit| hit.release.id() == id)
+}
+
+/// Whether a release stands for its package rather than another one of the same package.
+fn replaces(hit: &Hit, other: &Hit) -> bool {
+    let standing = |hit: &Hit| (!hit.release.version.is_pre_release(), hit.release.version.clone());
+    hit.release.package() == other.release.package() && standing(hit) > standing(other)
+}
+
+fn view(hit: &Hit) -> ReleaseView {
+    ReleaseView { publisher: PublisherView::from(&hit.key_log), release: hit.release.clone(), in_checkpoint: true }
 }

@@ -4,15 +4,18 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod audit;
 mod behaviour;
 mod compare;
 mod config;
 pub mod exchange;
 pub mod light;
 mod registry;
+mod settle;
 pub mod streams;
 
+pub use audit::Audits;
 pub use behaviour::{Gossip, P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
-pub use compare::{Comparison, Difference};
+pub use compare::{Comparison, Difference, Fault};
 pub use config::P2PConfig;
 pub use registry::P2PRegistry;

@@ -1,8 +1,10 @@
 //! The registry over the network: asks relays one after the other, the best first, and verifies what each of them says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use ggen_shared::client::{Contradiction, Seen, Witness};
+use ggen_shared::checkpoint::{Checkpoint, Signed};
+use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question};
@@ -12,34 +14,88 @@ use ggen_shared::registry::{
     Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{AnswerError, Asked, Proven, VerifiedSearch, verify_package, verify_search};
+use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
+use crate::audit::Audits;
 use crate::light::{AskError, LightPeer, Platform};
 use crate::{address, exchange};
+
+/// Wrong derivations that are kept: each is some kilobytes, and one is enough to think nothing of a relay any more.
+const MAX_EVIDENCE: usize = 16;
 
 /// The eight operations of a registry, by a light peer through relays that it does not trust.
 #[derive(Clone)]
 pub struct P2PRegistry<P> {
+    shared: Arc<Shared<P>>,
+}
+
+/// What clones of a registry share.
+pub(crate) struct Shared<P> {
     peer: LightPeer<P>,
-    witness: Arc<Mutex<Witness>>,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered of relays.
+#[derive(Default)]
+pub(crate) struct Memory {
+    witness: Witness,
+    /// Wrong derivations, the last ones.
+    evidence: VecDeque<Evidence>,
+    audits: Audits,
 }
 
 impl<P: Platform> P2PRegistry<P> {
     /// The registry that this light peer reaches.
     pub fn new(peer: LightPeer<P>) -> Self {
-        Self { peer, witness: Arc::default() }
+        Self { shared: Arc::new(Shared { peer, memory: Mutex::default() }) }
     }
 
     /// Proofs of fraud that relays gave: two roots for one epoch.
     pub fn contradictions(&self) -> Vec<Contradiction> {
-        self.witness.lock().unwrap_or_else(PoisonError::into_inner).contradictions().cloned().collect()
+        self.memory().witness.contradictions().cloned().collect()
+    }
+
+    /// Proofs that relays derived their maps wrongly, the last ones that were found.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.memory().evidence.iter().cloned().collect()
+    }
+
+    /// Keeps evidence against a relay, and thinks less of it.
+    pub(crate) fn keep_evidence(&self, relay: PeerId, evidence: Evidence) {
+        self.peer().note_fault(relay);
+        let known = &mut self.memory().evidence;
+        if known.len() >= MAX_EVIDENCE {
+            known.pop_front();
+        }
+        known.push_back(evidence);
+    }
+
+    /// How many audits there were, and what came of them.
+    pub fn audits(&self) -> Audits {
+        self.memory().audits
+    }
+
+    pub(crate) fn count_audit(&self, count: impl FnOnce(&mut Audits)) {
+        count(&mut self.memory().audits);
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Shared<P>> {
+        Arc::downgrade(&self.shared)
+    }
+
+    pub(crate) fn upgrade(shared: &Weak<Shared<P>>) -> Option<Self> {
+        shared.upgrade().map(|shared| Self { shared })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The light peer.
-    pub const fn peer(&self) -> &LightPeer<P> {
-        &self.peer
+    pub fn peer(&self) -> &LightPeer<P> {
+        &self.shared.peer
     }
 
     /// Asks one relay after the other until one gives an answer that `judge` accepts; the last one's error otherwise.
@@ -53,8 +109,8 @@ impl<P: Platform> P2PRegistry<P> {
         E: From<PeerError>,
     {
         let mut failure = E::from(PeerError::Unreachable);
-        for relay in self.peer.connected() {
-            match self.peer.ask(relay, question.clone()).await {
+        for relay in self.peer().connected() {
+            match self.peer().ask(relay, question.clone()).await {
                 Ok(answer) => match judge(relay, answer) {
                     Ok(found) => return Ok(found),
                     Err(error) => failure = error,
@@ -73,7 +129,7 @@ impl<P: Platform> P2PRegistry<P> {
             .ask_any(&question, |relay, answer| {
                 let package = self.verified(relay, |asked| {
                     let package = verify_package(&question, answer, asked)?;
-                    package.iter().try_for_each(|package| self.witness(&package.proven))?;
+                    package.iter().try_for_each(|package| self.witness(&package.proven.checkpoint))?;
                     Ok(package)
                 })?;
                 self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
@@ -104,16 +160,16 @@ impl<P: Platform> P2PRegistry<P> {
     ) -> Result<T, PeerError> {
         let key =
             address::key_of(&relay).ok_or_else(|| refused("relay/unknown-key", "its identity is no Ed25519 key"))?;
-        let asked = Asked { network: self.peer.network(), relay: &key, epoch: self.peer.epoch() };
+        let asked = Asked { network: self.peer().network(), relay: &key, epoch: self.peer().epoch() };
         verify(&asked).map_err(|error| {
-            self.peer.note_fault(relay);
+            self.peer().note_fault(relay);
             PeerError::BadAnswer(error)
         })
     }
 
     /// Remembers what a relay committed to, and refuses what contradicts it.
-    pub(crate) fn witness(&self, proven: &Proven) -> Result<(), AnswerError> {
-        match self.witness.lock().unwrap_or_else(PoisonError::into_inner).see(&proven.checkpoint) {
+    pub(crate) fn witness(&self, checkpoint: &Signed<Checkpoint>) -> Result<(), AnswerError> {
+        match self.memory().witness.see(checkpoint) {
             Seen::Fine => Ok(()),
             Seen::Contradiction => Err(AnswerError::TwoRoots),
             Seen::Rollback => Err(AnswerError::Rollback),
@@ -122,7 +178,7 @@ impl<P: Platform> P2PRegistry<P> {
 
     fn note_refused(&self, relay: PeerId, any: bool) {
         if any {
-            self.peer.note_fault(relay);
+            self.peer().note_fault(relay);
         }
     }
 }
@@ -136,7 +192,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
                 let verified = verify_search(&question, answer, asked)?;
                 // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
                 let is_first = question.cursor.is_none();
-                verified.proven.iter().filter(|_| is_first).try_for_each(|proven| self.witness(proven))?;
+                verified.proven.iter().filter(|_| is_first).try_for_each(|proven| self.witness(&proven.checkpoint))?;
                 Ok(verified)
             })?;
             self.note_refused(relay, verified.hits.iter().any(Result::is_err));
@@ -162,14 +218,14 @@ impl<P: Platform> Registry for P2PRegistry<P> {
             records: publication.records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
             blocks: publication.blocks.iter().map(|(cid, _)| *cid).collect(),
         };
-        let relays = self.peer.connected();
+        let relays = self.peer().connected();
         if relays.is_empty() {
             return Err(PeerError::Unreachable.into());
         }
         let mut published = Published { durable_at: Vec::new(), failed_at: Vec::new() };
         for relay in relays {
             let block = |cid: &_| publication.blocks.iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
-            match self.peer.publish(relay, &offer, block).await {
+            match self.peer().publish(relay, &offer, block).await {
                 Ok(receipt) if publication.records.iter().all(|record| receipt.kept.contains(&record.id())) => {
                     published.durable_at.push(source(relay));
                 }
@@ -204,7 +260,7 @@ pub(crate) fn source(relay: PeerId) -> Source {
     Source(relay.to_string())
 }
 
-fn refused(code: &'static str, message: &str) -> PeerError {
+pub(crate) fn refused(code: &'static str, message: &str) -> PeerError {
     PeerError::Refused(query::Refusal::new(code, message))
 }
 

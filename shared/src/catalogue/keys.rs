@@ -26,6 +26,9 @@ use crate::record::{Record, Release, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
+/// The number of the kind of releases.
+const RELEASE: u8 = 4;
+
 /// A package in a key: 160 bits of the hash of its id. Two packages with one key cost 2⁸⁰ hashes to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageKey([u8; 20]);
@@ -151,9 +154,14 @@ pub fn records() -> Vec<u8> {
 pub fn record(record: &Record) -> Vec<u8> {
     let (publisher, kind) = match record {
         Record::Inception(inception) => (PublisherId::from_inception(inception.id()), 1),
-        Record::Release(release) => (release.publisher, 4),
+        Record::Release(release) => (release.publisher, RELEASE),
     };
     [b"r/", &publisher.as_bytes()[..], &[kind], record.id().as_bytes()].concat()
+}
+
+/// Whether an entry of the records is of a release.
+pub fn is_release(key: &[u8]) -> bool {
+    key.starts_with(b"r/") && key.get(2 + 32) == Some(&RELEASE)
 }
 
 /// The id of the record that an entry is about.

@@ -56,7 +56,8 @@ impl Leaf {
     /// The value of entries that say all in their keys.
     pub const NONE: Self = Self(None);
 
-    pub(super) const fn of(listed: Arc<Listed>) -> Self {
+    /// The value of an entry of a package that is listed so.
+    pub const fn of(listed: Arc<Listed>) -> Self {
         Self(Some(listed))
     }
 

@@ -1,5 +1,6 @@
 //! Light-client logic without I/O: `(input, now) -> effects`.
 
+pub mod audit;
 mod difference;
 pub mod evidence;
 mod relays;

@@ -73,6 +73,12 @@ pub enum AnswerError {
     /// It is an answer to another question, or without what proves it.
     #[error("the answer does not fit the question")]
     NotAnAnswer,
+    /// An entry of its map names a record that it does not deliver.
+    #[error("the relay commits to a record that it does not deliver")]
+    Withheld,
+    /// A record that an entry of its map names is refused.
+    #[error(transparent)]
+    Refused(RefusedError),
     /// The relay signed another root for the same epoch.
     #[error("the relay committed to two things at once")]
     TwoRoots,
@@ -107,6 +113,8 @@ impl AnswerError {
             Self::TooMany { .. } | Self::NotAnAnswer => "relay/broke-protocol",
             Self::Checkpoint(error) => error.code(),
             Self::Proof(_) => "relay/bad-proof",
+            Self::Withheld => "relay/withheld",
+            Self::Refused(error) => error.code(),
             Self::TwoRoots => "relay/two-roots",
             Self::Rollback => "relay/rollback",
             Self::WrongPublisher { .. } => "record/wrong-publisher",

@@ -1,0 +1,91 @@
+//! The random audit: a record that nobody chose, and entries that follow from it. A derivation that all relays share and that is wrong all the same
+//! is found only so, since they agree with each other.
+//!
+//! Pure: randomness comes in.
+
+use crate::catalogue::keys;
+use crate::id::RecordId;
+use crate::protocol::query::{RangeOf, Show};
+
+/// Entries that one audit looks at, each of another keyspace.
+pub const MAX_AUDITED: usize = 2;
+/// Records behind the random point that are looked through for a release.
+const RUN: u16 = 8;
+
+/// Asks for the records behind a random point among all.
+pub fn sample(entropy: &[u8; 32]) -> RangeOf {
+    let after = [&keys::records()[..], entropy].concat();
+    RangeOf { after: Some(after.into()), show: Show::First(RUN), ..RangeOf::first(&keys::records(), RUN) }
+}
+
+/// The first release among keys of records.
+pub fn release_among(records: &[Vec<u8>]) -> Option<RecordId> {
+    records.iter().filter(|key| keys::is_release(key)).find_map(|key| keys::record_of(key))
+}
+
+/// Which of the entries of a release are looked at.
+pub fn choose(mut entries: Vec<Vec<u8>>, entropy: &[u8; 32]) -> Vec<Vec<u8>> {
+    let mut chosen: Vec<Vec<u8>> = Vec::new();
+    for number in entropy.chunks_exact(size_of::<u32>()).take(2 * MAX_AUDITED).collect::<Vec<_>>().chunks_exact(2) {
+        let [space, place] =
+            [0, 1].map(|at| number[at].iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte)));
+        // The lists of words are most of all entries: each keyspace has the same share here.
+        let mut spaces: Vec<Vec<u8>> = entries.iter().map(|entry| keyspace(entry).to_vec()).collect();
+        spaces.dedup();
+        if spaces.is_empty() {
+            break;
+        }
+        let space = spaces.swap_remove(space % spaces.len());
+        let (mut inside, outside): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| keyspace(entry) == space);
+        entries = outside;
+        let place = place % inside.len();
+        chosen.push(inside.swap_remove(place));
+    }
+    chosen
+}
+
+/// What an entry's key begins with, up to the first slash.
+fn keyspace(entry: &[u8]) -> &[u8] {
+    entry.split(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::catalogue::answer;
+    use crate::catalogue::testing::{Publisher, Relay};
+    use crate::search::verified::verify_range;
+
+    #[test]
+    fn every_release_is_sampled_sooner_or_later_and_nothing_else() {
+        let publishers: Vec<_> = (1..=8).map(Publisher::new).collect();
+        let releases: Vec<_> = publishers.iter().map(|one| one.release(0, "thing", "1.0.0", |_| {})).collect();
+        let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases.clone());
+        let mut sampled = BTreeSet::new();
+        for seed in 0..400_u32 {
+            let question = sample(blake3::hash(&seed.to_be_bytes()).as_bytes());
+            let answer = answer::range(&relay.snapshots, &question).unwrap();
+            sampled.extend(release_among(&verify_range(&question, &answer, &relay.asked()).unwrap().keys));
+        }
+        assert_eq!(sampled, releases.iter().map(|release| release.id()).collect());
+    }
+
+    #[test]
+    fn each_keyspace_has_its_share() {
+        let entries: Vec<Vec<u8>> =
+            [&b"c/a"[..], b"d/a", b"n/", b"t/a", b"t/b", b"t/c", b"x/a"].map(<[u8]>::to_vec).into();
+        let mut counts = std::collections::BTreeMap::<Vec<u8>, u32>::new();
+        for seed in 0..500_u32 {
+            let chosen = choose(entries.clone(), blake3::hash(&seed.to_be_bytes()).as_bytes());
+            assert_eq!(chosen.len(), MAX_AUDITED);
+            assert_ne!(keyspace(&chosen[0]), keyspace(&chosen[1]));
+            chosen.into_iter().for_each(|entry| *counts.entry(entry).or_default() += 1);
+        }
+        assert_eq!(counts.len(), entries.len());
+        assert!(counts[&b"d/a"[..]] > 150 && counts[&b"t/a"[..]] < 100, "{counts:?}");
+        assert!(choose(Vec::new(), &[7; 32]).is_empty());
+        assert_eq!(choose(vec![b"n/".to_vec()], &[7; 32]), [b"n/"]);
+    }
+}

@@ -1,0 +1,398 @@
+//! A relay that lies on order, in ways that its own proofs bear out where they can: it signs what it says with its own key.
+//!
+//! A lie about what is derived is a map that the library made and that one line changes; a lie about what is held is the whole catalogue of
+//! fewer records. What is beyond that, such as a stream without end, is done to the answer's bytes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ed25519_dalek::SigningKey;
+use futures::future::BoxFuture;
+use futures::{AsyncWriteExt, FutureExt};
+use ggen_net::exchange;
+use ggen_relay::admission::Shelf;
+use ggen_relay::query::Answer;
+use ggen_shared::catalogue::keys::{self, Place, ShortId};
+use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
+use ggen_shared::catalogue::{Catalogue, Leaf, answer};
+use ggen_shared::checkpoint::{Checkpoint, RULES};
+use ggen_shared::codec;
+use ggen_shared::id::{PublicKey, RecordId};
+use ggen_shared::limits::MAX_ANSWER_BYTES;
+use ggen_shared::merkle::Map;
+use ggen_shared::protocol::query::{PackageAnswer, Reply, Request, SearchAnswer, Show};
+use ggen_shared::record::Record;
+use ggen_shared::search::filter::{FILTER_BYTES, Filter};
+use ggen_shared::search::rank::Rank;
+use libp2p::Stream;
+use serde_bytes::ByteBuf;
+
+/// The package that lies are about.
+pub const HIDDEN: &str = "hidden";
+
+/// What a liar does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// Changes a bit of every record in its answers.
+    Flip,
+    /// Changes a byte of each proof.
+    Forge,
+    /// Changes how many entries a proof says that there are.
+    Count,
+    /// Leaves the last record of an answer out that its own proof names.
+    Drop,
+    /// Answers as of long ago.
+    Replay,
+    /// Signs another root for the same epoch each time it is asked.
+    TwoRoots,
+    /// Keeps the package off every list, and holds its record all the same.
+    Hide,
+    /// Derives the lists of words without it.
+    Terms,
+    /// Derives the lists of beginnings of words without it.
+    Beginnings,
+    /// Derives the list of all packages without it.
+    Newest,
+    /// Derives the lists of dependents without it.
+    Dependents,
+    /// Says that more packages match than do, behind those that are shown.
+    Inflate,
+    /// Ranks it last.
+    Rank,
+    /// Gives it a filter that rules it out.
+    Filter,
+    /// Holds its release, and lists no version of it.
+    Version,
+    /// Says that it never had the record.
+    Withhold,
+    /// Says what it commits to, and then not what that is.
+    Refuse,
+    /// Says nothing when it is asked for a search.
+    Silence,
+    /// Stops in the middle of an answer.
+    Stall,
+    /// Sends an answer that never ends.
+    Endless,
+}
+
+const ALL: [(&str, Lie); 20] = [
+    ("lie", Lie::Flip),
+    ("forge", Lie::Forge),
+    ("count", Lie::Count),
+    ("drop", Lie::Drop),
+    ("replay", Lie::Replay),
+    ("two-roots", Lie::TwoRoots),
+    ("hide", Lie::Hide),
+    ("terms", Lie::Terms),
+    ("beginnings", Lie::Beginnings),
+    ("newest", Lie::Newest),
+    ("dependents", Lie::Dependents),
+    ("inflate", Lie::Inflate),
+    ("rank", Lie::Rank),
+    ("filter", Lie::Filter),
+    ("version", Lie::Version),
+    ("withhold", Lie::Withhold),
+    ("refuse", Lie::Refuse),
+    ("silence", Lie::Silence),
+    ("stall", Lie::Stall),
+    ("endless", Lie::Endless),
+];
+
+impl FromStr for Lie {
+    type Err = anyhow::Error;
+
+    fn from_str(order: &str) -> Result<Self, Self::Err> {
+        let known = ALL.iter().find(|(name, _)| *name == order);
+        known.map(|(_, lie)| *lie).ok_or_else(|| anyhow::anyhow!("no such lie: {order}"))
+    }
+}
+
+/// What a liar needs to know, and what it is told: clones share it.
+#[derive(Clone, Default)]
+pub struct Orders(Arc<Mutex<(Option<SigningKey>, Option<Lie>)>>);
+
+impl Orders {
+    /// Gives it its own key to sign with.
+    pub fn sign_with(&self, key: SigningKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(key);
+    }
+
+    /// Tells it what to do from now on; None: to be honest.
+    pub fn lie(&self, lie: Option<Lie>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = lie;
+    }
+
+    fn get(&self) -> Option<(SigningKey, Lie)> {
+        let orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.0.clone().zip(orders.1)
+    }
+}
+
+/// Stands between a relay and those who ask it.
+pub struct Liar {
+    shelf: Arc<Shelf>,
+    orders: Orders,
+    epoch: Duration,
+    asked: AtomicU64,
+    /// What it made up last, and for which epoch and lie: one map an epoch, as an honest relay has.
+    made: Mutex<Option<(u64, Lie, Snapshots)>>,
+}
+
+impl Liar {
+    /// Lies on order, from what a relay holds.
+    pub fn new(shelf: Arc<Shelf>, orders: Orders, epoch: Duration) -> Self {
+        Self { shelf, orders, epoch, asked: AtomicU64::new(0), made: Mutex::new(None) }
+    }
+
+    /// What is about the package: the short ids of its releases, and their records.
+    fn target(&self) -> (BTreeSet<ShortId>, Vec<Record>) {
+        let is_target =
+            |record: &&Record| matches!(record, Record::Release(release) if release.name.as_str() == HIDDEN);
+        let records: Vec<_> = self.shelf.catalogue().records().filter(is_target).cloned().collect();
+        (records.iter().map(|record| ShortId::of(&record.id())).collect(), records)
+    }
+
+    /// The catalogue without some records, as a relay has it that never heard of them.
+    fn without(&self, gone: &BTreeSet<RecordId>) -> Catalogue {
+        let mut catalogue = Catalogue::new();
+        let records: Vec<_> = self.shelf.catalogue().records().cloned().collect();
+        let mut left: Vec<_> = records.into_iter().filter(|record| !gone.contains(&record.id())).collect();
+        // Key logs come before what is signed under them; what is refused for its order is offered again.
+        while !left.is_empty() {
+            let before = left.len();
+            left.retain(|record| catalogue.insert(record.clone()).is_err());
+            if left.len() == before {
+                break;
+            }
+        }
+        catalogue
+    }
+
+    fn map(&self, lie: Lie) -> Map<Leaf> {
+        let (ids, records) = self.target();
+        let mut map = self.shelf.catalogue().map().clone();
+        let lists = |key: &[u8]| ids.iter().any(|id| keys::lists(key, id));
+        let mut remove = |beginnings: &[&[u8]]| {
+            let listed = map.iter(&[]).map(|(key, _)| key.to_vec());
+            let gone: Vec<_> =
+                listed.filter(|key| lists(key) && beginnings.iter().any(|one| key.starts_with(one))).collect();
+            gone.iter().for_each(|key| _ = map.remove(key));
+        };
+        match lie {
+            Lie::Hide | Lie::Refuse => remove(&[b""]),
+            Lie::Terms => remove(&[b"t/"]),
+            Lie::Beginnings => remove(&[b"x/"]),
+            Lie::Newest => remove(&[b"n/"]),
+            Lie::Dependents => remove(&[b"d/"]),
+            Lie::Withhold => map = self.without(&records.iter().map(Record::id).collect()).map().clone(),
+            Lie::Version => {
+                let is_of = |key: &[u8]| key.starts_with(b"p/") && ids.iter().any(|id| key.ends_with(id.as_bytes()));
+                let gone: Vec<_> = map.iter(b"p/").map(|(key, _)| key.to_vec()).filter(|key| is_of(key)).collect();
+                gone.iter().for_each(|key| _ = map.remove(key));
+            }
+            Lie::Inflate | Lie::Rank | Lie::Filter => self.list_wrongly(&mut map, lie, &ids),
+            Lie::TwoRoots => {
+                let key = format!("z/{}", self.asked.fetch_add(1, Ordering::SeqCst));
+                _ = map.insert(key.as_bytes(), Leaf::NONE);
+            }
+            _ => {}
+        }
+        map
+    }
+
+    /// Lists the package otherwise than the rules say, or more of them, wherever words lead to it.
+    fn list_wrongly(&self, map: &mut Map<Leaf>, lie: Lie, ids: &BTreeSet<ShortId>) {
+        let entries = [&b"t/"[..], b"x/"].into_iter().flat_map(|words| map.iter(words));
+        let is_target = |key: &[u8]| ids.iter().any(|id| key.ends_with(id.as_bytes()));
+        let entries: Vec<_> =
+            entries.filter(|(key, _)| is_target(key)).map(|(key, leaf)| (key.to_vec(), leaf.clone())).collect();
+        for (key, leaf) in entries {
+            let (range, place) = key.split_at(key.len() - Place::BYTES);
+            let Some(listed) = leaf.listed() else { continue };
+            let (gone, key, leaf) = match lie {
+                Lie::Filter => {
+                    let listed = ggen_shared::catalogue::Listed {
+                        filter: Filter::from_bytes([0; FILTER_BYTES]),
+                        ..(**listed).clone()
+                    };
+                    (false, key.clone(), Leaf::of(Arc::new(listed)))
+                }
+                // Of all ranks the last; a place that no package has.
+                lie => {
+                    let head = if lie == Lie::Rank { &place[8..] } else { &[0xff; ShortId::BYTES][..] };
+                    let last = [range, Rank::from_bytes([0xff; 8]).as_bytes(), head].concat();
+                    (lie == Lie::Rank, last, leaf.clone())
+                }
+            };
+            if gone {
+                map.remove(&[range, place].concat());
+            }
+            _ = map.insert(&key, leaf);
+        }
+    }
+
+    fn snapshots(&self, key: &SigningKey, lie: Lie) -> Option<Snapshots> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos() / self.epoch.as_nanos();
+        let now = u64::try_from(now).ok()?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((epoch, told, snapshots)) = &*made
+            && (*epoch, *told) == (now, lie)
+            && lie != Lie::TwoRoots
+        {
+            return Some(snapshots.clone());
+        }
+        let map = self.map(lie);
+        let checkpoint = Checkpoint {
+            network: self.shelf.network().clone(),
+            relay: PublicKey::from_bytes(key.verifying_key().to_bytes()),
+            epoch: if lie == Lie::Replay { now - 100 } else { now },
+            root: map.root().into(),
+            rules: RULES,
+            exclusions: None,
+            previous: None,
+        };
+        let mut snapshots = Snapshots::default();
+        snapshots.push(Snapshot { checkpoint: checkpoint.sign(key).ok()?, map });
+        *made = Some((now, lie, snapshots.clone()));
+        Some(snapshots)
+    }
+
+    /// What it says instead of the truth; None: the truth.
+    fn tell(&self, request: &Request, key: &SigningKey, lie: Lie) -> Option<Vec<u8>> {
+        if matches!(lie, Lie::Flip | Lie::Silence | Lie::Stall | Lie::Endless) {
+            return None;
+        }
+        let snapshots = self.snapshots(key, lie)?;
+        match request {
+            Request::Search(search) => {
+                let mut reply = answer::search(&self.shelf.catalogue(), &snapshots, search);
+                if let Ok(answer) = &mut reply {
+                    answer.recent.clear();
+                    spoil(answer, lie);
+                }
+                Some(codec::encode(&reply))
+            }
+            Request::Range(range) if lie == Lie::Refuse && range.show != Show::First(0) => Some(refusal()),
+            Request::Named(_) | Request::Records(_) if lie == Lie::Refuse => Some(refusal()),
+            Request::Range(range) => Some(codec::encode(&answer::range(&snapshots, range))),
+            Request::Package(package) if lie == Lie::Withhold => {
+                let gone = self.target().1.iter().map(Record::id).collect();
+                Some(codec::encode(&answer::package(&self.without(&gone), &snapshots, package)))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn refusal() -> Vec<u8> {
+    let refusal = ggen_shared::protocol::query::Refusal::new("relay/busy", "not now");
+    codec::encode(&Reply::<()>::Err(refusal))
+}
+
+/// What is done to a search answer that was proven.
+fn spoil(answer: &mut SearchAnswer, lie: Lie) {
+    match (lie, &mut answer.evidence) {
+        (Lie::Drop, _) => {
+            answer.releases.pop();
+            answer.key_logs.truncate(answer.releases.len() + answer.recent.len());
+        }
+        (Lie::Forge, Some(evidence)) => {
+            let last = evidence.proof.len() - 4;
+            evidence.proof[last] ^= 1;
+        }
+        (Lie::Count, Some(evidence)) => {
+            // The count of the last subtree that is not shown: behind its operation, and before its hash.
+            let hidden =
+                (0..evidence.proof.len()).rev().find(|at| evidence.proof[*at] == 2 && evidence.proof.len() > at + 33);
+            if let Some(at) = hidden {
+                evidence.proof[at + 1] ^= 1;
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Answer for Liar {
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+        async move {
+            let Some((key, lie)) = self.orders.get() else { return self.shelf.answer(request).await };
+            if lie == Lie::Silence && matches!(request, Request::Search(_)) {
+                return std::future::pending().await;
+            }
+            match self.tell(request, &key, lie) {
+                Some(told) => told,
+                None => {
+                    let truth = self.shelf.answer(request).await;
+                    if lie == Lie::Flip { flipped(request, &truth).unwrap_or(truth) } else { truth }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn write<'a>(
+        &'a self,
+        stream: &'a mut Stream,
+        answer: &'a [u8],
+        window: u32,
+    ) -> BoxFuture<'a, Result<(), exchange::Error>> {
+        async move {
+            match self.orders.get() {
+                Some((_, Lie::Stall)) => {
+                    stream.write_all(&u32::try_from(answer.len()).unwrap_or(u32::MAX).to_be_bytes()).await?;
+                    stream.write_all(&answer[..answer.len() / 2]).await?;
+                    stream.flush().await?;
+                    std::future::pending().await
+                }
+                Some((_, Lie::Endless)) => endless(stream).await.map_err(exchange::Error::Io),
+                _ => exchange::write_answer(stream, answer, window).await,
+            }
+        }
+        .boxed()
+    }
+}
+
+/// As much as an answer may be, one byte after the other: as slow as it takes to never come to an end.
+async fn endless(stream: &mut Stream) -> io::Result<()> {
+    let length = u32::try_from(MAX_ANSWER_BYTES).unwrap_or(u32::MAX);
+    stream.write_all(&length.to_be_bytes()).await?;
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    for _ in 0..length {
+        pause.tick().await;
+        stream.write_all(&[0]).await?;
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+/// The answer with every release in it forged; none where the answer holds no releases.
+fn flipped(request: &Request, truth: &[u8]) -> Option<Vec<u8>> {
+    match request {
+        Request::Search(_) => {
+            let mut reply: Reply<SearchAnswer> = codec::decode(truth, MAX_ANSWER_BYTES).ok()?;
+            let answer = reply.as_mut().ok()?;
+            answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
+            Some(codec::encode(&reply))
+        }
+        Request::Package(_) => {
+            let mut reply: Reply<PackageAnswer> = codec::decode(truth, MAX_ANSWER_BYTES).ok()?;
+            let answer = reply.as_mut().ok()?;
+            answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
+            Some(codec::encode(&reply))
+        }
+        _ => None,
+    }
+}
+
+/// Changes one bit of the description, so that the record still reads well and says something else.
+fn flip(record: &mut ByteBuf) {
+    let field = b"kdescription";
+    let found = record.windows(field.len()).position(|window| window == field);
+    // Behind the name of the field stands the length of the text, in at most three bytes.
+    let text = found.expect("every release has a description") + field.len() + 3;
+    record[text] ^= 1;
+}
