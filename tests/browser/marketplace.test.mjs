@@ -67,3 +67,25 @@ for (const transport of TRANSPORTS) {
     });
   });
 }
+
+test("a list says how much of it is shown, and the proof's details say what was gone through", async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Publisher.create(t, "many");
+  const write = (_, index) => publisher.write(`teapot-${index}`, { description: "Pours tea." });
+  await publisher.publish([relay], Array.from({ length: 25 }, write));
+  // A relay that starts commits to all it holds; otherwise that would take until the next minute.
+  await relay.stop();
+  await relay.restart();
+
+  const page = await openPage(t, relay);
+  await connected(page);
+  const says = async (text) => until(text, async () => (await page.getByTestId("result-count").innerText()) === text);
+  await search(page, "teapot");
+  await says("first 20 of 25 packages");
+  await page.getByTestId("proof-state").locator("summary").press("Enter");
+  await page.getByText("The first 20 of 25 entries that can match were gone through").waitFor();
+  await page.getByRole("button", { name: "Show more" }).press("Enter");
+  await says("25 packages");
+  assert.equal((await results(page)).length, 25);
+  await page.getByText("All 25 entries of the relay’s catalogue that can match were gone through").waitFor();
+});

@@ -58,12 +58,15 @@ test("the page says what it knows: one relay's word, or that another relay agree
 
   const alone = await openPage(t, one);
   await connected(alone);
-  assert.match(await proofState(alone, "one-word"), /one relay’s word/);
+  assert.match(await proofState(alone, "one-word"), /one relay’s word/i);
   const page = await openPage(t, two);
   await connected(page);
   assert.match(await proofState(page, "complete"), /2 relays agree/);
   await page.getByTestId("proof-state").locator("summary").click();
-  assert.match(await page.getByTestId("proof-details").innerText(), /[0-9a-f]{64}/);
+  const details = await page.getByTestId("proof-details").innerText();
+  assert.match(details, /[0-9a-f]{64}/);
+  assert.match(details, /1 other relay that you or this page chose commits to the same list/);
+  assert.match(details, /1 the same/);
 });
 
 test("what one relay lacks and another shows is disputed, shown, and handed over", async (t) => {

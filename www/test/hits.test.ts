@@ -40,8 +40,11 @@ test("renewing at the last page does not bring the button for more back", () => 
   assert.equal("cursor" in renewed, false);
 });
 
-test("the count says when it is only a lower bound", () => {
+test("the count says when it is only a lower bound, and when it is not all that is shown", () => {
   assert.equal(countText(answer([verified("a")])), "1 package");
   assert.equal(countText(answer([], { total: 1234 })), "1,234 packages");
   assert.equal(countText(answer([], { total: 3, totalIsExact: false })), "at least 3 packages");
+  const first = { total: 40, cursor: "c" };
+  assert.equal(countText(answer([verified("a")], first)), "first 1 of 40 packages");
+  assert.equal(countText(answer([verified("a")], { ...first, totalIsExact: false })), "first 1 of at least 40 packages");
 });

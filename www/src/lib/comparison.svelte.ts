@@ -3,9 +3,6 @@ import type { Comparison, MarketClient, SearchAnswer } from "@ggen/market-client
 /** How long after the last answer it is compared: while somebody types, each answer lives for a moment only. */
 const SETTLED_MS = 400;
 
-/** What is known of the answer that is shown: nothing but its relay's word until others were asked. */
-export type ProofState = "comparing" | "one-word" | "complete" | "disputed";
-
 class Compared {
   #comparison = $state.raw<{ answer: SearchAnswer; comparison: Comparison }>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -24,13 +21,6 @@ class Compared {
   /** What came of the comparison of this answer. */
   of(answer: SearchAnswer): Comparison | undefined {
     return this.#comparison?.answer === answer ? this.#comparison.comparison : undefined;
-  }
-
-  stateOf(answer: SearchAnswer): ProofState {
-    const comparison = this.of(answer);
-    if (comparison === undefined) return "comparing";
-    if (comparison.differ.length > 0) return "disputed";
-    return comparison.complete ? "complete" : "one-word";
   }
 
   async #compare(client: MarketClient, answer: SearchAnswer): Promise<void> {

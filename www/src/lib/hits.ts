@@ -32,9 +32,9 @@ export function renewFirstPage(shown: SearchAnswer, fresh: SearchAnswer): Search
   return { ...renewed, hits, ...(shown.cursor !== undefined && { cursor: shown.cursor }) };
 }
 
-/** What the count line says. One relay can leave things out; until ranges are compared, the line says so. */
+/** What the count line says: how many match, and how many of them are shown as long as there are more. */
 export function countText(answer: SearchAnswer): string {
-  const { total, totalIsExact } = answer;
-  const count = `${total.toLocaleString("en")} package${total === 1 ? "" : "s"}`;
-  return `${totalIsExact ? "" : "at least "}${count}`;
+  const { total, totalIsExact, hits, cursor } = answer;
+  const count = `${totalIsExact ? "" : "at least "}${total.toLocaleString("en")} package${total === 1 ? "" : "s"}`;
+  return cursor === undefined ? count : `first ${hits.length.toLocaleString("en")} of ${count}`;
 }

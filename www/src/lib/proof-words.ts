@@ -1,0 +1,84 @@
+import type { Comparison, SearchAnswer } from "@ggen/market-client";
+import { formatBytes, plural } from "./format.ts";
+
+/** What is known of an answer, never more: nothing but its relay's word until others were asked. */
+export type ProofState = "comparing" | "one-word" | "complete" | "disputed";
+
+/** What is known once the comparison is there, and before. */
+export function stateOf(comparison: Comparison | undefined): ProofState {
+  if (comparison === undefined) return "comparing";
+  if (comparison.differ.length > 0) return "disputed";
+  return comparison.complete ? "complete" : "one-word";
+}
+
+/** The line that is always shown. */
+export function headline(answer: SearchAnswer, comparison: Comparison | undefined): string {
+  const state = {
+    comparing: "one relay’s word so far",
+    "one-word": "one relay’s word",
+    complete: `complete: ${plural(agreeing(comparison), "relay")} agree`,
+    disputed: "disputed: relays differ",
+  }[stateOf(comparison)];
+  const recent = recentCount(answer);
+  return recent === 0 ? state : `${state}; ${count(recent)} not yet in a checkpoint`;
+}
+
+/** What the state means, for somebody who reads the word for the first time. */
+export function meaning(comparison: Comparison | undefined): string {
+  switch (stateOf(comparison)) {
+    case "complete": {
+      const others = agreeing(comparison) - 1;
+      const commit = others === 1 ? "commits" : "commit";
+      return `${plural(others, "other relay")} that you or this page chose ${commit} to the same list. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
+    }
+    case "disputed":
+      return "Relays show different lists. What only one of them has is named here: it was verified in this browser, and handed to the relay that lacks it.";
+    case "one-word":
+      return "What is shown was verified in this browser. That nothing is missing is the word of one relay, bound by its signature: no other relay that you or this page chose said the same.";
+    case "comparing":
+      return "What is shown was verified in this browser. Other relays are being asked whether they have the same list.";
+  }
+}
+
+/** How far the relay's proof goes. With several words or filters, entries that can match are more than packages that do. */
+export function reach({ proof }: SearchAnswer): string {
+  if (proof === undefined) return "Nothing can match this.";
+  const proven = `proven in ${formatBytes(proof.bytes)}.`;
+  if (proof.entries === 0) return `The relay’s catalogue has no entry that can match: ${proven}`;
+  if (proof.walked < proof.entries) {
+    return `The first ${count(proof.walked)} of ${count(proof.entries)} entries that can match were gone through, without a gap: ${proven}`;
+  }
+  const all = proof.entries === 1 ? "The one entry" : `All ${count(proof.entries)} entries`;
+  return `${all} of the relay’s catalogue that can match ${proof.entries === 1 ? "was" : "were"} gone through, without a gap: ${proven}`;
+}
+
+/** With how many the list was compared, and how. Relays that nobody chose can show that something is missing; their agreement is not counted. */
+export function comparedWith(comparison: Comparison): string {
+  const { agree, differ, silent } = comparison;
+  const asked = agree.length + differ.length + silent.length;
+  if (asked === 0) return "No other relay that counts is connected.";
+  const said = [
+    ...(agree.length > 0 ? [`${count(agree.length)} the same`] : []),
+    ...(differ.length > 0 ? [`${count(differ.length)} another`] : []),
+    ...(silent.length > 0 ? [`${count(silent.length)} did not say`] : []),
+  ];
+  return `Asked ${plural(asked, "other relay")} for the hash of all entries that can match, and for the entries where it differs: ${said.join(", ")}.`;
+}
+
+/** What was published since the relay last committed itself. */
+export function sinceCheckpoint(answer: SearchAnswer): string | undefined {
+  const recent = recentCount(answer);
+  if (recent === 0) return undefined;
+  return `${plural(recent, "package")} came since the relay last signed what it has, which it does once a minute: verified, but not part of the proof yet.`;
+}
+
+function recentCount({ hits }: SearchAnswer): number {
+  return hits.filter((hit) => hit.status === "verified" && !hit.inCheckpoint).length;
+}
+
+/** The relay that answered is one of those that agree. */
+function agreeing(comparison: Comparison | undefined): number {
+  return (comparison?.agree.length ?? 0) + 1;
+}
+
+const count = (number: number) => number.toLocaleString("en");

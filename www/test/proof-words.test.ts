@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Comparison, Difference, Hit, Proof, Release, SearchAnswer } from "@ggen/market-client";
+import { comparedWith, headline, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
+
+const hit = (inCheckpoint: boolean): Hit => ({ status: "verified", inCheckpoint, release: {} as Release });
+const proof = (rest: Partial<Proof> = {}): Proof => ({ epoch: 1, root: "00", entries: 2, walked: 2, bytes: 1400, ...rest });
+const answer = (rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
+  query: "q",
+  hits: [hit(true), hit(true)],
+  total: 2,
+  totalIsExact: true,
+  relay: "r",
+  proof: proof(),
+  ...rest,
+});
+const comparison = (rest: Partial<Comparison> = {}): Comparison => ({ complete: false, agree: [], differ: [], silent: [], ...rest });
+const agreed = comparison({ complete: true, agree: ["a", "b"] });
+const difference: Difference = { relay: "d", more: [], hidden: [], lacks: ["x"] };
+
+test("a list is complete only when a relay that counts agrees and none differs", () => {
+  assert.equal(stateOf(undefined), "comparing");
+  assert.equal(stateOf(comparison()), "one-word");
+  assert.equal(stateOf(agreed), "complete");
+  assert.equal(stateOf({ ...agreed, complete: false, differ: [difference] }), "disputed");
+  assert.equal(stateOf({ ...agreed, differ: [difference] }), "disputed", "whatever else is said");
+});
+
+test("the headline counts the relay that answered among those that agree", () => {
+  assert.equal(headline(answer(), agreed), "complete: 3 relays agree");
+  assert.equal(headline(answer(), undefined), "one relay’s word so far");
+  assert.equal(headline(answer(), comparison()), "one relay’s word");
+  assert.equal(headline(answer({ hits: [hit(true), hit(false)] }), comparison()), "one relay’s word; 1 not yet in a checkpoint");
+  assert.match(meaning(agreed), /^2 other relays .* commit /);
+  assert.match(meaning(comparison()), /word of one relay/);
+});
+
+test("the proof's reach is not overstated", () => {
+  assert.match(reach(answer()), /^All 2 entries .* proven in 1\.4 kB/);
+  assert.match(reach(answer({ proof: proof({ entries: 4000, walked: 300 }) })), /^The first 300 of 4,000 entries/);
+  assert.match(reach(answer({ proof: proof({ entries: 1, walked: 1 }) })), /^The one entry .* was/);
+  assert.match(reach(answer({ proof: proof({ entries: 0, walked: 0 }) })), /no entry/);
+  const { proof: _, ...unproven } = answer();
+  assert.equal(reach(unproven), "Nothing can match this.");
+});
+
+test("who was compared with, and what is newer than the checkpoint", () => {
+  assert.equal(comparedWith(comparison()), "No other relay that counts is connected.");
+  const silent = [{ code: "network/timeout", message: "late", relay: "s" }];
+  assert.match(comparedWith({ ...agreed, silent }), /^Asked 3 other relays .*: 2 the same, 1 did not say\.$/);
+  assert.match(comparedWith(comparison({ differ: [difference] })), /1 another/);
+  assert.equal(sinceCheckpoint(answer()), undefined);
+  assert.match(sinceCheckpoint(answer({ hits: [hit(false)] })) ?? "", /^1 package came since/);
+});
