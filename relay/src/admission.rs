@@ -17,6 +17,9 @@ use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRe
 use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
 
+/// Records that are verified at a time at the start: enough for all cores, and not much memory.
+const LOADED_AT_ONCE: usize = 4096;
+
 /// What a relay holds: the store that survives, and the catalogue that answers.
 pub struct Shelf {
     network: Network,
@@ -93,18 +96,19 @@ impl Shelf {
     pub fn open(store: Store, network: Network) -> Result<(Self, usize), LoadError> {
         let (mut left_out, mut unlisted) = (0, 0);
         let mut builder = Builder::new();
-        for loaded in store.load() {
-            // The store gives each publisher's key log before its releases, so one pass is enough.
-            let (_, bytes) = loaded?;
+        // The store gives each publisher's key log before its releases, so one pass is enough.
+        let mut records = store.load();
+        loop {
+            let page: Vec<_> = records.by_ref().take(LOADED_AT_ONCE).collect::<Result<_, _>>()?;
+            if page.is_empty() {
+                break;
+            }
             if builder.catalogue().weight() >= policy::MAX_CATALOGUE_BYTES {
-                unlisted += 1;
+                unlisted += page.len();
                 continue;
             }
-            let known = |publisher: &PublisherId| builder.catalogue().key_log(publisher).cloned();
-            let inserted = verify_one(&bytes, &network, known).map(|record| builder.insert(record));
-            if !matches!(inserted, Ok(Ok(()))) {
-                left_out += 1;
-            }
+            let page: Vec<_> = page.into_iter().map(|(_, bytes)| bytes).collect();
+            left_out += builder.load(&page, &network);
         }
         let catalogue = RwLock::new(builder.finish());
         let shelf = Self { network, catalogue, snapshots: RwLock::default(), store };

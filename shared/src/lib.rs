@@ -14,6 +14,7 @@ pub mod content;
 pub mod id;
 pub mod limits;
 pub mod merkle;
+mod parallel;
 pub mod protocol;
 pub mod record;
 pub mod registry;

@@ -1,17 +1,26 @@
-//! The catalogue of many records at once: what a relay does at its start. The same as offering one after the other, only faster: all
-//! entries are derived when all is known, sorted, and made into the map.
+//! The catalogue of many records at once: what a relay does at its start. The same as offering one after the other, only faster:
+//! signatures are verified in parallel, heads are listed when all is known, and all entries are derived, sorted, and made into the map
+//! in parts that stand apart.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::keys::{self, PackageKey};
 use super::leaf::{Leaf, Listed, own_entries};
+use super::listing::counted;
 use super::{Catalogue, InsertError};
+use crate::id::Network;
 use crate::merkle::Map;
-use crate::record::Record;
+use crate::parallel;
+use crate::record::{Inception, Record, Release, Unverified, UnverifiedRecord};
+use crate::search::rank::Popularity;
 
 /// Bytes of a key by which entries are put into groups, so that less has to be sorted at a time.
 const GROUP_BYTES: usize = 3;
+/// How many records, or packages, are worked on at a time: so few that all cores are busy to the end.
+const PART: usize = 256;
+/// How many packages have their entries put into groups of their own: so many that a group of theirs is worth an allocation.
+const LARGE_PART: usize = 4096;
 
 /// A catalogue that is being filled and has no map yet.
 #[derive(Debug)]
@@ -23,13 +32,21 @@ impl Default for Builder {
     }
 }
 
+/// Decoded records: a key log is needed before the releases that it verifies.
+#[derive(Default)]
+struct Decoded {
+    inceptions: Vec<Unverified<Inception>>,
+    releases: Vec<Unverified<Release>>,
+    invalid: usize,
+}
+
 impl Builder {
     /// Of no records.
     pub fn new() -> Self {
         Self(Catalogue { is_deferred: true, ..Catalogue::default() })
     }
 
-    /// What is known so far, but for its map.
+    /// What is known so far, but for how packages are listed and the map.
     pub const fn catalogue(&self) -> &Catalogue {
         &self.0
     }
@@ -42,83 +59,192 @@ impl Builder {
         self.0.insert(record).map(drop)
     }
 
+    /// Verifies encoded records and offers them. A release's key log is among them, or was offered before. Returns how many were left
+    /// out, because they do not verify or can't be offered.
+    pub fn load<B: AsRef<[u8]> + Sync>(&mut self, encoded: &[B], network: &Network) -> usize {
+        let mut left_out = 0;
+        let mut releases = Vec::new();
+        for decoded in parallel::map(encoded.chunks(PART).collect(), Decoded::of) {
+            left_out += decoded.invalid;
+            for inception in decoded.inceptions {
+                let verified = inception.verify(network).ok().map(Record::Inception);
+                left_out += usize::from(!self.offer(verified));
+            }
+            releases.push(decoded.releases);
+        }
+        let key_logs = &self.0;
+        let verify = |release: Unverified<Release>| {
+            let key_log = key_logs.key_log(&release.publisher())?;
+            release.verify(key_log, network).ok()
+        };
+        let verify_part = |part: Vec<_>| part.into_iter().map(verify).collect::<Vec<_>>();
+        for release in parallel::map(releases, verify_part).into_iter().flatten() {
+            left_out += usize::from(!self.offer(release.map(|release| Record::Release(Box::new(release)))));
+        }
+        left_out
+    }
+
+    fn offer(&mut self, record: Option<Record>) -> bool {
+        record.is_some_and(|record| self.insert(record).is_ok())
+    }
+
     /// The catalogue of all that was offered.
     pub fn finish(self) -> Catalogue {
         let mut catalogue = self.0;
         catalogue.is_deferred = false;
-        let packages: Vec<PackageKey> = catalogue.packages.keys().copied().collect();
-        let mut groups = Groups::default();
-        for key in packages {
-            let popularity = catalogue.popularity(&key);
-            let Some(package) = catalogue.packages.get_mut(&key) else { continue };
-            for (version, standing, contesting) in package.pairs() {
-                for entry in keys::version(&key, version, &standing, contesting.as_ref()) {
-                    groups.add(&entry, &Leaf::NONE);
-                }
-            }
-            let Some(listed) = package.listing.as_mut() else { continue };
-            if listed.popularity != popularity {
-                *listed = Arc::new(Listed { popularity, ..(**listed).clone() });
-            }
-            let listed = listed.clone();
-            let leaf = Leaf::of(listed.clone());
-            for entry in catalogue.entries_of(&listed) {
-                groups.add(&entry, &leaf);
-            }
-        }
-        for record in catalogue.records.values() {
-            own_entries(record).iter().for_each(|entry| groups.add(entry, &Leaf::NONE));
-        }
-        for (package, publishers) in &catalogue.dependents {
-            for publisher in publishers.keys() {
-                groups.add(&[&keys::dependent_publishers(package), &publisher.as_bytes()[..]].concat(), &Leaf::NONE);
-            }
-        }
-        catalogue.map = groups.into_map();
+        catalogue.list_all();
+        catalogue.map = catalogue.derive_map();
         catalogue
     }
 }
 
-/// Entries by what their keys begin with.
+impl Decoded {
+    fn of<B: AsRef<[u8]>>(encoded: &[B]) -> Self {
+        let mut decoded = Self::default();
+        for bytes in encoded {
+            match UnverifiedRecord::decode(bytes.as_ref()) {
+                Ok(UnverifiedRecord::Inception(inception)) => decoded.inceptions.push(inception),
+                Ok(UnverifiedRecord::Release(release)) => decoded.releases.push(*release),
+                Err(_) => decoded.invalid += 1,
+            }
+        }
+        decoded
+    }
+}
+
+impl Catalogue {
+    /// Lists every package by its head.
+    fn list_all(&mut self) {
+        let all: Vec<&PackageKey> = self.packages.keys().collect();
+        let list = |key: &&PackageKey| {
+            let release = self.release(&self.packages.get(key)?.head()?)?;
+            Some((**key, Listed::of(release, Popularity::default()), counted(release)))
+        };
+        let list_part = |part: &[_]| part.iter().filter_map(list).collect::<Vec<_>>();
+        let parts = parallel::map(all.chunks(PART).collect(), list_part);
+        for (_, listed, dependees) in parts.iter().flatten() {
+            for dependee in dependees {
+                *self.dependents.entry(*dependee).or_default().entry(listed.publisher).or_default() += 1;
+            }
+        }
+        for (key, listed, _) in parts.into_iter().flatten() {
+            let popularity = self.popularity(&key);
+            if let Some(package) = self.packages.get_mut(&key) {
+                package.listing = Some(Arc::new(Listed { popularity, ..listed }));
+            }
+        }
+    }
+
+    /// The map of all entries.
+    fn derive_map(&self) -> Map<Leaf> {
+        let all: Vec<&PackageKey> = self.packages.keys().collect();
+        let listed = |key: &PackageKey| self.packages.get(key).and_then(|package| package.listing.clone());
+        let leaves: Vec<Leaf> = all.iter().map(|key| listed(key).map_or(Leaf::NONE, Leaf::of)).collect();
+        let parts = all.chunks(LARGE_PART).zip(leaves.chunks(LARGE_PART)).collect();
+        let mut parts = parallel::map(parts, |(keys, leaves)| self.entries_of_part(keys, leaves));
+        parts.push(self.other_entries());
+
+        let mut groups: BTreeMap<u32, Vec<Group<'_>>> = BTreeMap::new();
+        for (begins, group) in parts.into_iter().flat_map(|part| part.0) {
+            groups.entry(begins).or_default().push(group);
+        }
+        let maps = parallel::map(groups.into_values().collect(), |pieces: Vec<_>| into_map(&pieces));
+        Map::join(maps).expect("groups of keys that begin alike stand apart")
+    }
+
+    fn entries_of_part<'a>(&self, keys: &[&PackageKey], leaves: &'a [Leaf]) -> Groups<'a> {
+        let mut groups = Groups::default();
+        for (key, leaf) in keys.iter().zip(leaves) {
+            let pairs = self.packages.get(key).into_iter().flat_map(|package| package.pairs());
+            for (version, standing, contesting) in pairs {
+                for entry in keys::version(key, version, &standing, contesting.as_ref()) {
+                    groups.add(&entry, &Leaf::NONE);
+                }
+            }
+            let entries = leaf.listed().map_or_else(Vec::new, |listed| self.entries_of(listed));
+            entries.iter().for_each(|entry| groups.add(entry, leaf));
+        }
+        groups
+    }
+
+    /// The entries of records, and of publishers who depend on a package.
+    fn other_entries(&self) -> Groups<'static> {
+        let mut groups = Groups::default();
+        for record in self.records.values() {
+            own_entries(record).iter().for_each(|entry| groups.add(entry, &Leaf::NONE));
+        }
+        for (package, publishers) in &self.dependents {
+            for publisher in publishers.keys() {
+                groups.add(&[&keys::dependent_publishers(package), &publisher.as_bytes()[..]].concat(), &Leaf::NONE);
+            }
+        }
+        groups
+    }
+}
+
+/// Entries by the first bytes of their keys, as a number.
 #[derive(Default)]
-struct Groups(BTreeMap<Vec<u8>, Group>);
+struct Groups<'a>(BTreeMap<u32, Group<'a>>);
 
 /// Keys one behind the other, and where each of them ends. They are many: no allocation for each.
 #[derive(Default)]
-struct Group {
+struct Group<'a> {
     keys: Vec<u8>,
-    entries: Vec<(usize, Leaf)>,
+    entries: Vec<(usize, &'a Leaf)>,
 }
 
-impl Groups {
-    fn add(&mut self, key: &[u8], leaf: &Leaf) {
-        let begins = &key[..key.len().min(GROUP_BYTES)];
-        if !self.0.contains_key(begins) {
-            self.0.insert(begins.to_vec(), Group::default());
-        }
-        if let Some(group) = self.0.get_mut(begins) {
-            group.keys.extend_from_slice(key);
-            group.entries.push((group.keys.len(), leaf.clone()));
-        }
-    }
-
-    fn into_map(self) -> Map<Leaf> {
-        let parts = self.0.into_values().map(Group::into_map).collect();
-        Map::join(parts).expect("groups of keys that begin alike stand apart")
+impl<'a> Groups<'a> {
+    fn add(&mut self, key: &[u8], leaf: &'a Leaf) {
+        let begins = key.iter().chain(&[0; GROUP_BYTES]).take(GROUP_BYTES);
+        let begins = begins.fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let group = self.0.entry(begins).or_default();
+        group.keys.extend_from_slice(key);
+        group.entries.push((group.keys.len(), leaf));
     }
 }
 
-impl Group {
-    fn into_map(self) -> Map<Leaf> {
+impl<'a> Group<'a> {
+    fn entries(&self) -> impl Iterator<Item = (Key<'_>, &'a Leaf)> {
         let mut start = 0;
-        let mut entries = Vec::with_capacity(self.entries.len());
-        for (end, leaf) in self.entries {
-            entries.push((&self.keys[start..end], leaf));
-            start = end;
-        }
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        Map::from_sorted(&entries).expect("entries are derived once each, and their keys are short")
+        self.entries.iter().map(move |(end, leaf)| {
+            let key = &self.keys[start..*end];
+            start = *end;
+            (Key::of(key), *leaf)
+        })
     }
+}
+
+/// A key of a group, which is mostly told from another by a few bytes that are at hand.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a> {
+    /// The bytes behind those that the whole group has; zeros behind the last one.
+    begins: u128,
+    bytes: &'a [u8],
+}
+
+impl<'a> Key<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let behind = &bytes[bytes.len().min(GROUP_BYTES)..];
+        let behind = &behind[..behind.len().min(16)];
+        let mut begins = [0; 16];
+        begins[..behind.len()].copy_from_slice(behind);
+        Self { begins: u128::from_be_bytes(begins), bytes }
+    }
+}
+
+impl AsRef<[u8]> for Key<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+/// The map of the pieces of one group, hashed.
+fn into_map(pieces: &[Group<'_>]) -> Map<Leaf> {
+    let mut entries: Vec<_> = pieces.iter().flat_map(Group::entries).collect();
+    entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let map = Map::from_sorted_refs(&entries).expect("entries are derived once each, and their keys are short");
+    map.root();
+    map
 }
 
 #[cfg(test)]

@@ -292,6 +292,7 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     let best = |matched| Place { rank: Rank::best(matched, popularity, release.created), head }.to_bytes();
     let newest_first = Place { rank: Rank::newest(release.created), head }.to_bytes();
     let entry = |range: Vec<u8>, place: &[u8]| [&range, place].concat();
+    let of_word = |keyspace, word: &str, place: &[u8]| [keyspace, word.as_bytes(), b"\0", place].concat();
 
     let mut entries = vec![entry(newest(), &newest_first)];
     for dependency in dependencies(release) {
@@ -303,7 +304,7 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
     for (token, fields) in tokens.iter() {
         let whole = Match::whole(fields);
-        entries.push(entry(range(b"t/", token.as_bytes()), &best(whole)));
+        entries.push(of_word(b"t/", token, &best(whole)));
         let parts = beginnings_of(token).filter(|part| part.len() < token.len());
         let parts = parts.filter_map(|part| Some((part, Match::beginning(fields)?)));
         // A token that is longer than beginnings are is found by its first letters, as if it ended there.
@@ -313,7 +314,7 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
         }
     }
     for (beginning, matched) in beginnings {
-        entries.push(entry(range(b"x/", beginning.as_bytes()), &best(matched)));
+        entries.push(of_word(b"x/", beginning, &best(matched)));
     }
     // A release may name a dependency or a category twice.
     entries.sort();

@@ -15,6 +15,13 @@ impl Catalogue {
     /// Lists a package by its head as it is now. The package's id when that is another head than the one it was listed by.
     pub(super) fn list_again(&mut self, key: PackageKey) -> Option<PackageId> {
         let package = self.packages.get_mut(&key)?;
+        if self.is_deferred {
+            // Heads are listed when all is known.
+            if package.is_empty() {
+                self.packages.remove(&key);
+            }
+            return None;
+        }
         let id = package.id.clone();
         let (old, new) = (package.listing.take(), package.head());
         if package.is_empty() {
@@ -31,12 +38,10 @@ impl Catalogue {
         if let Some(head) = new {
             dependees.extend(self.list(key, head));
         }
-        if !self.is_deferred {
-            for dependee in dependees {
-                self.rank_again(dependee);
-            }
-            self.recent.insert(key);
+        for dependee in dependees {
+            self.rank_again(dependee);
         }
+        self.recent.insert(key);
         Some(id)
     }
 
@@ -102,18 +107,12 @@ impl Catalogue {
     }
 
     fn enter(&mut self, listed: &Arc<Listed>) {
-        if self.is_deferred {
-            return;
-        }
         for entry in self.entries_of(listed) {
             self.set(&entry, Leaf::of(listed.clone()));
         }
     }
 
     fn leave(&mut self, listed: &Listed) {
-        if self.is_deferred {
-            return;
-        }
         for entry in self.entries_of(listed) {
             self.map.remove(&entry);
         }
@@ -130,7 +129,7 @@ impl Catalogue {
 }
 
 /// The packages whose popularity a release counts for: what it depends on, its own publisher's packages excepted.
-fn counted(release: &Release) -> Vec<PackageKey> {
+pub(super) fn counted(release: &Release) -> Vec<PackageKey> {
     let others = dependencies(release).filter(|package| package.publisher != release.publisher);
     let others: BTreeSet<_> = others.map(|package| PackageKey::of(&package)).collect();
     others.into_iter().collect()

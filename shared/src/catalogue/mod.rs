@@ -181,8 +181,7 @@ impl Catalogue {
         let mut touched = BTreeSet::new();
         if let Some(Record::Release(old)) = displaced.and_then(|id| self.records.get(&id)) {
             let (id, key, version) = (old.id(), PackageKey::of(&old.package()), old.version.clone());
-            let delivery = Delivery::of(old);
-            self.change_version(key, &version, |package| package.remove(id, &version, delivery));
+            self.change_version(key, &version, |package| package.remove(id, &version));
             touched.insert(key);
         }
         let (id, package_id, version) = (release.id(), release.package(), release.version.clone());
@@ -433,6 +432,7 @@ impl Publisher {
         if at >= MAX_CONFLICTING_RECORDS {
             return None;
         }
+        slot.reserve_exact(1);
         slot.insert(at, id);
         Some(if slot.len() > MAX_CONFLICTING_RECORDS { slot.pop() } else { None })
     }

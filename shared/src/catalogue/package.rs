@@ -1,6 +1,5 @@
 //! The releases of one package: which stands for each version, which contests it, and which is the head.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::delivery::Delivery;
@@ -8,33 +7,32 @@ use super::leaf::Listed;
 use crate::id::{PackageId, RecordId};
 use crate::record::Version;
 
-/// The member releases of one version, by what they deliver.
+/// The member releases of one version with what they deliver, smallest id first. Mostly it is one, and packages are many: a list takes
+/// a fraction of what a tree does. How long it can get is bounded by the publisher's quota.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Contenders {
-    by_delivery: BTreeMap<Delivery, BTreeSet<RecordId>>,
-    /// The smallest id of each delivery.
-    first: BTreeSet<RecordId>,
-}
+struct Contenders(Vec<(RecordId, Delivery)>);
 
 impl Contenders {
-    fn change(&mut self, delivery: Delivery, change: impl FnOnce(&mut BTreeSet<RecordId>)) {
-        let ids = self.by_delivery.entry(delivery).or_default();
-        if let Some(first) = ids.first() {
-            self.first.remove(first);
-        }
-        change(ids);
-        match ids.first() {
-            Some(first) => {
-                self.first.insert(*first);
-            }
-            None => {
-                self.by_delivery.remove(&delivery);
-            }
+    fn add(&mut self, id: RecordId, delivery: Delivery) {
+        if let Err(at) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
+            self.0.reserve_exact(1);
+            self.0.insert(at, (id, delivery));
         }
     }
 
+    fn remove(&mut self, id: RecordId) {
+        self.0.retain(|(other, _)| *other != id);
+    }
+
+    /// The release that stands, and the one that contests it.
+    fn pair(&self) -> Option<(RecordId, Option<RecordId>)> {
+        let (standing, delivery) = self.0.first()?;
+        let contesting = self.0.iter().find(|(_, other)| other != delivery);
+        Some((*standing, contesting.map(|(id, _)| *id)))
+    }
+
     fn is_contested(&self) -> bool {
-        self.first.len() > 1
+        self.pair().is_some_and(|(_, contesting)| contesting.is_some())
     }
 }
 
@@ -42,36 +40,37 @@ impl Contenders {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Package {
     pub(super) id: PackageId,
-    versions: BTreeMap<Version, Contenders>,
-    /// Versions that are not contested: those that are no pre-release after those that are.
-    settled: BTreeSet<(bool, Version)>,
+    /// In order.
+    versions: Vec<(Version, Contenders)>,
     pub(super) listing: Option<Arc<Listed>>,
 }
 
 impl Package {
     pub(super) const fn new(id: PackageId) -> Self {
-        Self { id, versions: BTreeMap::new(), settled: BTreeSet::new(), listing: None }
+        Self { id, versions: Vec::new(), listing: None }
+    }
+
+    fn find(&self, version: &Version) -> Result<usize, usize> {
+        self.versions.binary_search_by(|(other, _)| other.cmp(version))
     }
 
     pub(super) fn add(&mut self, id: RecordId, version: &Version, delivery: Delivery) {
-        self.change(version, delivery, |ids| _ = ids.insert(id));
+        let at = self.find(version).unwrap_or_else(|at| {
+            // Most packages that anybody publishes have few versions; for the others, the list doubles.
+            if self.versions.is_empty() {
+                self.versions.reserve_exact(1);
+            }
+            self.versions.insert(at, (version.clone(), Contenders::default()));
+            at
+        });
+        self.versions[at].1.add(id, delivery);
     }
 
-    pub(super) fn remove(&mut self, id: RecordId, version: &Version, delivery: Delivery) {
-        self.change(version, delivery, |ids| _ = ids.remove(&id));
-    }
-
-    fn change(&mut self, version: &Version, delivery: Delivery, change: impl FnOnce(&mut BTreeSet<RecordId>)) {
-        let contenders = self.versions.entry(version.clone()).or_default();
-        contenders.change(delivery, change);
-        let settled = (!version.is_pre_release(), version.clone());
-        if contenders.first.len() == 1 {
-            self.settled.insert(settled);
-        } else {
-            self.settled.remove(&settled);
-        }
-        if contenders.first.is_empty() {
-            self.versions.remove(version);
+    pub(super) fn remove(&mut self, id: RecordId, version: &Version) {
+        let Ok(at) = self.find(version) else { return };
+        self.versions[at].1.remove(id);
+        if self.versions[at].1.0.is_empty() {
+            self.versions.remove(at);
         }
     }
 
@@ -79,36 +78,33 @@ impl Package {
         self.versions.is_empty()
     }
 
-    /// The newest version that is settled and no pre-release; a pre-release if there is nothing else.
+    /// The newest version that is not contested and no pre-release; a pre-release if there is nothing else.
     pub(super) fn head(&self) -> Option<RecordId> {
-        let (_, version) = self.settled.last()?;
-        self.versions.get(version)?.first.first().copied()
+        let settled = || self.versions.iter().rev().filter(|(_, contenders)| !contenders.is_contested());
+        let newest = settled().find(|(version, _)| !version.is_pre_release());
+        let (_, contenders) = newest.or_else(|| settled().next())?;
+        contenders.pair().map(|(standing, _)| standing)
     }
 
     /// Each version, highest first: the release that stands, and the one that contests it.
     pub(super) fn versions(&self) -> impl Iterator<Item = (RecordId, Option<RecordId>)> {
-        self.versions.values().rev().filter_map(Self::pair)
+        self.versions.iter().rev().filter_map(|(_, contenders)| contenders.pair())
     }
 
     /// Each version with the release that stands for it, and the one that contests it.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&Version, RecordId, Option<RecordId>)> {
-        let pair = |(version, contenders)| {
-            Self::pair(contenders).map(|(standing, contesting)| (version, standing, contesting))
-        };
-        self.versions.iter().filter_map(pair)
+        self.versions.iter().filter_map(|(version, contenders)| {
+            let (standing, contesting) = contenders.pair()?;
+            Some((version, standing, contesting))
+        })
     }
 
     pub(super) fn version(&self, version: &Version) -> Option<(RecordId, Option<RecordId>)> {
-        self.versions.get(version).and_then(Self::pair)
-    }
-
-    fn pair(contenders: &Contenders) -> Option<(RecordId, Option<RecordId>)> {
-        let mut first = contenders.first.iter().copied();
-        Some((first.next()?, first.next()))
+        self.versions[self.find(version).ok()?].1.pair()
     }
 
     /// How many releases the versions have, each with what contests it.
     pub(super) fn release_count(&self) -> usize {
-        self.versions.len() + self.versions.values().filter(|contenders| contenders.is_contested()).count()
+        self.versions.len() + self.versions.iter().filter(|(_, contenders)| contenders.is_contested()).count()
     }
 }

@@ -17,7 +17,10 @@ pub(super) fn bit(key: &[u8], at: u16) -> bool {
 
 /// The first bit in which two keys differ; None when they are equal.
 pub(super) fn critical(one: &[u8], other: &[u8]) -> Option<u16> {
-    let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    // Eight bytes at a time: keys have much in common.
+    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    let same = 8 * words.take_while(|(a, b)| a == b).count();
+    let same = same + one[same..].iter().zip(&other[same..]).take_while(|(a, b)| a == b).count();
     let place = match (one.get(same), other.get(same)) {
         (None, None) => return None,
         (Some(a), Some(b)) => 1 + (a ^ b).leading_zeros() as usize,

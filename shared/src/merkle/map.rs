@@ -1,5 +1,6 @@
 //! The map itself.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::node::{Kind, Node, Split, Sub};
@@ -39,11 +40,20 @@ impl<V: Value> Map<V> {
     /// The map of entries that are in strict order of their keys: much faster than inserting one after the other. None when
     /// they are not in order, or a key is longer than [`MAX_KEY_BYTES`].
     pub fn from_sorted<K: AsRef<[u8]>>(entries: &[(K, V)]) -> Option<Self> {
+        Self::of_sorted::<K, V>(entries)
+    }
+
+    /// [`Self::from_sorted`] of values that are held elsewhere.
+    pub fn from_sorted_refs<K: AsRef<[u8]>>(entries: &[(K, &V)]) -> Option<Self> {
+        Self::of_sorted::<K, &V>(entries)
+    }
+
+    fn of_sorted<K: AsRef<[u8]>, B: Borrow<V>>(entries: &[(K, B)]) -> Option<Self> {
         let ordered = entries.windows(2).all(|pair| pair[0].0.as_ref() < pair[1].0.as_ref());
         if !ordered || entries.iter().any(|(key, _)| key.as_ref().len() > MAX_KEY_BYTES) {
             return None;
         }
-        Some(Self { root: (!entries.is_empty()).then(|| Arc::new(Node::of(entries))) })
+        Some(Self { root: (!entries.is_empty()).then(|| Arc::new(Node::of::<K, B>(entries))) })
     }
 
     /// The map of all entries of some maps, each of which holds all keys that begin with some bytes; in order of those. What is

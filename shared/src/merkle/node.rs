@@ -1,6 +1,7 @@
 //! The nodes of a map. A subtree is a [`Node`] or a run of a bucket's entries; [`Sub`] hides which, so that everything that walks
 //! the tree is written once.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -23,23 +24,37 @@ pub(super) enum Kind<V> {
     Inner { bit: u16, count: u32, left: Arc<Node<V>>, right: Arc<Node<V>> },
 }
 
-/// At most [`BUCKET`] entries in order of their keys. The keys stand one behind the other in one allocation.
+/// At most [`BUCKET`] entries in order of their keys.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket<V> {
-    ends: [u16; BUCKET],
+    /// Where each key ends, in [`END_BYTES`] bytes; then the keys, one behind the other.
     keys: Box<[u8]>,
     values: Box<[V]>,
 }
 
+/// Bytes of a number in a bucket: its keys are bounded far below what they can say.
+const END_BYTES: usize = 2;
+
 impl<V: Value> Bucket<V> {
-    fn new<'a>(entries: impl Iterator<Item = (&'a [u8], V)>) -> Self {
-        let (mut ends, mut keys, mut values) = ([0; BUCKET], Vec::new(), Vec::with_capacity(BUCKET));
-        for ((key, value), end) in entries.zip(&mut ends) {
-            keys.extend_from_slice(key);
-            *end = u16::try_from(keys.len()).unwrap_or(u16::MAX);
-            values.push(value);
+    /// Of entries in order. They are gone through twice, so that what is allocated is what is needed: a map has many buckets.
+    fn new<'a>(entries: impl Iterator<Item = (&'a [u8], &'a V)> + Clone) -> Self
+    where
+        V: 'a,
+    {
+        let lengths = || entries.clone().take(BUCKET).map(|(key, _)| key.len());
+        let count = lengths().count();
+        let mut keys = Vec::with_capacity(count * END_BYTES + lengths().sum::<usize>());
+        let mut end = 0;
+        for length in lengths() {
+            end += length;
+            keys.extend(u16::try_from(end).unwrap_or(u16::MAX).to_be_bytes());
         }
-        Self { ends, keys: keys.into(), values: values.into() }
+        let mut values = Vec::with_capacity(count);
+        for (key, value) in entries.take(BUCKET) {
+            keys.extend_from_slice(key);
+            values.push(value.clone());
+        }
+        Self { keys: keys.into(), values: values.into() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,15 +62,16 @@ impl<V: Value> Bucket<V> {
     }
 
     pub(super) fn key(&self, at: usize) -> &[u8] {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.keys[usize::from(start)..usize::from(self.ends[at])]
+        let (ends, keys) = self.keys.split_at(self.len() * END_BYTES);
+        let end = |at: usize| usize::from(u16::from_be_bytes([ends[at * END_BYTES], ends[at * END_BYTES + 1]]));
+        &keys[at.checked_sub(1).map_or(0, end)..end(at)]
     }
 
     pub(super) fn value(&self, at: usize) -> &V {
         &self.values[at]
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &V)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &V)> + Clone {
         (0..self.len()).map(|at| (self.key(at), &self.values[at]))
     }
 
@@ -73,9 +89,9 @@ impl<V: Value> Bucket<V> {
 
 impl<V: Value> Node<V> {
     /// The subtree of entries in strict order of their keys, at least one.
-    pub(super) fn of<K: AsRef<[u8]>>(entries: &[(K, V)]) -> Self {
+    pub(super) fn of<K: AsRef<[u8]>, B: Borrow<V>>(entries: &[(K, B)]) -> Self {
         if entries.len() <= BUCKET {
-            return Self::bucket(entries.iter().map(|(key, value)| (key.as_ref(), value.clone())));
+            return Self::bucket(entries.iter().map(|(key, value)| (key.as_ref(), value.borrow())));
         }
         let (first, last) = (entries[0].0.as_ref(), entries[entries.len() - 1].0.as_ref());
         let bit = bits::critical(first, last).unwrap_or_default();
@@ -91,7 +107,7 @@ impl<V: Value> Node<V> {
         if count <= BUCKET {
             let mut entries = Vec::with_capacity(count);
             parts.iter().for_each(|part| part.collect(&mut entries));
-            return Arc::new(Self::of(&entries));
+            return Arc::new(Self::of::<_, V>(&entries));
         }
         let bit = bits::critical(first.first_key(), last.first_key()).unwrap_or_default();
         let at = parts.partition_point(|part| !bits::bit(part.first_key(), bit));
@@ -126,12 +142,15 @@ impl<V: Value> Node<V> {
         }
     }
 
-    fn bucket<'a>(entries: impl Iterator<Item = (&'a [u8], V)>) -> Self {
+    fn bucket<'a>(entries: impl Iterator<Item = (&'a [u8], &'a V)> + Clone) -> Self
+    where
+        V: 'a,
+    {
         Self { hash: OnceLock::new(), kind: Kind::Bucket(Bucket::new(entries)) }
     }
 
     pub(super) fn leaf(key: &[u8], value: V) -> Arc<Self> {
-        Arc::new(Self::bucket(std::iter::once((key, value))))
+        Arc::new(Self::bucket(std::iter::once((key, &value))))
     }
 
     fn inner(bit: u16, left: Arc<Self>, right: Arc<Self>) -> Self {
@@ -163,8 +182,10 @@ impl<V: Value> Node<V> {
             match &node.kind {
                 Kind::Inner { bit, left, right, .. } => node = if bits::bit(key, *bit) { right } else { left },
                 Kind::Bucket(bucket) => {
+                    // One of those that it would stand between: keys are in the order of their bits.
+                    let at = bucket.find(key).unwrap_or_else(|at| at);
                     let common = |at: &usize| bits::critical(bucket.key(*at), key).unwrap_or(u16::MAX);
-                    let best = (0..bucket.len()).max_by_key(common).unwrap_or_default();
+                    let best = (at.saturating_sub(1)..bucket.len().min(at + 1)).max_by_key(common).unwrap_or_default();
                     return bucket.key(best);
                 }
             }
@@ -188,12 +209,10 @@ impl<V: Value> Node<V> {
             return;
         };
         let at = bucket.find(key).unwrap_or_else(|at| at);
-        let old = |(key, value): (_, &V)| (key, value.clone());
-        let (before, behind) = (bucket.entries().take(at).map(old), bucket.entries().skip(at).map(old));
-        let entries = before.chain([(key, value)]).chain(behind);
+        let entries = bucket.entries().take(at).chain([(key, &value)]).chain(bucket.entries().skip(at));
         *this = Arc::new(match bucket.len() < BUCKET {
             true => Self::bucket(entries),
-            false => Self::of(&entries.collect::<Vec<_>>()),
+            false => Self::of::<_, &V>(&entries.collect::<Vec<_>>()),
         });
     }
 
@@ -221,7 +240,7 @@ impl<V: Value> Node<V> {
         match &mut node.kind {
             Kind::Bucket(bucket) => {
                 let others = bucket.entries().filter(|(other, _)| *other != key);
-                *bucket = Bucket::new(others.map(|(key, value)| (key, value.clone())));
+                *bucket = Bucket::new(others);
                 bucket.len() == 0
             }
             Kind::Inner { bit, count, left, right } => {
@@ -236,7 +255,7 @@ impl<V: Value> Node<V> {
                     // Both children are buckets: what is below an inner node of so few entries can't be inner.
                     if let (Kind::Bucket(left), Kind::Bucket(right)) = (&left.kind, &right.kind) {
                         let entries = left.entries().chain(right.entries());
-                        *node = Self::bucket(entries.map(|(key, value)| (key, value.clone())));
+                        *node = Self::bucket(entries);
                     }
                 }
                 false

@@ -19,9 +19,7 @@ use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
 use ggen_shared::checkpoint::{Checkpoint, RULES};
 use ggen_shared::id::{Handle, KeyCommitment, Network, PackageName, PublicKey, PublisherId};
 use ggen_shared::limits::{MAX_DEPENDENCIES, MAX_DESCRIPTION_BYTES, MAX_TAGS, MAX_TITLE_BYTES, MAX_URL_BYTES};
-use ggen_shared::record::{
-    Artifact, ContentId, Dependency, Inception, KeyLog, Record, Release, UnverifiedRecord, Verified, Work, sign,
-};
+use ggen_shared::record::{Artifact, ContentId, Dependency, Inception, Record, Release, Verified, Work, sign};
 
 /// The network of corpora.
 pub fn network() -> Network {
@@ -294,19 +292,12 @@ pub fn write(path: &Path, records: &[Record]) -> Result<()> {
 /// # Errors
 /// The first record that does not hold.
 pub fn verified_catalogue<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Catalogue> {
-    let network = network();
+    let all: Vec<&[u8]> = all.collect();
     let mut builder = Builder::new();
-    for bytes in all {
-        let record = match UnverifiedRecord::decode(bytes)? {
-            UnverifiedRecord::Inception(inception) => Record::Inception(inception.verify(&network)?),
-            UnverifiedRecord::Release(release) => {
-                let key_log: KeyLog = builder.catalogue().key_log(&release.publisher()).context("no key log")?.clone();
-                Record::Release(Box::new(release.verify(&key_log, &network)?))
-            }
-        };
-        builder.insert(record)?;
+    match builder.load(&all, &network()) {
+        0 => Ok(builder.finish()),
+        left_out => bail!("{left_out} records do not verify"),
     }
-    Ok(builder.finish())
 }
 
 /// What a relay of the corpus' network commits to in epoch 1, and which relay that is.
