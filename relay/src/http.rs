@@ -17,7 +17,7 @@ use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::admission::Shelf;
-use crate::node::{Command, Status};
+use crate::node::{Command, Progress, Status};
 use crate::policy;
 
 /// Scripts of the page itself and wasm, connections to any relay, and nothing else.
@@ -31,7 +31,7 @@ pub struct State {
     peer_id: PeerId,
     shelf: Arc<Shelf>,
     status: watch::Receiver<Status>,
-    syncing: watch::Receiver<Option<u64>>,
+    progress: watch::Receiver<Progress>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -41,10 +41,10 @@ impl State {
         peer_id: PeerId,
         shelf: Arc<Shelf>,
         status: watch::Receiver<Status>,
-        syncing: watch::Receiver<Option<u64>>,
+        progress: watch::Receiver<Progress>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { peer_id, shelf, status, syncing, commands }
+        Self { peer_id, shelf, status, progress, commands }
     }
 }
 
@@ -89,7 +89,7 @@ fn constant_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLa
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }
 
-/// Ready: everything is loaded, the relay listens, and the disk takes writes.
+/// Ready: everything is loaded, what other relays had is here too, the relay listens, and the disk takes writes.
 async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
     let status = state.status.borrow().clone();
     let records = state.shelf.catalogue().record_count();
@@ -99,12 +99,13 @@ async fn ready(Extract(state): Extract<State>) -> impl IntoResponse {
     if state.shelf.snapshots().latest().is_none() {
         return (StatusCode::SERVICE_UNAVAILABLE, "no checkpoint yet: the next epoch brings one\n".to_owned());
     }
+    let progress = *state.progress.borrow();
+    if !progress.has_caught_up && (progress.has_met || status.joining) {
+        let of = progress.of.max(records as u64);
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("syncing: {records} of {of} records\n"));
+    }
     match tokio::time::timeout(policy::READY_TIMEOUT, state.shelf.store().ready()).await {
-        Ok(Ok(())) => {
-            let syncing = *state.syncing.borrow();
-            let syncing = syncing.map(|of| format!(", syncing with a relay that has {of}")).unwrap_or_default();
-            (StatusCode::OK, format!("ready: {records} records, {} peers{syncing}\n", status.connected))
-        }
+        Ok(Ok(())) => (StatusCode::OK, format!("ready: {records} records, {} peers\n", status.connected)),
         Ok(Err(error)) => {
             tracing::error!(%error, "the store is not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "the store is not ready\n".to_owned())

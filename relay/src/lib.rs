@@ -19,4 +19,4 @@ pub mod store;
 mod transport;
 
 pub use config::Config;
-pub use node::{Relay, StartError};
+pub use node::{Cost, Progress, Relay, StartError};

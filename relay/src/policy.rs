@@ -68,8 +68,14 @@ pub const MAX_CATALOGUE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// first among the newest for as long as it likes.
 pub const MAX_CREATED_AHEAD: Duration = Duration::from_secs(3600);
 
-/// How often the relay looks whether another one has what it lacks: a hash when nothing is missing.
+/// How often the relay looks whether others have what it lacks: some hundred bytes each when nothing is missing.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(4);
+/// Relays that are synced with at once. Each has one answer in memory.
+pub const MAX_SYNCS: usize = 4;
+/// How long a relay is not synced with that did not answer, or answered wrongly.
+pub const SYNC_PAUSE: Duration = Duration::from_secs(30);
+/// How long a relay that is to be joined, and neither answers nor fails to, keeps this one from being ready.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a long sync is told of in the log.
 pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many relays that were just met may wait for a sync; the others have their turn later.

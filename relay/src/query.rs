@@ -8,6 +8,7 @@ use ggen_net::exchange;
 use ggen_shared::catalogue::answer;
 use ggen_shared::codec;
 use ggen_shared::protocol::query::{BlockAnswer, Refusal, Reply, Request};
+use ggen_shared::sync;
 use libp2p::Stream;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
@@ -37,12 +38,13 @@ impl Answer for Arc<Shelf> {
                 Request::Search(search) => encode(&answer::search(&self.catalogue(), &self.snapshots(), search)),
                 Request::Package(package) => encode(&answer::package(&self.catalogue(), &self.snapshots(), package)),
                 Request::Range(range) => encode(&answer::range(&self.snapshots(), range)),
-                Request::Current(current) => {
+                Request::Compare(compare) => {
                     // What changed since it was last asked for is hashed first: not on a thread that serves others, nor under the lock.
-                    let (map, current) = (self.catalogue().map().clone(), current.clone());
-                    let answered = tokio::task::spawn_blocking(move || encode(&answer::current(&map, &current)));
+                    let (map, compare) = (self.catalogue().map().clone(), compare.clone());
+                    let answered = tokio::task::spawn_blocking(move || encode(&sync::compare(&map, &compare)));
                     answered.await.unwrap_or_else(|_| encode(&stopping()))
                 }
+                Request::RecordsOf(records) => encode(&sync::records_of(&self.catalogue(), records)),
                 Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
                 Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
                 Request::Named(named) => encode(&answer::named(&self.catalogue(), named)),

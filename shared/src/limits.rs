@@ -70,6 +70,10 @@ pub const MAX_PREFIX_CHARS: usize = 7;
 pub const MAX_LEVELS: u8 = 6;
 /// Records asked for by id in one request.
 pub const MAX_RECORDS_PER_REQUEST: usize = 64;
+/// Parts of the records that one question of a sync compares or asks for: some three kilobytes of them.
+pub const MAX_PARTS_PER_REQUEST: usize = 32;
+/// Records of one answer of a sync: some hundreds, which are verified and made durable together.
+pub const MAX_RECORDS_ANSWER_BYTES: usize = 256 * 1024;
 /// Versions of one package in one answer, newest first.
 pub const MAX_VERSIONS_PER_ANSWER: usize = 64;
 /// Key events of one publisher.

@@ -15,6 +15,8 @@ pub(crate) enum Bench {
     Catalogue,
     /// Whether people find what they look for, beside MiniSearch and tantivy.
     Relevance,
+    /// Sync: the bytes and the time that relays need to hold the same.
+    Sync,
 }
 
 /// What can be made a corpus of.
@@ -31,6 +33,7 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     match name {
         Bench::Catalogue => run_program("ggen-bench", "catalogue", &[&shown(&results.join("catalogue.json"))]),
         Bench::Relevance => relevance(&results),
+        Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
     }
 }
 

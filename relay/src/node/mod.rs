@@ -1,7 +1,9 @@
 //! The running relay: starts everything, and is the handle to it.
 
 mod behaviour;
+mod claims;
 mod peers;
+mod progress;
 mod swarm;
 mod sync;
 mod work;
@@ -15,6 +17,7 @@ use ggen_net::streams::OpenError;
 use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::progress::{Cost, Progress};
 use crate::admission::Shelf;
 use crate::checkpoints::{self, Checkpoints};
 use crate::identity::{self, Identity};
@@ -84,6 +87,8 @@ pub struct Status {
     pub anchors: Vec<Multiaddr>,
     /// Peers that are connected.
     pub connected: usize,
+    /// Whether a relay that it is to join neither answered nor failed to yet.
+    pub joining: bool,
 }
 
 /// A running relay. It stops when [`Relay::stop`] is awaited.
@@ -92,7 +97,7 @@ pub struct Relay {
     shelf: Arc<Shelf>,
     status: watch::Receiver<Status>,
     commands: mpsc::Sender<Command>,
-    syncing: watch::Receiver<Option<u64>>,
+    progress: watch::Receiver<Progress>,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
@@ -144,8 +149,10 @@ impl Relay {
 
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(node.run(inbox, stopped.clone()));
-        let (syncing, mut ended) = (work.syncing(), stopped.clone());
-        if config.sync {
+        let (progress, mut ended) = (work.progress().listen(), stopped.clone());
+        if !config.sync {
+            work.progress().skip();
+        } else {
             tasks.spawn(async move {
                 tokio::select! {
                     () = sync::run(work, met) => {}
@@ -154,7 +161,7 @@ impl Relay {
             });
         }
         tasks.spawn(make_checkpoints(checkpoints, shelf.clone(), stopped.clone()));
-        let mut relay = Self { peer_id, shelf, status, commands, syncing, http: None, stop, tasks };
+        let mut relay = Self { peer_id, shelf, status, commands, progress, http: None, stop, tasks };
         if let Some(address) = config.http {
             relay.serve_http(address, config.www.as_deref(), stopped).await?;
         }
@@ -174,7 +181,7 @@ impl Relay {
             self.peer_id,
             self.shelf.clone(),
             self.status.clone(),
-            self.syncing.clone(),
+            self.progress.clone(),
             self.commands.clone(),
         );
         let router = http::router(state, www);
@@ -195,6 +202,11 @@ impl Relay {
     /// Where HTTP is served, the port filled in.
     pub const fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// How far it has come in getting what other relays have.
+    pub const fn progress(&self) -> &watch::Receiver<Progress> {
+        &self.progress
     }
 
     /// Where it can be dialed, each address ending in `/p2p/<peer id>`.

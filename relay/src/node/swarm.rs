@@ -15,12 +15,13 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, gossipsub, identify, kad, ping};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::behaviour::{RelayBehaviour, RelayBehaviourEvent};
 use super::work::Work;
 use super::{Command, LISTEN_TIMEOUT, StartError, Status};
 use crate::heads::HeadStore;
-use crate::{Config, causes};
+use crate::{Config, causes, policy};
 
 /// How often relays that were configured but are not connected are dialed again.
 const REDIAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
@@ -38,6 +39,8 @@ pub(super) struct Node {
     anchors: BTreeMap<PeerId, Vec<Multiaddr>>,
     /// Relays to join that can't be reached, of whom the log was told.
     unreachable: HashSet<PeerId>,
+    /// Until when a relay to join is waited for that neither answers nor fails to.
+    join_until: Instant,
     /// Someone new is in the routing table, who was not told yet.
     provide_again: bool,
 }
@@ -65,6 +68,7 @@ impl Node {
             bootstrap,
             unreachable: HashSet::new(),
             anchors: BTreeMap::new(),
+            join_until: Instant::now() + policy::JOIN_TIMEOUT,
             provide_again: false,
         }
     }
@@ -139,6 +143,7 @@ impl Node {
                 Some(command) = inbox.recv() => self.on_command(command),
                 _ = redial.tick() => {
                     self.dial_bootstrap();
+                    self.tell_status();
                     self.provide();
                 }
                 _ = stopped.wait_for(|stop| *stop) => {
@@ -219,6 +224,7 @@ impl Node {
         if let Some((relay, address)) = configured
             && self.unreachable.insert(*relay)
         {
+            self.tell_status();
             tracing::warn!("bootstrap {address} can't be reached, and is tried again: {}", why_not_dialed(error));
         }
     }
@@ -228,6 +234,7 @@ impl Node {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
                 if info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
+                    self.work.progress().met();
                     // One more relay than can wait has its turn later.
                     _ = self.meet.try_send(peer_id);
                 }
@@ -303,7 +310,10 @@ impl Node {
             }
         }
         let anchors = self.anchors.values().flatten().cloned().collect();
-        self.status.send_replace(Status { addresses, anchors, connected: self.swarm.network_info().num_peers() });
+        let is_open = |relay: &PeerId| !self.unreachable.contains(relay) && !self.anchors.contains_key(relay);
+        let joining = Instant::now() < self.join_until && self.bootstrap.iter().any(|(relay, _)| is_open(relay));
+        let connected = self.swarm.network_info().num_peers();
+        self.status.send_replace(Status { addresses, anchors, connected, joining });
     }
 }
 

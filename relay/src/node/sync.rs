@@ -1,19 +1,28 @@
 //! Catches up with other relays: what gossip lost, and what there was before this relay. See [`ggen_shared::sync`].
+//!
+//! Several relays are asked at once, each for another part. What was delivered is durable before the next question, so a sync that
+//! is cut, this relay killed even, goes on where it was: by what differs then.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ggen_net::exchange;
+use ggen_shared::catalogue::keys;
+use ggen_shared::codec;
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
-use ggen_shared::merkle::proof::{self, Range, verify_levels, verify_run};
-use ggen_shared::protocol::query::{Current, CurrentAnswer, Question, RangeOf, Records, Show};
-use ggen_shared::record::Record;
-use ggen_shared::sync::{self, Descent, LEVELS, RUN, Step};
+use ggen_shared::protocol::query::{Ask, Question};
+use ggen_shared::protocol::sync::RecordsOf;
+use ggen_shared::record::{self, Record, UnverifiedRecord};
+use ggen_shared::sync::{self, Descent, Part, SALT_BYTES, Step};
 use libp2p::PeerId;
+use serde_bytes::ByteBuf;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::Command;
+use super::progress::Cost;
 use super::work::Work;
 use crate::admission::{AdmitError, check_created, contents};
 use crate::policy;
@@ -27,36 +36,82 @@ enum Error {
     Timeout,
     #[error(transparent)]
     Exchange(#[from] exchange::Error),
-    #[error("its map does not hold together: {0}")]
-    Proof(#[from] proof::Error),
     #[error(transparent)]
     Descent(#[from] sync::Error),
     #[error("a record of it is refused: {0}")]
+    Record(#[from] record::Error),
+    #[error(transparent)]
     Admit(#[from] AdmitError),
+    #[error("no salt could be drawn: {0}")]
+    Salt(#[from] getrandom::Error),
+    #[error("the relay is being stopped")]
+    Stopping,
 }
 
-/// Syncs with one relay after the other, and at once with a relay that was just met.
+impl Error {
+    /// Whether it is the other relay that is to blame, or may be.
+    const fn is_theirs(&self) -> bool {
+        !matches!(self, Self::NotConnected | Self::Admit(_) | Self::Salt(_) | Self::Stopping)
+    }
+}
+
+/// A sync that ended: with whom, how, and what it cost all the same.
+type Ended = (PeerId, Result<(), Error>, Cost);
+
+/// Syncs with relays that were just met, and with all others in turn; with some of them at once.
 pub(super) async fn run(work: Arc<Work>, mut met: mpsc::Receiver<PeerId>) {
-    let mut turn = 0_usize;
+    let (mut sessions, mut turn) = (JoinSet::<Ended>::new(), 0_usize);
+    // Relays with which a sync runs, or none is to be begun for a while.
+    let mut running: HashMap<PeerId, Option<Instant>> = HashMap::new();
     let mut tick = tokio::time::interval(policy::SYNC_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let relay = tokio::select! {
-            relay = met.recv() => relay,
+        let next = tokio::select! {
+            Some(relay) = met.recv() => vec![relay],
+            Some(ended) = sessions.join_next() => {
+                if let Ok((relay, ended, cost)) = ended {
+                    running.insert(relay, on_end(relay, ended, cost, &work));
+                }
+                continue;
+            }
             _ = tick.tick() => {
-                let relays = relays(&work).await;
-                turn = turn.wrapping_add(1);
-                relays.get(turn % relays.len().max(1)).copied()
+                let mut relays = relays(&work).await;
+                turn = (turn + policy::MAX_SYNCS) % relays.len().max(1);
+                relays.rotate_left(turn);
+                relays
             }
         };
-        let Some(relay) = relay else { continue };
-        match work.sync_with(relay).await {
-            Ok(0) => tracing::trace!(%relay, "nothing to sync"),
-            Ok(records) => tracing::info!(%relay, records, "synced"),
-            Err(error) => tracing::debug!(%relay, %error, "a sync ended early"),
+        let now = Instant::now();
+        running.retain(|_, until| until.is_none_or(|until| until > now));
+        for relay in next {
+            if sessions.len() < policy::MAX_SYNCS && !running.contains_key(&relay) {
+                running.insert(relay, None);
+                let work = work.clone();
+                work.progress().begun();
+                sessions.spawn(async move {
+                    let mut cost = Cost::default();
+                    (relay, work.sync_with(relay, &mut cost).await, cost)
+                });
+            }
         }
-        work.set_syncing(None);
     }
+}
+
+/// Tells what became of a sync. Until when there is to be no other one with this relay.
+fn on_end(relay: PeerId, ended: Result<(), Error>, cost: Cost, work: &Work) -> Option<Instant> {
+    work.progress().ended(ended.is_ok(), cost);
+    let Cost { records, sent, received } = cost;
+    match ended {
+        Ok(()) if records == 0 => tracing::trace!(%relay, "nothing to sync"),
+        Ok(()) => tracing::info!(%relay, records, sent, received, "synced"),
+        Err(error) => {
+            tracing::info!(%relay, %error, records, sent, received, "a sync ended early");
+            if error.is_theirs() {
+                return Some(Instant::now() + policy::SYNC_PAUSE);
+            }
+        }
+    }
+    Some(Instant::now())
 }
 
 async fn relays(work: &Work) -> Vec<PeerId> {
@@ -68,62 +123,148 @@ async fn relays(work: &Work) -> Vec<PeerId> {
 }
 
 impl Work {
-    /// Gets what a relay has and this one lacks. How many records came.
-    async fn sync_with(self: &Arc<Self>, relay: PeerId) -> Result<u64, Error> {
-        let mut descent = Descent::new();
+    /// Gets what a relay has and this one lacks.
+    async fn sync_with(self: &Arc<Self>, relay: PeerId, cost: &mut Cost) -> Result<(), Error> {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt)?;
+        let mut descent = Descent::new(salt);
         let mut told = Instant::now();
         while let Some(step) = descent.next_step()? {
             match step {
-                Step::Levels(prefix) => {
-                    let range = Range { prefix, after: None };
-                    let answer = self.ask(relay, Current(RangeOf::of(&range, Show::Levels(LEVELS)))).await?;
-                    let (pieces, _) = verify_levels(&answer.root.into(), &range.prefix, &answer.proof)?;
-                    descent.on_levels(self.shelf().catalogue().map(), pieces);
+                Step::Compare(question) => {
+                    let answer = self.ask(relay, cost, question.clone()).await?;
+                    let here = self.shelf().catalogue().map().clone();
+                    // What changed is hashed again for it: not on a thread that serves others.
+                    let compared = tokio::task::spawn_blocking(move || {
+                        descent.on_compared(&here, &question.parts, &answer).map(|()| descent)
+                    });
+                    descent = compared.await.map_err(|_| Error::Stopping)??;
+                    self.progress().of(descent.total());
                 }
-                Step::Run(range) => {
-                    let answer: CurrentAnswer = self.ask(relay, Current(RangeOf::of(&range, Show::First(RUN)))).await?;
-                    let run = verify_run(&answer.root.into(), &range, &answer.proof)?;
-                    self.set_syncing(Some(run.total()));
-                    descent.on_run(self.shelf().catalogue().map(), range.clone(), &run);
-                }
-                Step::Records(ids) => {
-                    let answer = self.ask(relay, Records { ids: ids.clone() }).await?;
-                    let unanswered = ids.get(answer.records.len()..).unwrap_or_default().to_vec();
-                    // One that is gone since made room for others, which the next sync finds.
-                    let bytes: Vec<_> = answer.records.iter().take(ids.len()).flatten().collect();
-                    let records = self.shelf().verify_all(bytes.iter().map(|bytes| &bytes[..]))?;
-                    descent.on_records(ids.len(), records.len(), unanswered)?;
-                    self.keep_synced(relay, records).await?;
-                    if told.elapsed() > policy::SYNC_REPORT_INTERVAL {
-                        told = Instant::now();
-                        let here = self.shelf().catalogue().record_count();
-                        tracing::info!(%relay, records = descent.delivered(), here, "syncing");
+                Step::Fetch(parts) => {
+                    let (claim, taken) = self.claims().take(parts);
+                    taken.into_iter().for_each(|part| descent.postpone(part));
+                    if !claim.parts.is_empty() {
+                        self.fetch_records(relay, &mut descent, claim.parts.clone(), cost).await?;
                     }
                 }
+                Step::Wait => self.claims().released().await,
+            }
+            if told.elapsed() > policy::SYNC_REPORT_INTERVAL {
+                told = Instant::now();
+                let (have, of) = (self.shelf().catalogue().record_count(), descent.total());
+                tracing::info!(%relay, records = cost.records, have, of, "syncing");
             }
         }
-        Ok(descent.delivered())
+        Ok(())
     }
 
-    async fn keep_synced(self: &Arc<Self>, relay: PeerId, mut records: Vec<Record>) -> Result<(), Error> {
+    /// Gets the records of some parts, and keeps them answer by answer.
+    async fn fetch_records(
+        self: &Arc<Self>,
+        relay: PeerId,
+        descent: &mut Descent,
+        parts: Vec<Part>,
+        cost: &mut Cost,
+    ) -> Result<(), Error> {
+        let mut question = RecordsOf { parts, after: None };
+        loop {
+            let answer = self.ask(relay, cost, question.clone()).await?;
+            let mut keys = Vec::with_capacity(answer.records.len());
+            for bytes in &answer.records {
+                let claimed = UnverifiedRecord::decode(bytes)?;
+                keys.extend(Part::of_entry(&keys::claimed(&claimed)));
+            }
+            // Before any of them is verified: what was not asked for costs no more than its bytes.
+            let after = descent.on_records(&question, &keys, answer.rest)?;
+            let sound = self.keep_synced(relay, answer.records).await?;
+            descent.on_sound(sound);
+            cost.records += sound;
+            match after {
+                Some(_) => question.after = after,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Keeps what is to be kept of some records. How many are sound.
+    async fn keep_synced(self: &Arc<Self>, relay: PeerId, bytes: Vec<ByteBuf>) -> Result<u64, Error> {
+        let bytes = Arc::new(bytes);
+        let (shelf, all) = (self.shelf().clone(), bytes.clone());
+        let verified = tokio::task::spawn_blocking(move || shelf.verify_all(all.iter().map(|bytes| &bytes[..])));
+        if let Ok(records) = verified.await.map_err(|_| Error::Stopping)? {
+            let sound = records.len() as u64;
+            self.keep_records(relay, records).await?;
+            return Ok(sound);
+        }
+        // One of them does not hold as things are here: each by itself then.
+        let mut sound = 0;
+        for bytes in bytes.iter() {
+            sound += u64::from(self.keep_one(relay, bytes).await?);
+        }
+        Ok(sound)
+    }
+
+    /// Keeps a record if it is to be kept. Whether it is sound.
+    async fn keep_one(self: &Arc<Self>, relay: PeerId, bytes: &[u8]) -> Result<bool, Error> {
+        let verify = || self.shelf().verify_all(std::iter::once(bytes));
+        let mut verified = verify();
+        if let Err(AdmitError::UnknownPublisher(publisher)) = verified {
+            let found = timeout(policy::KEY_LOG_TIMEOUT, self.fetch_key_log_from(relay, publisher)).await;
+            if let Ok(Some((_, key_log))) = found {
+                self.keep_records(relay, key_log).await?;
+                verified = verify();
+            }
+        }
+        match verified {
+            Ok(records) => self.keep_records(relay, records).await.map(|()| true),
+            Err(AdmitError::Record(error)) if is_fault(&error) => Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%relay, %error, "a record of another relay is not kept");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn keep_records(self: &Arc<Self>, relay: PeerId, mut records: Vec<Record>) -> Result<(), Error> {
         let now = super::now().as_secs();
         // A place that smaller ids have taken is theirs at the other relay too, once it syncs with this one.
         records
             .retain(|record| self.shelf().may_keep(record) && check_created(std::slice::from_ref(record), now).is_ok());
         let content = contents(&records).collect();
-        self.shelf().admit(records, Vec::new()).await?;
+        match self.shelf().admit(records, Vec::new()).await {
+            // Smaller ids were faster.
+            Ok(_) | Err(AdmitError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.clone().fetch_content(relay, content);
         Ok(())
     }
 
-    async fn ask<Q: Question>(&self, relay: PeerId, question: Q) -> Result<Q::Answer, Error> {
+    async fn ask<Q: Question>(&self, relay: PeerId, cost: &mut Cost, question: Q) -> Result<Q::Answer, Error> {
+        let ask = Ask { window: DEFAULT_WINDOW_BYTES, request: question.into_request() };
+        cost.sent += codec::encode(&ask).len() as u64;
         let asked = async {
             let mut stream = self.open(relay).await.ok_or(Error::NotConnected)?;
-            Ok(exchange::ask(&mut stream, question, DEFAULT_WINDOW_BYTES).await?)
+            Ok::<_, Error>(exchange::ask_bytes(&mut stream, ask.request, ask.window).await?)
         };
-        timeout(SYNC_TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))
+        let reply = timeout(SYNC_TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))?;
+        cost.received += reply.len() as u64;
+        Ok(exchange::answer_of::<Q>(&reply)?)
     }
 }
 
+/// Whether no honest relay holds such a record. Others may be void here and not there, as long as one of both lacks something.
+const fn is_fault(error: &record::Error) -> bool {
+    matches!(
+        error,
+        record::Error::Encoding(_)
+            | record::Error::Field { .. }
+            | record::Error::WeakKey
+            | record::Error::BadSignature
+            | record::Error::OverQuota { .. }
+    )
+}
+
 /// How long one question of a sync may take.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,11 +15,12 @@ use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Command;
+use super::claims::Claims;
 use super::peers::{Peers, Share};
+use super::{Command, progress};
 use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::policy;
 use crate::query::Answer;
@@ -37,7 +38,8 @@ pub(super) struct Work {
     fetching: Semaphore,
     /// Which relay is the first that is asked besides the one that passed something on.
     next_other: AtomicUsize,
-    syncing: watch::Sender<Option<u64>>,
+    claims: Claims,
+    progress: progress::Teller,
 }
 
 /// What is wrong with an announcement.
@@ -62,7 +64,8 @@ impl Work {
             fetches: Arc::new(Semaphore::new(policy::MAX_FETCHES)),
             fetching: Semaphore::new(policy::MAX_FETCHING),
             next_other: AtomicUsize::new(0),
-            syncing: watch::Sender::new(None),
+            claims: Claims::default(),
+            progress: progress::Teller::default(),
         }
     }
 
@@ -71,14 +74,14 @@ impl Work {
         &self.shelf
     }
 
-    /// Tells how many records the relay that is being synced with has; None when that is over.
-    pub(super) fn set_syncing(&self, total: Option<u64>) {
-        self.syncing.send_replace(total);
+    /// What is being fetched from other relays.
+    pub(super) const fn claims(&self) -> &Claims {
+        &self.claims
     }
 
-    /// Whether a sync is under way, and how many records the other relay has.
-    pub(super) fn syncing(&self) -> watch::Receiver<Option<u64>> {
-        self.syncing.subscribe()
+    /// Tells how far syncs have come.
+    pub(super) const fn progress(&self) -> &progress::Teller {
+        &self.progress
     }
 
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
@@ -263,7 +266,11 @@ impl Work {
         None
     }
 
-    async fn fetch_key_log_from(&self, relay: PeerId, publisher: PublisherId) -> Option<(KeyLog, Vec<Record>)> {
+    pub(super) async fn fetch_key_log_from(
+        &self,
+        relay: PeerId,
+        publisher: PublisherId,
+    ) -> Option<(KeyLog, Vec<Record>)> {
         let mut stream = self.open(relay).await?;
         let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
         let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;

@@ -17,8 +17,8 @@ use crate::limits::{
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::query::{
-    Current, CurrentAnswer, Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer,
-    RangeOf, Records, RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
+    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
+    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
 use crate::record::{KeyLog, RecordBytes};
 use crate::search::filter::FILTER_BYTES;
@@ -187,14 +187,6 @@ pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package)
 pub fn range(snapshots: &Snapshots, question: &RangeOf) -> Reply<Evidence> {
     let snapshot = latest(snapshots)?;
     Ok(Evidence { checkpoint: snapshot.checkpoint.bytes().clone(), proof: prove(&snapshot.map, question)? })
-}
-
-/// What the map has in a range now.
-///
-/// # Errors
-/// A refusal: `query/bad-limit`, `query/bad-range`.
-pub fn current(map: &Map<Leaf>, Current(question): &Current) -> Reply<CurrentAnswer> {
-    Ok(CurrentAnswer { root: map.root().into(), proof: prove(map, question)? })
 }
 
 fn prove(map: &Map<Leaf>, question: &RangeOf) -> Reply<ByteBuf> {

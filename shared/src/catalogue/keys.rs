@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
-use crate::record::{Record, Release, Version};
+use crate::record::{Record, Release, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
@@ -162,6 +162,15 @@ pub fn record(record: &Record) -> Vec<u8> {
 /// Whether an entry of the records is of a release.
 pub fn is_release(key: &[u8]) -> bool {
     key.starts_with(b"r/") && key.get(2 + 32) == Some(&RELEASE)
+}
+
+/// The entry that a record would have if it holds.
+pub fn claimed(record: &UnverifiedRecord) -> Vec<u8> {
+    let kind = match record {
+        UnverifiedRecord::Inception(_) => 1,
+        UnverifiedRecord::Release(_) => RELEASE,
+    };
+    [b"r/", &record.publisher().as_bytes()[..], &[kind], record.id().as_bytes()].concat()
 }
 
 /// The id of the record that an entry is about.

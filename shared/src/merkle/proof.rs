@@ -252,6 +252,21 @@ impl<V: Value> Map<V> {
         self.under_prefix(prefix).map(Sub::hash)
     }
 
+    /// What all keys with a prefix have in common: a key of theirs, and how many of its bits; None when there is none.
+    pub(crate) fn common_under(&self, prefix: &Prefix) -> Option<(&[u8], u16)> {
+        let sub = self.under_prefix(prefix)?;
+        let key = sub.first_key();
+        Some(match sub.split() {
+            Split::Leaf(..) => (key, bits::of_bytes(key) + 1),
+            Split::Inner { bit, .. } => (key, bit),
+        })
+    }
+
+    /// How many keys have a prefix.
+    pub(crate) fn count_under(&self, prefix: &Prefix) -> u64 {
+        self.under_prefix(prefix).map_or(0, Sub::count)
+    }
+
     fn under_prefix(&self, prefix: &Prefix) -> Option<Sub<'_, V>> {
         let mut sub = self.sub()?;
         while let Split::Inner { bit, left, right } = sub.split() {

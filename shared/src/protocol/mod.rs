@@ -5,6 +5,7 @@ pub mod head;
 pub mod names;
 pub mod publish;
 pub mod query;
+pub mod sync;
 
 #[cfg(test)]
 mod tests;

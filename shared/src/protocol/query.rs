@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::sync::{Compare, RecordsOf};
 use crate::catalogue::keys::{Place, ShortId};
-use crate::checkpoint::Root;
 use crate::id::{FullName, PublisherId, RecordId};
 use crate::merkle::MAX_KEY_BYTES;
 use crate::merkle::proof::{Prefix, Range};
@@ -30,8 +30,10 @@ pub enum Request {
     Package(Package),
     /// See [`RangeOf`].
     Range(RangeOf),
-    /// See [`Current`].
-    Current(Current),
+    /// See [`Compare`].
+    Compare(Compare),
+    /// See [`RecordsOf`].
+    RecordsOf(RecordsOf),
     /// See [`Records`].
     Records(Records),
     /// See [`KeyLogOf`].
@@ -229,7 +231,7 @@ impl RangeOf {
         Self { range: ByteBuf::from(range.to_vec()), bits: None, after: None, show: Show::First(limit) }
     }
 
-    /// What a step of a sync asks.
+    /// What a step of a descent asks.
     pub fn of(range: &Range, show: Show) -> Self {
         let (bits, bytes) = range.prefix.parts();
         let after = range.after.as_ref().map(|after| ByteBuf::from(after.clone()));
@@ -253,29 +255,6 @@ impl Question for RangeOf {
 
     fn into_request(self) -> Request {
         Request::Range(self)
-    }
-}
-
-/// As [`RangeOf`], of the map as it is now and not at a checkpoint: for sync, where every record is verified by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Current(pub RangeOf);
-
-/// What the map has now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CurrentAnswer {
-    /// The map's root, which nobody has signed.
-    pub root: Root,
-    /// The range proof's bytes.
-    pub proof: ByteBuf,
-}
-
-impl Question for Current {
-    type Answer = CurrentAnswer;
-
-    fn into_request(self) -> Request {
-        Request::Current(self)
     }
 }
 

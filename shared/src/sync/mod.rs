@@ -1,0 +1,249 @@
+//! Anti-entropy: what another relay's records have and this one's lack, found by descending to what differs. Pure: [`Descent`] says
+//! what to ask next, and is told what came; [`compare`] and [`records_of`] answer.
+//!
+//! Only records are compared; all else is derived. A [`Part`] of them stands under one hash in each map. The hash of what differs
+//! leads to sixteen further ones, until a part has nothing here: its records are asked for as such, so that neither their ids
+//! nor a proof travel beside them. Nothing need be proven: every record is verified by itself, and what one relay hides another one
+//! shows. A peer that promises more than it delivers is given up.
+//!
+//! Hashes are shortened to [`TAG_BYTES`] with a salt that the asker draws for each descent: nobody can prepare two sets of records
+//! that look the same, and by chance it happens once in 2⁶⁴ comparisons, until the next descent.
+
+mod answer;
+mod part;
+
+use std::collections::VecDeque;
+
+pub use answer::{compare, records_of};
+pub use part::Part;
+use serde_bytes::ByteBuf;
+
+use crate::catalogue::Leaf;
+use crate::limits::MAX_PARTS_PER_REQUEST;
+use crate::merkle::{Hash, Map, Value};
+use crate::protocol::sync::{Below, Compare, Compared, RecordsOf};
+
+/// Bytes of a salt.
+pub const SALT_BYTES: usize = 32;
+/// Bytes of a shortened hash.
+pub const TAG_BYTES: usize = 8;
+
+/// Records that are asked for at once, if there are as many: what fits in an answer, about.
+const ENOUGH_RECORDS: u64 = 256;
+/// Records of a part that is asked for as one, rather than in sixteenths: several relays share what is to be fetched by parts.
+const MAX_RECORDS_OF_PART: u64 = 1024;
+/// Parts that a descent may compare before any record is delivered, and for each that is.
+const FREE_PARTS: u64 = 2048;
+const PARTS_PER_RECORD: u64 = 16;
+/// Entries of a part that are looked through for the only one that the other relay has there.
+const MAX_LOOKED_THROUGH: usize = 4096;
+
+/// A hash as it is compared.
+type Tag = [u8; TAG_BYTES];
+
+fn tag(salt: &[u8; SALT_BYTES], hash: &Hash) -> Tag {
+    let mut tag = [0; TAG_BYTES];
+    tag.copy_from_slice(&blake3::keyed_hash(salt, hash.as_bytes()).as_bytes()[..TAG_BYTES]);
+    tag
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Ask how these parts stand, and tell [`Descent::on_compared`].
+    Compare(Compare),
+    /// Ask for the records of these parts, and tell [`Descent::on_records`] and [`Descent::on_sound`], until there is no rest; or [`Descent::postpone`] some of
+    /// them, because another relay is being asked.
+    Fetch(Vec<Part>),
+    /// Wait until another relay has delivered something of what was postponed. It is compared again then.
+    Wait,
+}
+
+/// Why a descent ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// What came is no answer to what was asked.
+    #[error("the relay answers something else than what was asked")]
+    NotAnAnswer,
+    /// A record stands elsewhere than in what was asked for.
+    #[error("the relay sends records that were not asked for")]
+    NotAsked,
+    /// The peer goes on and on without records.
+    #[error("the relay promises more than it delivers")]
+    TooManyQuestions,
+}
+
+/// A descent into one peer's records.
+#[derive(Debug, Clone)]
+pub struct Descent {
+    salt: [u8; SALT_BYTES],
+    /// Parts that differ, the next one last.
+    open: Vec<Part>,
+    /// Parts that are missing here, with how many records they have there.
+    missing: VecDeque<(Part, u64)>,
+    postponed: Vec<Part>,
+    compared: u64,
+    delivered: u64,
+    total: u64,
+}
+
+impl Descent {
+    /// A descent from the top. The salt is random.
+    pub fn new(salt: [u8; SALT_BYTES]) -> Self {
+        Self {
+            salt,
+            open: vec![Part::ALL],
+            missing: VecDeque::new(),
+            postponed: Vec::new(),
+            compared: 0,
+            delivered: 0,
+            total: 0,
+        }
+    }
+
+    /// What to do next; None at the end.
+    ///
+    /// # Errors
+    /// [`Error::TooManyQuestions`].
+    pub fn next_step(&mut self) -> Result<Option<Step>, Error> {
+        // Records as soon as there are enough for a question, so that a descent that is cut short was not for nothing.
+        let is_enough = self.missing.len() >= MAX_PARTS_PER_REQUEST
+            || self.missing.iter().map(|(_, count)| *count).fold(0, u64::saturating_add) >= ENOUGH_RECORDS;
+        if !self.missing.is_empty() && (is_enough || self.open.is_empty()) {
+            return Ok(Some(Step::Fetch(self.take_missing())));
+        }
+        if self.open.is_empty() && !self.postponed.is_empty() {
+            self.open = std::mem::take(&mut self.postponed);
+            return Ok(Some(Step::Wait));
+        }
+        let from = self.open.len().saturating_sub(MAX_PARTS_PER_REQUEST);
+        let parts: Vec<_> = self.open.drain(from..).rev().collect();
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        self.compared += parts.len() as u64;
+        if self.compared > self.delivered.saturating_mul(PARTS_PER_RECORD).saturating_add(FREE_PARTS) {
+            return Err(Error::TooManyQuestions);
+        }
+        Ok(Some(Step::Compare(Compare { salt: ByteBuf::from(self.salt.to_vec()), parts })))
+    }
+
+    /// Parts for one question, in the order of their keys: so the key log of a publisher comes before the rest.
+    fn take_missing(&mut self) -> Vec<Part> {
+        let (mut parts, mut records) = (Vec::new(), 0_u64);
+        while let Some((part, count)) = self.missing.pop_front() {
+            records = records.saturating_add(count);
+            if !parts.is_empty() && records > ENOUGH_RECORDS {
+                self.missing.push_front((part, count));
+                break;
+            }
+            parts.push(part);
+            if parts.len() == MAX_PARTS_PER_REQUEST {
+                break;
+            }
+        }
+        parts.sort();
+        parts
+    }
+
+    /// Takes in how parts stand at the other relay.
+    ///
+    /// # Errors
+    /// [`Error::NotAnAnswer`]; what is in order of it counts.
+    pub fn on_compared(&mut self, here: &Map<Leaf>, asked: &[Part], answer: &Compared) -> Result<(), Error> {
+        if answer.parts.len() != asked.len() {
+            return Err(Error::NotAnAnswer);
+        }
+        let mut open = Vec::new();
+        for (part, below) in asked.iter().zip(&answer.parts) {
+            if *part == Part::ALL {
+                self.total = below.counts.iter().copied().fold(0, u64::saturating_add);
+            }
+            self.on_part(here, part, below, &mut open)?;
+        }
+        // The last is asked first.
+        self.open.extend(open.into_iter().rev());
+        Ok(())
+    }
+
+    fn on_part(&mut self, here: &Map<Leaf>, part: &Part, below: &Below, open: &mut Vec<Part>) -> Result<(), Error> {
+        let common = below.common.as_ref().unwrap_or(part);
+        if !part.contains(common) {
+            return Err(Error::NotAnAnswer);
+        }
+        match *below.counts {
+            [] => return Ok(()),
+            [_] if !common.is_key() => return Err(Error::NotAnAnswer),
+            [_] => {
+                if here.get(&common.entry()).is_none() {
+                    self.missing.push_back((common.clone(), 1));
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let filled = below.counts.iter().filter(|count| **count > 0).count();
+        if below.counts.len() != Part::CHILDREN || below.tags.len() != filled * TAG_BYTES || common.is_key() {
+            return Err(Error::NotAnAnswer);
+        }
+        let filled = (0_u8..).zip(&below.counts).filter(|(_, count)| **count > 0);
+        for ((half, count), tag) in filled.zip(below.tags.as_chunks::<TAG_BYTES>().0) {
+            self.on_child(here, common.child(half), *count, tag, open);
+        }
+        Ok(())
+    }
+
+    /// Looks at a part of which its count and its tag are known.
+    fn on_child(&mut self, here: &Map<Leaf>, part: Part, count: u64, theirs: &Tag, open: &mut Vec<Part>) {
+        match here.hash_under(&part.prefix()) {
+            Some(ours) if tag(&self.salt, &ours) == *theirs => {}
+            Some(_) if count == 1 => {
+                let is_theirs =
+                    |(key, leaf): (&[u8], &Leaf)| tag(&self.salt, &Hash::leaf(key, leaf.bytes())) == *theirs;
+                if !part.entries(here, None).take(MAX_LOOKED_THROUGH).any(is_theirs) {
+                    self.missing.push_back((part, 1));
+                }
+            }
+            None if count <= MAX_RECORDS_OF_PART || part.is_key() => self.missing.push_back((part, count)),
+            _ => open.push(part),
+        }
+    }
+
+    /// Leaves a part that was to be fetched to another relay for now.
+    pub fn postpone(&mut self, part: Part) {
+        self.postponed.push(part);
+    }
+
+    /// Takes in the keys of records that came for some parts. The key behind which the rest is to be asked for, if there is a rest.
+    ///
+    /// # Errors
+    /// [`Error::NotAsked`] when one of them stands elsewhere or not in order, [`Error::NotAnAnswer`] for a rest that does not get smaller.
+    pub fn on_records(&self, asked: &RecordsOf, keys: &[Part], rest: bool) -> Result<Option<Part>, Error> {
+        let ordered = asked.after.iter().chain(keys).is_sorted_by(|one, next| one < next);
+        if !ordered || keys.iter().any(|key| !asked.parts.iter().any(|part| part.contains(key))) {
+            return Err(Error::NotAsked);
+        }
+        match keys.last() {
+            None if rest => Err(Error::NotAnAnswer),
+            last => Ok(last.filter(|_| rest).cloned()),
+        }
+    }
+
+    /// Takes in that more of the records that came have turned out to be sound.
+    pub const fn on_sound(&mut self, records: u64) {
+        self.delivered = self.delivered.saturating_add(records);
+    }
+
+    /// How many sound records were delivered.
+    pub const fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// How many records the other relay has, as it says.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests;

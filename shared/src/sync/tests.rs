@@ -1,0 +1,339 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::catalogue::Catalogue;
+use crate::catalogue::keys;
+use crate::catalogue::testing::{Publisher, catalogue};
+use crate::codec;
+use crate::limits::MAX_RECORDS_ANSWER_BYTES;
+use crate::protocol::query::Question;
+use crate::record::{Record, UnverifiedRecord};
+
+const SALT: [u8; SALT_BYTES] = [7; SALT_BYTES];
+
+fn releases(publisher: &Publisher, indices: impl IntoIterator<Item = u32>) -> Vec<Record> {
+    let release = |index| publisher.release(index, &format!("package-{index}"), "1.0.0", |_| {});
+    indices.into_iter().map(|index| Record::Release(Box::new(release(index)))).collect()
+}
+
+fn key_of(record: &Record) -> Part {
+    Part::of_entry(&keys::record(record)).unwrap()
+}
+
+/// What a descent cost.
+#[derive(Debug, Default)]
+struct Cost {
+    /// Bytes of all messages, records included.
+    bytes: usize,
+    record_bytes: usize,
+    records: usize,
+    questions: usize,
+}
+
+/// Asks as over the wire: every message is encoded, counted and read again.
+fn ask<Q: Question>(cost: &mut Cost, question: Q, answer: impl FnOnce(&Q) -> Q::Answer) -> Q::Answer {
+    cost.questions += 1;
+    cost.bytes += codec::encode(&question.clone().into_request()).len();
+    let reply = codec::encode(&answer(&question));
+    cost.bytes += reply.len();
+    codec::read(&reply, usize::MAX).unwrap()
+}
+
+/// Fetches parts as a relay does. `most`: questions after which the connection breaks.
+fn fetch(
+    here: &mut Catalogue,
+    there: &Catalogue,
+    descent: &mut Descent,
+    parts: Vec<Part>,
+    cost: &mut Cost,
+) -> Result<(), Error> {
+    let mut asked = RecordsOf { parts, after: None };
+    loop {
+        let answer = ask(cost, asked.clone(), |question| records_of(there, question).unwrap());
+        let mut records = Vec::new();
+        for bytes in &answer.records {
+            let id = UnverifiedRecord::decode(bytes).unwrap().id();
+            records.push(there.record(&id).unwrap().clone());
+            cost.record_bytes += bytes.len();
+        }
+        cost.records += records.len();
+        let keys: Vec<_> = records.iter().map(key_of).collect();
+        for record in records {
+            here.insert(record).expect("key logs come before releases");
+        }
+        descent.on_sound(keys.len() as u64);
+        match descent.on_records(&asked, &keys, answer.rest)? {
+            Some(after) => asked.after = Some(after),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Performs a descent, as a relay does with another one; at most so many questions.
+fn perform_some(here: &mut Catalogue, there: &Catalogue, most: usize) -> Result<Cost, Error> {
+    let (mut descent, mut cost) = (Descent::new(SALT), Cost::default());
+    while cost.questions < most
+        && let Some(step) = descent.next_step()?
+    {
+        match step {
+            Step::Compare(question) => {
+                let answer = ask(&mut cost, question.clone(), |question| compare(there.map(), question).unwrap());
+                descent.on_compared(here.map(), &question.parts, &answer)?;
+            }
+            Step::Fetch(parts) => fetch(here, there, &mut descent, parts, &mut cost)?,
+            Step::Wait => {}
+        }
+    }
+    Ok(cost)
+}
+
+fn perform(here: &mut Catalogue, there: &Catalogue) -> Result<Cost, Error> {
+    perform_some(here, there, usize::MAX)
+}
+
+fn publishers() -> Vec<Publisher> {
+    (1..=8).map(Publisher::new).collect()
+}
+
+/// Many records, built once.
+fn many() -> &'static Catalogue {
+    static MANY: std::sync::OnceLock<Catalogue> = std::sync::OnceLock::new();
+    MANY.get_or_init(|| {
+        let publishers = publishers();
+        let mut built = catalogue(&publishers.iter().collect::<Vec<_>>(), []);
+        for publisher in &publishers {
+            releases(publisher, 0..200).into_iter().for_each(|record| _ = built.insert(record).unwrap());
+        }
+        built
+    })
+}
+
+#[test]
+fn an_empty_relay_gets_everything_for_little_more_than_the_records() {
+    let there = many();
+    let mut here = Catalogue::new();
+    let cost = perform(&mut here, there).unwrap();
+    assert_eq!((cost.records, here.root()), (1608, there.root()));
+    // The records of these tests are a third as long as real ones.
+    assert!(cost.bytes * 100 < cost.record_bytes * 105, "{cost:?}");
+}
+
+#[test]
+fn a_few_differences_cost_a_few_kilobytes() {
+    let publishers = publishers();
+    let (mut here, mut there) = (many().clone(), many().clone());
+    assert!(perform(&mut here, &there).unwrap().bytes < 512, "what is the same is not asked for");
+    for publisher in &publishers {
+        releases(publisher, [900]).into_iter().for_each(|record| _ = there.insert(record).unwrap());
+        releases(publisher, [901]).into_iter().for_each(|record| _ = here.insert(record).unwrap());
+    }
+    let cost = perform(&mut here, &there).unwrap();
+    assert_eq!(cost.records, 8);
+    assert!(cost.bytes - cost.record_bytes < 8 * 1024, "{cost:?}");
+    let back = perform(&mut there, &here).unwrap();
+    assert_eq!((back.records, there.root()), (8, here.root()));
+}
+
+#[test]
+fn a_descent_that_was_cut_goes_on_without_fetching_again() {
+    let there = many();
+    let (mut here, mut records, mut cuts) = (Catalogue::new(), 0, 0);
+    while here.root() != there.root() {
+        records += perform_some(&mut here, there, 4).unwrap().records;
+        cuts += 1;
+        assert!(cuts < 100);
+    }
+    assert!(cuts > 2, "it was cut");
+    assert_eq!(records, 1608);
+}
+
+#[test]
+fn what_was_postponed_is_compared_again_and_not_fetched_twice() {
+    let there = many();
+    let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
+    let mut waited = 0;
+    while let Some(step) = descent.next_step().unwrap() {
+        match step {
+            Step::Compare(question) => {
+                let answer = compare(there.map(), &question).unwrap();
+                descent.on_compared(here.map(), &question.parts, &answer).unwrap();
+            }
+            Step::Fetch(parts) if waited == 0 => parts.into_iter().for_each(|part| descent.postpone(part)),
+            Step::Fetch(parts) => fetch(&mut here, there, &mut descent, parts, &mut cost).unwrap(),
+            // Meanwhile, another relay brings all but one.
+            Step::Wait => {
+                waited += 1;
+                let last = there.records().filter(|record| matches!(record, Record::Release(_))).last().unwrap().id();
+                let but_one = |record: &&Record| matches!(record, Record::Inception(_)) || record.id() != last;
+                there.records().filter(|record| matches!(record, Record::Inception(_))).for_each(|record| {
+                    here.insert(record.clone()).unwrap();
+                });
+                there.records().filter(but_one).for_each(|record| _ = here.insert(record.clone()).unwrap());
+            }
+        }
+    }
+    assert_eq!((waited, cost.records, here.root()), (1, 1, there.root()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn two_relays_that_ask_each_other_are_the_same(
+        here in prop::collection::btree_set((0_usize..3, 0_u32..40), 0..60),
+        there in prop::collection::btree_set((0_usize..3, 0_u32..40), 0..60),
+    ) {
+        let publishers: Vec<_> = (1..=3).map(Publisher::new).collect();
+        let build = |chosen: &BTreeSet<(usize, u32)>| {
+            let known = publishers.iter().enumerate().filter(|(who, _)| chosen.iter().any(|(one, _)| one == who));
+            let mut built = catalogue(&known.map(|(_, one)| one).collect::<Vec<_>>(), []);
+            for (who, index) in chosen {
+                releases(&publishers[*who], [*index]).into_iter().for_each(|record| _ = built.insert(record).unwrap());
+            }
+            built
+        };
+        let (mut here, mut there) = (build(&here), build(&there));
+        let lacks = there.records().filter(|record| here.record(&record.id()).is_none()).count();
+        let cost = perform(&mut here, &there.clone()).unwrap();
+        prop_assert_eq!(cost.records, lacks, "each record that was missing, once, and no other");
+        perform(&mut there, &here.clone()).unwrap();
+        prop_assert_eq!(here.root(), there.root());
+        prop_assert_eq!(here.record_count(), there.record_count());
+    }
+
+    #[test]
+    fn a_part_has_one_encoding_and_no_other_bytes_are_one(bytes in prop::collection::vec(any::<u8>(), 0..70)) {
+        if let Ok(part) = Part::try_from(ByteBuf::from(bytes.clone())) {
+            let wire: ByteBuf = part.clone().into();
+            prop_assert_eq!(wire.into_vec(), bytes);
+            // Whatever a peer asks for, there is an answer.
+            let map = many();
+            let question = Compare { salt: ByteBuf::from(SALT.to_vec()), parts: vec![part.clone()] };
+            prop_assert!(compare(map.map(), &question).is_ok());
+            let question = RecordsOf { parts: vec![part.clone()], after: Some(part) };
+            prop_assert!(records_of(map, &question).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_part_are_apart_and_all_of_it(record in 0_usize..1608, depth in 0_usize..130) {
+        let map = many().map();
+        let keys = || map.iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(entry));
+        let key = keys().nth(record).unwrap();
+        let halves = |at: usize| if at.is_multiple_of(2) { key.bytes[at / 2] >> 4 } else { key.bytes[at / 2] & 15 };
+        let part = (0..depth).fold(Part::ALL, |part, at| part.child(halves(at)));
+        prop_assert!(part.contains(&key) && part.contains(&part) && part.is_key() == (depth == 130));
+        let expected: Vec<_> = keys().filter(|key| part.contains(key)).collect();
+        let found = |after: Option<&Part>| {
+            part.entries(map, after).filter_map(|(entry, _)| Part::of_entry(entry)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(found(None), expected.clone());
+        prop_assert_eq!(map.count_under(&part.prefix()), expected.len() as u64);
+        prop_assert_eq!(found(Some(&key)), expected.into_iter().filter(|other| *other > key).collect::<Vec<_>>());
+        if depth < 130 {
+            let children: Vec<_> = (0..16).map(|half| part.child(half)).collect();
+            prop_assert_eq!(children.iter().filter(|child| child.contains(&key)).count(), 1);
+            prop_assert!(children.is_sorted() && children.windows(2).all(|pair| !pair[0].meets(&pair[1])));
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_cut_where_it_is_full_and_goes_on_there() {
+    let there = many();
+    let all = RecordsOf { parts: vec![Part::ALL], after: None };
+    let first = records_of(there, &all).unwrap();
+    let bytes: usize = first.records.iter().map(|record| record.len()).sum();
+    assert!(first.rest && bytes <= MAX_RECORDS_ANSWER_BYTES && bytes > MAX_RECORDS_ANSWER_BYTES / 2);
+    let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
+    fetch(&mut here, there, &mut descent, vec![Part::ALL], &mut cost).unwrap();
+    assert_eq!(here.root(), there.root());
+    assert_eq!(cost.questions, there.records().map(|one| one.bytes().len()).sum::<usize>() / bytes + 1);
+}
+
+#[test]
+fn questions_out_of_bounds_are_refused() {
+    let there = many();
+    let code = |reply: Result<(), crate::protocol::query::Refusal>| reply.map_err(|refusal| refusal.code).unwrap_err();
+    let salt = ByteBuf::from(SALT.to_vec());
+    let many = vec![Part::ALL; MAX_PARTS_PER_REQUEST + 1];
+    let compare = |salt: &ByteBuf, parts: &[Part]| {
+        compare(there.map(), &Compare { salt: salt.clone(), parts: parts.to_vec() }).map(|_| ())
+    };
+    assert_eq!(code(compare(&salt, &many)), "query/bad-range");
+    assert_eq!(code(compare(&ByteBuf::from(vec![1]), &[Part::ALL])), "query/bad-range");
+    let records = |parts: Vec<Part>| records_of(there, &RecordsOf { parts, after: None }).map(|_| ());
+    assert_eq!(code(records(many)), "query/bad-range");
+    let (low, high) = (Part::ALL.child(1), Part::ALL.child(2));
+    assert_eq!(code(records(vec![high.clone(), low.clone()])), "query/bad-range");
+    assert_eq!(code(records(vec![low.clone(), low.child(3)])), "query/bad-range", "one in the other");
+    assert_eq!(records(vec![low, high]), Ok(()));
+}
+
+#[test]
+fn answers_that_are_none_are_refused() {
+    let here = Catalogue::new();
+    let (low, high) = (Part::ALL.child(1), Part::ALL.child(2));
+    let told = |part: &Part, below: Below| {
+        Descent::new(SALT).on_compared(here.map(), std::slice::from_ref(part), &Compared { parts: vec![below] })
+    };
+    let key = key_of(many().records().next().unwrap());
+    let sixteen = |count, tags: usize| Below { common: None, counts: vec![count; 16], tags: vec![0; tags].into() };
+    assert_eq!(told(&Part::ALL, Below::default()), Ok(()));
+    assert_eq!(told(&Part::ALL, sixteen(3, 16 * TAG_BYTES)), Ok(()));
+    assert_eq!(told(&Part::ALL, sixteen(u64::MAX, 16 * TAG_BYTES)), Ok(()), "sums don't overflow");
+    assert_eq!(told(&Part::ALL, Below { common: Some(key.clone()), counts: vec![1], tags: ByteBuf::new() }), Ok(()));
+    let no_answer = Err(Error::NotAnAnswer);
+    assert_eq!(told(&Part::ALL, sixteen(3, 15 * TAG_BYTES)), no_answer);
+    assert_eq!(told(&key, sixteen(3, 16 * TAG_BYTES)), no_answer, "nothing stands below a key");
+    assert_eq!(told(&low, Below { common: Some(high.clone()), ..sixteen(3, 16 * TAG_BYTES) }), no_answer);
+    assert_eq!(told(&low, Below { counts: vec![1], ..Below::default() }), no_answer, "alone, and without its key");
+    assert_eq!(told(&low, Below { counts: vec![1; 3], tags: vec![0; 24].into(), common: None }), no_answer);
+    let nothing = Compared { parts: Vec::new() };
+    assert_eq!(Descent::new(SALT).on_compared(here.map(), &[low], &nothing), no_answer);
+}
+
+#[test]
+fn records_that_were_not_asked_for_are_refused() {
+    let keys: Vec<_> = many().map().iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(entry)).collect();
+    let asked = |parts: &[&Part], after: Option<&Part>| RecordsOf {
+        parts: parts.iter().map(|part| (*part).clone()).collect(),
+        after: after.cloned(),
+    };
+    let told = |asked: RecordsOf, keys: &[Part], rest| Descent::new(SALT).on_records(&asked, keys, rest);
+    let all = Part::ALL;
+    assert_eq!(told(asked(&[&all], None), &keys[..2], false), Ok(None));
+    assert_eq!(told(asked(&[&all], None), &keys[..2], true), Ok(Some(keys[1].clone())));
+    assert_eq!(told(asked(&[&all], Some(&keys[1])), &keys[2..3], true), Ok(Some(keys[2].clone())));
+    assert_eq!(told(asked(&[&keys[5]], None), &keys[..1], false), Err(Error::NotAsked));
+    assert_eq!(told(asked(&[&all], Some(&keys[1])), &keys[1..2], true), Err(Error::NotAsked), "the same again");
+    assert_eq!(told(asked(&[&all], None), &[keys[1].clone(), keys[0].clone()], false), Err(Error::NotAsked));
+    assert_eq!(told(asked(&[&all], None), &[], true), Err(Error::NotAnAnswer), "it would never end");
+    assert_eq!(told(asked(&[&all], None), &[], false), Ok(None), "it left in between");
+}
+
+#[test]
+fn a_map_without_end_is_given_up() {
+    let (mut descent, here) = (Descent::new(SALT), Catalogue::new());
+    let mut compared = 0;
+    loop {
+        match descent.next_step() {
+            Ok(Some(Step::Compare(question))) => {
+                compared += question.parts.len() as u64;
+                let endless = Below { common: None, counts: vec![u64::MAX; 16], tags: vec![0; 16 * TAG_BYTES].into() };
+                let parts = question.parts.iter().map(|part| match part.bytes.len() {
+                    0..60 => endless.clone(),
+                    _ => Below::default(),
+                });
+                let answer = Compared { parts: parts.collect() };
+                descent.on_compared(here.map(), &question.parts, &answer).unwrap();
+            }
+            Ok(Some(_)) => panic!("there is nothing to fetch"),
+            Ok(None) => panic!("it ended"),
+            Err(error) => break assert_eq!(error, Error::TooManyQuestions),
+        }
+    }
+    assert!(compared <= FREE_PARTS);
+}

@@ -1,0 +1,100 @@
+//! What a sync costs with all packages of Debian: `sync [JSON FILE]`. Two real relays on loopback; prints a table. Bytes are those
+//! of questions and answers, without what the transport adds.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use ggen_bench::report::{self, Row};
+use ggen_bench::{debian, network, records};
+use ggen_relay::{Config, Cost, Relay};
+use ggen_shared::record::Record;
+
+/// Records that are handed to a relay at once when it is filled.
+const AT_ONCE: usize = 1000;
+/// Records in which two relays differ: so many each lacks half of.
+const DIFFERING: usize = 10;
+/// Far more than any of it needs.
+const DEADLINE: Duration = Duration::from_secs(1800);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (_, mut all) = records(&debian()?);
+    let differing = all.split_off(all.len() - DIFFERING);
+    let bytes = |records: &[Record]| records.iter().map(|record| record.bytes().len() as u64).sum::<u64>();
+    let (count, record_bytes) = (all.len() as u64, bytes(&all));
+    println!("{count} records, {} kB", record_bytes / 1000);
+    let mut rows = Vec::new();
+
+    let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let first = Relay::start(config(directories[0].path(), None)).await?;
+    for some in all.chunks(AT_ONCE) {
+        first.shelf().admit(some.to_vec(), Vec::new()).await?;
+    }
+    let start = Instant::now();
+    let second = Relay::start(config(directories[1].path(), Some(&first))).await?;
+    equal(&first, &second).await?;
+    let took = start.elapsed();
+    let cost = settled(&second).await?;
+    ensure!(cost.records == count, "{} records came, each was to come once", cost.records);
+    let ratio = (cost.sent + cost.received) as f64 / record_bytes as f64;
+    println!("a new relay: {cost:?}");
+    rows.push(Row::new("a new relay gets all records: bytes to theirs", "×", ratio, Some(1.15), 1));
+    rows.push(Row::new("a new relay gets all records", "s", took.as_secs_f64(), None, 1));
+
+    // Each gets what the other one lacks, behind the back of gossip.
+    let (half, other_half) = differing.split_at(DIFFERING / 2);
+    let before = [settled(&first).await?, settled(&second).await?];
+    first.shelf().admit(half.to_vec(), Vec::new()).await?;
+    second.shelf().admit(other_half.to_vec(), Vec::new()).await?;
+    let start = Instant::now();
+    equal(&first, &second).await?;
+    let took = start.elapsed();
+    let after = [settled(&first).await?, settled(&second).await?];
+    let spent = |what: fn(&Cost) -> u64| (0..2).map(|at| what(&after[at]) - what(&before[at])).sum::<u64>();
+    ensure!(spent(|cost| cost.records) == DIFFERING as u64, "each record was to come once");
+    let kilobytes = spent(|cost| cost.sent + cost.received) as f64 / 1000.0;
+    rows.push(Row::new("two relays that differ in 10 records agree", "kB", kilobytes, Some(64.0), 1));
+    rows.push(Row::new("of that, the records", "kB", bytes(&differing) as f64 / 1000.0, None, 1));
+    rows.push(Row::new("two relays that differ in 10 records agree in", "s", took.as_secs_f64(), None, 1));
+
+    report::publish(&rows, std::env::args().nth(1).as_deref().map(Path::new))?;
+    first.stop().await;
+    second.stop().await;
+    Ok(())
+}
+
+fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
+    let tcp = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr");
+    Config {
+        epoch: Duration::from_secs(60),
+        sync: true,
+        data_dir: directory.into(),
+        listen: std::iter::once(tcp).collect(),
+        bootstrap: bootstrap.map(|relay| relay.addresses()).unwrap_or_default(),
+        http: None,
+        external: Vec::new(),
+        www: None,
+        network: network(),
+    }
+}
+
+/// Waits until two relays hold the same.
+async fn equal(one: &Relay, other: &Relay) -> Result<()> {
+    let start = Instant::now();
+    let root = |relay: &Relay| {
+        let map = relay.shelf().catalogue().map().clone();
+        map.root()
+    };
+    while root(one) != root(other) {
+        ensure!(start.elapsed() < DEADLINE, "the relays did not come to hold the same");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// What syncs of a relay have cost, once none of them runs.
+async fn settled(relay: &Relay) -> Result<Cost> {
+    let mut progress = relay.progress().clone();
+    Ok(progress.wait_for(|progress| progress.running == 0).await?.cost)
+}
