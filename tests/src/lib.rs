@@ -1,6 +1,7 @@
 //! The harness of tests that cross crates: it starts real relays on loopback, and real peers that talk to them.
 
 pub mod attack;
+pub mod converge;
 pub mod http;
 pub mod liar;
 pub mod process;

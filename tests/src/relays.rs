@@ -25,12 +25,30 @@ impl TestRelay {
         Self::start_as(|_| {}, answer).await
     }
 
-    async fn start_as(configure: impl FnOnce(&mut Config), answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>) -> Self {
+    /// Starts a relay whose configuration is changed first, and whose answers something else makes.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_as(
+        configure: impl FnOnce(&mut Config),
+        answer: impl FnOnce(Arc<Shelf>) -> Box<dyn Answer>,
+    ) -> Self {
         show_logs();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(directory.path(), Vec::new());
         configure(&mut config);
         let relay = Relay::start_with(config, answer).await.expect("the relay starts");
         Self { relay: Some(relay), directory }
+    }
+
+    /// Starts a stopped relay again on its data directory, its configuration changed first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restarted(self, configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(self.directory.path(), Vec::new());
+        configure(&mut config);
+        let relay = Relay::start(config).await.expect("the relay starts again");
+        Self { relay: Some(relay), directory: self.directory }
     }
 }

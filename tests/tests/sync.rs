@@ -1,7 +1,16 @@
 //! Relays get from each other what they lack: what was there before they came, and what gossip never told them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use ggen_relay::Cost;
+use ggen_relay::query::Answer;
 use ggen_shared::merkle::Hash;
-use ggen_tests::{Publisher, TestRelay, until};
+use ggen_shared::protocol::query::Request;
+use ggen_shared::record::Record;
+use ggen_tests::{Publisher, TestRelay, http, until, within};
 
 fn root(relay: &TestRelay) -> Hash {
     relay.relay().shelf().catalogue().root()
@@ -64,4 +73,134 @@ async fn two_releases_of_one_version_are_contested_at_every_relay() {
     let versions: Vec<_> = view.package(&release.release.package()).collect();
     assert_eq!(versions.len(), 1);
     assert!(versions[0].contesting.is_some(), "both are evidence");
+}
+
+/// Records of some publishers, as a relay admits them: enough for many answers of a sync.
+fn records(publishers: u8) -> Vec<Record> {
+    let mut records = Vec::new();
+    for number in 1..=publishers {
+        let mut publisher = Publisher::new(number);
+        records.extend(publisher.key_log.clone().into_records());
+        let long = ["a description that makes the record as long as a real one"; 8].join(" ");
+        let release = |n: u32| publisher.release(&format!("package-{n}"), "1.0.0", &long, &n.to_be_bytes()).release;
+        records.extend((0..60).map(release).map(|release| Record::Release(Box::new(release))));
+    }
+    records
+}
+
+async fn fill(relay: &TestRelay, records: &[Record]) {
+    relay.relay().shelf().admit(records.to_vec(), Vec::new()).await.unwrap();
+}
+
+/// What syncs of a relay have cost, once none runs.
+async fn cost(relay: &TestRelay) -> Cost {
+    let mut progress = relay.relay().progress().clone();
+    let idle = within("the end of all syncs", progress.wait_for(|progress| progress.running == 0)).await;
+    idle.unwrap().cost
+}
+
+/// A relay that falls silent when it was asked for records so many times.
+struct Silent {
+    honest: Box<dyn Answer>,
+    left: Arc<AtomicUsize>,
+}
+
+impl Answer for Silent {
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+        let spend = |left: usize| left.checked_sub(1);
+        let is_silent = matches!(request, Request::RecordsOf(_))
+            && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_err();
+        if is_silent { std::future::pending().boxed() } else { self.honest.answer(request) }
+    }
+}
+
+async fn silent_after(answers: usize) -> TestRelay {
+    let left = Arc::new(AtomicUsize::new(answers));
+    TestRelay::answering(|shelf| Box::new(Silent { honest: Box::new(shelf), left })).await
+}
+
+#[tokio::test]
+async fn a_new_relay_gets_each_record_once_though_it_asks_several_relays() {
+    let records = records(6);
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    for relay in &relays {
+        fill(relay, &records).await;
+    }
+    let new = TestRelay::start(&[&relays[0], &relays[1], &relays[2]]).await;
+    converged(&[&new, &relays[0]]).await;
+    let cost = cost(&new).await;
+    let bytes: usize = records.iter().map(|record| record.bytes().len()).sum();
+    assert_eq!(cost.records, records.len() as u64);
+    assert!((cost.sent + cost.received) * 100 < bytes as u64 * 115, "{cost:?} for {bytes} bytes of records");
+}
+
+#[tokio::test]
+async fn a_relay_that_falls_silent_is_dropped_and_another_one_goes_on() {
+    let records = records(6);
+    let (silent, honest) = (silent_after(1).await, TestRelay::start(&[]).await);
+    fill(&silent, &records).await;
+    fill(&honest, &records).await;
+    let new = TestRelay::start(&[&silent, &honest]).await;
+    converged(&[&new, &honest]).await;
+    assert_eq!(cost(&new).await.records, records.len() as u64, "each came once");
+}
+
+#[tokio::test]
+async fn a_sync_that_was_cut_goes_on_where_it_was_after_a_restart() {
+    let records = records(6);
+    let (first, second) = (silent_after(1).await, TestRelay::start(&[]).await);
+    fill(&first, &records).await;
+    fill(&second, &records).await;
+    let mut new = TestRelay::start(&[&first]).await;
+    let held = |relay: &TestRelay| relay.relay().shelf().catalogue().record_count();
+    until("a part of the records", async || (held(&new) > 0).then_some(())).await;
+    assert!(held(&new) < records.len());
+    new.stop().await;
+    let bootstrap = second.address("/tcp/", false);
+    let new = new.restarted(|config| config.bootstrap = vec![bootstrap]).await;
+    let before = held(&new);
+    assert!(before > 0, "what came is durable");
+    converged(&[&new, &second]).await;
+    assert_eq!(cost(&new).await.records as usize, records.len() - before, "nothing came again");
+}
+
+#[tokio::test]
+async fn a_relay_is_not_ready_before_it_has_what_others_have_and_says_how_far_it_is() {
+    let records = records(6);
+    let first = silent_after(1).await;
+    fill(&first, &records).await;
+    let bootstrap = first.address("/tcp/", false);
+    let new = TestRelay::configured(|config| {
+        config.bootstrap = vec![bootstrap];
+        config.http = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    let http = new.relay().http().unwrap();
+    let of = format!(" of {} records\n", records.len());
+    until("how far it is", async || {
+        let ready = http::get(http, "/readyz").await;
+        assert_eq!(ready.status, 503, "{}", ready.text());
+        (ready.text().starts_with("syncing: ") && ready.text().ends_with(&of) && !ready.text().contains(" 0 of"))
+            .then_some(())
+    })
+    .await;
+    // Another one brings the rest.
+    let second = TestRelay::configured(|config| config.bootstrap = vec![new.address("/tcp/", false)]).await;
+    fill(&second, &records).await;
+    until("ready", async || (http::get(http, "/readyz").await.status == 200).then_some(())).await;
+    converged(&[&new, &second]).await;
+}
+
+#[tokio::test]
+async fn a_relay_whose_others_can_not_be_reached_is_ready() {
+    let mut gone = TestRelay::start(&[]).await;
+    let address = gone.address("/tcp/", false);
+    gone.stop().await;
+    let alone = TestRelay::configured(|config| {
+        config.bootstrap = vec![address];
+        config.http = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    let http = alone.relay().http().unwrap();
+    until("ready", async || (http::get(http, "/readyz").await.status == 200).then_some(())).await;
 }

@@ -144,8 +144,10 @@ impl Work {
                 Step::Fetch(parts) => {
                     let (claim, taken) = self.claims().take(parts);
                     taken.into_iter().for_each(|part| descent.postpone(part));
-                    if !claim.parts.is_empty() {
-                        self.fetch_records(relay, &mut descent, claim.parts.clone(), cost).await?;
+                    let here = self.shelf().catalogue().map().clone();
+                    let parts = descent.still_missing(&here, &claim.parts);
+                    if !parts.is_empty() {
+                        self.fetch_records(relay, &mut descent, parts, cost).await?;
                     }
                 }
                 Step::Wait => self.claims().released().await,

@@ -189,6 +189,9 @@ impl Work {
 
     /// Verifies an announcement, keeps it if it is new, and tells gossip whether to pass it on. Whether there is room for that.
     pub(super) fn announced(self: Arc<Self>, from: PeerId, message: MessageId, data: Vec<u8>) -> bool {
+        if !self.answer.hears(&data) {
+            return false;
+        }
         let share = self.peers.of(from);
         let Some(permits) = both(&self.announcements, &share.announcements) else {
             tracing::debug!(%from, "too many announcements: one is left to others");

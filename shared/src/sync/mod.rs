@@ -52,7 +52,7 @@ fn tag(salt: &[u8; SALT_BYTES], hash: &Hash) -> Tag {
 pub enum Step {
     /// Ask how these parts stand, and tell [`Descent::on_compared`].
     Compare(Compare),
-    /// Ask for the records of these parts, and tell [`Descent::on_records`] and [`Descent::on_sound`], until there is no rest; or [`Descent::postpone`] some of
+    /// Ask for the records of those of these parts that are [`Descent::still_missing`], and tell [`Descent::on_records`] and [`Descent::on_sound`], until there is no rest; or [`Descent::postpone`] some of
     /// them, because another relay is being asked.
     Fetch(Vec<Part>),
     /// Wait until another relay has delivered something of what was postponed. It is compared again then.
@@ -73,14 +73,25 @@ pub enum Error {
     TooManyQuestions,
 }
 
+/// A part that lacks something here.
+#[derive(Debug, Clone)]
+struct Missing {
+    part: Part,
+    /// How many records it has there.
+    count: u64,
+    /// What it had here when it was compared.
+    here: Option<Hash>,
+}
+
 /// A descent into one peer's records.
 #[derive(Debug, Clone)]
 pub struct Descent {
     salt: [u8; SALT_BYTES],
     /// Parts that differ, the next one last.
     open: Vec<Part>,
-    /// Parts that are missing here, with how many records they have there.
-    missing: VecDeque<(Part, u64)>,
+    missing: VecDeque<Missing>,
+    /// What was missing of the parts that are to be fetched now.
+    fetching: Vec<Missing>,
     postponed: Vec<Part>,
     compared: u64,
     delivered: u64,
@@ -94,6 +105,7 @@ impl Descent {
             salt,
             open: vec![Part::ALL],
             missing: VecDeque::new(),
+            fetching: Vec::new(),
             postponed: Vec::new(),
             compared: 0,
             delivered: 0,
@@ -108,7 +120,7 @@ impl Descent {
     pub fn next_step(&mut self) -> Result<Option<Step>, Error> {
         // Records as soon as there are enough for a question, so that a descent that is cut short was not for nothing.
         let is_enough = self.missing.len() >= MAX_PARTS_PER_REQUEST
-            || self.missing.iter().map(|(_, count)| *count).fold(0, u64::saturating_add) >= ENOUGH_RECORDS;
+            || self.missing.iter().map(|missing| missing.count).fold(0, u64::saturating_add) >= ENOUGH_RECORDS;
         if !self.missing.is_empty() && (is_enough || self.open.is_empty()) {
             return Ok(Some(Step::Fetch(self.take_missing())));
         }
@@ -130,20 +142,21 @@ impl Descent {
 
     /// Parts for one question, in the order of their keys: so the key log of a publisher comes before the rest.
     fn take_missing(&mut self) -> Vec<Part> {
-        let (mut parts, mut records) = (Vec::new(), 0_u64);
-        while let Some((part, count)) = self.missing.pop_front() {
-            records = records.saturating_add(count);
-            if !parts.is_empty() && records > ENOUGH_RECORDS {
-                self.missing.push_front((part, count));
+        self.fetching.clear();
+        let mut records = 0_u64;
+        while let Some(missing) = self.missing.pop_front() {
+            records = records.saturating_add(missing.count);
+            if !self.fetching.is_empty() && records > ENOUGH_RECORDS {
+                self.missing.push_front(missing);
                 break;
             }
-            parts.push(part);
-            if parts.len() == MAX_PARTS_PER_REQUEST {
+            self.fetching.push(missing);
+            if self.fetching.len() == MAX_PARTS_PER_REQUEST {
                 break;
             }
         }
-        parts.sort();
-        parts
+        self.fetching.sort_by(|one, other| one.part.cmp(&other.part));
+        self.fetching.iter().map(|missing| missing.part.clone()).collect()
     }
 
     /// Takes in how parts stand at the other relay.
@@ -176,7 +189,7 @@ impl Descent {
             [_] if !common.is_key() => return Err(Error::NotAnAnswer),
             [_] => {
                 if here.get(&common.entry()).is_none() {
-                    self.missing.push_back((common.clone(), 1));
+                    self.missing.push_back(Missing { part: common.clone(), count: 1, here: None });
                 }
                 return Ok(());
             }
@@ -195,18 +208,35 @@ impl Descent {
 
     /// Looks at a part of which its count and its tag are known.
     fn on_child(&mut self, here: &Map<Leaf>, part: Part, count: u64, theirs: &Tag, open: &mut Vec<Part>) {
-        match here.hash_under(&part.prefix()) {
+        let ours = here.hash_under(&part.prefix());
+        match ours {
             Some(ours) if tag(&self.salt, &ours) == *theirs => {}
             Some(_) if count == 1 => {
                 let is_theirs =
                     |(key, leaf): (&[u8], &Leaf)| tag(&self.salt, &Hash::leaf(key, leaf.bytes())) == *theirs;
                 if !part.entries(here, None).take(MAX_LOOKED_THROUGH).any(is_theirs) {
-                    self.missing.push_back((part, 1));
+                    self.missing.push_back(Missing { part, count, here: ours });
                 }
             }
-            None if count <= MAX_RECORDS_OF_PART || part.is_key() => self.missing.push_back((part, count)),
+            None if count <= MAX_RECORDS_OF_PART || part.is_key() => {
+                self.missing.push_back(Missing { part, count, here: None });
+            }
             _ => open.push(part),
         }
+    }
+
+    /// Those of the parts to fetch that stand here as they did when they were compared. The others are compared again: something of
+    /// them has come from elsewhere.
+    pub fn still_missing(&mut self, here: &Map<Leaf>, parts: &[Part]) -> Vec<Part> {
+        let mut still = Vec::with_capacity(parts.len());
+        for missing in self.fetching.drain(..).filter(|missing| parts.contains(&missing.part)) {
+            if here.hash_under(&missing.part.prefix()) == missing.here {
+                still.push(missing.part);
+            } else {
+                self.open.push(missing.part);
+            }
+        }
+        still
     }
 
     /// Leaves a part that was to be fetched to another relay for now.

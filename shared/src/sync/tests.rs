@@ -150,6 +150,30 @@ fn a_descent_that_was_cut_goes_on_without_fetching_again() {
 }
 
 #[test]
+fn what_came_from_elsewhere_meanwhile_is_not_fetched() {
+    let there = many();
+    let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
+    let mut is_first = true;
+    while let Some(step) = descent.next_step().unwrap() {
+        match step {
+            Step::Compare(question) => {
+                let answer = compare(there.map(), &question).unwrap();
+                descent.on_compared(here.map(), &question.parts, &answer).unwrap();
+            }
+            Step::Fetch(parts) => {
+                if std::mem::take(&mut is_first) {
+                    here = there.clone();
+                }
+                let still = descent.still_missing(here.map(), &parts);
+                fetch(&mut here, there, &mut descent, still, &mut cost).unwrap();
+            }
+            Step::Wait => {}
+        }
+    }
+    assert_eq!((is_first, cost.records), (false, 0));
+}
+
+#[test]
 fn what_was_postponed_is_compared_again_and_not_fetched_twice() {
     let there = many();
     let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());

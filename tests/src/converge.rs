@@ -1,0 +1,187 @@
+//! Relays that lose announcements, and what they come to hold all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use ggen_net::{exchange, light::AskError};
+use ggen_relay::query::Answer;
+use ggen_shared::catalogue::Catalogue;
+use ggen_shared::merkle::Hash;
+use ggen_shared::protocol::query::Request;
+use ggen_shared::record::Record;
+
+use crate::{Package, Publisher, TestPeer, TestRelay, within};
+
+/// Relays of the network.
+pub const RELAYS: usize = 5;
+/// Announcements in a hundred that a relay does not hear.
+pub const LOST_PERCENT: u64 = 30;
+/// Publishers, whose records come to all relays at once.
+const PUBLISHERS: u8 = 16;
+/// Publish sessions of one peer at a time.
+const SESSIONS: usize = 8;
+/// How long it may take until all hold the same: far more than the claim, so that a failure says by how much.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Numbers that follow from a seed, so that a failure can be looked at again.
+#[derive(Debug)]
+struct Numbers(AtomicU64);
+
+impl Numbers {
+    const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    /// A number below this one: SplitMix64.
+    fn below(&self, bound: u64) -> u64 {
+        let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// A relay that does not hear some announcements.
+struct Lossy {
+    honest: Box<dyn Answer>,
+    numbers: Numbers,
+    lost: Arc<AtomicU64>,
+}
+
+impl Answer for Lossy {
+    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+        self.honest.answer(request)
+    }
+
+    fn hears(&self, _: &[u8]) -> bool {
+        let is_lost = self.numbers.below(100) < LOST_PERCENT;
+        self.lost.fetch_add(u64::from(is_lost), Ordering::Relaxed);
+        !is_lost
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// From the first publication to the last one.
+    pub publishing: Duration,
+    /// From the last publication until all relays held the same.
+    pub converging: Duration,
+    /// Records that each relay holds.
+    pub records: usize,
+    /// Announcements that were not heard.
+    pub lost: u64,
+    /// Publications that were refused, because two others stood at their index.
+    pub refused: usize,
+}
+
+/// Starts relays that lose announcements, publishes so many packages at all of them at once, and waits until all hold the same: the whole
+/// map, and just that of the records that were published. Among them are contested versions, and indices that are taken twice and thrice.
+///
+/// # Panics
+/// When anything else comes of it.
+pub async fn converge(publications: usize, seed: u64) -> Outcome {
+    eprintln!("seed {seed}");
+    let numbers = Numbers::new(seed);
+    let lost = Arc::<AtomicU64>::default();
+    let relays = start(&numbers, &lost).await;
+    let packages = packages(publications, &numbers);
+    let mut queues = vec![Vec::new(); RELAYS];
+    for package in &packages {
+        queues[numbers.below(RELAYS as u64) as usize].push(package);
+    }
+    let start = Instant::now();
+    let publish = relays.iter().zip(queues).map(|(relay, queue)| publish_all(relay, queue, &numbers));
+    let refused = futures::future::join_all(publish).await.into_iter().sum();
+    let publishing = start.elapsed();
+
+    let start = Instant::now();
+    let expected = expected(&packages);
+    let mut pause = tokio::time::interval(Duration::from_millis(50));
+    while let Some(other) = relays.iter().find(|relay| root(relay) != expected.root()) {
+        let have = other.relay().shelf().catalogue().record_count();
+        assert!(start.elapsed() < PATIENCE, "a relay holds {have} of {} records", expected.record_count());
+        pause.tick().await;
+    }
+    let converging = start.elapsed();
+    let records = relays[0].relay().shelf().catalogue().record_count();
+    for mut relay in relays {
+        relay.stop().await;
+    }
+    Outcome { publishing, converging, records, lost: lost.load(Ordering::Relaxed), refused }
+}
+
+fn root(relay: &TestRelay) -> Hash {
+    relay.relay().shelf().catalogue().root()
+}
+
+/// Relays that are all connected to each other.
+async fn start(numbers: &Numbers, lost: &Arc<AtomicU64>) -> Vec<TestRelay> {
+    let mut relays: Vec<TestRelay> = Vec::new();
+    for _ in 0..RELAYS {
+        let bootstrap = relays.iter().map(|relay| relay.address("/tcp/", false)).collect();
+        let (numbers, lost) = (Numbers::new(numbers.below(u64::MAX)), lost.clone());
+        let answer = |shelf| Box::new(Lossy { honest: Box::new(shelf), numbers, lost }) as Box<dyn Answer>;
+        relays.push(TestRelay::start_as(|config| config.bootstrap = bootstrap, answer).await);
+    }
+    for relay in &relays {
+        within("all relays", relay.relay().wait_for(|status| status.connected >= RELAYS - 1)).await;
+    }
+    relays
+}
+
+fn packages(count: usize, numbers: &Numbers) -> Vec<Package> {
+    let mut publishers: Vec<_> = (1..=PUBLISHERS).map(Publisher::new).collect();
+    let mut packages: Vec<Package> = Vec::with_capacity(count);
+    for at in 0..count {
+        let publisher = &mut publishers[numbers.below(u64::from(PUBLISHERS)) as usize];
+        let (mut name, mut version) = (format!("package-{at}"), "1.0.0".to_owned());
+        let is_of = |package: &&Package| package.release.publisher == publisher.key_log.publisher();
+        let before = packages.iter().rev().find(is_of).map(|package| &package.release);
+        match (before, numbers.below(20)) {
+            // Another thing under the same version.
+            (Some(before), 0..2) => {
+                name = before.name.to_string();
+                version = before.version.to_string();
+            }
+            (Some(before), 2..5) => {
+                name = before.name.to_string();
+                version = format!("1.0.{at}");
+            }
+            // An index that is taken; by the one before it twice, now and then.
+            (Some(before), 5..8) => publisher.next_index = before.index,
+            _ => {}
+        }
+        packages.push(publisher.release(&name, &version, "one of many", format!("content {at}").as_bytes()));
+    }
+    packages
+}
+
+/// Publishes some packages at one relay, in an order of its own. How many were refused.
+async fn publish_all(relay: &TestRelay, mut packages: Vec<&Package>, numbers: &Numbers) -> usize {
+    packages.sort_by_cached_key(|_| numbers.below(u64::MAX));
+    let peer = TestPeer::start(&[relay]).await;
+    let sessions = futures::stream::iter(packages).map(|package| package.publish(&peer, relay.peer_id()));
+    let receipts: Vec<_> = sessions.buffer_unordered(SESSIONS).collect().await;
+    let refusals = receipts.into_iter().filter_map(|receipt| match receipt {
+        Ok(_) => None,
+        Err(AskError::Exchange(exchange::Error::Refused(refusal))) if refusal.code == "publish/conflict" => Some(()),
+        Err(error) => panic!("a publication failed: {error}"),
+    });
+    refusals.count()
+}
+
+/// What there is to hold.
+fn expected(packages: &[Package]) -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    let records = (1..=PUBLISHERS).map(|number| Record::Inception(Publisher::new(number).inception));
+    let published = packages.iter().map(|package| Record::Release(Box::new(package.release.clone())));
+    let is_used = |record: &Record| packages.iter().any(|package| package.release.publisher == record.publisher());
+    for record in records.chain(published).filter(is_used) {
+        catalogue.insert(record).expect("key logs come first");
+    }
+    catalogue
+}
