@@ -16,7 +16,7 @@
 //! Values are the [`Filter`](crate::search::filter::Filter) of that release's tokens. A term stands whole; a beginning has at most
 //! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -303,13 +303,12 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     let entry = |range: Vec<u8>, place: &[u8]| [&range, place].concat();
     let of_word = |keyspace, word: &str, place: &[u8]| [keyspace, word.as_bytes(), b"\0", place].concat();
 
+    // A release may name a dependency or a category twice.
+    let dependencies: BTreeSet<_> = dependencies(release).map(|package| PackageKey::of(&package)).collect();
+    let categories: BTreeSet<_> = release.categories.iter().filter_map(|name| category(name)).collect();
     let mut entries = vec![entry(newest(), &newest_first)];
-    for dependency in dependencies(release) {
-        entries.push(entry(dependents(&PackageKey::of(&dependency)), &newest_first));
-    }
-    for name in release.categories.iter().filter_map(|name| category(name)) {
-        entries.push(entry(name, &best(Match::CATEGORY)));
-    }
+    entries.extend(dependencies.iter().map(|package| entry(dependents(package), &newest_first)));
+    entries.extend(categories.into_iter().map(|range| entry(range, &best(Match::CATEGORY))));
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
     for (token, fields) in tokens.iter() {
         let whole = Match::whole(fields);
@@ -325,9 +324,6 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     for (beginning, matched) in beginnings {
         entries.push(of_word(b"x/", beginning, &best(matched)));
     }
-    // A release may name a dependency or a category twice.
-    entries.sort();
-    entries.dedup();
     entries
 }
 

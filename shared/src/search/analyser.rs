@@ -101,7 +101,11 @@ pub fn tokens(text: &str) -> Vec<Token> {
 
 /// Splits a text into names.
 fn names(text: &str) -> Vec<Name> {
-    let chars = nfkc(&mut text.chars().filter(|c| !is_invisible(*c)));
+    // Most text is ASCII, which NFKC leaves as it is.
+    let chars = match text.is_ascii() {
+        true => text.chars().collect(),
+        false => nfkc(&mut text.chars().filter(|c| !is_invisible(*c))),
+    };
     let mut names = Vec::new();
     let mut parts: Vec<String> = Vec::new();
     let mut part = String::new();
