@@ -12,7 +12,7 @@ use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README
 use ggen_shared::merkle::Map;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
-use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord};
+use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord, Verified};
 
 use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
@@ -266,10 +266,8 @@ impl Shelf {
     /// The first release whose place is taken already.
     fn without_place(&self, records: &[Record]) -> Option<RecordId> {
         let catalogue = self.catalogue();
-        records.iter().find_map(|record| match record {
-            Record::Release(release) if !catalogue.has_place(release) => Some(release.id()),
-            Record::Release(_) | Record::Inception(_) => None,
-        })
+        let mut releases = records.iter().filter_map(Record::release);
+        releases.find(|release| !catalogue.has_place(release)).map(Verified::id)
     }
 
     /// Lists durable records: what is listed now, what the store is to forget, and a record that found no place.
@@ -308,13 +306,11 @@ fn verify_one(
     network: &Network,
     key_log: impl Fn(&PublisherId) -> Option<KeyLog>,
 ) -> Result<Record, AdmitError> {
-    Ok(match UnverifiedRecord::decode(bytes)? {
-        UnverifiedRecord::Inception(inception) => Record::Inception(inception.verify(network)?),
-        UnverifiedRecord::Release(release) => {
-            let publisher = release.publisher();
-            let key_log = key_log(&publisher).ok_or(AdmitError::UnknownPublisher(publisher))?;
-            Record::Release(Box::new(release.verify(&key_log, network)?))
-        }
+    let record = UnverifiedRecord::decode(bytes)?;
+    let key_log = key_log(&record.publisher());
+    record.verify(key_log.as_ref(), network).map_err(|error| match error {
+        record::Error::NoKeyLog(publisher) => AdmitError::UnknownPublisher(publisher),
+        error => error.into(),
     })
 }
 
@@ -325,21 +321,11 @@ fn verify_one(
 /// [`AdmitError::FromTheFuture`].
 pub fn check_created(records: &[Record], now: u64) -> Result<(), AdmitError> {
     let latest = now.saturating_add(policy::MAX_CREATED_AHEAD.as_secs());
-    let ahead = records.iter().find_map(|record| match record {
-        Record::Release(release) if release.created > latest => Some(release.id()),
-        Record::Release(_) | Record::Inception(_) => None,
-    });
-    ahead.map_or(Ok(()), |id| Err(AdmitError::FromTheFuture(id)))
+    let ahead = records.iter().filter_map(Record::release).find(|release| release.created > latest);
+    ahead.map_or(Ok(()), |release| Err(AdmitError::FromTheFuture(release.id())))
 }
 
 /// The content that releases name: artifacts and READMEs.
 pub fn contents(records: &[Record]) -> impl Iterator<Item = Content> + '_ {
-    records
-        .iter()
-        .filter_map(|record| match record {
-            Record::Release(release) => Some([Some(release.artifact), release.readme]),
-            Record::Inception(_) => None,
-        })
-        .flatten()
-        .flatten()
+    records.iter().filter_map(Record::release).flat_map(|release| [Some(release.artifact), release.readme]).flatten()
 }

@@ -76,8 +76,18 @@ pub const MAX_PARTS_PER_REQUEST: usize = 32;
 pub const MAX_RECORDS_ANSWER_BYTES: usize = 256 * 1024;
 /// Versions of one package in one answer, newest first.
 pub const MAX_VERSIONS_PER_ANSWER: usize = 64;
-/// Key events of one publisher.
+/// Key events of one publisher that follow one another.
 pub const MAX_KEY_EVENTS: usize = 64;
+/// Ids that one keep page lists: they fit a record.
+pub const MAX_KEPT_PER_PAGE: usize = 250;
+/// Ids of the pages that publishers write: whoever is shown one release downloads the page that keeps it.
+pub const KEPT_PER_PAGE: usize = 64;
+/// Keep pages of one rotation: as many as it takes to keep a record at every index below the quota.
+pub const MAX_PAGES_PER_ROTATION: usize = BASE_QUOTA as usize / KEPT_PER_PAGE;
+/// Keep pages that come with one key log: a page for each record of the longest package answer. A rotation with all its pages fits.
+pub const MAX_PAGES_PER_KEY_LOG: usize = 2 * MAX_PAGES_PER_ROTATION;
+/// Why a version was yanked, deprecated or retracted: a sentence or two.
+pub const MAX_REASON_BYTES: usize = 256;
 
 /// A request of the query protocol.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;

@@ -50,6 +50,12 @@ enum Unannounced {
     Unknown,
 }
 
+impl Unannounced {
+    fn of(error: &record::Error) -> Self {
+        if error.depends_on_key_log() { Self::Unknown } else { Self::Invalid }
+    }
+}
+
 impl Work {
     pub(super) fn new(shelf: Arc<Shelf>, answer: Box<dyn Answer>, commands: mpsc::Sender<Command>) -> Self {
         Self {
@@ -229,15 +235,16 @@ impl Work {
             UnverifiedRecord::Inception(inception) => {
                 vec![Record::Inception(inception.verify(self.shelf.network()).map_err(|_| Unannounced::Invalid)?)]
             }
-            UnverifiedRecord::Release(release) => {
-                let publisher = release.publisher();
+            record => {
+                let publisher = record.publisher();
                 let known = self.shelf.catalogue().key_log(&publisher).cloned();
                 let (key_log, mut records) = match known {
                     Some(key_log) => (key_log, Vec::new()),
                     None => self.fetch_key_log(from, publisher).await.ok_or(Unannounced::Unknown)?,
                 };
-                let release = release.verify(&key_log, self.shelf.network()).map_err(|_| Unannounced::Invalid)?;
-                records.push(Record::Release(Box::new(release)));
+                records.push(
+                    record.verify(Some(&key_log), self.shelf.network()).map_err(|error| Unannounced::of(&error))?,
+                );
                 records
             }
         };

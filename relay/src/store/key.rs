@@ -1,7 +1,7 @@
 //! Where a record stands: publisher, kind, id, so that one publisher's records are one range, its key log first.
 
 use ggen_shared::id::{PublisherId, RecordId};
-use ggen_shared::record::{Kind, Record};
+use ggen_shared::record::Record;
 
 /// Bytes of an encoded key.
 pub(super) const KEY_BYTES: usize = 32 + 2 + 32;
@@ -22,11 +22,7 @@ pub struct RecordKey {
 impl RecordKey {
     /// The key of a verified record.
     pub fn of(record: &Record) -> Self {
-        let kind = match record {
-            Record::Inception(_) => Kind::Inception,
-            Record::Release(_) => Kind::Release,
-        };
-        Self { publisher: record.publisher(), kind: kind.number(), id: record.id() }
+        Self { publisher: record.publisher(), kind: record.kind().number().into(), id: record.id() }
     }
 
     pub(super) fn to_bytes(self) -> [u8; KEY_BYTES] {

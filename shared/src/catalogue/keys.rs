@@ -20,14 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Handle, PackageId, PublisherId, RecordId};
+use crate::id::{Handle, PackageId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
-use crate::record::{Record, Release, UnverifiedRecord, Version};
+use crate::record::{Kind, Record, Release, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
 /// The number of the kind of releases.
-const RELEASE: u8 = 4;
+const RELEASE: u8 = Kind::Release.number();
 
 /// A package in a key: 160 bits of the hash of its id. Two packages with one key cost 2⁸⁰ hashes to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,11 +152,7 @@ pub fn records() -> Vec<u8> {
 
 /// The entry of a record.
 pub fn record(record: &Record) -> Vec<u8> {
-    let (publisher, kind) = match record {
-        Record::Inception(inception) => (PublisherId::from_inception(inception.id()), 1),
-        Record::Release(release) => (release.publisher, RELEASE),
-    };
-    [b"r/", &publisher.as_bytes()[..], &[kind], record.id().as_bytes()].concat()
+    [b"r/", &record.publisher().as_bytes()[..], &[record.kind().number()], record.id().as_bytes()].concat()
 }
 
 /// Whether an entry of the records is of a release.
@@ -166,11 +162,7 @@ pub fn is_release(key: &[u8]) -> bool {
 
 /// The entry that a record would have if it holds.
 pub fn claimed(record: &UnverifiedRecord) -> Vec<u8> {
-    let kind = match record {
-        UnverifiedRecord::Inception(_) => 1,
-        UnverifiedRecord::Release(_) => RELEASE,
-    };
-    [b"r/", &record.publisher().as_bytes()[..], &[kind], record.id().as_bytes()].concat()
+    [b"r/", &record.publisher().as_bytes()[..], &[record.kind().number()], record.id().as_bytes()].concat()
 }
 
 /// The id of the record that an entry is about.

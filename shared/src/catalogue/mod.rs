@@ -167,6 +167,7 @@ impl Catalogue {
                 Ok(Inserted::New { displaced: None, heads_changed: Vec::new() })
             }
             Record::Release(release) => self.insert_release(release),
+            Record::KeepPage(_) | Record::Rotation(_) | Record::Status(_) | Record::Unknown(_) => Ok(Inserted::NotKept),
         }
     }
 
@@ -369,10 +370,8 @@ impl Catalogue {
 
     /// A release of a package, as it was signed.
     fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&RecordBytes> {
-        self.with_short_id(id).find_map(|record| match record {
-            Record::Release(release) if release.package() == *package => Some(release.bytes()),
-            Record::Release(_) | Record::Inception(_) => None,
-        })
+        let releases = self.with_short_id(id).filter_map(Record::release);
+        releases.filter(|release| release.package() == *package).map(Verified::bytes).next()
     }
 
     /// How many releases [`Self::package`] shows.
@@ -397,10 +396,7 @@ impl Catalogue {
     }
 
     fn release(&self, id: &RecordId) -> Option<&Verified<Release>> {
-        match self.records.get(id)? {
-            Record::Release(release) => Some(release),
-            Record::Inception(_) => None,
-        }
+        self.records.get(id)?.release()
     }
 
     fn version_view(&self, (standing, contesting): (RecordId, Option<RecordId>)) -> Option<VersionView<'_>> {

@@ -1,16 +1,23 @@
 //! Publishers, releases and relays for tests, in a few words.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
+use ipld_core::ipld::Ipld;
 
 use super::keys::Place;
 use super::snapshots::{Snapshot, Snapshots};
 use super::{Catalogue, Leaf, Listed, answer};
-use crate::id::{FullName, KeyCommitment, Network, PackageId, PublicKey, PublisherId};
+use crate::codec;
+use crate::id::{FullName, KeyCommitment, Network, PackageId, PublicKey, PublisherId, RecordId};
+use crate::limits::KEPT_PER_PAGE;
 use crate::merkle::Map;
 use crate::protocol::query::{Package, PackageAnswer, Reply, Search, SearchAnswer};
-use crate::record::{self, Artifact, ContentId, Dependency, Inception, KeyLog, Record, Release, Verified, Work};
+use crate::record::{
+    self, Artifact, ContentId, Dependency, Inception, KeepPage, KeyLog, Record, Release, Rotation, State, Status,
+    Unknown, Verified, Work,
+};
 use crate::search::verified::{AnswerError, Asked, VerifiedPackage, VerifiedSearch, verify_package, verify_search};
 
 fn network() -> Network {
@@ -19,9 +26,43 @@ fn network() -> Network {
 
 /// A key holder.
 pub(crate) struct Publisher {
+    seed: u8,
+    /// How often it rotated.
+    generation: u8,
     key: SigningKey,
+    /// The event that put the key in force.
+    pub(crate) event: RecordId,
     pub(crate) inception: Verified<Inception>,
     pub(crate) network: Network,
+}
+
+/// A rotation with its pages, and who the publisher is after it.
+pub(crate) struct Rotated {
+    pub(crate) after: Publisher,
+    pub(crate) pages: Vec<Verified<KeepPage>>,
+    pub(crate) rotation: Verified<Rotation>,
+}
+
+impl Rotated {
+    /// The pages, then the rotation.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let pages = self.pages.iter().map(|page| Record::KeepPage(Box::new(page.clone())));
+        pages.chain([Record::Rotation(Box::new(self.rotation.clone()))]).collect()
+    }
+}
+
+/// The keys of a publisher, one for each generation.
+fn key_of(seed: u8, generation: u8) -> SigningKey {
+    let mut bytes = [seed; 32];
+    if generation > 0 {
+        bytes = [seed ^ 0x80; 32];
+        bytes[31] ^= generation - 1;
+    }
+    SigningKey::from_bytes(&bytes)
+}
+
+fn public(key: &SigningKey) -> PublicKey {
+    PublicKey::from_bytes(key.verifying_key().to_bytes())
 }
 
 impl Publisher {
@@ -35,16 +76,93 @@ impl Publisher {
     }
 
     pub(crate) fn of_network(seed: u8, handle: &str, network: Network) -> Self {
-        let key = SigningKey::from_bytes(&[seed; 32]);
-        let next = SigningKey::from_bytes(&[seed ^ 0x80; 32]);
+        let key = key_of(seed, 0);
         let inception = Inception {
             handle: handle.parse().unwrap(),
-            key: PublicKey::from_bytes(key.verifying_key().to_bytes()),
-            next: KeyCommitment::to_key(&PublicKey::from_bytes(next.verifying_key().to_bytes())),
+            key: public(&key),
+            next: KeyCommitment::to_key(&public(&key_of(seed, 1))),
             work: Work::NONE,
         };
         let inception = record::sign(inception, &key, &network).unwrap();
-        Self { key, inception, network }
+        Self { seed, generation: 0, key, event: inception.id(), inception, network }
+    }
+
+    /// Rotates to the next key, keeping these records of the key in force, `per_page` of them on a page. `fork`: 0, or another number for
+    /// another rotation from the same key to the same next one.
+    pub(crate) fn rotate_with(&self, keep: &[RecordId], per_page: usize, fork: u8) -> Rotated {
+        let generation = self.generation + 1;
+        let key = key_of(self.seed, generation);
+        let mut keep = keep.to_vec();
+        keep.sort();
+        let page = |keep: &[RecordId]| KeepPage {
+            publisher: self.id(),
+            prev: self.event,
+            key: public(&key),
+            keep: keep.to_vec(),
+        };
+        let pages = keep.chunks(per_page).map(|keep| record::sign(page(keep), &key, &self.network).unwrap());
+        let pages: Vec<_> = pages.collect();
+        let mut ids: Vec<RecordId> = pages.iter().map(Verified::id).collect();
+        ids.sort();
+        let next = key_of(self.seed ^ fork, generation + 1);
+        let rotation = Rotation {
+            publisher: self.id(),
+            prev: self.event,
+            key: public(&key),
+            next: KeyCommitment::to_key(&public(&next)),
+            pages: ids,
+        };
+        let rotation = record::sign(rotation, &key, &self.network).unwrap();
+        let after = Self {
+            seed: self.seed ^ fork,
+            generation,
+            key,
+            event: rotation.id(),
+            inception: self.inception.clone(),
+            network: self.network.clone(),
+        };
+        Rotated { after, pages, rotation }
+    }
+
+    /// Rotates to the next key, keeping these records of the key in force.
+    pub(crate) fn rotate(&self, keep: &[RecordId]) -> Rotated {
+        self.rotate_with(keep, KEPT_PER_PAGE, 0)
+    }
+
+    /// Says what a version is good for.
+    pub(crate) fn status(
+        &self,
+        index: u32,
+        name: &str,
+        version: &str,
+        seq: u64,
+        state: State,
+        change: impl FnOnce(&mut Status),
+    ) -> Verified<Status> {
+        let mut status = Status {
+            publisher: self.id(),
+            signed_under: self.event,
+            index,
+            name: name.parse().unwrap(),
+            version: version.parse().unwrap(),
+            seq,
+            state,
+            reason: String::new(),
+            instead: None,
+        };
+        change(&mut status);
+        record::sign(status, &self.key, &self.network).unwrap()
+    }
+
+    /// A record of a kind that nobody knows, which says something.
+    pub(crate) fn unknown(&self, kind: u8, index: u32, says: &str) -> Verified<Unknown> {
+        let fields: BTreeMap<&str, Ipld> = BTreeMap::from([
+            ("publisher", Ipld::Bytes(self.id().as_bytes().to_vec())),
+            ("signed_under", Ipld::Bytes(self.event.as_bytes().to_vec())),
+            ("index", Ipld::Integer(index.into())),
+            ("says", Ipld::String(says.into())),
+        ]);
+        record::sign_unknown(kind, codec::encode(&fields), &self.key, &self.network).unwrap()
     }
 
     pub(crate) const fn id(&self) -> PublisherId {
@@ -82,7 +200,7 @@ impl Publisher {
         let content = format!("{name} {version}");
         let mut release = Release {
             publisher: self.id(),
-            signed_under: self.inception.id(),
+            signed_under: self.event,
             index,
             name: name.parse().unwrap(),
             version: version.parse().unwrap(),

@@ -10,40 +10,61 @@ use crate::codec;
 use crate::id::{Network, RecordId};
 use crate::limits::MAX_RECORD_BYTES;
 
-/// The kinds of records. Numbers are never used twice; 2, 3 and 5 are kept for rotations, keep pages and statuses.
+/// The kinds of records. Numbers are never used twice. Of one publisher, keep pages sort before rotations, and both before what they keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The beginning of a key log.
     Inception,
+    /// A list of records that a rotation keeps.
+    KeepPage,
+    /// The next key of a key log.
+    Rotation,
     /// A release of a package.
     Release,
+    /// What a version is good for.
+    Status,
+    /// A kind that these rules do not know, by its number.
+    Unknown(u8),
 }
 
 impl Kind {
     /// The number on the wire.
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::Inception => 1,
+            Self::KeepPage => 2,
+            Self::Rotation => 3,
             Self::Release => 4,
+            Self::Status => 5,
+            Self::Unknown(number) => number,
         }
     }
 
-    /// The kind with this number, if it is known.
-    pub const fn from_number(number: u16) -> Option<Self> {
-        match number {
-            1 => Some(Self::Inception),
-            4 => Some(Self::Release),
-            _ => None,
-        }
+    /// The kind with this number, known or not. None: it is the number of no kind, and never will be.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Some(match u8::try_from(number).ok()? {
+            0 => return None,
+            1 => Self::Inception,
+            2 => Self::KeepPage,
+            3 => Self::Rotation,
+            4 => Self::Release,
+            5 => Self::Status,
+            unknown => Self::Unknown(unknown),
+        })
     }
 
-    /// The id of the record with this payload: BLAKE3 in the context of the kind.
+    /// The id of the record with this payload: BLAKE3 in the context of the kind. The context of a kind that is unknown today is its
+    /// number, and stays so when it is known: an id must not depend on who computes it.
     pub fn id_of(self, payload: &[u8]) -> RecordId {
-        let context = match self {
-            Self::Inception => "ggen marketplace 2026 record id: inception",
-            Self::Release => "ggen marketplace 2026 record id: release",
+        let name = match self {
+            Self::Inception => "inception",
+            Self::KeepPage => "keep page",
+            Self::Rotation => "rotation",
+            Self::Release => "release",
+            Self::Status => "status",
+            Self::Unknown(number) => &number.to_string(),
         };
-        RecordId::from_bytes(blake3::derive_key(context, payload))
+        RecordId::from_bytes(blake3::derive_key(&["ggen marketplace 2026 record id: ", name].concat(), payload))
     }
 
     /// What is signed: the id, bound to kind and network. The network's length comes first, so no two readings exist.
@@ -53,7 +74,7 @@ impl Kind {
         let mut message = b"ggen marketplace signed record\0".to_vec();
         message.push(length);
         message.extend_from_slice(name);
-        message.extend_from_slice(&self.number().to_be_bytes());
+        message.extend_from_slice(&u16::from(self.number()).to_be_bytes());
         message.extend_from_slice(id.as_bytes());
         message
     }

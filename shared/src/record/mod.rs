@@ -1,17 +1,25 @@
 //! Records: what publishers sign. Bytes decode to [`Unverified`]; only `verify` makes a [`Verified`].
 
+mod any;
 mod envelope;
 mod inception;
 mod key_log;
 mod release;
+mod rotation;
+mod status;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unknown;
 
+pub use any::{Record, UnverifiedRecord};
 pub use envelope::{Envelope, Kind, RecordBytes};
 pub use inception::{Inception, Work};
-pub use key_log::KeyLog;
+pub use key_log::{Followed, KeyLog};
 pub use release::{Artifact, Content, ContentId, Dependency, Release, Version};
+pub use rotation::{KeepPage, Rotation};
+pub use status::{State, Status, Weight};
+pub use unknown::{Unknown, sign_unknown};
 
 pub(crate) use text::is_unprintable;
 
@@ -28,8 +36,8 @@ pub enum Error {
     /// The envelope or the payload is not canonical dag-cbor of the expected shape, or too long.
     #[error("the record does not decode: {0}")]
     Encoding(#[from] codec::Error),
-    /// A kind of record that this version does not know, or another than was asked for.
-    #[error("records of kind {0} are unknown here")]
+    /// A number that is no kind of record, or of another kind than was asked for.
+    #[error("a record of kind {0} is not expected here")]
     UnknownKind(u16),
     /// A field holds what the rules do not allow.
     #[error("the field `{field}` {reason}")]
@@ -61,9 +69,21 @@ pub enum Error {
         /// Whom the record names.
         actual: PublisherId,
     },
-    /// The record names a key event that its publisher's key log does not hold.
+    /// The key log that the record is checked against is missing.
+    #[error("the key log of publisher {0} is not here")]
+    NoKeyLog(PublisherId),
+    /// The record names a key event that its publisher's key log does not hold, or not any more since it forked.
     #[error("the record is signed under key event {0}, which the key log does not hold")]
     UnknownKeyEvent(RecordId),
+    /// The key of a rotation or of a keep page is not the one that the event before it committed to.
+    #[error("the key is not the one that key event {0} committed to")]
+    NotCommitted(RecordId),
+    /// The key that signed the record was rotated out, and the rotation does not keep the record.
+    #[error("the record {0} is void: its key was rotated out, and the rotation does not keep it")]
+    Void(RecordId),
+    /// The key that signed the record was rotated out, and the page that would keep the record is not here.
+    #[error("the key log comes without the page that would keep the record {0}")]
+    NoKeepPage(RecordId),
     /// The record's index is not below the publisher's quota.
     #[error("the record index {index} is not below the publisher's quota of {quota}")]
     OverQuota {
@@ -85,9 +105,18 @@ impl Error {
             Self::BadSignature => "record/bad-signature",
             Self::WrongId { .. } => "record/wrong-id",
             Self::WrongPublisher { .. } => "record/wrong-publisher",
+            Self::NoKeyLog(_) => "record/no-key-log",
             Self::UnknownKeyEvent(_) => "record/unknown-key-event",
+            Self::NotCommitted(_) => "record/not-committed",
+            Self::Void(_) => "record/void",
+            Self::NoKeepPage(_) => "record/no-keep-page",
             Self::OverQuota { .. } => "record/over-quota",
         }
+    }
+
+    /// Whether the record may hold all the same where more, or less, is known of its publisher's key log. Whoever passed it on is not at fault.
+    pub const fn depends_on_key_log(&self) -> bool {
+        matches!(self, Self::NoKeyLog(_) | Self::UnknownKeyEvent(_) | Self::Void(_) | Self::NoKeepPage(_))
     }
 
     fn field(field: &'static str, reason: impl Into<String>) -> Self {
@@ -110,6 +139,7 @@ pub trait Payload: Serialize + DeserializeOwned + Clone {
 /// A record whose shape is right. Its signature has not been looked at: show nothing of it, store nothing of it.
 #[derive(Debug, Clone)]
 pub struct Unverified<T> {
+    kind: Kind,
     payload: T,
     envelope: Envelope,
     bytes: RecordBytes,
@@ -126,24 +156,26 @@ impl<T: Payload> Unverified<T> {
     }
 
     fn from_envelope(envelope: Envelope, bytes: RecordBytes) -> Result<Self, Error> {
-        if envelope.kind != T::KIND.number() {
+        if envelope.kind != u16::from(T::KIND.number()) {
             return Err(Error::UnknownKind(envelope.kind));
         }
         let payload: T = codec::decode(&envelope.payload, crate::limits::MAX_RECORD_BYTES)?;
         payload.check()?;
-        Ok(Self { payload, envelope, bytes })
+        Ok(Self { kind: T::KIND, payload, envelope, bytes })
     }
+}
 
+impl<T> Unverified<T> {
     /// The record's id: the hash of the payload, whatever the signature is.
     pub fn id(&self) -> RecordId {
-        T::KIND.id_of(&self.envelope.payload)
+        self.kind.id_of(&self.envelope.payload)
     }
 
     fn verify_under(self, key: &PublicKey, network: &Network) -> Result<Verified<T>, Error> {
         let id = self.id();
         let key = sound_key(key)?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.envelope.signature);
-        key.verify_strict(&T::KIND.signed_message(network, &id), &signature).map_err(|_| Error::BadSignature)?;
+        key.verify_strict(&self.kind.signed_message(network, &id), &signature).map_err(|_| Error::BadSignature)?;
         Ok(Verified { payload: self.payload, id, bytes: self.bytes })
     }
 }
@@ -166,25 +198,78 @@ impl Unverified<Inception> {
     }
 }
 
-impl Unverified<Release> {
+/// What a record says of itself that is signed by the key in force: whose it is, under which key event, and at which index it stands.
+pub trait Indexed {
+    /// Who publishes it.
+    fn publisher(&self) -> PublisherId;
+    /// The key event that it is signed under.
+    fn signed_under(&self) -> RecordId;
+    /// Its index below the publisher's quota.
+    fn index(&self) -> u32;
+}
+
+macro_rules! indexed {
+    ($($payload:ty),*) => { $(
+        impl Indexed for $payload {
+            fn publisher(&self) -> PublisherId {
+                self.publisher
+            }
+
+            fn signed_under(&self) -> RecordId {
+                self.signed_under
+            }
+
+            fn index(&self) -> u32 {
+                self.index
+            }
+        }
+    )* };
+}
+
+indexed!(Release, Status, Unknown);
+
+impl<T: Indexed> Unverified<T> {
     /// Who is said to publish it: whose key log is needed to verify it.
-    pub const fn publisher(&self) -> PublisherId {
-        self.payload.publisher
+    pub fn publisher(&self) -> PublisherId {
+        self.payload.publisher()
     }
 
-    /// Verifies a release against its publisher's key log.
+    /// The key event that it says it is signed under.
+    pub fn signed_under(&self) -> RecordId {
+        self.payload.signed_under()
+    }
+
+    /// Verifies a record against its publisher's key log.
     ///
     /// # Errors
-    /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::OverQuota`], [`Error::WeakKey`], [`Error::BadSignature`].
-    pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<Release>, Error> {
-        if self.payload.publisher != key_log.publisher() {
-            return Err(Error::WrongPublisher { expected: key_log.publisher(), actual: self.payload.publisher });
-        }
-        let event = self.payload.signed_under;
-        let key = *key_log.key_at(&event).ok_or(Error::UnknownKeyEvent(event))?;
-        if self.payload.index >= key_log.quota() {
-            return Err(Error::OverQuota { index: self.payload.index, quota: key_log.quota() });
-        }
+    /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::Void`], [`Error::NoKeepPage`], [`Error::OverQuota`],
+    /// [`Error::WeakKey`], [`Error::BadSignature`].
+    pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<T>, Error> {
+        let key = *key_log.check(&self.payload, &self.id())?;
+        self.verify_under(&key, network)
+    }
+}
+
+impl Unverified<Rotation> {
+    /// Verifies a rotation: it is signed by the key that it reveals, and the event before it committed to that key.
+    ///
+    /// # Errors
+    /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::NotCommitted`], [`Error::WeakKey`], [`Error::BadSignature`].
+    pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<Rotation>, Error> {
+        key_log.check_follower(&self.payload)?;
+        let key = self.payload.key;
+        self.verify_under(&key, network)
+    }
+}
+
+impl Unverified<KeepPage> {
+    /// Verifies a keep page: it is signed by the key that the event committed to whose records it keeps.
+    ///
+    /// # Errors
+    /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::NotCommitted`], [`Error::WeakKey`], [`Error::BadSignature`].
+    pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<KeepPage>, Error> {
+        key_log.check_follower(&self.payload)?;
+        let key = self.payload.key;
         self.verify_under(&key, network)
     }
 }
@@ -240,88 +325,6 @@ pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Resu
     let encoded = codec::encode(&payload);
     let id = T::KIND.id_of(&encoded);
     let signature = key.sign(&T::KIND.signed_message(network, &id)).to_bytes();
-    let bytes = Envelope { kind: T::KIND.number(), payload: encoded, signature }.encode()?;
+    let bytes = Envelope { kind: T::KIND.number().into(), payload: encoded, signature }.encode()?;
     Ok(Verified { payload, id, bytes })
-}
-
-/// A record of any kind that this version knows, not yet verified.
-#[derive(Debug, Clone)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "on 64 bits only: it lives for one verification; a box would only cost an allocation"
-)]
-pub enum UnverifiedRecord {
-    /// The beginning of a key log.
-    Inception(Unverified<Inception>),
-    /// A release of a package.
-    Release(Box<Unverified<Release>>),
-}
-
-impl UnverifiedRecord {
-    /// Reads a record of any known kind.
-    ///
-    /// # Errors
-    /// [`Error::Encoding`], [`Error::UnknownKind`], [`Error::Field`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let envelope = Envelope::decode(bytes)?;
-        let bytes = RecordBytes::new(bytes);
-        match Kind::from_number(envelope.kind) {
-            Some(Kind::Inception) => Unverified::from_envelope(envelope, bytes).map(Self::Inception),
-            Some(Kind::Release) => {
-                Unverified::from_envelope(envelope, bytes).map(|record| Self::Release(Box::new(record)))
-            }
-            None => Err(Error::UnknownKind(envelope.kind)),
-        }
-    }
-
-    /// The record's id.
-    pub fn id(&self) -> RecordId {
-        match self {
-            Self::Inception(record) => record.id(),
-            Self::Release(record) => record.id(),
-        }
-    }
-
-    /// Whose record it says it is.
-    pub fn publisher(&self) -> PublisherId {
-        match self {
-            Self::Inception(record) => PublisherId::from_inception(record.id()),
-            Self::Release(record) => record.publisher(),
-        }
-    }
-}
-
-/// A verified record of any kind that this version knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
-    /// The beginning of a key log.
-    Inception(Verified<Inception>),
-    /// A release of a package.
-    Release(Box<Verified<Release>>),
-}
-
-impl Record {
-    /// The record's id.
-    pub const fn id(&self) -> RecordId {
-        match self {
-            Self::Inception(record) => record.id(),
-            Self::Release(record) => record.id(),
-        }
-    }
-
-    /// The record as it is stored and sent.
-    pub const fn bytes(&self) -> &RecordBytes {
-        match self {
-            Self::Inception(record) => record.bytes(),
-            Self::Release(record) => record.bytes(),
-        }
-    }
-
-    /// Whose record it is.
-    pub fn publisher(&self) -> PublisherId {
-        match self {
-            Self::Inception(record) => PublisherId::from_inception(record.id()),
-            Self::Release(record) => record.publisher,
-        }
-    }
 }

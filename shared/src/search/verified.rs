@@ -709,19 +709,16 @@ fn verify_record(
     key_log: impl Fn(&PublisherId) -> Result<KeyLog, RefusedError>,
     network: &Network,
 ) -> Result<Record, RefusedError> {
-    match UnverifiedRecord::decode(bytes)? {
-        UnverifiedRecord::Inception(inception) => {
-            Ok(Record::Inception(inception.verify(network)?.expect_id(expected)?))
-        }
-        UnverifiedRecord::Release(release) => {
-            let actual = release.id();
-            if actual != expected {
-                return Err(record::Error::WrongId { expected, actual }.into());
-            }
-            let key_log = key_log(&release.publisher())?;
-            Ok(Record::Release(Box::new(release.verify(&key_log, network)?)))
-        }
+    let record = UnverifiedRecord::decode(bytes)?;
+    let actual = record.id();
+    if actual != expected {
+        return Err(record::Error::WrongId { expected, actual }.into());
     }
+    let key_log = match record {
+        UnverifiedRecord::Inception(_) => None,
+        _ => Some(key_log(&record.publisher())?),
+    };
+    Ok(record.verify(key_log.as_ref(), network)?)
 }
 
 #[cfg(test)]

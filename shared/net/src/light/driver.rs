@@ -452,15 +452,18 @@ impl<P: Platform> Driver<P> {
                 Err(error) => self.settle(Checked { message, from, outcome: Err(Some(error)) }),
             },
             UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
-                Some(key_log) => {
+                Some(key_log) if key_log.key_at(&release.signed_under()).is_some() => {
                     let outcome = release
                         .verify(key_log, &self.network)
                         .map(|verified| (Box::new(verified), Box::new(key_log.clone())))
                         .map_err(Some);
                     self.settle(Checked { message, from, outcome });
                 }
-                None => self.verify_later(from, message, *release),
+                // New to us is the publisher, or the key.
+                _ => self.verify_later(from, message, *release),
             },
+            // Nothing of them is shown, and what they change is asked for with the key log when it matters.
+            _ => self.report(&message, from, MessageAcceptance::Ignore),
         }
     }
 
@@ -522,7 +525,10 @@ impl<P: Platform> Driver<P> {
                 Event::Announced { release, key_log, from }
             }
             Err(Some(error)) => {
-                self.report(&message, from, MessageAcceptance::Reject);
+                // Where a key log has more or less than ours, the record may hold: whoever passed it on is not at fault.
+                let is_bad = !error.depends_on_key_log();
+                let acceptance = if is_bad { MessageAcceptance::Reject } else { MessageAcceptance::Ignore };
+                self.report(&message, from, acceptance);
                 Event::Refused { from, error }
             }
             // The key log could not be had: the announcement proves nothing, and nobody is to blame.

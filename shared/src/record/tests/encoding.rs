@@ -228,13 +228,17 @@ fn rejects_ids_keys_and_signatures_of_another_length() {
 #[test]
 fn rejects_kinds_that_are_unknown_or_another_than_expected() {
     let payload = codec::encode(&minimal());
-    for kind in [0, 2, 3, 5, 6, 255, 256, u16::MAX] {
+    for kind in [0, 256, u16::MAX] {
         let error = verify(&enveloped(kind, &payload, [0; 64]));
         assert_eq!(error, Err(Error::UnknownKind(kind)));
         assert!(matches!(
             Unverified::<Release>::decode(&enveloped(kind, &payload, [0; 64])),
             Err(Error::UnknownKind(_))
         ));
+    }
+    for kind in [2, 3, 5, 6, 255] {
+        let other = Unverified::<Release>::decode(&enveloped(kind, &payload, [0; 64]));
+        assert!(matches!(other, Err(Error::UnknownKind(number)) if number == kind));
     }
     for number in [0x1_0000, 0xffff_ffff, u64::MAX] {
         let bytes = with(&enveloped(4, &payload, [0; 64]), "k", head(0, number));

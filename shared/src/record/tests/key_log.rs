@@ -1,7 +1,7 @@
 //! A key log is one publisher's, and holds the key that a record names.
 
 use super::*;
-use crate::limits::{BASE_QUOTA, MAX_KEY_EVENTS};
+use crate::limits::{BASE_QUOTA, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
 
 fn events() -> Vec<Vec<u8>> {
     key_log().events().map(|event| event.to_vec()).collect()
@@ -29,17 +29,21 @@ fn a_key_log_is_verified_and_says_whose_it_is() {
 fn rejects_a_key_log_that_is_empty_or_too_long() {
     assert!(matches!(check(&[]), Err(Error::Field { field: "key_log", .. })));
     let many = |count: usize| check(&events().into_iter().cycle().take(count).collect::<Vec<_>>());
-    assert!(matches!(many(MAX_KEY_EVENTS + 1), Err(Error::Field { field: "key_log", .. })));
-    assert_eq!(many(MAX_KEY_EVENTS), Err(Error::UnknownKind(1)));
+    let max = MAX_KEY_EVENTS + 1 + MAX_PAGES_PER_KEY_LOG;
+    assert!(matches!(many(max + 1), Err(Error::Field { field: "key_log", .. })));
+    assert_eq!(many(max), Err(Error::UnknownKind(1)));
 }
 
 #[test]
-fn rejects_events_after_the_inception() {
+fn rejects_what_is_no_key_event_after_the_inception() {
     let inception = events().remove(0);
     let release = sign(minimal(), &key(1), &network()).unwrap().bytes().to_vec();
-    let rotation = enveloped(2, &[0xa0], [0; 64]);
-    for (event, kind) in [(release, 4), (rotation, 2), (inception.clone(), 1)] {
+    for (event, kind) in [(release, 4), (inception.clone(), 1)] {
         assert_eq!(check(&[inception.clone(), event]), Err(Error::UnknownKind(kind)));
+    }
+    for kind in [2, 3] {
+        let malformed = enveloped(kind, &[0xa0], [0; 64]);
+        assert_eq!(check(&[inception.clone(), malformed]).map_err(|error| error.code()), Err("record/encoding"));
     }
     assert_eq!(check(&[inception, vec![]]).map_err(|error| error.code()), Err("record/encoding"));
 }

@@ -4,7 +4,9 @@ mod cbor;
 mod encoding;
 mod fields;
 mod key_log;
+mod kinds;
 mod properties;
+mod rotations;
 mod signatures;
 
 use super::*;
@@ -84,6 +86,52 @@ pub(super) fn full() -> Release {
     }
 }
 
+/// The id of the minimal release.
+pub(super) fn minimal_id() -> RecordId {
+    Kind::Release.id_of(&codec::encode(&minimal()))
+}
+
+/// A rotation from the first key to the second.
+pub(super) fn rotation(pages: &[RecordId]) -> Rotation {
+    Rotation {
+        publisher: key_log().publisher(),
+        prev: key_log().head(),
+        key: public(&key(2)),
+        next: KeyCommitment::to_key(&public(&key(3))),
+        pages: pages.to_vec(),
+    }
+}
+
+/// A page of that rotation.
+pub(super) fn page(keep: &[RecordId]) -> KeepPage {
+    KeepPage { publisher: key_log().publisher(), prev: key_log().head(), key: public(&key(2)), keep: keep.to_vec() }
+}
+
+pub(super) fn status() -> Status {
+    Status {
+        publisher: key_log().publisher(),
+        signed_under: key_log().head(),
+        index: 3,
+        name: "pack".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        seq: 1,
+        state: State::Deprecated,
+        reason: "There is something better.".into(),
+        instead: Some(crate::id::PackageId { publisher: key_log().publisher(), name: "other".parse().unwrap() }),
+    }
+}
+
+/// The payload of a record of some kind to come.
+pub(super) fn unknown_payload() -> Vec<u8> {
+    use ipld_core::ipld::Ipld;
+    codec::encode(&std::collections::BTreeMap::from([
+        ("publisher", Ipld::Bytes(key_log().publisher().as_bytes().to_vec())),
+        ("signed_under", Ipld::Bytes(key_log().head().as_bytes().to_vec())),
+        ("index", Ipld::Integer(5)),
+        ("says", Ipld::List(vec![Ipld::Bool(true), Ipld::Null, Ipld::Float(1.5), Ipld::String("words".into())])),
+    ]))
+}
+
 pub(super) fn dependency(name: &str, requirement: &str) -> Dependency {
     Dependency {
         publisher: Some(key_log().publisher()),
@@ -96,7 +144,7 @@ pub(super) fn dependency(name: &str, requirement: &str) -> Dependency {
 /// An envelope around any payload, rightly signed: what is refused of it is not refused for its signature.
 pub(super) fn sealed(kind: Kind, payload: &[u8], signer: &SigningKey) -> Vec<u8> {
     let signature = signer.sign(&kind.signed_message(&network(), &kind.id_of(payload))).to_bytes();
-    enveloped(kind.number(), payload, signature)
+    enveloped(kind.number().into(), payload, signature)
 }
 
 pub(super) fn enveloped(kind: u16, payload: &[u8], signature: [u8; 64]) -> Vec<u8> {
@@ -105,10 +153,7 @@ pub(super) fn enveloped(kind: u16, payload: &[u8], signature: [u8; 64]) -> Vec<u
 
 /// Takes bytes all the way that a peer's bytes take.
 pub(super) fn verify(bytes: &[u8]) -> Result<Record, Error> {
-    match UnverifiedRecord::decode(bytes)? {
-        UnverifiedRecord::Inception(record) => Ok(Record::Inception(record.verify(&network())?)),
-        UnverifiedRecord::Release(record) => Ok(Record::Release(Box::new(record.verify(&key_log(), &network())?))),
-    }
+    UnverifiedRecord::decode(bytes)?.verify(Some(&key_log()), &network())
 }
 
 pub(super) fn code(bytes: &[u8]) -> &'static str {
@@ -184,21 +229,37 @@ fn error_codes_are_stable() {
         (Error::BadSignature, "record/bad-signature"),
         (Error::WrongId { expected: id, actual: id }, "record/wrong-id"),
         (Error::WrongPublisher { expected: publisher, actual: publisher }, "record/wrong-publisher"),
+        (Error::NoKeyLog(publisher), "record/no-key-log"),
         (Error::UnknownKeyEvent(id), "record/unknown-key-event"),
+        (Error::NotCommitted(id), "record/not-committed"),
+        (Error::Void(id), "record/void"),
+        (Error::NoKeepPage(id), "record/no-keep-page"),
         (Error::OverQuota { index: 1, quota: 1 }, "record/over-quota"),
     ];
+    let of_key_log = ["no-key-log", "unknown-key-event", "void", "no-keep-page"];
     for (error, code) in errors {
         assert_eq!(error.code(), code);
+        assert_eq!(error.depends_on_key_log(), of_key_log.iter().any(|it| code == format!("record/{it}")), "{code}");
     }
 }
 
 #[test]
 fn kinds_keep_their_numbers_contexts_and_messages() {
-    for (kind, number) in [(Kind::Inception, 1), (Kind::Release, 4)] {
-        assert_eq!((kind.number(), Kind::from_number(number)), (number, Some(kind)));
+    let known = [Kind::Inception, Kind::KeepPage, Kind::Rotation, Kind::Release, Kind::Status];
+    let names = ["inception", "keep page", "rotation", "release", "status"];
+    for (kind, (number, name)) in known.into_iter().zip((1..).zip(names)) {
+        assert_eq!((kind.number(), Kind::from_number(number.into())), (number, Some(kind)));
+        let id = blake3::derive_key(&format!("ggen marketplace 2026 record id: {name}"), b"payload");
+        assert_eq!(kind.id_of(b"payload").as_bytes(), &id);
     }
-    let unknown = (0..=u16::MAX).filter(|number| Kind::from_number(*number).is_none());
-    assert_eq!(unknown.count(), usize::from(u16::MAX) + 1 - 2);
+    for number in 6..=255 {
+        let kind = Kind::Unknown(number);
+        assert_eq!((kind.number(), Kind::from_number(number.into())), (number, Some(kind)));
+        let id = blake3::derive_key(&format!("ggen marketplace 2026 record id: {number}"), b"payload");
+        assert_eq!(kind.id_of(b"payload").as_bytes(), &id);
+    }
+    assert_eq!(Kind::from_number(0), None);
+    assert!((256..=u16::MAX).all(|number| Kind::from_number(number).is_none()));
     let id = RecordId::from_bytes([7; 32]);
     let message = [&b"ggen marketplace signed record\0\x04test\x00\x04"[..], &[7; 32]].concat();
     assert_eq!(Kind::Release.signed_message(&network(), &id), message);
