@@ -12,7 +12,7 @@ use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_B
 use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
-use ggen_shared::record::{Content, ContentId, KeyLog, Record, UnverifiedRecord};
+use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};

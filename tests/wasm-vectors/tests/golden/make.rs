@@ -193,7 +193,7 @@ fn sealed(kind: Kind, payload: &[u8]) -> Vec<u8> {
 }
 
 fn sealed_for(kind: Kind, payload: &[u8], seed: u8, message: &[u8]) -> Vec<u8> {
-    enveloped(kind.number(), payload, key(seed).sign(message).to_bytes())
+    enveloped(kind.number().into(), payload, key(seed).sign(message).to_bytes())
 }
 
 fn enveloped(kind: u16, payload: &[u8], signature: [u8; 64]) -> Vec<u8> {
