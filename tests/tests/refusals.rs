@@ -108,7 +108,7 @@ fn package(number: u8) -> (Publisher, Package) {
 /// The bytes of a record with any payload, signed as it should be.
 fn signed(kind: Kind, payload: Vec<u8>, key: &SigningKey) -> Vec<u8> {
     let signature = key.sign(&kind.signed_message(&network(), &kind.id_of(&payload))).to_bytes();
-    Envelope { kind: kind.number(), payload, signature }.encode().unwrap().to_vec()
+    Envelope { kind: kind.number().into(), payload, signature }.encode().unwrap().to_vec()
 }
 
 /// The release of a package with its fields changed, signed again without any check.
@@ -166,7 +166,7 @@ async fn a_key_of_small_order_is_refused() {
         // R is the neutral element and s is 0: what a lax verifier accepts for every message.
         let mut signature = [0; 64];
         signature[0] = 1;
-        let envelope = Envelope { kind: Kind::Inception.number(), payload: codec::encode(&inception), signature };
+        let envelope = Envelope { kind: Kind::Inception.number().into(), payload: codec::encode(&inception), signature };
         let refused = scene.refused_records(vec![envelope.encode().unwrap().to_vec()]).await;
         assert_eq!(refused, "record/weak-key");
     }
