@@ -129,7 +129,7 @@ impl Client {
         if !meant.full_name.means(&key_log.publisher(), key_log.handle()) {
             return Err(GetError::UnknownPackage(meant.full_name).into());
         }
-        let release = ReleaseView { publisher: PublisherView::from(&key_log), release, in_checkpoint: false };
+        let release = ReleaseView::of(&key_log, release, false);
         let from = from.map(|peer| peer.to_string()).unwrap_or_default();
         to_js(&view::Head { release: release.into(), from })
     }

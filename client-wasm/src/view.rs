@@ -366,7 +366,7 @@ impl From<light::Event> for Event {
                 Self::Connections { connections: connections.into_iter().map(Into::into).collect() }
             }
             light::Event::Announced { release, key_log, from: _ } => {
-                let view = ReleaseView { publisher: (&*key_log).into(), release: *release, in_checkpoint: false };
+                let view = ReleaseView::of(&key_log, *release, false);
                 Self::Announced { release: Box::new(view.into()) }
             }
             light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },

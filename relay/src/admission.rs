@@ -1,5 +1,6 @@
 //! The one way into a relay: verify, make durable, list. Publish sessions, gossip and the DHT all come through here.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -12,7 +13,9 @@ use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README
 use ggen_shared::merkle::Map;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
-use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord, Verified};
+use ggen_shared::record::{
+    self, Content, ContentId, KeepPage, KeyLog, Kind, Record, Rotation, UnverifiedRecord, Verified,
+};
 
 use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
@@ -33,10 +36,13 @@ pub struct Shelf {
 pub enum AdmitError {
     /// A record is refused.
     #[error(transparent)]
-    Record(#[from] record::Error),
+    Record(record::Error),
     /// A release came without its publisher's key log, and it is unknown here.
     #[error("the key log of publisher {0} is unknown here: offer it with the release")]
     UnknownPublisher(PublisherId),
+    /// A rotation came before all of its pages.
+    #[error("not all pages of the rotation {0} are here: offer them before it")]
+    MissingPages(RecordId),
     /// More than one offer may have.
     #[error(
         "an offer has at most {MAX_RECORDS_PER_OFFER} records, the content of one release, and no more blocks than that \
@@ -66,12 +72,22 @@ pub enum AdmitError {
     Block(#[from] BlockError),
 }
 
+impl From<record::Error> for AdmitError {
+    fn from(error: record::Error) -> Self {
+        match error {
+            record::Error::NoKeyLog(publisher) => Self::UnknownPublisher(publisher),
+            error => Self::Record(error),
+        }
+    }
+}
+
 impl AdmitError {
     /// What the peer is told.
     pub fn refusal(&self) -> Refusal {
         let code = match self {
             Self::Record(error) => error.code(),
             Self::UnknownPublisher(_) => "publish/unknown-publisher",
+            Self::MissingPages(_) => "publish/missing-pages",
             Self::TooMuch => "publish/too-much",
             Self::FromTheFuture(_) => "publish/from-the-future",
             Self::Full => "relay/full",
@@ -96,10 +112,14 @@ impl Shelf {
     pub fn open(store: Store, network: Network) -> Result<(Self, usize), LoadError> {
         let (mut left_out, mut unlisted) = (0, 0);
         let mut builder = Builder::new();
-        // The store gives each publisher's key log before its releases, so one pass is enough.
-        let mut records = store.load();
+        // The store gives each publisher's key log before all that it signed, so one pass is enough.
+        let mut records = store.load().peekable();
         loop {
-            let page: Vec<_> = records.by_ref().take(LOADED_AT_ONCE).collect::<Result<_, _>>()?;
+            let mut page: Vec<_> = records.by_ref().take(LOADED_AT_ONCE).collect::<Result<_, _>>()?;
+            // Rotations stand by their ids and not in their order: a key log is loaded as a whole.
+            while let Some(next) = records.next_if(|next| page.last().is_some_and(|(last, _)| is_one_log(last, next))) {
+                page.push(next?);
+            }
             if page.is_empty() {
                 break;
             }
@@ -176,25 +196,22 @@ impl Shelf {
         Ok(records)
     }
 
-    /// Verifies records against the key logs among them and those already here.
+    /// Verifies records against the key events among them, in whatever order they come, and those already here. In the result each stands
+    /// behind what it needs.
     ///
     /// # Errors
     /// [`AdmitError`] for the first record that is refused.
     pub fn verify_all<'a>(&self, all: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Record>, AdmitError> {
-        let mut offered: HashMap<PublisherId, KeyLog> = HashMap::new();
-        let mut records = Vec::new();
-        for bytes in all {
-            let known = |publisher: &PublisherId| {
-                offered.get(publisher).cloned().or_else(|| self.catalogue().key_log(publisher).cloned())
-            };
-            let record = verify_one(bytes, &self.network, known)?;
-            if let Record::Inception(inception) = &record {
-                let key_log = KeyLog::new(inception.clone());
-                offered.insert(key_log.publisher(), key_log);
-            }
-            records.push(record);
+        let decoded = all.map(UnverifiedRecord::decode).collect::<Result<Vec<_>, _>>()?;
+        let (events, others): (Vec<_>, Vec<_>) = decoded.into_iter().partition(UnverifiedRecord::is_key_event);
+        let mut offered = Offered { shelf: self, key_logs: HashMap::new(), records: Vec::new() };
+        offered.verify_key_events(events)?;
+        for record in others {
+            let publisher = record.publisher();
+            let verified = record.verify(offered.key_log(publisher).as_deref(), &self.network)?;
+            offered.records.push(verified);
         }
-        Ok(records)
+        Ok(offered.records)
     }
 
     /// Whether a record has a place here that no smaller ids have taken.
@@ -248,9 +265,13 @@ impl Shelf {
         if self.is_full() && self.count_new(&records) > 0 {
             return Err(AdmitError::Full);
         }
+        let records = self.with_waiting(records);
         let mut batch = Batch { blocks, ..Batch::default() };
         for record in records.iter().filter(|record| self.catalogue().record(&record.id()).is_none()) {
-            batch.keep(record);
+            // A page is kept when its rotation comes.
+            if !matches!(record, Record::KeepPage(page) if !is_named(&records, page)) {
+                batch.keep(record);
+            }
         }
         self.store.commit(batch).await?;
         let (receipt, out, conflict) = self.list(records);
@@ -263,55 +284,160 @@ impl Shelf {
         }
     }
 
-    /// The first release whose place is taken already.
+    /// Puts before each rotation the pages that wait here for it.
+    fn with_waiting(&self, records: Vec<Record>) -> Vec<Record> {
+        let catalogue = self.catalogue();
+        let mut all: Vec<Record> = Vec::with_capacity(records.len());
+        for record in records {
+            if let Record::Rotation(rotation) = &record {
+                let pages: Vec<_> = catalogue.waiting_pages(rotation).cloned().collect();
+                all.extend(pages.into_iter().map(|page| Record::KeepPage(Box::new(page))));
+            }
+            all.push(record);
+        }
+        all
+    }
+
+    /// The first record whose place is taken already.
     fn without_place(&self, records: &[Record]) -> Option<RecordId> {
         let catalogue = self.catalogue();
-        let mut releases = records.iter().filter_map(Record::release);
-        releases.find(|release| !catalogue.has_place(release)).map(Verified::id)
+        records.iter().find(|record| !catalogue.has_place(record)).map(Record::id)
     }
 
     /// Lists durable records: what is listed now, what the store is to forget, and a record that found no place.
     fn list(&self, records: Vec<Record>) -> (Receipt, Vec<RecordKey>, Option<RecordId>) {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         let (mut out, mut conflict) = (Vec::new(), None);
+        let mut waiting = Vec::new();
         let mut catalogue = self.catalogue_mut();
         for record in records {
             let key = RecordKey::of(&record);
             match catalogue.insert(record) {
-                Ok(Inserted::New { displaced, .. }) => {
-                    receipt.new.push(key.id);
-                    receipt.kept.push(key.id);
-                    // Only a release of the same publisher gives way to a release.
-                    out.extend(displaced.map(|id| RecordKey { id, ..key }));
+                Ok(Inserted::New { left, .. }) => {
+                    // With its rotation, a page is no longer waiting.
+                    let came: Vec<RecordKey> =
+                        waiting.extract_if(.., |page: &mut RecordKey| catalogue.record(&page.id).is_some()).collect();
+                    for id in came.iter().map(|page| page.id).chain([key.id]) {
+                        receipt.new.push(id);
+                        receipt.kept.push(id);
+                    }
+                    out.extend(left.iter().map(RecordKey::of));
                 }
+                Ok(Inserted::Waits) => waiting.push(key),
                 Ok(Inserted::AlreadyKnown) => receipt.kept.push(key.id),
                 Ok(Inserted::NotKept) => {
                     out.push(key);
                     conflict = Some(key.id);
                 }
-                // Verified against a key log that is not the one here: key logs only grow, so this does not happen.
+                // Verified against a key log that is not the one here any more.
                 Err(error) => {
-                    tracing::error!(%error, record = %key.id, "a verified record can't be listed");
+                    tracing::warn!(%error, record = %key.id, "a verified record can't be listed");
                     out.push(key);
                     conflict = Some(key.id);
                 }
             }
         }
+        // Those that were stored for a rotation which is not kept.
+        out.extend(waiting);
         (receipt, out, conflict)
     }
 }
 
-fn verify_one(
-    bytes: &[u8],
-    network: &Network,
-    key_log: impl Fn(&PublisherId) -> Option<KeyLog>,
-) -> Result<Record, AdmitError> {
-    let record = UnverifiedRecord::decode(bytes)?;
-    let key_log = key_log(&record.publisher());
-    record.verify(key_log.as_ref(), network).map_err(|error| match error {
-        record::Error::NoKeyLog(publisher) => AdmitError::UnknownPublisher(publisher),
-        error => error.into(),
+/// Whether what the store gives next is of the same key log as what it gave last.
+fn is_one_log(last: &RecordKey, next: &Result<(RecordKey, Vec<u8>), LoadError>) -> bool {
+    let is_key_event = |key: &RecordKey| key.kind <= u16::from(Kind::Rotation.number());
+    next.as_ref().is_ok_and(|(next, _)| next.publisher == last.publisher && is_key_event(next) && is_key_event(last))
+}
+
+/// Whether a rotation among the records names the page.
+fn is_named(records: &[Record], page: &Verified<KeepPage>) -> bool {
+    records.iter().any(|record| match record {
+        Record::Rotation(rotation) => rotation.prev == page.prev && rotation.pages.contains(&page.id()),
+        _ => false,
     })
+}
+
+/// Records of a batch that are being verified, and the key logs as they are with them.
+struct Offered<'a> {
+    shelf: &'a Shelf,
+    key_logs: HashMap<PublisherId, KeyLog>,
+    records: Vec<Record>,
+}
+
+impl Offered<'_> {
+    /// The key log of a publisher, those of its events included that came with the batch.
+    fn key_log(&mut self, publisher: PublisherId) -> Option<Cow<'_, KeyLog>> {
+        if !self.key_logs.contains_key(&publisher) {
+            let key_log = self.shelf.catalogue().key_log(&publisher).cloned()?;
+            self.key_logs.insert(publisher, key_log);
+        }
+        self.key_logs.get(&publisher).map(Cow::Borrowed)
+    }
+
+    /// Verifies key events: pages before rotations, each round those that the ones before made possible.
+    fn verify_key_events(&mut self, mut events: Vec<UnverifiedRecord>) -> Result<(), AdmitError> {
+        // The order of the enum is that of kinds.
+        events.sort_by_key(|event| match event {
+            UnverifiedRecord::Inception(_) => Kind::Inception.number(),
+            UnverifiedRecord::KeepPage(_) => Kind::KeepPage.number(),
+            _ => Kind::Rotation.number(),
+        });
+        while !events.is_empty() {
+            let (before, mut later, mut refused) = (events.len(), Vec::new(), None);
+            for event in events {
+                match self.verify_key_event(event.clone()) {
+                    Ok(()) => {}
+                    Err(AdmitError::Record(error)) if !error.depends_on_key_log() => return Err(error.into()),
+                    Err(error) => {
+                        refused = Some(error);
+                        later.push(event);
+                    }
+                }
+            }
+            if let Some(refused) = refused.filter(|_| later.len() == before) {
+                return Err(refused);
+            }
+            events = later;
+        }
+        Ok(())
+    }
+
+    fn verify_key_event(&mut self, event: UnverifiedRecord) -> Result<(), AdmitError> {
+        let publisher = event.publisher();
+        let network = &self.shelf.network;
+        let record = event.verify(self.key_log(publisher).as_deref(), network)?;
+        match &record {
+            Record::Inception(inception) => {
+                self.key_logs.entry(publisher).or_insert_with(|| KeyLog::new(inception.clone()));
+            }
+            Record::Rotation(rotation) => self.follow(rotation)?,
+            _ => {}
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// Continues a key log, if all pages of the rotation are in the batch or here.
+    fn follow(&mut self, rotation: &Verified<Rotation>) -> Result<(), AdmitError> {
+        let catalogue = self.shelf.catalogue();
+        let in_batch = self.records.iter().filter_map(|record| match record {
+            Record::KeepPage(page) => Some(&**page),
+            _ => None,
+        });
+        let here = catalogue.key_log(&rotation.publisher).into_iter().flat_map(KeyLog::pages);
+        let pages: Vec<Verified<KeepPage>> =
+            in_batch.chain(catalogue.waiting_pages(rotation)).chain(here).cloned().collect();
+        let Some(key_log) = self.key_logs.get_mut(&rotation.publisher) else { return Ok(()) };
+        key_log.follow(rotation.clone())?;
+        for page in pages.into_iter().filter(|page| rotation.pages.contains(&page.id())) {
+            key_log.add_page(page)?;
+        }
+        let is_here = |id: &RecordId| key_log.pages().any(|page| page.id() == *id);
+        if key_log.rotations().any(|known| known.id() == rotation.id()) && !rotation.pages.iter().all(is_here) {
+            return Err(AdmitError::MissingPages(rotation.id()));
+        }
+        Ok(())
+    }
 }
 
 /// Checks that no release says that it was made much later than `now`, in seconds since 1970. Not for what is loaded: what was
@@ -329,3 +455,7 @@ pub fn check_created(records: &[Record], now: u64) -> Result<(), AdmitError> {
 pub fn contents(records: &[Record]) -> impl Iterator<Item = Content> + '_ {
     records.iter().filter_map(Record::release).flat_map(|release| [Some(release.artifact), release.readme]).flatten()
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

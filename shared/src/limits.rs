@@ -86,6 +86,8 @@ pub const KEPT_PER_PAGE: usize = 64;
 pub const MAX_PAGES_PER_ROTATION: usize = BASE_QUOTA as usize / KEPT_PER_PAGE;
 /// Keep pages that come with one key log: a page for each record of the longest package answer. A rotation with all its pages fits.
 pub const MAX_PAGES_PER_KEY_LOG: usize = 2 * MAX_PAGES_PER_ROTATION;
+/// Keep pages that wait for the rotation that names them, of all publishers: they come just before it.
+pub const MAX_WAITING_PAGES: usize = 2 * MAX_PAGES_PER_ROTATION;
 /// Why a version was yanked, deprecated or retracted: a sentence or two.
 pub const MAX_REASON_BYTES: usize = 256;
 
@@ -103,8 +105,9 @@ pub const WEBRTC_WINDOW_BYTES: u32 = 8 * 1024;
 pub const DEFAULT_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The offer that opens a publish session.
 pub const MAX_OFFER_BYTES: usize = 64 * 1024;
-/// Records of one offer: a release and the key log it needs.
-pub const MAX_RECORDS_PER_OFFER: usize = 16;
+/// Records of one offer: a release and the key log it needs, or keep pages, as many as fit an offer. Where a rotation has more pages, they
+/// come in offers before it.
+pub const MAX_RECORDS_PER_OFFER: usize = 32;
 
 /// A package head in the DHT; it must fit a Kademlia packet together with the peers that are nearer.
 pub const MAX_HEAD_BYTES: usize = 12 * 1024;

@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::id::{FullName, Handle, PackageId, PublisherId, RecordId};
 use crate::protocol::query::Refusal;
-use crate::record::{ContentId, KeyLog, Record, Release, Verified, Version};
+use crate::record::{ContentId, KeyLog, Record, Release, State, Status, Verified, Version};
 use crate::search::query;
 use crate::search::verified::{AnswerError, Proven, Refused, VerifiedPackage};
 
@@ -34,7 +34,7 @@ pub trait Registry {
         options: SearchOptions,
     ) -> impl Future<Output = Result<SearchResults, SearchError>> + MaybeSend;
 
-    /// A package by its newest version that is no pre-release.
+    /// A package by its newest version that is no pre-release and was not withdrawn.
     fn get_package(&self, name: &FullName) -> impl Future<Output = Result<PackageView, GetError>> + MaybeSend;
 
     /// A package by one of its versions.
@@ -110,8 +110,19 @@ pub struct ReleaseView {
     pub publisher: PublisherView,
     /// What.
     pub release: Verified<Release>,
+    /// What its version is good for. None: the answer does not say, as that of a search does not; what is found is not yanked.
+    pub state: Option<State>,
+    /// The status that says so, with its reason.
+    pub status: Option<Verified<Status>>,
     /// Whether the checkpoint of the relay that answered has it; false for what was published just now.
     pub in_checkpoint: bool,
+}
+
+impl ReleaseView {
+    /// A release of whose state nothing is known.
+    pub fn of(key_log: &KeyLog, release: Verified<Release>, in_checkpoint: bool) -> Self {
+        Self { publisher: key_log.into(), release, state: None, status: None, in_checkpoint }
+    }
 }
 
 /// A record that a peer sent and that was not accepted.
@@ -149,12 +160,8 @@ pub struct VersionView {
     pub id: RecordId,
     /// When it was made: seconds since 1970, as the publisher says.
     pub created: u64,
-}
-
-impl From<&Verified<Release>> for VersionView {
-    fn from(release: &Verified<Release>) -> Self {
-        Self { version: release.version.clone(), id: release.id(), created: release.created }
-    }
+    /// What it is good for.
+    pub state: State,
 }
 
 /// A package: the release that was asked for, and what else there is.
@@ -176,8 +183,8 @@ impl PackageView {
     /// The view of a verified answer: by one version, or by the head.
     ///
     /// # Errors
-    /// [`GetError::UnknownPackage`], [`GetError::UnknownVersion`], [`GetError::Contested`], [`GetError::Refused`] when nothing
-    /// that was sent is valid.
+    /// [`GetError::UnknownPackage`], [`GetError::UnknownVersion`], [`GetError::Contested`], [`GetError::Retracted`], [`GetError::Withdrawn`],
+    /// [`GetError::Refused`] when nothing that was sent is valid.
     pub fn of(
         name: &FullName,
         version: Option<&Version>,
@@ -186,17 +193,26 @@ impl PackageView {
     ) -> Result<Self, GetError> {
         let package = package.ok_or_else(|| GetError::UnknownPackage(name.clone()))?;
         let shown = match version {
+            Some(version) if package.state(version) == State::Retracted => None,
             Some(version) => package.standing(version),
             None => package.head(),
         };
         let Some(release) = shown.cloned() else { return Err(Self::none_shown(name, version, package, source)) };
+        let version_view = |release: &Verified<Release>| VersionView {
+            version: release.version.clone(),
+            id: release.id(),
+            created: release.created,
+            state: package.state(&release.version),
+        };
         Ok(Self {
             release: ReleaseView {
                 publisher: PublisherView::from(&package.key_log),
+                state: Some(package.state(&release.version)),
+                status: package.status(&release.version).cloned(),
                 in_checkpoint: !package.recent.contains(&release.id()),
                 release,
             },
-            versions: package.releases.iter().map(VersionView::from).collect(),
+            versions: package.releases.iter().map(version_view).collect(),
             refused: refused_records(package.refused, &source),
             source,
             proven: package.proven,
@@ -205,9 +221,24 @@ impl PackageView {
 
     fn none_shown(name: &FullName, version: Option<&Version>, package: VerifiedPackage, source: Source) -> GetError {
         let of_version = |release: &&Verified<Release>| version.is_none_or(|version| release.version == *version);
-        if package.releases.iter().any(|release| of_version(&release)) {
-            let ids = package.releases.iter().filter(of_version).map(Verified::id).collect();
+        // What was withdrawn contests nothing any more.
+        let contested =
+            |release: &&Verified<Release>| of_version(release) && package.state(&release.version).is_listed();
+        if package.releases.iter().any(|release| contested(&release)) {
+            let ids = package.releases.iter().filter(contested).map(Verified::id).collect();
             return GetError::Contested { name: name.clone(), ids };
+        }
+        if package.releases.iter().any(|release| of_version(&release)) {
+            return match version {
+                Some(version) if package.state(version) == State::Retracted => {
+                    GetError::Retracted { name: name.clone(), version: version.clone() }
+                }
+                Some(_) => {
+                    let ids = package.releases.iter().filter(of_version).map(Verified::id).collect();
+                    GetError::Contested { name: name.clone(), ids }
+                }
+                None => GetError::Withdrawn(name.clone()),
+            };
         }
         if !package.refused.is_empty() {
             return GetError::Refused(refused_records(package.refused, &source));
@@ -324,6 +355,17 @@ pub enum GetError {
         /// The releases.
         ids: Vec<RecordId>,
     },
+    /// The publisher retracted the version: it is not to be used, and its number will not be used again.
+    #[error("{name} {version} was retracted by its publisher")]
+    Retracted {
+        /// The package.
+        name: FullName,
+        /// The version.
+        version: Version,
+    },
+    /// The publisher yanked or retracted every version that it could be shown by.
+    #[error("all versions of {0} were withdrawn by its publisher")]
+    Withdrawn(FullName),
     /// Records came, and none of them is valid.
     #[error("{} records of the package came, and none is valid", .0.len())]
     Refused(Vec<RefusedRecord>),
@@ -339,6 +381,8 @@ impl GetError {
             Self::UnknownPackage(_) => "package/not-found",
             Self::UnknownVersion { .. } => "version/not-found",
             Self::Contested { .. } => "version/contested",
+            Self::Retracted { .. } => "version/retracted",
+            Self::Withdrawn(_) => "package/withdrawn",
             Self::Refused(records) => records.first().map_or("record/refused", |record| record.refused.error.code()),
             Self::Peer(error) => error.code(),
         }

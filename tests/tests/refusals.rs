@@ -166,7 +166,8 @@ async fn a_key_of_small_order_is_refused() {
         // R is the neutral element and s is 0: what a lax verifier accepts for every message.
         let mut signature = [0; 64];
         signature[0] = 1;
-        let envelope = Envelope { kind: Kind::Inception.number().into(), payload: codec::encode(&inception), signature };
+        let envelope =
+            Envelope { kind: Kind::Inception.number().into(), payload: codec::encode(&inception), signature };
         let refused = scene.refused_records(vec![envelope.encode().unwrap().to_vec()]).await;
         assert_eq!(refused, "record/weak-key");
     }

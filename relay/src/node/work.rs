@@ -9,10 +9,10 @@ use ggen_shared::codec;
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::PublisherId;
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_BYTES};
-use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
+use ggen_shared::protocol::publish::{Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
-use ggen_shared::record::{self, Content, ContentId, KeyLog, Record, UnverifiedRecord};
+use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -183,12 +183,17 @@ impl Work {
 
     /// Admits verified records, and announces the releases among them that are new.
     async fn keep(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
-        let receipt = self.shelf.admit(records.clone(), blocks).await?;
-        for record in records.iter().filter(|record| receipt.new.contains(&record.id())) {
-            if let Record::Release(release) = record {
+        let receipt = self.shelf.admit(records, blocks).await?;
+        // A page that waited here becomes new with its rotation, and stands before it.
+        let new: Vec<Record> = {
+            let catalogue = self.shelf.catalogue();
+            receipt.new.iter().filter_map(|id| catalogue.record(id)).cloned().collect()
+        };
+        for record in new.iter().filter(|record| record.kind() != Kind::Inception) {
+            if let Some(release) = record.release() {
                 tracing::info!(package = %release.name, version = %release.version, record = %release.id(), "published");
-                self.tell(Command::Announce { record: record.bytes().to_vec() }).await;
             }
+            self.tell(Command::Announce { record: record.bytes().to_vec() }).await;
         }
         Ok(receipt)
     }
@@ -249,12 +254,14 @@ impl Work {
             }
         };
         let content: Vec<Content> = contents(&records).collect();
+        // It waits here for its rotation, as it will elsewhere.
+        let is_page = records.iter().all(|record| record.kind() == Kind::KeepPage);
         let admitted = match check_created(&records, now()) {
             Ok(()) => self.shelf.admit(records, Vec::new()).await,
             Err(error) => Err(error),
         };
         match admitted {
-            Ok(receipt) if receipt.new.is_empty() => Ok(false),
+            Ok(receipt) if receipt.new.is_empty() => Ok(is_page),
             Ok(_) => {
                 self.clone().fetch_content(from, content);
                 Ok(true)
@@ -284,7 +291,7 @@ impl Work {
         let mut stream = self.open(relay).await?;
         let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
         let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;
-        let records = self.shelf.verify(&Offer { records: answer.events, blocks: Vec::new() }).ok()?;
+        let records = key_log.clone().into_records();
         Some((key_log, records))
     }
 

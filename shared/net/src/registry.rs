@@ -10,8 +10,8 @@ use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question};
 use ggen_shared::record::{Release, Verified, Version};
 use ggen_shared::registry::{
-    DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, PublisherView, RefusedRecord,
-    Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
+    DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
+    ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use ggen_shared::search::query::Query;
 use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
@@ -136,7 +136,10 @@ impl<P: Platform> P2PRegistry<P> {
                 PackageView::of(name, version, package, source(relay)).inspect_err(|error| match error {
                     GetError::Refused(records) => refused.extend(records.iter().cloned()),
                     // A relay that knows more than the next one must not be forgotten.
-                    GetError::UnknownVersion { .. } | GetError::Contested { .. } => known = Some(error.clone()),
+                    GetError::UnknownVersion { .. }
+                    | GetError::Contested { .. }
+                    | GetError::Retracted { .. }
+                    | GetError::Withdrawn(_) => known = Some(error.clone()),
                     GetError::UnknownPackage(_) | GetError::Peer(_) => {}
                 })
             })
@@ -245,7 +248,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
 
     async fn exists(&self, name: &FullName) -> Result<bool, GetError> {
         match self.package(name, None).await {
-            Ok(_) | Err(GetError::Contested { .. }) => Ok(true),
+            Ok(_) | Err(GetError::Contested { .. } | GetError::Withdrawn(_)) => Ok(true),
             Err(GetError::UnknownPackage(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -268,11 +271,7 @@ pub(crate) fn refused(code: &'static str, message: &str) -> PeerError {
 pub(crate) fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
     let source = source(relay);
     let hits = verified.hits.into_iter().map(|hit| match hit {
-        Ok(hit) => Ok(ReleaseView {
-            publisher: PublisherView::from(&hit.key_log),
-            release: hit.release,
-            in_checkpoint: hit.in_checkpoint,
-        }),
+        Ok(hit) => Ok(ReleaseView::of(&hit.key_log, hit.release, hit.in_checkpoint)),
         Err(refused) => Err(RefusedRecord { refused, source: source.clone() }),
     });
     SearchResults {

@@ -1,18 +1,18 @@
 //! The answers of the query protocol, from a catalogue and its last snapshots: what a relay sends. An answer stands on a checkpoint, with
 //! what came since beside it. None is longer than its budget; what does not fit is left for the next question.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
 
 use super::find::{Found, MAX_WALKED, find};
-use super::keys::{self, PackageKey, ShortId};
+use super::keys::{self, PackageKey};
 use super::snapshots::{Snapshot, Snapshots};
-use super::{Catalogue, Leaf, VersionView};
-use crate::id::{PackageId, PublisherId};
+use super::{Catalogue, Decision, Leaf, VersionView};
+use crate::id::{PackageId, PublisherId, RecordId};
 use crate::limits::{
-    MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RECORD_BYTES, MAX_RECORDS_PER_REQUEST, MAX_RESULTS,
-    MAX_SEARCH_BYTES, MAX_VERSIONS_PER_ANSWER,
+    MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_PAGES_PER_KEY_LOG, MAX_RECORD_BYTES,
+    MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_SEARCH_BYTES, MAX_VERSIONS_PER_ANSWER,
 };
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
@@ -20,7 +20,7 @@ use crate::protocol::query::{
     Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
     RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
-use crate::record::{KeyLog, RecordBytes};
+use crate::record::{KeyLog, Record, RecordBytes, Release, Status, Verified};
 use crate::search::filter::FILTER_BYTES;
 use crate::search::query::Query;
 
@@ -76,11 +76,11 @@ fn search_within(
     // What is recent leaves room for one entry of the range in any case: a page that nothing fits on would be asked for again and again.
     let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
     let (mut recent, rest) = (Budget(share), budget - share);
-    let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
+    let mut publishers = Publishers { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), key_logs: Vec::new() };
     if cursor.is_none() {
         // As many as there may be: nothing else counts what was published in a burst.
         for listed in catalogue.find_recent(&query, MAX_RESULTS) {
-            if !publishers.admit(&listed.publisher, &listed.bytes, &mut recent) {
+            if !publishers.admit(&listed.publisher, &listed.head, &listed.bytes, &mut recent) {
                 break;
             }
             answer.recent.push(wire(&listed.bytes));
@@ -90,7 +90,7 @@ fn search_within(
     let mut budget = Budget(rest + recent.0);
     let found = find(&snapshot.map, &query, limit, after, |listed, is_candidate| {
         budget.spend(BYTES_PER_ENTRY)
-            && (!is_candidate || publishers.admit(&listed.publisher, &listed.bytes, &mut budget))
+            && (!is_candidate || publishers.admit(&listed.publisher, &listed.head, &listed.bytes, &mut budget))
     });
     if let Some(Found { walk, range, walked, candidates }) = found {
         answer.walk = walk;
@@ -101,22 +101,37 @@ fn search_within(
     Ok(answer)
 }
 
-/// The key logs that an answer needs, each once.
+/// The key logs that an answer needs, each once, with those of their pages that it needs.
 struct Publishers<'a> {
     catalogue: &'a Catalogue,
-    seen: BTreeSet<PublisherId>,
+    /// Where the key log of a publisher is.
+    seen: BTreeMap<PublisherId, usize>,
+    pages: BTreeSet<RecordId>,
     key_logs: Vec<Vec<ByteBuf>>,
 }
 
 impl Publishers<'_> {
-    /// Takes in the publisher of a release that is to be sent, if both fit.
-    fn admit(&mut self, publisher: &PublisherId, release: &RecordBytes, budget: &mut Budget) -> bool {
-        let key_log = self.catalogue.key_log(publisher).filter(|_| !self.seen.contains(publisher));
-        if !budget.spend(item(release) + key_log.map_or(0, key_log_bytes)) {
+    /// Takes in the publisher of a release that is to be sent, if all of it fits.
+    fn admit(&mut self, publisher: &PublisherId, id: &RecordId, release: &RecordBytes, budget: &mut Budget) -> bool {
+        let key_log = self.catalogue.key_log(publisher);
+        let chain = key_log.filter(|_| !self.seen.contains_key(publisher));
+        let release_now = self.catalogue.record(id).and_then(Record::release);
+        let page = release_now.and_then(|release| key_log?.page_for(&release.signed_under, id));
+        let page = page.filter(|page| !self.pages.contains(&page.id()));
+        let more = chain.map_or(0, chain_bytes) + page.map_or(0, |page| item(page.bytes()));
+        if !budget.spend(item(release) + more) {
             return false;
         }
-        self.seen.insert(*publisher);
-        self.key_logs.extend(key_log.map(events));
+        if let Some(chain) = chain {
+            self.seen.insert(*publisher, self.key_logs.len());
+            self.key_logs.push(chain.chain().map(wire).collect());
+        }
+        if let Some(page) = page
+            && let Some(events) = self.seen.get(publisher).and_then(|at| self.key_logs.get_mut(*at))
+        {
+            self.pages.insert(page.id());
+            events.push(wire(page.bytes()));
+        }
         true
     }
 }
@@ -138,7 +153,13 @@ fn evidence(snapshot: &Snapshot, range: &Range, entries: usize) -> Evidence {
 /// A refusal: `relay/no-checkpoint`.
 pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package) -> Reply<PackageAnswer> {
     let snapshot = latest(snapshots)?;
-    let mut answer = PackageAnswer { releases: Vec::new(), recent: Vec::new(), key_log: Vec::new(), evidence: None };
+    let mut answer = PackageAnswer {
+        releases: Vec::new(),
+        recent: Vec::new(),
+        statuses: Vec::new(),
+        key_log: Vec::new(),
+        evidence: None,
+    };
     let Some((package, key_log)) = meant(catalogue, question) else { return Ok(answer) };
     let key = PackageKey::of(&package);
     let range = Range::of(&match &question.version {
@@ -150,34 +171,81 @@ pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package)
         None => catalogue.package(&package).take(MAX_VERSIONS_PER_ANSWER).collect(),
     };
 
-    let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
-    budget.spend(key_log_bytes(key_log));
-    answer.key_log = events(key_log);
-    let now = now.into_iter().flat_map(VersionView::releases).map(|release| (release.id(), release.bytes()));
-    let now: Vec<(ShortId, &RecordBytes)> = now.map(|(id, bytes)| (ShortId::of(&id), bytes)).collect();
+    let mut sent = Sent::new(key_log);
     let (mut shown, mut proven) = (0, BTreeSet::new());
-    for (entry, _) in snapshot.map.iter(range.prefix.parts().1).take(MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS)
+    for (entry, leaf) in
+        snapshot.map.iter(range.prefix.parts().1).take(MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS)
     {
         let Some(id) = keys::short_id(entry) else { break };
-        // What was displaced since the checkpoint is not here any more, and ends what can be shown of it.
-        let Some(bytes) = catalogue.release_by_short_id(&package, &id) else { break };
+        // What left since the checkpoint is not here any more, and ends what can be shown of it.
+        let Some(release) = catalogue.release_by_short_id(&package, &id) else { break };
+        let decision = leaf.decision();
+        let status = decision.and_then(|decision| catalogue.status_by_short_id(&package, &decision.status));
         // Its entry is in the proof.
-        if !budget.spend(item(bytes) + entry.len()) {
+        if status.is_some() != decision.is_some() || !sent.admit(Some(release), status, entry.len() + Decision::BYTES) {
             break;
         }
-        answer.releases.push(wire(bytes));
-        proven.insert(id);
+        answer.releases.push(wire(release.bytes()));
+        proven.insert(release.id());
         shown += 1;
     }
-    for (_, bytes) in now.into_iter().filter(|(id, _)| !proven.contains(id)) {
-        let is_behind = shown == MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS;
-        if is_behind || !budget.spend(item(bytes)) {
+    for (release, status) in now.iter().flat_map(|view| view.releases().map(|release| (release, view.status))) {
+        let is_proven = proven.contains(&release.id());
+        let is_behind = !is_proven && shown == MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS;
+        if is_behind || !sent.admit(Some(release).filter(|_| !is_proven), status, 0) {
             break;
         }
-        answer.recent.push(wire(bytes));
+        if !is_proven {
+            answer.recent.push(wire(release.bytes()));
+        }
     }
+    answer.statuses = sent.statuses.values().copied().map(wire).collect();
+    answer.key_log = key_log.chain().chain(sent.pages.values().copied()).map(wire).collect();
     answer.evidence = Some(evidence(snapshot, &range, shown));
     Ok(answer)
+}
+
+/// What goes with the releases of a package answer, each once: statuses, and the pages that keep any of them.
+struct Sent<'a> {
+    key_log: &'a KeyLog,
+    statuses: BTreeMap<RecordId, &'a RecordBytes>,
+    pages: BTreeMap<RecordId, &'a RecordBytes>,
+    budget: Budget,
+}
+
+impl<'a> Sent<'a> {
+    fn new(key_log: &'a KeyLog) -> Self {
+        let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
+        budget.spend(chain_bytes(key_log));
+        Self { key_log, statuses: BTreeMap::new(), pages: BTreeMap::new(), budget }
+    }
+
+    /// Takes in a release and the status that decides about it, if all that they need fits, and `more` bytes.
+    fn admit(
+        &mut self,
+        release: Option<&'a Verified<Release>>,
+        status: Option<&'a Verified<Status>>,
+        more: usize,
+    ) -> bool {
+        let status = status.filter(|status| !self.statuses.contains_key(&status.id()));
+        let page_of_release = release.and_then(|release| self.key_log.page_for(&release.signed_under, &release.id()));
+        let page_of_status = status.and_then(|status| self.key_log.page_for(&status.signed_under, &status.id()));
+        let pages: BTreeMap<RecordId, &RecordBytes> = page_of_release
+            .into_iter()
+            .chain(page_of_status)
+            .filter(|page| !self.pages.contains_key(&page.id()))
+            .map(|page| (page.id(), page.bytes()))
+            .collect();
+        let bytes = release.map_or(0, |release| item(release.bytes()))
+            + status.map_or(0, |status| item(status.bytes()))
+            + pages.values().copied().map(item).sum::<usize>();
+        if !self.budget.spend(bytes + more) {
+            return false;
+        }
+        self.statuses.extend(status.map(|status| (status.id(), status.bytes())));
+        self.pages.extend(pages);
+        true
+    }
 }
 
 /// What the map had in a range at the last checkpoint.
@@ -239,12 +307,12 @@ pub fn named(catalogue: &Catalogue, question: &Named) -> Reply<NamedAnswer> {
         return Err(Refusal::new("query/too-many-ids", message));
     }
     let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
-    let mut publishers = Publishers { catalogue, seen: BTreeSet::new(), key_logs: Vec::new() };
+    let mut publishers = Publishers { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), key_logs: Vec::new() };
     let mut releases = Vec::with_capacity(question.ids.len());
     for id in &question.ids {
         let release = catalogue.named(id);
         let fits = match release {
-            Some(release) => publishers.admit(&release.publisher, release.bytes(), &mut budget),
+            Some(release) => publishers.admit(&release.publisher, &release.id(), release.bytes(), &mut budget),
             None => budget.spend(BYTES_PER_ITEM),
         };
         if !fits {
@@ -255,12 +323,18 @@ pub fn named(catalogue: &Catalogue, question: &Named) -> Reply<NamedAnswer> {
     Ok(NamedAnswer { releases, key_logs: publishers.key_logs })
 }
 
-/// The key log of a publisher; no event when it is unknown.
+/// The key log of a publisher; no event when it is unknown. Of its pages, those that fit.
 ///
 /// # Errors
 /// None today.
 pub fn key_log_of(catalogue: &Catalogue, question: &KeyLogOf) -> Reply<KeyLogAnswer> {
-    Ok(KeyLogAnswer { events: catalogue.key_log(&question.publisher).map(events).unwrap_or_default() })
+    let Some(key_log) = catalogue.key_log(&question.publisher) else {
+        return Ok(KeyLogAnswer { events: Vec::new() });
+    };
+    let mut budget = Budget(MAX_ANSWER_BYTES - RESERVED_BYTES);
+    let pages = key_log.pages().map(Verified::bytes).take(MAX_PAGES_PER_KEY_LOG);
+    let events = key_log.chain().chain(pages).take_while(|event| budget.spend(item(event)));
+    Ok(KeyLogAnswer { events: events.map(wire).collect() })
 }
 
 /// The package that a question means. Of several, the one with the smallest publisher id: the client sees whose it is.
@@ -286,16 +360,12 @@ fn item(bytes: &RecordBytes) -> usize {
     bytes.len() + BYTES_PER_ITEM
 }
 
-fn key_log_bytes(key_log: &KeyLog) -> usize {
-    BYTES_PER_ITEM + key_log.events().map(item).sum::<usize>()
+fn chain_bytes(key_log: &KeyLog) -> usize {
+    BYTES_PER_ITEM + key_log.chain().map(item).sum::<usize>()
 }
 
 fn wire(bytes: &RecordBytes) -> ByteBuf {
     ByteBuf::from(bytes.to_vec())
-}
-
-fn events(key_log: &KeyLog) -> Vec<ByteBuf> {
-    key_log.events().map(wire).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ fn ask(text: &str, limit: u16) -> Search {
     Search { text: text.into(), limit, cursor: None }
 }
 
+fn events(key_log: &KeyLog) -> Vec<ByteBuf> {
+    key_log.events().map(wire).collect()
+}
+
 fn refusal<T>(reply: Reply<T>) -> String {
     reply.map(|_| ()).unwrap_err().code
 }

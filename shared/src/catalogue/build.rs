@@ -12,7 +12,7 @@ use super::{Catalogue, InsertError};
 use crate::id::Network;
 use crate::merkle::Map;
 use crate::parallel;
-use crate::record::{Inception, Record, Release, Unverified, UnverifiedRecord};
+use crate::record::{Record, UnverifiedRecord};
 use crate::search::rank::Popularity;
 
 /// Bytes of a key by which entries are put into groups, so that less has to be sorted at a time.
@@ -32,11 +32,11 @@ impl Default for Builder {
     }
 }
 
-/// Decoded records: a key log is needed before the releases that it verifies.
+/// Decoded records: a key log is needed before what it verifies.
 #[derive(Default)]
 struct Decoded {
-    inceptions: Vec<Unverified<Inception>>,
-    releases: Vec<Unverified<Release>>,
+    key_events: Vec<UnverifiedRecord>,
+    others: Vec<UnverifiedRecord>,
     invalid: usize,
 }
 
@@ -59,29 +59,41 @@ impl Builder {
         self.0.insert(record).map(drop)
     }
 
-    /// Verifies encoded records and offers them. A release's key log is among them, or was offered before. Returns how many were left
+    /// Verifies encoded records and offers them. A record's whole key log is among them, or was offered before. Returns how many were left
     /// out, because they do not verify or can't be offered.
     pub fn load<B: AsRef<[u8]> + Sync>(&mut self, encoded: &[B], network: &Network) -> usize {
         let mut left_out = 0;
-        let mut releases = Vec::new();
+        let (mut key_events, mut others) = (Vec::new(), Vec::new());
         for decoded in parallel::map(encoded.chunks(PART).collect(), Decoded::of) {
             left_out += decoded.invalid;
-            for inception in decoded.inceptions {
-                let verified = inception.verify(network).ok().map(Record::Inception);
-                left_out += usize::from(!self.offer(verified));
-            }
-            releases.push(decoded.releases);
+            key_events.extend(decoded.key_events);
+            others.push(decoded.others);
         }
+        left_out += self.load_key_events(key_events, network);
         let key_logs = &self.0;
-        let verify = |release: Unverified<Release>| {
-            let key_log = key_logs.key_log(&release.publisher())?;
-            release.verify(key_log, network).ok()
+        let verify = |record: UnverifiedRecord| {
+            let publisher = record.publisher();
+            record.verify(key_logs.key_log(&publisher), network).ok()
         };
         let verify_part = |part: Vec<_>| part.into_iter().map(verify).collect::<Vec<_>>();
-        for release in parallel::map(releases, verify_part).into_iter().flatten() {
-            left_out += usize::from(!self.offer(release.map(|release| Record::Release(Box::new(release)))));
+        for record in parallel::map(others, verify_part).into_iter().flatten() {
+            left_out += usize::from(!self.offer(record));
         }
         left_out
+    }
+
+    /// Loads key events, as long as one more of them follows those before. How many belong to no key log.
+    fn load_key_events(&mut self, mut events: Vec<UnverifiedRecord>, network: &Network) -> usize {
+        loop {
+            let before = events.len();
+            events.retain(|event| {
+                let verified = event.clone().verify(self.0.key_log(&event.publisher()), network);
+                !self.offer(verified.ok())
+            });
+            if events.is_empty() || events.len() == before {
+                return events.len();
+            }
+        }
     }
 
     fn offer(&mut self, record: Option<Record>) -> bool {
@@ -103,8 +115,8 @@ impl Decoded {
         let mut decoded = Self::default();
         for bytes in encoded {
             match UnverifiedRecord::decode(bytes.as_ref()) {
-                Ok(UnverifiedRecord::Inception(inception)) => decoded.inceptions.push(inception),
-                Ok(UnverifiedRecord::Release(release)) => decoded.releases.push(*release),
+                Ok(event) if event.is_key_event() => decoded.key_events.push(event),
+                Ok(other) => decoded.others.push(other),
                 Err(_) => decoded.invalid += 1,
             }
         }
@@ -152,13 +164,13 @@ impl Catalogue {
         Map::join(maps).expect("groups of keys that begin alike stand apart")
     }
 
-    fn entries_of_part<'a>(&self, keys: &[&PackageKey], leaves: &'a [Leaf]) -> Groups<'a> {
+    fn entries_of_part<'a>(&'a self, keys: &[&PackageKey], leaves: &'a [Leaf]) -> Groups<'a> {
         let mut groups = Groups::default();
         for (key, leaf) in keys.iter().zip(leaves) {
-            let pairs = self.packages.get(key).into_iter().flat_map(|package| package.pairs());
-            for (version, standing, contesting) in pairs {
-                for entry in keys::version(key, version, &standing, contesting.as_ref()) {
-                    groups.add(&entry, &Leaf::NONE);
+            let versions = self.packages.get(key).into_iter().flat_map(|package| package.versions_shown());
+            for (version, shown) in versions {
+                for entry in shown.entries(key, version) {
+                    groups.add(&entry, shown.leaf);
                 }
             }
             let entries = leaf.listed().map_or_else(Vec::new, |listed| self.entries_of(listed));

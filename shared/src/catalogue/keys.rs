@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `r/` publisher, kind (1 byte), record id | a member | none |
 //! | `h/` handle `\0` publisher | who claims a handle | none |
-//! | `p/` package, version, 0 or 1, short id | a release stands for a version (0) or contests it (1); highest version first | none |
+//! | `p/` package, version, 0 or 1, short id | a release stands for a version (0) or contests it (1); highest version first | state, status |
 //! | `t/` term `\0` place | packages with this token, best first | filter |
 //! | `x/` beginning `\0` place | packages with a token that begins so, best first, each once | filter |
 //! | `c/` category `\0` place | packages of a category, best first | filter |
@@ -13,7 +13,8 @@
 //! | `dp/` package, publisher | other publishers whose packages depend on this one | none |
 //!
 //! A *package* is its [`PackageKey`], a *place* eight bytes of [`Rank`] and the [`ShortId`] of the release that the package is listed by.
-//! Values are the [`Filter`](crate::search::filter::Filter) of that release's tokens. A term stands whole; a beginning has at most
+//! A *filter* is the [`Filter`](crate::search::filter::Filter) of that release's tokens. *State, status*: nothing while no status says
+//! anything of the version, then one byte ([`State`](crate::record::State)) and the [`ShortId`] of the status that decides. A term stands whole; a beginning has at most
 //! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +73,11 @@ impl ShortId {
         let mut short = [0; Self::BYTES];
         short.copy_from_slice(&id.as_bytes()[..Self::BYTES]);
         Self(short)
+    }
+
+    /// The short id with these bytes.
+    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
     }
 
     /// The bytes of the id.

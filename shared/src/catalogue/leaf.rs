@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::keys::PackageKey;
+use super::keys::{PackageKey, ShortId};
 use crate::id::{PublisherId, RecordId};
 use crate::merkle::Value;
-use crate::record::{Record, RecordBytes, Release, Verified};
+use crate::record::{Record, RecordBytes, Release, State, Verified};
 use crate::search::analyser::Tokens;
 use crate::search::filter::Filter;
 use crate::search::rank::Popularity;
@@ -48,30 +48,92 @@ impl Listed {
     }
 }
 
-/// The value of an entry.
+/// What a status says of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// What the version is now.
+    pub state: State,
+    /// The status that says so.
+    pub status: ShortId,
+}
+
+impl Decision {
+    /// Bytes of a decision.
+    pub const BYTES: usize = 1 + ShortId::BYTES;
+
+    /// The decision as the value of an entry: the state's number, and the short id of the status.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [self.state.number(); Self::BYTES];
+        bytes[1..].copy_from_slice(self.status.as_bytes());
+        bytes
+    }
+
+    /// The decision with these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (state, status) = bytes.split_first()?;
+        Some(Self { state: State::from_number(*state)?, status: ShortId::from_bytes(status.try_into().ok()?) })
+    }
+}
+
+/// The value of an entry: a pointer, because there are millions.
 #[derive(Debug, Clone)]
-pub struct Leaf(Option<Arc<Listed>>);
+pub struct Leaf(Option<Arc<Said>>);
+
+#[derive(Debug)]
+enum Said {
+    Listed(Arc<Listed>),
+    Decided([u8; Decision::BYTES]),
+}
 
 impl Leaf {
     /// The value of entries that say all in their keys.
     pub const NONE: Self = Self(None);
 
     /// The value of an entry of a package that is listed so.
-    pub const fn of(listed: Arc<Listed>) -> Self {
-        Self(Some(listed))
+    pub fn of(listed: Arc<Listed>) -> Self {
+        Self(Some(Arc::new(Said::Listed(listed))))
+    }
+
+    /// The value of the entries of a version that a status decides about.
+    pub fn decided(decision: &Decision) -> Self {
+        Self(Some(Arc::new(Said::Decided(decision.to_bytes()))))
+    }
+
+    /// What a status says of the version that the entry is about.
+    pub fn decision(&self) -> Option<Decision> {
+        match self.0.as_deref() {
+            Some(Said::Decided(bytes)) => Decision::from_bytes(bytes),
+            Some(Said::Listed(_)) | None => None,
+        }
     }
 
     /// How the package is listed that the entry is about.
     pub fn listed(&self) -> Option<&Arc<Listed>> {
-        self.0.as_ref()
+        match self.0.as_deref() {
+            Some(Said::Listed(listed)) => Some(listed),
+            Some(Said::Decided(_)) | None => None,
+        }
     }
 }
 
 impl Value for Leaf {
     fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |listed| listed.filter.as_bytes())
+        match self.0.as_deref() {
+            Some(Said::Listed(listed)) => listed.filter.as_bytes(),
+            Some(Said::Decided(decision)) => decision,
+            None => &[],
+        }
     }
 }
+
+/// Two leaves are the same when they say the same in the map.
+impl PartialEq for Leaf {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Leaf {}
 
 /// The entries of a member that do not depend on any other.
 pub(super) fn own_entries(record: &Record) -> Vec<Vec<u8>> {

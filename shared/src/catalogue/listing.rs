@@ -24,11 +24,15 @@ impl Catalogue {
         }
         let id = package.id.clone();
         let (old, new) = (package.listing.take(), package.head());
+        if old.as_ref().map(|listed| listed.head) == new {
+            package.listing = old;
+            if package.is_empty() {
+                self.packages.remove(&key);
+            }
+            return None;
+        }
         if package.is_empty() {
             self.packages.remove(&key);
-        } else if old.as_ref().map(|listed| listed.head) == new {
-            package.listing = old;
-            return None;
         }
 
         let mut dependees = BTreeSet::new();
@@ -107,8 +111,9 @@ impl Catalogue {
     }
 
     fn enter(&mut self, listed: &Arc<Listed>) {
+        let leaf = Leaf::of(listed.clone());
         for entry in self.entries_of(listed) {
-            self.set(&entry, Leaf::of(listed.clone()));
+            self.set(&entry, leaf.clone());
         }
     }
 

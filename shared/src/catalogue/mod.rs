@@ -1,14 +1,23 @@
 //! The catalogue: a set of verified records, and every view of the marketplace as a pure function of that set.
 //!
-//! **Members.** An inception is always a member. A release is offered after its publisher's inception, and belongs to the
-//! slot of its publisher and index; the [`MAX_CONFLICTING_RECORDS`] smallest ids of a slot are members. Every release belongs to
-//! exactly one slot and slots do not know of each other, so the members are a function of the records that were
-//! offered: in any order, any number of times.
+//! **Members.** Records are offered, and the members are a function of the records that were offered: in any order, any number of times.
+//! - An *inception* is always a member.
+//! - A *rotation* is one when the event that it follows is in force in its publisher's key log, when all its pages are here, and when it is
+//!   one of the two smallest ids that follow that event ([`KeyLog`]). Its *keep pages* are members with it. Pages that no rotation names yet
+//!   wait outside, a bounded number of them.
+//! - Every other record belongs to the slot of its publisher and index. Of those that hold under the key log, the
+//!   [`MAX_CONFLICTING_RECORDS`] smallest ids of a slot are members, and all that a rotation kept. What does not hold any more, since its key was rotated
+//!   out or the log forked, leaves. Kinds that are unknown are members like any other, and nothing is derived from them.
 //!
-//! **Versions** do not decide who is a member: they are derived from the members. The smallest id of a version stands for it.
-//! A version is *contested* when two of its members differ in artifact or dependencies; then the smallest id among those
-//! that differ from the one that stands is shown beside it as evidence. That is at most two releases a version, and further
-//! copies of either can't push the other out of sight. A contested version is never the head of its package.
+//! What left, or was not kept, is forgotten: if a later rotation makes it valid or gives it room again, it has to be offered again. A rotation
+//! is refused until its pages were offered, a record until its key event was. So the members are the same wherever the same records are offered
+//! *until nothing changes*: that is what sync does, as long as another relay has what this one lacks.
+//!
+//! **Versions** do not decide who is a member: they are derived from the members. The smallest id of a version stands for it, of those that a
+//! rotation kept if there are any, which settles the version for good. Else it is *contested* when two of its members differ in artifact or
+//! dependencies; then the smallest id among those that differ from the one that stands is shown beside it as evidence. That is at most two
+//! releases a version, and further copies of either can't push the other out of sight. Of the statuses of a version one decides
+//! ([`Weight`](crate::record::Weight)). A version that is contested, yanked or retracted is never the head of its package.
 //!
 //! **The map** has an entry for each thing that can be asked for ([`keys`]); its root is a function of the members. A clone of it is a
 //! snapshot, and answers as the catalogue did then.
@@ -23,22 +32,21 @@ pub mod find;
 pub mod keys;
 mod leaf;
 mod listing;
+mod members;
 mod package;
 pub mod snapshots;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use delivery::Delivery;
 use keys::{PackageKey, ShortId};
-pub use leaf::{Leaf, Listed};
-use package::Package;
+pub use leaf::{Decision, Leaf, Listed};
+use package::{Package, Shown};
 
 use crate::id::{FullName, PackageId, PublisherId, RecordId};
-use crate::limits::MAX_CONFLICTING_RECORDS;
 use crate::merkle::{Hash, Map};
-use crate::record::{self, KeyLog, Record, RecordBytes, Release, Verified, Version};
+use crate::record::{self, KeepPage, KeyLog, Record, Release, State, Status, Verified, Version};
 
 /// Bytes that a record takes beside its own and its entries in ranges: its struct, and its places in the maps of its publisher,
 /// its package and its version.
@@ -63,6 +71,8 @@ pub struct Catalogue {
     recent: BTreeSet<PackageKey>,
     /// Those that changed before it, and that no snapshot has which answers stand on.
     committing: BTreeSet<PackageKey>,
+    /// Keep pages that no rotation names yet, the oldest first: no part of what the catalogue is.
+    waiting: VecDeque<Verified<KeepPage>>,
     /// Bytes of all records.
     record_bytes: u64,
     /// While it is being built the map is empty: it is made at the end.
@@ -86,7 +96,7 @@ impl Eq for Catalogue {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Publisher {
     key_log: KeyLog,
-    /// The members at each index, smallest id first: at most [`MAX_CONFLICTING_RECORDS`].
+    /// The members at each index, smallest id first: [`MAX_CONFLICTING_RECORDS`], and what rotations kept.
     slots: BTreeMap<u32, Vec<RecordId>>,
 }
 
@@ -95,15 +105,17 @@ struct Publisher {
 pub enum Inserted {
     /// It is a member now.
     New {
-        /// The record that left because of it: a store deletes it.
-        displaced: Option<RecordId>,
+        /// The records that left because of it: a store deletes them.
+        left: Vec<Record>,
         /// Packages that have another head than before, or none any more.
         heads_changed: Vec<PackageId>,
     },
     /// It was a member already.
     AlreadyKnown,
-    /// Its index is taken by records with smaller ids, for good: a store does not keep it.
+    /// Its index is taken by records with smaller ids, or so is its place in the key log: a store does not keep it.
     NotKept,
+    /// It is a keep page that no rotation names yet. It waits here for one, and is forgotten if too many come after it.
+    Waits,
 }
 
 /// Why a record can't be offered.
@@ -112,6 +124,9 @@ pub enum InsertError {
     /// The publisher's key log is not here: offer it first, then the release again.
     #[error("the key log of publisher {0} is not here yet")]
     UnknownPublisher(PublisherId),
+    /// Not all pages of the rotation are here: offer them first, then the rotation again.
+    #[error("the pages of rotation {0} are not all here yet")]
+    MissingPages(RecordId),
     /// It does not hold under the publisher's key log as it is here.
     #[error(transparent)]
     Record(#[from] record::Error),
@@ -122,6 +137,7 @@ impl InsertError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownPublisher(_) => "record/unknown-publisher",
+            Self::MissingPages(_) => "record/missing-pages",
             Self::Record(error) => error.code(),
         }
     }
@@ -134,6 +150,10 @@ pub struct VersionView<'a> {
     pub standing: &'a Verified<Release>,
     /// The release that contests it, as evidence. Neither is to be installed by version then.
     pub contesting: Option<&'a Verified<Release>>,
+    /// What the version is good for.
+    pub state: State,
+    /// The status that says so; None while it is as it was released.
+    pub status: Option<&'a Verified<Status>>,
 }
 
 impl<'a> VersionView<'a> {
@@ -149,81 +169,6 @@ impl Catalogue {
         Self::default()
     }
 
-    /// Offers a record. The result of many offers does not depend on their order, as long as key logs come before releases.
-    ///
-    /// # Errors
-    /// [`InsertError::UnknownPublisher`] for a release without its publisher's key log, [`InsertError::Record`] for one that
-    /// was not verified against the key log that is here.
-    pub fn insert(&mut self, record: Record) -> Result<Inserted, InsertError> {
-        if self.records.contains_key(&record.id()) {
-            return Ok(Inserted::AlreadyKnown);
-        }
-        match record {
-            Record::Inception(inception) => {
-                let publisher = PublisherId::from_inception(inception.id());
-                let key_log = KeyLog::new(inception.clone());
-                self.publishers.insert(publisher, Publisher { key_log, slots: BTreeMap::new() });
-                self.keep(Record::Inception(inception));
-                Ok(Inserted::New { displaced: None, heads_changed: Vec::new() })
-            }
-            Record::Release(release) => self.insert_release(release),
-            Record::KeepPage(_) | Record::Rotation(_) | Record::Status(_) | Record::Unknown(_) => Ok(Inserted::NotKept),
-        }
-    }
-
-    fn insert_release(&mut self, release: Box<Verified<Release>>) -> Result<Inserted, InsertError> {
-        let publisher = release.publisher;
-        let publisher = self.publishers.get_mut(&publisher).ok_or(InsertError::UnknownPublisher(publisher))?;
-        publisher.check(&release)?;
-        let Some(displaced) = publisher.take_slot(release.index, release.id()) else {
-            return Ok(Inserted::NotKept);
-        };
-
-        let mut touched = BTreeSet::new();
-        if let Some(Record::Release(old)) = displaced.and_then(|id| self.records.get(&id)) {
-            let (id, key, version) = (old.id(), PackageKey::of(&old.package()), old.version.clone());
-            self.change_version(key, &version, |package| package.remove(id, &version));
-            touched.insert(key);
-        }
-        let (id, package_id, version) = (release.id(), release.package(), release.version.clone());
-        let (key, delivery) = (PackageKey::of(&package_id), Delivery::of(&release));
-        self.packages.entry(key).or_insert_with(|| Package::new(package_id));
-        self.change_version(key, &version, |package| package.add(id, &version, delivery));
-        touched.insert(key);
-        self.keep(Record::Release(release));
-
-        let heads_changed = touched.into_iter().filter_map(|package| self.list_again(package)).collect();
-        // Last, because the old listing was derived from it.
-        if let Some(record) = displaced.and_then(|id| self.records.remove(&id)) {
-            self.record_bytes -= record.bytes().len() as u64;
-            for entry in leaf::own_entries(&record) {
-                self.map.remove(&entry);
-            }
-        }
-        Ok(Inserted::New { displaced, heads_changed })
-    }
-
-    /// Changes which releases a version has, and its entries with them.
-    fn change_version(&mut self, key: PackageKey, version: &Version, change: impl FnOnce(&mut Package)) {
-        let Some(package) = self.packages.get_mut(&key) else { return };
-        let before = package.version(version);
-        change(package);
-        let after = package.version(version);
-        if before == after {
-            return;
-        }
-        let entries = |pair: Option<(RecordId, Option<RecordId>)>| {
-            let pair = pair.into_iter();
-            pair.flat_map(|(standing, contesting)| keys::version(&key, version, &standing, contesting.as_ref()))
-        };
-        for entry in entries(before) {
-            self.map.remove(&entry);
-        }
-        for entry in entries(after) {
-            self.set(&entry, Leaf::NONE);
-        }
-    }
-
     fn set(&mut self, key: &[u8], leaf: Leaf) {
         if self.is_deferred {
             return;
@@ -231,20 +176,6 @@ impl Catalogue {
         // All keys are derived from fields whose bounds keep them short enough: a test makes the longest ones.
         let set = self.map.insert(key, leaf);
         debug_assert!(set.is_ok(), "{key:?}");
-    }
-
-    fn keep(&mut self, record: Record) {
-        self.record_bytes += record.bytes().len() as u64;
-        for entry in leaf::own_entries(&record) {
-            self.set(&entry, Leaf::NONE);
-        }
-        self.records.insert(record.id(), record);
-    }
-
-    /// Whether a release is a member, or would be one if it were offered now.
-    pub fn has_place(&self, release: &Verified<Release>) -> bool {
-        let slot = self.publishers.get(&release.publisher).and_then(|publisher| publisher.slots.get(&release.index));
-        slot.is_none_or(|slot| slot.partition_point(|taken| *taken < release.id()) < MAX_CONFLICTING_RECORDS)
     }
 
     /// Memory that all of it takes, estimated in bytes: a function of the members, rather too much than too little.
@@ -320,12 +251,12 @@ impl Catalogue {
 
     /// Every package that has a release, in the order of their keys.
     pub fn packages(&self) -> impl Iterator<Item = &PackageId> {
-        self.packages.values().map(|package| &package.id)
+        self.packages.values().filter(|package| package.is_released()).map(|package| &package.id)
     }
 
     /// How many packages there are.
     pub fn package_count(&self) -> usize {
-        self.packages.len()
+        self.packages().count()
     }
 
     /// Packages that a full name means: one, unless somebody found two publisher ids with the same first 80 bits.
@@ -337,18 +268,20 @@ impl Catalogue {
             ..=PublisherId::from_inception(RecordId::from_bytes(last));
         let meant = self.publishers.range(range).filter(|(id, publisher)| name.means(id, publisher.key_log.handle()));
         let ids = meant.map(|(publisher, _)| PackageId { publisher: *publisher, name: name.name.clone() });
-        ids.filter(|id| self.packages.contains_key(&PackageKey::of(id)))
+        ids.filter(|id| self.listed(id).is_some_and(Package::is_released))
     }
 
     /// The versions of a package, highest first; none when it is unknown.
     pub fn package(&self, package: &PackageId) -> impl Iterator<Item = VersionView<'_>> {
-        let versions = self.listed(package).into_iter().flat_map(Package::versions);
-        versions.filter_map(|pair| self.version_view(pair))
+        let package = self.listed(package).into_iter();
+        let versions = package.flat_map(|package| package.versions_shown().map(move |shown| (package, shown)));
+        versions.filter_map(|(package, (version, shown))| self.version_view(package, version, shown))
     }
 
     /// One version of a package.
     pub fn version(&self, package: &PackageId, version: &Version) -> Option<VersionView<'_>> {
-        self.version_view(self.listed(package)?.version(version)?)
+        let package = self.listed(package)?;
+        self.version_view(package, version, package.version(version)?)
     }
 
     /// The release with this short id.
@@ -368,10 +301,16 @@ impl Catalogue {
         self.records.range(range).map(|(_, record)| record)
     }
 
-    /// A release of a package, as it was signed.
-    fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&RecordBytes> {
-        let releases = self.with_short_id(id).filter_map(Record::release);
-        releases.filter(|release| release.package() == *package).map(Verified::bytes).next()
+    /// A release of a package.
+    fn release_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&Verified<Release>> {
+        let mut releases = self.with_short_id(id).filter_map(Record::release);
+        releases.find(|release| release.package() == *package)
+    }
+
+    /// A status of a package.
+    fn status_by_short_id(&self, package: &PackageId, id: &ShortId) -> Option<&Verified<Status>> {
+        let mut statuses = self.with_short_id(id).filter_map(Record::status);
+        statuses.find(|status| status.package() == *package)
     }
 
     /// How many releases [`Self::package`] shows.
@@ -379,8 +318,8 @@ impl Catalogue {
         self.listed(package).map_or(0, Package::release_count)
     }
 
-    /// The release that a package is listed by: the highest version that is not contested and no pre-release; a pre-release if
-    /// there is nothing else.
+    /// The release that a package is listed by: the highest version that is neither contested, yanked nor retracted, and no pre-release; a
+    /// pre-release if there is nothing else.
     pub fn head(&self, package: &PackageId) -> Option<&Verified<Release>> {
         self.release(&self.listed(package)?.head()?)
     }
@@ -399,38 +338,14 @@ impl Catalogue {
         self.records.get(id)?.release()
     }
 
-    fn version_view(&self, (standing, contesting): (RecordId, Option<RecordId>)) -> Option<VersionView<'_>> {
+    fn version_view(&self, package: &Package, version: &Version, shown: Shown<'_>) -> Option<VersionView<'_>> {
+        let decision = package.decision(version);
         Some(VersionView {
-            standing: self.release(&standing)?,
-            contesting: contesting.and_then(|id| self.release(&id)),
+            standing: self.release(&shown.standing)?,
+            contesting: shown.contesting.and_then(|id| self.release(&id)),
+            state: decision.map_or(State::Active, |(state, _)| state),
+            status: decision.and_then(|(_, id)| self.records.get(&id)?.status()),
         })
-    }
-}
-
-impl Publisher {
-    /// What verification against this key log demands, the signature excepted: a record that its own publisher just signed
-    /// was never checked against a key log.
-    fn check(&self, release: &Release) -> Result<(), record::Error> {
-        let event = release.signed_under;
-        if self.key_log.key_at(&event).is_none() {
-            return Err(record::Error::UnknownKeyEvent(event));
-        }
-        if release.index >= self.key_log.quota() {
-            return Err(record::Error::OverQuota { index: release.index, quota: self.key_log.quota() });
-        }
-        Ok(())
-    }
-
-    /// Takes a place at an index, and says which record it displaced. None when smaller ids have all places.
-    fn take_slot(&mut self, index: u32, id: RecordId) -> Option<Option<RecordId>> {
-        let slot = self.slots.entry(index).or_default();
-        let at = slot.partition_point(|taken| *taken < id);
-        if at >= MAX_CONFLICTING_RECORDS {
-            return None;
-        }
-        slot.reserve_exact(1);
-        slot.insert(at, id);
-        Some(if slot.len() > MAX_CONFLICTING_RECORDS { slot.pop() } else { None })
     }
 }
 

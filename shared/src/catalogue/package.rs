@@ -1,38 +1,104 @@
-//! The releases of one package: which stands for each version, which contests it, and which is the head.
+//! The releases of one package: which stands for each version, which contests it, what statuses say of it, and which is the head.
 
 use std::sync::Arc;
 
 use super::delivery::Delivery;
-use super::leaf::Listed;
+use super::keys::{self, PackageKey, ShortId};
+use super::leaf::{Decision, Leaf, Listed};
 use crate::id::{PackageId, RecordId};
-use crate::record::Version;
+use crate::record::{State, Version, Weight};
 
-/// The member releases of one version with what they deliver, smallest id first. Mostly it is one, and packages are many: a list takes
-/// a fraction of what a tree does. How long it can get is bounded by the publisher's quota.
+/// A release of a version, as far as it matters to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Contender {
+    pub(super) id: RecordId,
+    pub(super) delivery: Delivery,
+    /// Whether a rotation kept it.
+    pub(super) is_kept: bool,
+}
+
+/// What is said of one version. Mostly it is one release, and packages are many: a list takes a fraction of what a tree does. How long it can
+/// get is bounded by the publisher's quota.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Contenders(Vec<(RecordId, Delivery)>);
+struct Said {
+    /// The member releases, smallest id first.
+    releases: Vec<Contender>,
+    /// Few versions have any.
+    statuses: Option<Box<Statuses>>,
+}
 
-impl Contenders {
-    fn add(&mut self, id: RecordId, delivery: Delivery) {
-        if let Err(at) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
-            self.0.reserve_exact(1);
-            self.0.insert(at, (id, delivery));
+/// The member statuses of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Statuses {
+    /// The one that decides is the last.
+    weights: Vec<Weight>,
+    /// The value of the version's entries.
+    leaf: Leaf,
+}
+
+/// How a version is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shown<'a> {
+    pub(super) standing: RecordId,
+    pub(super) contesting: Option<RecordId>,
+    /// The value of its entries.
+    pub(super) leaf: &'a Leaf,
+}
+
+impl Shown<'_> {
+    /// The keys of its entries.
+    pub(super) fn entries(&self, package: &PackageKey, version: &Version) -> Vec<Vec<u8>> {
+        keys::version(package, version, &self.standing, self.contesting.as_ref())
+    }
+}
+
+/// The value of the entries of a version of which no status says anything.
+static NOTHING: Leaf = Leaf::NONE;
+
+impl Said {
+    fn add(&mut self, contender: Contender) {
+        if let Err(at) = self.releases.binary_search_by_key(&contender.id, |release| release.id) {
+            self.releases.reserve_exact(1);
+            self.releases.insert(at, contender);
         }
     }
 
-    fn remove(&mut self, id: RecordId) {
-        self.0.retain(|(other, _)| *other != id);
+    fn change_statuses(&mut self, change: impl FnOnce(&mut Vec<Weight>)) {
+        let mut weights = self.statuses.take().map(|statuses| statuses.weights).unwrap_or_default();
+        change(&mut weights);
+        weights.sort_unstable();
+        self.statuses = weights.last().copied().map(|(_, _, state, id)| {
+            let leaf = Leaf::decided(&Decision { state, status: ShortId::of(&id.0) });
+            Box::new(Statuses { weights, leaf })
+        });
     }
 
-    /// The release that stands, and the one that contests it.
-    fn pair(&self) -> Option<(RecordId, Option<RecordId>)> {
-        let (standing, delivery) = self.0.first()?;
-        let contesting = self.0.iter().find(|(_, other)| other != delivery);
-        Some((*standing, contesting.map(|(id, _)| *id)))
+    /// The state, and the status that decides it.
+    fn decision(&self) -> Option<(State, RecordId)> {
+        let (_, _, state, id) = self.statuses.as_ref()?.weights.last()?;
+        Some((*state, id.0))
     }
 
-    fn is_contested(&self) -> bool {
-        self.pair().is_some_and(|(_, contesting)| contesting.is_some())
+    fn is_empty(&self) -> bool {
+        self.releases.is_empty() && self.statuses.is_none()
+    }
+
+    fn shown(&self) -> Option<Shown<'_>> {
+        let leaf = self.statuses.as_ref().map_or(&NOTHING, |statuses| &statuses.leaf);
+        // What a rotation kept stands for good; the others are evidence and no more.
+        if let Some(kept) = self.releases.iter().find(|release| release.is_kept) {
+            return Some(Shown { standing: kept.id, contesting: None, leaf });
+        }
+        let standing = self.releases.first()?;
+        let contesting = self.releases.iter().find(|other| other.delivery != standing.delivery);
+        Some(Shown { standing: standing.id, contesting: contesting.map(|release| release.id), leaf })
+    }
+
+    /// The release that the package may be listed by.
+    fn listed(&self) -> Option<RecordId> {
+        let shown = self.shown().filter(|shown| shown.contesting.is_none())?;
+        let state = self.decision().map_or(State::Active, |(state, _)| state);
+        state.is_listed().then_some(shown.standing)
     }
 }
 
@@ -41,7 +107,7 @@ impl Contenders {
 pub(super) struct Package {
     pub(super) id: PackageId,
     /// In order.
-    versions: Vec<(Version, Contenders)>,
+    versions: Vec<(Version, Said)>,
     pub(super) listing: Option<Arc<Listed>>,
 }
 
@@ -54,57 +120,70 @@ impl Package {
         self.versions.binary_search_by(|(other, _)| other.cmp(version))
     }
 
-    pub(super) fn add(&mut self, id: RecordId, version: &Version, delivery: Delivery) {
+    pub(super) fn add(&mut self, version: &Version, contender: Contender) {
+        self.change(version, |said| said.add(contender));
+    }
+
+    pub(super) fn remove(&mut self, version: &Version, id: &RecordId) {
+        self.change(version, |said| said.releases.retain(|release| release.id != *id));
+    }
+
+    pub(super) fn add_status(&mut self, version: &Version, weight: Weight) {
+        self.change(version, |said| said.change_statuses(|weights| weights.push(weight)));
+    }
+
+    pub(super) fn remove_status(&mut self, version: &Version, weight: &Weight) {
+        self.change(version, |said| said.change_statuses(|weights| weights.retain(|other| other != weight)));
+    }
+
+    fn change(&mut self, version: &Version, change: impl FnOnce(&mut Said)) {
         let at = self.find(version).unwrap_or_else(|at| {
             // Most packages that anybody publishes have few versions; for the others, the list doubles.
             if self.versions.is_empty() {
                 self.versions.reserve_exact(1);
             }
-            self.versions.insert(at, (version.clone(), Contenders::default()));
+            self.versions.insert(at, (version.clone(), Said::default()));
             at
         });
-        self.versions[at].1.add(id, delivery);
-    }
-
-    pub(super) fn remove(&mut self, id: RecordId, version: &Version) {
-        let Ok(at) = self.find(version) else { return };
-        self.versions[at].1.remove(id);
-        if self.versions[at].1.0.is_empty() {
+        change(&mut self.versions[at].1);
+        if self.versions[at].1.is_empty() {
             self.versions.remove(at);
         }
     }
 
+    /// Whether nothing is known of it, not even a status.
     pub(super) fn is_empty(&self) -> bool {
         self.versions.is_empty()
     }
 
-    /// The newest version that is not contested and no pre-release; a pre-release if there is nothing else.
+    /// Whether it has a release.
+    pub(super) fn is_released(&self) -> bool {
+        self.versions.iter().any(|(_, said)| !said.releases.is_empty())
+    }
+
+    /// The newest version that is neither contested nor withdrawn, and no pre-release; a pre-release if there is nothing else.
     pub(super) fn head(&self) -> Option<RecordId> {
-        let settled = || self.versions.iter().rev().filter(|(_, contenders)| !contenders.is_contested());
+        let settled = || self.versions.iter().rev().filter_map(|(version, said)| Some((version, said.listed()?)));
         let newest = settled().find(|(version, _)| !version.is_pre_release());
-        let (_, contenders) = newest.or_else(|| settled().next())?;
-        contenders.pair().map(|(standing, _)| standing)
+        newest.or_else(|| settled().next()).map(|(_, id)| id)
     }
 
-    /// Each version, highest first: the release that stands, and the one that contests it.
-    pub(super) fn versions(&self) -> impl Iterator<Item = (RecordId, Option<RecordId>)> {
-        self.versions.iter().rev().filter_map(|(_, contenders)| contenders.pair())
+    /// Each version with a release, highest first.
+    pub(super) fn versions_shown(&self) -> impl Iterator<Item = (&Version, Shown<'_>)> {
+        self.versions.iter().rev().filter_map(|(version, said)| Some((version, said.shown()?)))
     }
 
-    /// Each version with the release that stands for it, and the one that contests it.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Version, RecordId, Option<RecordId>)> {
-        self.versions.iter().filter_map(|(version, contenders)| {
-            let (standing, contesting) = contenders.pair()?;
-            Some((version, standing, contesting))
-        })
+    pub(super) fn version(&self, version: &Version) -> Option<Shown<'_>> {
+        self.versions[self.find(version).ok()?].1.shown()
     }
 
-    pub(super) fn version(&self, version: &Version) -> Option<(RecordId, Option<RecordId>)> {
-        self.versions[self.find(version).ok()?].1.pair()
+    /// What a version is good for, and the status that says so.
+    pub(super) fn decision(&self, version: &Version) -> Option<(State, RecordId)> {
+        self.versions[self.find(version).ok()?].1.decision()
     }
 
     /// How many releases the versions have, each with what contests it.
     pub(super) fn release_count(&self) -> usize {
-        self.versions.len() + self.versions.iter().filter(|(_, contenders)| contenders.is_contested()).count()
+        self.versions_shown().map(|(_, shown)| 1 + usize::from(shown.contesting.is_some())).sum()
     }
 }

@@ -73,7 +73,11 @@ pub fn package_of(key: &[u8]) -> Result<PackageId, Error> {
 /// The value to store for a release. None when the records are too long for the DHT; such a package is found by query only.
 pub fn encode(key_log: &KeyLog, release: &Verified<Release>) -> Option<Vec<u8>> {
     let head = Head {
-        key_log: key_log.events().map(|event| ByteBuf::from(event.to_vec())).collect(),
+        key_log: key_log
+            .events_for([(release.signed_under, release.id())])
+            .into_iter()
+            .map(|event| ByteBuf::from(event.to_vec()))
+            .collect(),
         release: ByteBuf::from(release.bytes().to_vec()),
     };
     let bytes = codec::encode(&head);

@@ -150,7 +150,7 @@ pub struct SearchAnswer {
     pub releases: Vec<ByteBuf>,
     /// Releases of matching packages that changed since the checkpoint, as signed.
     pub recent: Vec<ByteBuf>,
-    /// The key log of each publisher among them, in the order of their first release.
+    /// The key log of each publisher among them, in the order of their first release, with the pages that keep any of these.
     pub key_logs: Vec<Vec<ByteBuf>>,
     /// What proves it; none when nothing can match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,10 @@ pub struct PackageAnswer {
     pub releases: Vec<ByteBuf>,
     /// Releases that came or changed their standing since the checkpoint, as signed.
     pub recent: Vec<ByteBuf>,
-    /// The publisher's key log.
+    /// The statuses that decide about the versions among them, now and at the checkpoint, as signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<ByteBuf>,
+    /// The publisher's key log, with the pages that keep any of these.
     pub key_log: Vec<ByteBuf>,
     /// What proves it; none when the package is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -290,7 +293,7 @@ pub struct KeyLogOf {
     pub publisher: PublisherId,
 }
 
-/// Key events as signed, in order; empty when the publisher is unknown here.
+/// Key events as signed, in order, then keep pages, as many as fit; empty when the publisher is unknown here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyLogAnswer {

@@ -73,6 +73,7 @@ fn every_message_is_read_back_and_refused_cut_off_or_with_more() {
     for evidence in [None, Some(evidence)] {
         let (releases, recent, key_log) = (vec![bytes.clone()], vec![bytes.clone()], vec![bytes.clone()]);
         reads_back(&PackageAnswer {
+            statuses: vec![],
             releases: releases.clone(),
             recent: recent.clone(),
             key_log: key_log.clone(),

@@ -184,6 +184,14 @@ impl Record {
         }
     }
 
+    /// The status, if it is one.
+    pub const fn status(&self) -> Option<&Verified<Status>> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// What it says of itself that is signed by the key in force; None for key events.
     pub fn indexed(&self) -> Option<&dyn super::Indexed> {
         match self {

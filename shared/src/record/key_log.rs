@@ -257,7 +257,8 @@ impl KeyLog {
         self.chain().chain(self.pages().map(Verified::bytes))
     }
 
-    fn chain(&self) -> impl Iterator<Item = &RecordBytes> {
+    /// The events as they are sent, without pages.
+    pub fn chain(&self) -> impl Iterator<Item = &RecordBytes> {
         std::iter::once(self.inception.bytes()).chain(self.rotations().map(Verified::bytes))
     }
 

@@ -10,6 +10,7 @@ use super::analyser::Tokens;
 use super::filter::Filter;
 use super::query::{self, Query};
 use super::rank::{Popularity, Rank};
+use crate::catalogue::Decision;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
@@ -22,7 +23,9 @@ use crate::protocol::query::{
     Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
     RecordsAnswer, Search, SearchAnswer, Show,
 };
-use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
+use crate::record::{
+    self, Inception, KeyLog, Record, Release, State, Status, Unverified, UnverifiedRecord, Verified, Version,
+};
 
 /// Whose answer it is and when it came: what its checkpoint has to fit.
 #[derive(Debug, Clone, Copy)]
@@ -226,7 +229,9 @@ pub struct VerifiedPackage {
     pub releases: Vec<Verified<Release>>,
     /// Those of them that no checkpoint has yet.
     pub recent: BTreeSet<RecordId>,
-    /// Those that don't hold.
+    /// What the publisher says of versions; [`Self::status`] is what decides.
+    pub statuses: Vec<Verified<Status>>,
+    /// Those that don't hold: releases, then statuses.
     pub refused: Vec<Refused>,
     /// How many there are.
     pub total: u64,
@@ -245,18 +250,51 @@ impl VerifiedPackage {
         self.releases.insert(place, release);
     }
 
-    /// The release that the package is shown by: the highest version that no release contests and that is no pre-release; a
-    /// pre-release if there is nothing else. None when every version is contested, or nothing was accepted.
+    /// The release that the package is shown by: the highest version that no release contests, that was neither yanked nor retracted, and
+    /// that is no pre-release; a pre-release if there is nothing else. None when there is no such version, or nothing was accepted.
     pub fn head(&self) -> Option<&Verified<Release>> {
-        let settled = || self.releases.iter().filter(|release| self.standing(&release.version) == Some(release));
+        let is_settled = |release: &&Verified<Release>| {
+            self.state(&release.version).is_listed() && self.standing(&release.version) == Some(*release)
+        };
+        let settled = || self.releases.iter().filter(is_settled);
         settled().find(|release| !release.version.is_pre_release()).or_else(|| settled().next())
     }
 
-    /// The release that stands for a version: the smallest id, None when another delivers something else.
+    /// The release that stands for a version: what a rotation kept, else the smallest id, None when another delivers something else.
     pub fn standing(&self, version: &Version) -> Option<&Verified<Release>> {
         let mut releases = self.releases.iter().filter(|release| release.version == *version);
+        let kept = releases.clone().find(|release| self.key_log.is_settled(&release.signed_under));
+        if kept.is_some() {
+            return kept;
+        }
         let standing = releases.next()?;
         releases.all(|release| Delivery::of(release) == Delivery::of(standing)).then_some(standing)
+    }
+}
+
+impl VerifiedPackage {
+    /// The status that decides about a version.
+    pub fn status(&self, version: &Version) -> Option<&Verified<Status>> {
+        let of_version = self.statuses.iter().filter(|status| status.version == *version);
+        of_version.max_by_key(|status| status.weight(status.id()))
+    }
+
+    /// What a version is good for.
+    pub fn state(&self, version: &Version) -> State {
+        self.status(version).map_or(State::Active, |status| status.state)
+    }
+
+    /// Checks what an entry says of the state of its version: the status that it names was sent, and says so.
+    fn check_decision(&self, version: &Version, value: &[u8]) -> Result<(), RefusedError> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        let decision = Decision::from_bytes(value).ok_or(RefusedError::WrongEntry)?;
+        match self.statuses.iter().find(|status| ShortId::of(&status.id()) == decision.status) {
+            None => Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(decision.status.as_bytes()))),
+            Some(status) if status.version == *version && status.state == decision.state => Ok(()),
+            Some(_) => Err(RefusedError::WrongEntry),
+        }
     }
 }
 
@@ -512,6 +550,8 @@ pub fn verify_package(
     let versions = if question.version.is_some() { 1 } else { MAX_VERSIONS_PER_ANSWER };
     at_most("releases", answer.releases.len(), versions * MAX_CONFLICTING_RECORDS)?;
     at_most("recent releases", answer.recent.len(), versions * MAX_CONFLICTING_RECORDS)?;
+    // Of each version the one that decides, and the one that did at the checkpoint.
+    at_most("statuses", answer.statuses.len(), 2 * versions * MAX_CONFLICTING_RECORDS)?;
     if answer.releases.is_empty() && answer.recent.is_empty() && answer.key_log.is_empty() {
         return Ok(None);
     }
@@ -532,13 +572,22 @@ pub fn verify_package(
         key_log,
         releases: Vec::new(),
         recent: BTreeSet::new(),
+        statuses: Vec::new(),
         refused: Vec::new(),
         total: run.total(),
         proven,
     };
+    for (at, bytes) in answer.statuses.iter().enumerate() {
+        match verify_status(bytes, question, &package.key_log, asked.network) {
+            Ok(status) => package.statuses.push(status),
+            Err(error) => {
+                package.refused.push(Refused { index: answer.releases.len() + answer.recent.len() + at, error });
+            }
+        }
+    }
     let mut seen = BTreeSet::new();
     let mut releases = answer.releases.iter().enumerate();
-    for (entry, _) in &run.entries {
+    for (entry, value) in &run.entries {
         let (index, release) = match releases.next() {
             Some((index, bytes)) => (index, verify_release(bytes, question, &package.key_log, asked.network)),
             None => {
@@ -551,10 +600,11 @@ pub fn verify_package(
             let entries = keys::version(&key, &release.version, &release.id(), Some(&release.id()));
             entries.contains(entry)
         };
+        let release = release.and_then(|release| match is_named(&release) {
+            true => package.check_decision(&release.version, value).map(|()| release),
+            false => Err(RefusedError::NotProven),
+        });
         match release {
-            Ok(release) if !is_named(&release) => {
-                package.refused.push(Refused { index, error: RefusedError::NotProven });
-            }
             Ok(release) if seen.insert(release.id()) => package.insert(release),
             Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
             Err(error) => package.refused.push(Refused { index, error }),
@@ -701,6 +751,22 @@ fn verify_release(
         return Err(RefusedError::WrongVersion(release.version.clone()));
     }
     Ok(release)
+}
+
+fn verify_status(
+    bytes: &[u8],
+    question: &Package,
+    key_log: &KeyLog,
+    network: &Network,
+) -> Result<Verified<Status>, RefusedError> {
+    let status = Unverified::<Status>::decode(bytes)?.verify(key_log, network)?;
+    if status.name != question.name.name {
+        return Err(RefusedError::WrongPackage(status.package()));
+    }
+    if question.version.as_ref().is_some_and(|version| *version != status.version) {
+        return Err(RefusedError::WrongVersion(status.version.clone()));
+    }
+    Ok(status)
 }
 
 fn verify_record(

@@ -99,7 +99,7 @@ fn every_entry_of_a_record_goes_when_the_record_goes() {
     assert_eq!(kinds(&keys_of(&catalogue_with)), BTreeSet::from(KINDS));
     let outcome = catalogue_with.insert(record(second.clone())).unwrap();
     let id = displaced.id();
-    assert!(matches!(outcome, Inserted::New { displaced: Some(gone), .. } if gone == id));
+    assert!(matches!(outcome, Inserted::New { left, .. } if left.len() == 1 && left[0].id() == id));
 
     let without = catalogue(&[&one, &two], [base, first, second]);
     assert_eq!(keys_of(&catalogue_with), keys_of(&without));

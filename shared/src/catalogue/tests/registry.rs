@@ -35,11 +35,7 @@ impl Registry for InMemory {
         let mut hits = Vec::new();
         for hit in found.hits {
             hits.push(match hit {
-                Ok(hit) => Ok(ReleaseView {
-                    publisher: (&hit.key_log).into(),
-                    in_checkpoint: hit.in_checkpoint,
-                    release: hit.release,
-                }),
+                Ok(hit) => Ok(ReleaseView::of(&hit.key_log, hit.release, hit.in_checkpoint)),
                 Err(refused) => Err(RefusedRecord { refused, source: here() }),
             });
         }

@@ -67,10 +67,11 @@ fn answers() -> Vec<Value> {
         key_logs: vec![vec![bytes(3)], vec![bytes(4)]],
         evidence: Some(proven.clone()),
     };
-    let unknown = PackageAnswer { releases: vec![], recent: vec![], key_log: vec![], evidence: None };
+    let unknown = PackageAnswer { releases: vec![], recent: vec![], statuses: vec![], key_log: vec![], evidence: None };
     let package = PackageAnswer {
         releases: vec![bytes(1)],
         recent: vec![bytes(3)],
+        statuses: vec![],
         key_log: vec![bytes(2)],
         evidence: Some(proven.clone()),
     };

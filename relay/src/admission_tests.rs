@@ -1,0 +1,212 @@
+//! Key events and what they change: in batches of any order, in several messages, and over a restart.
+
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use ggen_shared::id::{KeyCommitment, PublicKey};
+use ggen_shared::record::{Artifact, Inception, RecordBytes, Release, State, Status, Work, sign};
+
+use super::*;
+
+fn network() -> Network {
+    Network::named("test").unwrap()
+}
+
+fn open(directory: &Path) -> Shelf {
+    let (shelf, left_out) = Shelf::open(Store::open(directory).unwrap(), network()).unwrap();
+    assert_eq!(left_out, 0);
+    shelf
+}
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32])
+}
+
+fn public(number: u8) -> PublicKey {
+    PublicKey::from_bytes(key(number).verifying_key().to_bytes())
+}
+
+/// A publisher whose keys are of the numbers 1, 2, 3 and so on.
+fn inception() -> Verified<Inception> {
+    let next = KeyCommitment::to_key(&public(2));
+    let inception = Inception { handle: "one".parse().unwrap(), key: public(1), next, work: Work::NONE };
+    sign(inception, &key(1), &network()).unwrap()
+}
+
+fn publisher() -> PublisherId {
+    PublisherId::from_inception(inception().id())
+}
+
+fn release(number: u8, signed_under: RecordId, index: u32) -> Verified<Release> {
+    let release = Release {
+        publisher: publisher(),
+        signed_under,
+        index,
+        name: "a".parse().unwrap(),
+        version: format!("1.{index}.0").parse().unwrap(),
+        artifact: Artifact { cid: ContentId::of_raw(b""), size: 0 },
+        title: None,
+        description: String::new(),
+        readme: None,
+        categories: Vec::new(),
+        tags: Vec::new(),
+        license: None,
+        authors: Vec::new(),
+        homepage: None,
+        repository: None,
+        documentation: None,
+        dependencies: Vec::new(),
+        created: 0,
+    };
+    sign(release, &key(number), &network()).unwrap()
+}
+
+fn page(number: u8, prev: RecordId, keep: &[RecordId]) -> Verified<KeepPage> {
+    let mut keep = keep.to_vec();
+    keep.sort();
+    let page = KeepPage { publisher: publisher(), prev, key: public(number), keep };
+    sign(page, &key(number), &network()).unwrap()
+}
+
+fn rotation(number: u8, prev: RecordId, pages: &[&Verified<KeepPage>]) -> Verified<Rotation> {
+    let mut pages: Vec<RecordId> = pages.iter().map(|page| page.id()).collect();
+    pages.sort();
+    let next = KeyCommitment::to_key(&public(number + 1));
+    let rotation = Rotation { publisher: publisher(), prev, key: public(number), next, pages };
+    sign(rotation, &key(number), &network()).unwrap()
+}
+
+/// Two rotations with a page each, and releases before, between and behind them; one of the first is not kept.
+struct Scene {
+    events: Vec<RecordBytes>,
+    kept: Vec<RecordBytes>,
+    lost: RecordBytes,
+}
+
+fn scene() -> Scene {
+    let start = inception().id();
+    let (old, lost) = (release(1, start, 0), release(1, start, 1));
+    let first_page = page(2, start, &[old.id()]);
+    let first = rotation(2, start, &[&first_page]);
+    let middle = release(2, first.id(), 2);
+    let second_page = page(3, first.id(), &[middle.id()]);
+    let second = rotation(3, first.id(), &[&second_page]);
+    let young = release(3, second.id(), 3);
+    let status = Status {
+        publisher: publisher(),
+        signed_under: second.id(),
+        index: 4,
+        name: "a".parse().unwrap(),
+        version: "1.3.0".parse().unwrap(),
+        seq: 1,
+        state: State::Yanked,
+        reason: String::new(),
+        instead: None,
+    };
+    let status = sign(status, &key(3), &network()).unwrap();
+    Scene {
+        events: vec![
+            inception().bytes().clone(),
+            first_page.bytes().clone(),
+            first.bytes().clone(),
+            second_page.bytes().clone(),
+            second.bytes().clone(),
+        ],
+        kept: vec![old.bytes().clone(), middle.bytes().clone(), young.bytes().clone(), status.bytes().clone()],
+        lost: lost.bytes().clone(),
+    }
+}
+
+async fn offer(shelf: &Shelf, records: &[&RecordBytes]) -> Result<Receipt, &'static str> {
+    let known = |error: AdmitError| match error.refusal().code.as_str() {
+        "publish/missing-pages" => "publish/missing-pages",
+        "record/void" => "record/void",
+        "record/unknown-key-event" => "record/unknown-key-event",
+        "record/not-committed" => "record/not-committed",
+        "publish/unknown-publisher" => "publish/unknown-publisher",
+        other => panic!("{other}"),
+    };
+    let records = shelf.verify_all(records.iter().map(|record| &record[..])).map_err(known)?;
+    shelf.admit(records, Vec::new()).await.map_err(known)
+}
+
+fn stored(shelf: &Shelf) -> Vec<RecordId> {
+    let mut ids: Vec<_> = shelf.store().load().map(|loaded| loaded.unwrap().0.id).collect();
+    ids.sort();
+    ids
+}
+
+fn members(shelf: &Shelf) -> Vec<RecordId> {
+    shelf.catalogue().records().map(Record::id).collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_admitted_in_any_order_and_loaded_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let scene = scene();
+    let all: Vec<&RecordBytes> = scene.kept.iter().chain(scene.events.iter().rev()).collect();
+    let receipt = offer(&shelf, &all).await.unwrap();
+    assert_eq!((receipt.new.len(), receipt.kept.len()), (9, 9));
+    assert_eq!(offer(&shelf, &[&scene.lost]).await, Err("record/void"));
+    assert_eq!((members(&shelf).len(), stored(&shelf)), (9, members(&shelf)));
+    let root = shelf.catalogue().root();
+    drop(shelf);
+    let shelf = open(directory.path());
+    assert_eq!(
+        (shelf.catalogue().root(), shelf.catalogue().key_log(&publisher()).unwrap().events().count()),
+        (root, 5)
+    );
+}
+
+#[tokio::test]
+async fn pages_may_come_before_their_rotation_and_what_is_void_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let scene = scene();
+    let [inception, first_page, first, second_page, second] = &scene.events[..] else { panic!("five events") };
+    assert_eq!(offer(&shelf, &[first]).await, Err("publish/unknown-publisher"));
+    offer(&shelf, &[inception, &scene.kept[0], &scene.lost]).await.unwrap();
+    assert_eq!(stored(&shelf).len(), 3);
+    assert_eq!(offer(&shelf, &[first]).await, Err("publish/missing-pages"));
+    assert_eq!(offer(&shelf, &[second_page]).await, Err("record/unknown-key-event"));
+    let waits = offer(&shelf, &[first_page]).await.unwrap();
+    assert_eq!(
+        (waits.new.len(), waits.kept.len(), stored(&shelf).len()),
+        (0, 0, 3),
+        "it is not kept before its rotation"
+    );
+    let receipt = offer(&shelf, &[first]).await.unwrap();
+    assert_eq!(receipt.new.len(), 2, "the page that waited, then the rotation");
+    assert_eq!((stored(&shelf).len(), stored(&shelf)), (4, members(&shelf)));
+    offer(&shelf, &[second_page, second, &scene.kept[1]]).await.unwrap();
+    assert_eq!(offer(&shelf, &[&scene.lost]).await, Err("record/void"));
+    offer(&shelf, &[&scene.kept[2], &scene.kept[3]]).await.unwrap();
+    assert_eq!((stored(&shelf).len(), stored(&shelf)), (9, members(&shelf)));
+}
+
+#[tokio::test]
+async fn a_fork_is_admitted_and_takes_away_what_came_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let scene = scene();
+    offer(&shelf, &scene.events.iter().chain(&scene.kept).collect::<Vec<_>>()).await.unwrap();
+    let rival = Rotation { next: KeyCommitment::to_key(&public(9)), ..(*rotation(2, inception().id(), &[])).clone() };
+    let rival = sign(rival, &key(2), &network()).unwrap();
+    offer(&shelf, &[rival.bytes()]).await.unwrap();
+    assert!(shelf.catalogue().key_log(&publisher()).unwrap().is_frozen());
+    // An inception, two rotations, a page, and the release that the first of them kept.
+    assert_eq!((stored(&shelf).len(), stored(&shelf)), (5, members(&shelf)));
+    let root = shelf.catalogue().root();
+    drop(shelf);
+    assert_eq!(open(directory.path()).catalogue().root(), root);
+}
+
+#[tokio::test]
+async fn rejects_a_rotation_by_a_key_that_nobody_committed_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let thief = rotation(7, inception().id(), &[]);
+    assert_eq!(offer(&shelf, &[inception().bytes(), thief.bytes()]).await, Err("record/not-committed"));
+    assert_eq!(stored(&shelf), []);
+}
