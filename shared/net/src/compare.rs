@@ -6,7 +6,7 @@ use ggen_shared::catalogue::keys::{self, ShortId};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::RecordId;
 use ggen_shared::protocol::query::Search;
-use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
+use ggen_shared::registry::{PeerError, ReleaseView, SearchOptions, SearchResults, Source};
 use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::query::Query;
 use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_search};
@@ -204,5 +204,5 @@ fn replaces(hit: &Hit, other: &Hit) -> bool {
 }
 
 fn view(hit: &Hit) -> ReleaseView {
-    ReleaseView { publisher: PublisherView::from(&hit.key_log), release: hit.release.clone(), in_checkpoint: true }
+    ReleaseView::of(&hit.key_log, hit.release.clone(), true)
 }
