@@ -141,7 +141,7 @@ pub(crate) struct Comparison {
     silent: Vec<Refusal>,
 }
 
-/// How the page of one relay differs.
+/// How what one relay has differs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Difference {
@@ -149,6 +149,20 @@ struct Difference {
     more: Vec<Release>,
     hidden: Vec<String>,
     lacks: Vec<String>,
+    outdated: Vec<String>,
+    unbacked: f64,
+    faults: Vec<Fault>,
+}
+
+/// What one relay derived wrongly.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fault {
+    relay: String,
+    code: &'static str,
+    release: String,
+    #[serde(with = "serde_bytes")]
+    evidence: Vec<u8>,
 }
 
 /// One version in a list.
@@ -238,6 +252,9 @@ impl From<ggen_net::Comparison> for Comparison {
                     more: difference.more.into_iter().map(Into::into).collect(),
                     hidden: ids(difference.hidden),
                     lacks: ids(difference.lacks),
+                    outdated: ids(difference.outdated),
+                    unbacked: number(difference.unbacked as u64),
+                    faults: difference.faults.into_iter().map(Into::into).collect(),
                 })
                 .collect(),
             silent: comparison
@@ -245,6 +262,18 @@ impl From<ggen_net::Comparison> for Comparison {
                 .into_iter()
                 .map(|(source, error)| Refusal { code: error.code(), message: error.to_string(), relay: source.0 })
                 .collect(),
+        }
+    }
+}
+
+impl From<ggen_net::Fault> for Fault {
+    fn from(fault: ggen_net::Fault) -> Self {
+        let evidence = fault.evidence;
+        Self {
+            relay: fault.source.0,
+            code: evidence.misdeed().code(),
+            release: evidence.release().to_string(),
+            evidence: evidence.bytes().to_vec(),
         }
     }
 }

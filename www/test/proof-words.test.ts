@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Comparison, Difference, Hit, Proof, Release, SearchAnswer } from "@ggen/market-client";
-import { comparedWith, headline, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
+import { comparedWith, differences, headline, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
 
 const hit = (inCheckpoint: boolean): Hit => ({ status: "verified", inCheckpoint, release: {} as Release });
 const proof = (rest: Partial<Proof> = {}): Proof => ({ epoch: 1, root: "00", entries: 2, walked: 2, bytes: 1400, ...rest });
@@ -16,7 +16,7 @@ const answer = (rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
 });
 const comparison = (rest: Partial<Comparison> = {}): Comparison => ({ complete: false, agree: [], differ: [], silent: [], ...rest });
 const agreed = comparison({ complete: true, agree: ["a", "b"] });
-const difference: Difference = { relay: "d", more: [], hidden: [], lacks: ["x"] };
+const difference: Difference = { relay: "d", more: [], hidden: [], lacks: ["x"], outdated: [], unbacked: 0, faults: [] };
 
 test("a list is complete only when a relay that counts agrees and none differs", () => {
   assert.equal(stateOf(undefined), "comparing");
@@ -51,4 +51,15 @@ test("who was compared with, and what is newer than the checkpoint", () => {
   assert.match(comparedWith(comparison({ differ: [difference] })), /1 another/);
   assert.equal(sinceCheckpoint(answer()), undefined);
   assert.match(sinceCheckpoint(answer({ hits: [hit(false)] })) ?? "", /^1 package came since/);
+});
+
+test("a difference names who lacks what, and whose fault is proven", () => {
+  assert.deepEqual(differences(difference, "asked"), ["Relay d lacks 1 package of this list."]);
+  const fault = { relay: "asked", code: "relay/stale-entry", release: "x", evidence: new Uint8Array() };
+  const faulty = { ...difference, lacks: [], outdated: ["y"], hidden: ["z"], unbacked: 2, faults: [fault, { ...fault, code: "relay/new" }] };
+  const said = differences(faulty, "asked");
+  assert.equal(said.length, 5);
+  assert.match(said[1] ?? "", /relay asked holds too, and keeps off/);
+  assert.match(said[3] ?? "", /Relay asked lists another version .* proven/);
+  assert.match(said[4] ?? "", /relay\/new/);
 });

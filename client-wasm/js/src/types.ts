@@ -144,10 +144,31 @@ export interface Difference {
   relay: string;
   /** Releases, verified here, that this relay has and the compared page has not. */
   more: Release[];
-  /** Record ids of those among `more` that the compared relay itself commits to hold: it kept them off its lists. */
+  /** Record ids of those among `more` that the compared relay does not list although it holds them. */
   hidden: string[];
   /** Record ids of the compared page that this relay does not have. */
   lacks: string[];
+  /** Record ids of the compared page in whose place this relay has a later release of the same package. */
+  outdated: string[];
+  /** Entries of the compared relay that stand for nothing that it delivers: it counts more than there is. */
+  unbacked: number;
+  /** Which of both derived what wrongly, with what proves it to anyone. */
+  faults: Fault[];
+}
+
+/** A relay whose lists are not what the rules make of what it holds. */
+export interface Fault {
+  /** Peer id. */
+  relay: string;
+  /**
+   * `relay/missing-entry`, `relay/false-filter`, `relay/wrong-entry`, `relay/stale-entry` (an older version is listed) or
+   * `relay/missing-version`.
+   */
+  code: string;
+  /** Record id of the release whose entry shows it. */
+  release: string;
+  /** Its checkpoint, the record and the proofs: verifiable by whoever was not there. */
+  evidence: Uint8Array;
 }
 
 export interface SearchOptions {

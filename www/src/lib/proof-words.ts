@@ -1,5 +1,5 @@
-import type { Comparison, SearchAnswer } from "@ggen/market-client";
-import { formatBytes, plural } from "./format.ts";
+import type { Comparison, Difference, SearchAnswer } from "@ggen/market-client";
+import { formatBytes, plural, shortPeer } from "./format.ts";
 
 /** What is known of an answer, never more: nothing but its relay's word until others were asked. */
 export type ProofState = "comparing" | "one-word" | "complete" | "disputed";
@@ -64,6 +64,28 @@ export function comparedWith(comparison: Comparison): string {
   ];
   return `Asked ${plural(asked, "other relay")} for the hash of all entries that can match, and for the entries where it differs: ${said.join(", ")}.`;
 }
+
+/** How what another relay has differs, in sentences; what it has more of is listed by name beside them. */
+export function differences(difference: Difference, asked: string): string[] {
+  const { lacks, outdated, hidden, unbacked, faults } = difference;
+  const other = `Relay ${shortPeer(difference.relay)}`;
+  const compared = `relay ${shortPeer(asked)}`;
+  return [
+    ...(lacks.length > 0 ? [`${other} lacks ${plural(lacks.length, "package")} of this list.`] : []),
+    ...(outdated.length > 0 ? [`${other} has a later version of ${plural(outdated.length, "package")} of this list.`] : []),
+    ...(hidden.length > 0 ? [`${plural(hidden.length, "package")} of them ${compared} holds too, and keeps off this list.`] : []),
+    ...(unbacked > 0 ? [`For ${plural(unbacked, "place")} in its list ${compared} delivers no package.`] : []),
+    ...faults.map((fault) => `Relay ${shortPeer(fault.relay)} ${MISDEEDS[fault.code] ?? `broke a rule (${fault.code})`}: proven by what it signed.`),
+  ];
+}
+
+const MISDEEDS: Record<string, string> = {
+  "relay/missing-entry": "leaves out a package that it holds",
+  "relay/false-filter": "lists a package under false marks",
+  "relay/wrong-entry": "lists a package where it does not belong",
+  "relay/stale-entry": "lists another version of a package than its newest",
+  "relay/missing-version": "leaves a version out of a package’s versions",
+};
 
 /** What was published since the relay last committed itself. */
 export function sinceCheckpoint(answer: SearchAnswer): string | undefined {
