@@ -73,7 +73,7 @@ pub const SYNC_INTERVAL: Duration = Duration::from_secs(4);
 /// Relays that are synced with at once. Each has one answer in memory.
 pub const MAX_SYNCS: usize = 4;
 /// How long a relay is not synced with that did not answer, or answered wrongly.
-pub const SYNC_PAUSE: Duration = Duration::from_secs(30);
+pub const SYNC_PAUSE: Duration = Duration::from_secs(15);
 /// How long a relay that is to be joined, and neither answers nor fails to, keeps this one from being ready.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a long sync is told of in the log.

@@ -49,9 +49,16 @@ enum Error {
 }
 
 impl Error {
-    /// Whether it is the other relay that is to blame, or may be.
+    /// Whether it is the other relay that is to blame, or may be. One whose connection broke may come back at once.
     const fn is_theirs(&self) -> bool {
-        !matches!(self, Self::NotConnected | Self::Admit(_) | Self::Salt(_) | Self::Stopping)
+        !matches!(
+            self,
+            Self::NotConnected
+                | Self::Exchange(exchange::Error::Io(_))
+                | Self::Admit(_)
+                | Self::Salt(_)
+                | Self::Stopping
+        )
     }
 }
 

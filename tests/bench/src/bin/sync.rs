@@ -1,5 +1,5 @@
-//! What a sync costs with all packages of Debian: `sync [JSON FILE]`. Two real relays on loopback; prints a table. Bytes are those
-//! of questions and answers, without what the transport adds.
+//! What a sync costs with all packages of Debian, and how long relays take that lose announcements: `sync [JSON FILE]`. Real relays on
+//! loopback; prints a table. Bytes are those of questions and answers, without what the transport adds.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,11 +9,15 @@ use ggen_bench::report::{self, Row};
 use ggen_bench::{debian, network, records};
 use ggen_relay::{Config, Cost, Relay};
 use ggen_shared::record::Record;
+use ggen_tests::converge::converge;
 
 /// Records that are handed to a relay at once when it is filled.
 const AT_ONCE: usize = 1000;
 /// Records in which two relays differ: so many each lacks half of.
 const DIFFERING: usize = 10;
+/// Packages that are published while announcements are lost, and the seed of what is lost.
+const PUBLICATIONS: usize = 2000;
+const SEED: u64 = 0x0067_6765_6e00_0002;
 /// Far more than any of it needs.
 const DEADLINE: Duration = Duration::from_secs(1800);
 
@@ -58,10 +62,15 @@ async fn main() -> Result<()> {
     rows.push(Row::new("of that, the records", "kB", bytes(&differing) as f64 / 1000.0, None, 1));
     rows.push(Row::new("two relays that differ in 10 records agree in", "s", took.as_secs_f64(), None, 1));
 
-    report::publish(&rows, std::env::args().nth(1).as_deref().map(Path::new))?;
     first.stop().await;
     second.stop().await;
-    Ok(())
+
+    let outcome = converge(PUBLICATIONS, SEED).await;
+    println!("relays that lose announcements: {outcome:?}");
+    let seconds = outcome.converging.as_secs_f64();
+    rows.push(Row::new("five relays, 30 % of gossip lost: equal after the last of 2,000", "s", seconds, Some(30.0), 1));
+
+    report::publish(&rows, std::env::args().nth(1).as_deref().map(Path::new))
 }
 
 fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
