@@ -89,14 +89,14 @@ fn records(publishers: u8) -> Vec<Record> {
 }
 
 async fn fill(relay: &TestRelay, records: &[Record]) {
-    relay.relay().shelf().admit(records.to_vec(), Vec::new()).await.unwrap();
+    relay.relay().shelf().admit(records.to_vec(), Vec::new()).await.expect("the relay keeps them");
 }
 
 /// What syncs of a relay have cost, once none runs.
 async fn cost(relay: &TestRelay) -> Cost {
     let mut progress = relay.relay().progress().clone();
     let idle = within("the end of all syncs", progress.wait_for(|progress| progress.running == 0)).await;
-    idle.unwrap().cost
+    idle.expect("the relay runs").cost
 }
 
 /// A relay that falls silent when it was asked for records so many times.
