@@ -9,9 +9,10 @@ use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
 use ggen_net::P2PRegistry;
 use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
+use ggen_shared::client::Evidence;
 use ggen_shared::id::PackageId;
 use ggen_shared::record::{Content, ContentId, Version};
-use ggen_shared::registry::{self, GetError, PackageView, PublisherView, Registry, ReleaseView, SearchResults};
+use ggen_shared::registry::{self, GetError, PackageView, Registry, ReleaseView, SearchResults};
 use js_sys::{Function, Uint8Array};
 use libp2p::identity::Keypair;
 use wasm_bindgen::JsValue;
@@ -61,7 +62,9 @@ impl Client {
         let first = events.next().await;
         let changes = Changes::default();
         Browser.spawn(tell(first, events, on_event, changes.clone()));
-        Ok(Self { registry: P2PRegistry::new(peer), changes, closed: Cell::new(false), shown: RefCell::new(None) })
+        let registry = P2PRegistry::new(peer);
+        registry.keep_auditing(entropy);
+        Ok(Self { registry, changes, closed: Cell::new(false), shown: RefCell::new(None) })
     }
 
     /// `Promise<SearchAnswer>`.
@@ -80,6 +83,33 @@ impl Client {
         let shown = shown.ok_or_else(|| Error::bad_options("only the last answer can be compared"))?;
         let comparison = self.registry().await?.compare(&query, &shown.options, &shown.results).await;
         to_js(&view::Comparison::from(comparison))
+    }
+
+    /// `Promise<Fault | undefined>`, of one of the connected relays.
+    pub async fn audit(&self, relay: String) -> Result<JsValue, Error> {
+        let relay = relay.parse().map_err(|_| Error::bad_options("the relay is not a peer id"))?;
+        let found = self.registry().await?.audit(relay, entropy()).await;
+        match found.map_err(registry::GetError::Peer)? {
+            Some(evidence) => to_js(&view::Fault::from(&evidence)),
+            None => Ok(JsValue::UNDEFINED),
+        }
+    }
+
+    /// `Audits`.
+    pub fn audits(&self) -> Result<JsValue, Error> {
+        to_js(&view::Audits::from(self.open()?.audits()))
+    }
+
+    /// `Fault[]`: wrong derivations that were found, by comparison or audit; the last ones.
+    pub fn evidence(&self) -> Result<JsValue, Error> {
+        to_js(&self.open()?.evidence().iter().map(view::Fault::from).collect::<Vec<_>>())
+    }
+
+    /// `Fault`: what evidence shows that somebody else found.
+    #[wasm_bindgen(js_name = checkEvidence)]
+    pub fn check_evidence(&self, evidence: &[u8]) -> Result<JsValue, Error> {
+        let evidence = Evidence::verify(evidence, self.open()?.peer().network()).map_err(Error::bad_evidence)?;
+        to_js(&view::Fault::from(&evidence))
     }
 
     /// `Promise<PackageView>`.
@@ -184,6 +214,14 @@ impl Client {
         let meant: Meant = full_name.parse()?;
         Ok(self.registry().await?.get_package(&meant.full_name).await?)
     }
+}
+
+/// Random bytes: which record an audit looks at is not for a relay to guess.
+fn entropy() -> [u8; 32] {
+    let mut entropy = [0; 32];
+    // Without a source of randomness there is no client at all: its identity is random too.
+    _ = getrandom::fill(&mut entropy);
+    entropy
 }
 
 /// How long to wait for a relay; None when one is connected.

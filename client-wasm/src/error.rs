@@ -35,6 +35,11 @@ impl Error {
         Self::new("name/invalid", &reason)
     }
 
+    /// Evidence that shows nothing.
+    pub(crate) fn bad_evidence(reason: impl ToString) -> Self {
+        Self::new("evidence/refused", &reason)
+    }
+
     /// The client was closed.
     pub(crate) fn closed() -> Self {
         Self::new("client/closed", &AskError::Closed)

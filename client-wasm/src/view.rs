@@ -1,7 +1,8 @@
 //! What JavaScript gets: plain data in the shapes of `js/src/types.ts`, which is the contract.
 
 use data_encoding::BASE64URL_NOPAD;
-use ggen_net::light;
+use ggen_net::{address, light};
+use ggen_shared::client::Evidence;
 use ggen_shared::id::RecordId;
 use ggen_shared::merkle::Hash;
 use ggen_shared::record;
@@ -157,12 +158,21 @@ struct Difference {
 /// What one relay derived wrongly.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Fault {
+pub(crate) struct Fault {
     relay: String,
     code: &'static str,
     release: String,
     #[serde(with = "serde_bytes")]
     evidence: Vec<u8>,
+}
+
+/// Audits up to now.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Audits {
+    passed: f64,
+    failed: f64,
+    unfinished: f64,
 }
 
 /// One version in a list.
@@ -254,7 +264,7 @@ impl From<ggen_net::Comparison> for Comparison {
                     lacks: ids(difference.lacks),
                     outdated: ids(difference.outdated),
                     unbacked: number(difference.unbacked as u64),
-                    faults: difference.faults.into_iter().map(Into::into).collect(),
+                    faults: difference.faults.iter().map(|fault| Fault::from(&fault.evidence)).collect(),
                 })
                 .collect(),
             silent: comparison
@@ -266,15 +276,20 @@ impl From<ggen_net::Comparison> for Comparison {
     }
 }
 
-impl From<ggen_net::Fault> for Fault {
-    fn from(fault: ggen_net::Fault) -> Self {
-        let evidence = fault.evidence;
+impl From<&Evidence> for Fault {
+    fn from(evidence: &Evidence) -> Self {
         Self {
-            relay: fault.source.0,
+            relay: address::peer_of(evidence.relay()).map_or_else(String::new, |peer| peer.to_string()),
             code: evidence.misdeed().code(),
             release: evidence.release().to_string(),
             evidence: evidence.bytes().to_vec(),
         }
+    }
+}
+
+impl From<ggen_net::Audits> for Audits {
+    fn from(audits: ggen_net::Audits) -> Self {
+        Self { passed: number(audits.passed), failed: number(audits.failed), unfinished: number(audits.unfinished) }
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Lie {
     Version,
     /// Says that it never had the record.
     Withhold,
+    /// Says that it never had the newest of the package's releases.
+    Old,
     /// Says what it commits to, and then not what that is.
     Refuse,
     /// Says nothing when it is asked for a search.
@@ -79,7 +81,7 @@ pub enum Lie {
     Endless,
 }
 
-const ALL: [(&str, Lie); 20] = [
+const ALL: [(&str, Lie); 21] = [
     ("lie", Lie::Flip),
     ("forge", Lie::Forge),
     ("count", Lie::Count),
@@ -96,6 +98,7 @@ const ALL: [(&str, Lie); 20] = [
     ("filter", Lie::Filter),
     ("version", Lie::Version),
     ("withhold", Lie::Withhold),
+    ("old", Lie::Old),
     ("refuse", Lie::Refuse),
     ("silence", Lie::Silence),
     ("stall", Lie::Stall),
@@ -188,7 +191,7 @@ impl Liar {
             Lie::Beginnings => remove(&[b"x/"]),
             Lie::Newest => remove(&[b"n/"]),
             Lie::Dependents => remove(&[b"d/"]),
-            Lie::Withhold => map = self.without(&records.iter().map(Record::id).collect()).map().clone(),
+            Lie::Withhold | Lie::Old => map = self.without(&gone(&records, lie)).map().clone(),
             Lie::Version => {
                 let is_of = |key: &[u8]| key.starts_with(b"p/") && ids.iter().any(|id| key.ends_with(id.as_bytes()));
                 let gone: Vec<_> = map.iter(b"p/").map(|(key, _)| key.to_vec()).filter(|key| is_of(key)).collect();
@@ -279,12 +282,24 @@ impl Liar {
             Request::Range(range) if lie == Lie::Refuse && range.show != Show::First(0) => Some(refusal()),
             Request::Named(_) | Request::Records(_) if lie == Lie::Refuse => Some(refusal()),
             Request::Range(range) => Some(codec::encode(&answer::range(&snapshots, range))),
-            Request::Package(package) if lie == Lie::Withhold => {
-                let gone = self.target().1.iter().map(Record::id).collect();
-                Some(codec::encode(&answer::package(&self.without(&gone), &snapshots, package)))
+            Request::Package(package) if matches!(lie, Lie::Withhold | Lie::Old) => {
+                let catalogue = self.without(&gone(&self.target().1, lie));
+                Some(codec::encode(&answer::package(&catalogue, &snapshots, package)))
             }
             _ => None,
         }
+    }
+}
+
+/// The records that a liar says it never had.
+fn gone(records: &[Record], lie: Lie) -> BTreeSet<RecordId> {
+    let version = |record: &&Record| match record {
+        Record::Release(release) => Some(release.version.clone()),
+        _ => None,
+    };
+    match lie {
+        Lie::Old => records.iter().max_by_key(version).map(Record::id).into_iter().collect(),
+        _ => records.iter().map(Record::id).collect(),
     }
 }
 

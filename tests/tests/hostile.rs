@@ -38,15 +38,17 @@ impl LyingRelay {
     }
 }
 
-/// Two packages with words in common, one of which depends on the other.
-fn packages() -> [Package; 2] {
+/// Two packages with words in common, one of which depends on the other and has two versions.
+fn packages() -> [Package; 3] {
     let plain = Publisher::new(5).release("plain", "1.0.0", "the same word", b"plain");
     let needs = depends_on(&plain.release.package());
-    let hidden = Publisher::new(6).release_with(HIDDEN, "1.0.0", b"hidden", |release| {
+    let mut publisher = Publisher::new(6);
+    let old = publisher.release(HIDDEN, "0.9.0", "the same word", b"old");
+    let hidden = publisher.release_with(HIDDEN, "1.0.0", b"hidden", |release| {
         release.description = "the same word".into();
         release.dependencies = vec![needs];
     });
-    [plain, hidden]
+    [plain, old, hidden]
 }
 
 /// What all relays hold, and a client that asks the first one first.
@@ -245,6 +247,18 @@ async fn a_record_that_a_relay_withholds_is_shown_by_an_honest_one_and_is_no_fau
     let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
     assert!(difference.faults.is_empty() && difference.hidden.is_empty(), "nothing shows that it is more than behind");
     assert!(scene.client.evidence().is_empty());
+}
+
+#[tokio::test]
+async fn an_old_release_is_replaced_by_the_newer_one_of_an_honest_relay_and_is_no_fault() {
+    let scene = Scene::of_three(Lie::Old).await;
+    let (found, comparison) = scene.compared("same word").await;
+    let [_, old, new] = packages().map(|package| package.release.id());
+    assert!(found.hits.iter().flatten().any(|hit| hit.release.id() == old));
+    let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    assert_eq!(difference.more.iter().map(|hit| hit.release.id()).collect::<Vec<_>>(), [new]);
+    assert_eq!((&difference.outdated[..], &difference.lacks[..]), (&[old][..], &[][..]));
+    assert!(difference.faults.is_empty() && difference.hidden.is_empty());
 }
 
 #[tokio::test]

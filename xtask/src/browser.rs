@@ -49,6 +49,16 @@ pub(crate) fn suite(chromium: &Path) -> Result<Suite> {
     Ok(suite)
 }
 
+/// Runs the browser tests of one file.
+pub(crate) fn file(name: &'static str, chromium: &Path, file: &str) -> Result<Suite> {
+    say::line(&format!("tests: {name}"));
+    let mut command = program("node", ["--test"]);
+    let path = paths::at(BROWSER_TESTS).join(file);
+    command.arg(format!("--test-reporter={}", reporter().display())).arg(path).env("GGEN_CHROMIUM", chromium);
+    let (suite, _) = node_suite(name, &mut command)?;
+    Ok(suite)
+}
+
 /// Runs a suite, and gives it with the names of the tests that passed.
 fn node_suite(name: &'static str, command: &mut Command) -> Result<(Suite, Vec<String>)> {
     let path = paths::state().join(format!("{}.report", name.replace(' ', "-")));

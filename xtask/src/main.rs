@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod count;
 mod demo;
+mod hostile;
 mod lean;
 mod mutants;
 mod native;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::Options),
     /// Run every test that CI runs, but none that takes minutes of load.
     Test,
+    /// Run the tests with relays that lie, native and in Chromium.
+    Hostile,
     /// Check format, lints, docs, tests and the built artifacts.
     Ci {
         /// Leave out the tests: `cargo xtask test` has just passed.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::run(),
+        Command::Hostile => hostile::run(),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
         Command::Bench { name } => bench::bench(name),

@@ -60,7 +60,7 @@ pub(crate) fn with_environment(command: &mut Command) -> &mut Command {
         .env("GGEN_WASM_VECTORS", paths::vectors_module())
 }
 
-fn cargo_suite(name: &'static str, selection: &[&str], required: &[&str]) -> Result<Suite> {
+pub(crate) fn cargo_suite(name: &'static str, selection: &[&str], required: &[&str]) -> Result<Suite> {
     say::line(&format!("tests: {name}"));
     let arguments = || ["test", "--locked", "--no-fail-fast"].iter().chain(selection).copied();
     let listing = output(
@@ -87,7 +87,7 @@ fn missing(listed: &[&str], required: &[&str]) -> Vec<String> {
     absent.map(|name| format!("the scenario {name} is missing")).collect()
 }
 
-fn report(suites: &[Suite]) -> Result<()> {
+pub(crate) fn report(suites: &[Suite]) -> Result<()> {
     let mut total = Counts::default();
     println!(
         "\n{:<20}{:>9}{:>7}{:>8}{:>8}{:>9}{:>9}",

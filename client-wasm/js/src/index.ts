@@ -2,9 +2,11 @@ import init, { Client } from "#wasm";
 import { MarketError, toMarketError } from "./error.ts";
 import { resolveRelays } from "./resolve.ts";
 import type {
+  Audits,
   Comparison,
   ClientOptions,
   Connection,
+  Fault,
   HeadView,
   MarketEvent,
   PackageView,
@@ -75,6 +77,45 @@ export class MarketClient {
    */
   compare(answer: SearchAnswer): Promise<Comparison> {
     return this.#ask((raw) => raw.compare(answer.query));
+  }
+
+  /**
+   * Looks at a random record that a relay holds, and at some entries that follow from it. A client does so by itself once a minute.
+   *
+   * @param relay - peer id of a connected relay.
+   * @returns what is wrong, with evidence; `undefined` when all is as the rules say.
+   * @throws {@link MarketError} `client/bad-options`, `network/*`, `relay/*`, `client/closed`.
+   */
+  audit(relay: string): Promise<Fault | undefined> {
+    return this.#ask((raw) => raw.audit(relay));
+  }
+
+  /**
+   * How many audits there were, and what came of them.
+   *
+   * @throws {@link MarketError} `client/closed`.
+   */
+  audits(): Audits {
+    return this.#now((raw) => raw.audits());
+  }
+
+  /**
+   * Wrong derivations that this client found, by comparison or audit; the last ones.
+   *
+   * @throws {@link MarketError} `client/closed`.
+   */
+  evidence(): Fault[] {
+    return this.#now((raw) => raw.evidence());
+  }
+
+  /**
+   * What evidence against a relay shows that somebody else found: nobody has to be believed.
+   *
+   * @param evidence - {@link Fault.evidence}.
+   * @throws {@link MarketError} `evidence/refused`, `client/closed`.
+   */
+  checkEvidence(evidence: Uint8Array): Fault {
+    return this.#now((raw) => raw.checkEvidence(evidence));
   }
 
   /**
@@ -149,11 +190,7 @@ export class MarketClient {
    * @throws {@link MarketError} `client/closed`.
    */
   connections(): Connection[] {
-    try {
-      return this.#open().connections();
-    } catch (thrown) {
-      throw toMarketError(thrown);
-    }
+    return this.#now((raw) => raw.connections());
   }
 
   /**
@@ -188,6 +225,15 @@ export class MarketClient {
   async #ask<T>(question: (raw: RawClient) => Promise<T>): Promise<T> {
     const raw = this.#open();
     return guarded(() => question(raw));
+  }
+
+  #now<T>(question: (raw: RawClient) => T): T {
+    const raw = this.#open();
+    try {
+      return question(raw);
+    } catch (thrown) {
+      throw toMarketError(thrown);
+    }
   }
 
   #open(): RawClient {

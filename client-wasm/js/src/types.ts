@@ -167,8 +167,18 @@ export interface Fault {
   code: string;
   /** Record id of the release whose entry shows it. */
   release: string;
-  /** Its checkpoint, the record and the proofs: verifiable by whoever was not there. */
+  /** Its checkpoint, the record and the proofs: {@link RawClient.checkEvidence} of any other client says the same. */
   evidence: Uint8Array;
+}
+
+/** Random audits of the connected relays: one a minute. */
+export interface Audits {
+  /** All was as the rules say. */
+  passed: number;
+  /** A wrong derivation was found. */
+  failed: number;
+  /** The relay did not answer, or holds no release. */
+  unfinished: number;
 }
 
 export interface SearchOptions {
@@ -233,6 +243,7 @@ export type MarketEvent =
  * `query/too-many-words`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
  * `publish/incomplete`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
+ * `evidence/refused` (what was given shows nothing),
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
  */
 export interface MarketErrorShape extends Error {
@@ -244,6 +255,13 @@ export interface RawClient {
   search(query: string, options: SearchOptions): Promise<SearchAnswer>;
   /** Compares the last first page with what other relays commit to. */
   compare(query: string): Promise<Comparison>;
+  /** Looks at a random record of a relay, and at entries that follow from it. Absent: they are as the rules say. */
+  audit(relay: string): Promise<Fault | undefined>;
+  audits(): Audits;
+  /** Wrong derivations that were found, the last ones. */
+  evidence(): Fault[];
+  /** What evidence shows that somebody else found. */
+  checkEvidence(evidence: Uint8Array): Fault;
   /** `fullName`: `handle~fingerprint/name`. The newest version that is not a pre-release. */
   getPackage(fullName: string): Promise<PackageView>;
   getPackageVersion(fullName: string, version: string): Promise<PackageView>;

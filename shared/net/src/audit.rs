@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use ggen_shared::catalogue::keys::{self, PackageKey, ShortId};
-use ggen_shared::client::audit::{choose, release_among, sample};
+use ggen_shared::client::audit::{choose, from_start, sample, sample_of};
 use ggen_shared::client::evidence::{self, Evidence};
+use ggen_shared::protocol::query::RangeOf;
 use ggen_shared::registry::{MaybeSend, PeerError};
 use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::rank::Popularity;
@@ -46,8 +47,10 @@ impl<P: Platform> P2PRegistry<P> {
 
     /// None: nothing is held behind that point.
     async fn audit_at(&self, relay: PeerId, entropy: &[u8; 32]) -> Result<Option<Option<Evidence>>, PeerError> {
-        let records = self.proven(relay, &sample(entropy)).await?.1;
-        let Some(id) = release_among(&records.keys) else { return Ok(None) };
+        let Some(record) = self.first(relay, sample(entropy)).await? else { return Ok(None) };
+        let Some(question) = sample_of(&record, entropy) else { return Ok(None) };
+        let release = self.first(relay, question).await?;
+        let Some(id) = release.and_then(|release| keys::record_of(&release)) else { return Ok(None) };
         let (hits, missing) = self.named(relay, vec![ShortId::of(&id)]).await?;
         let Some(hit) = hits.into_iter().next() else { return missing.map_or(Ok(None), Err) };
         if let Some(evidence) = self.examine(relay, &hit, &evidence::record_entry(&hit.release)).await? {
@@ -64,6 +67,15 @@ impl<P: Platform> P2PRegistry<P> {
             }
         }
         Ok(Some(None))
+    }
+
+    /// The first entry behind a point, or of all.
+    async fn first(&self, relay: PeerId, question: RangeOf) -> Result<Option<Vec<u8>>, PeerError> {
+        let mut found = self.proven(relay, &question).await?.1;
+        if found.keys.is_empty() {
+            found = self.proven(relay, &from_start(&question)).await?.1;
+        }
+        Ok(found.keys.pop())
     }
 
     /// Audits one of the connected relays every minute, as long as somebody has this registry. The shell gives the randomness.

@@ -161,9 +161,10 @@ pub fn record(record: &Record) -> Vec<u8> {
     [b"r/", &record.publisher().as_bytes()[..], &[record.kind().number()], record.id().as_bytes()].concat()
 }
 
-/// Whether an entry of the records is of a release.
-pub fn is_release(key: &[u8]) -> bool {
-    key.starts_with(b"r/") && key.get(2 + 32) == Some(&RELEASE)
+/// The range of the releases of the publisher whose record this entry is about.
+pub fn releases_beside(record: &[u8]) -> Option<Vec<u8>> {
+    let publisher = record.strip_prefix(b"r/")?.first_chunk::<32>()?;
+    Some([b"r/", &publisher[..], &[RELEASE]].concat())
 }
 
 /// The entry that a record would have if it holds.
@@ -238,8 +239,8 @@ impl<'a> VersionEntry<'a> {
 
     /// Whether a version whose entry has this value may stand for its package.
     pub fn may_be_listed(value: &[u8]) -> bool {
-        // Nothing is said of a version that nothing is wrong with.
-        value.is_empty()
+        // Nothing is said of a version that nothing is wrong with; a deprecated one (1) works, a yanked or retracted one is not to be chosen.
+        value.first().is_none_or(|state| *state <= 1)
     }
 }
 

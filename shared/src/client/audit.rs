@@ -4,23 +4,28 @@
 //! Pure: randomness comes in.
 
 use crate::catalogue::keys;
-use crate::id::RecordId;
-use crate::protocol::query::{RangeOf, Show};
+use crate::protocol::query::RangeOf;
 
 /// Entries that one audit looks at, each of another keyspace.
 pub const MAX_AUDITED: usize = 2;
-/// Records behind the random point that are looked through for a release.
-const RUN: u16 = 8;
-
-/// Asks for the records behind a random point among all.
+/// Asks for the publisher behind a random point among all records.
 pub fn sample(entropy: &[u8; 32]) -> RangeOf {
-    let after = [&keys::records()[..], entropy].concat();
-    RangeOf { after: Some(after.into()), show: Show::First(RUN), ..RangeOf::first(&keys::records(), RUN) }
+    behind(&keys::records(), entropy)
 }
 
-/// The first release among keys of records.
-pub fn release_among(records: &[Vec<u8>]) -> Option<RecordId> {
-    records.iter().filter(|key| keys::is_release(key)).find_map(|key| keys::record_of(key))
+/// Asks for the release behind another random point among those of the publisher that was found.
+pub fn sample_of(record: &[u8], entropy: &[u8; 32]) -> Option<RangeOf> {
+    let range = keys::releases_beside(record)?;
+    Some(behind(&range, blake3::hash(entropy).as_bytes()))
+}
+
+/// The same from the beginning, for when nothing stands behind the point.
+pub fn from_start(question: &RangeOf) -> RangeOf {
+    RangeOf::first(&question.range, 1)
+}
+
+fn behind(range: &[u8], point: &[u8; 32]) -> RangeOf {
+    RangeOf { after: Some([range, point].concat().into()), ..RangeOf::first(range, 1) }
 }
 
 /// Which of the entries of a release are looked at.
@@ -60,16 +65,26 @@ mod tests {
 
     #[test]
     fn every_release_is_sampled_sooner_or_later_and_nothing_else() {
-        let publishers: Vec<_> = (1..=8).map(Publisher::new).collect();
-        let releases: Vec<_> = publishers.iter().map(|one| one.release(0, "thing", "1.0.0", |_| {})).collect();
+        let publishers: Vec<_> = (1..=4).map(Publisher::new).collect();
+        let release = |one: &Publisher, index| one.release(index, &format!("thing-{index}"), "1.0.0", |_| {});
+        let releases: Vec<_> = publishers.iter().flat_map(|one| [0, 1, 2].map(|index| release(one, index))).collect();
         let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases.clone());
+        let ask = |question: RangeOf| {
+            let ask = |question: &RangeOf| {
+                let answer = answer::range(&relay.snapshots, question).unwrap();
+                verify_range(question, &answer, &relay.asked()).unwrap().keys.pop()
+            };
+            ask(&question).or_else(|| ask(&from_start(&question)))
+        };
         let mut sampled = BTreeSet::new();
         for seed in 0..400_u32 {
-            let question = sample(blake3::hash(&seed.to_be_bytes()).as_bytes());
-            let answer = answer::range(&relay.snapshots, &question).unwrap();
-            sampled.extend(release_among(&verify_range(&question, &answer, &relay.asked()).unwrap().keys));
+            let entropy = *blake3::hash(&seed.to_be_bytes()).as_bytes();
+            let record = ask(sample(&entropy)).unwrap();
+            let release = ask(sample_of(&record, &entropy).unwrap()).unwrap();
+            sampled.extend(keys::record_of(&release));
         }
         assert_eq!(sampled, releases.iter().map(|release| release.id()).collect());
+        assert_eq!(sample_of(b"r/short", &[0; 32]), None);
     }
 
     #[test]

@@ -18,10 +18,12 @@ export class Publisher {
     return publisher;
   }
 
-  /** Publishes directories and .crate files to relays: what was acknowledged, and when. */
-  async publish(relays, paths) {
+  /** Publishes directories and .crate files to relays: what was acknowledged, and when. `publishers`: whose packages dependencies mean. */
+  async publish(relays, paths, publishers = {}) {
     const to = relays.flatMap((relay) => ["--relay", relay.address("tcp")]);
-    const lines = await run(MARKET, ["publish", "--key", this.key, ...to, ...paths]);
+    const meant = join(this.directory, "publishers");
+    writeFileSync(meant, Object.entries(publishers).map(([name, id]) => `${name} ${id}\n`).join(""));
+    const lines = await run(MARKET, ["publish", "--key", this.key, "--publishers", meant, ...to, ...paths]);
     return lines.map(({ text, at }) => {
       const [, name, version, id, cid] = /^published (\S+) (\S+) (\S+) (\S+)$/.exec(text);
       return { name, version, id, cid, fullName: `${this.name}/${name}`, acknowledgedAt: at };

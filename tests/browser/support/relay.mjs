@@ -36,10 +36,11 @@ export class Relay {
   }
 
   /** A relay that lies when told to, see tests/src/bin/lying-relay.rs. */
-  static async startLiar(t) {
+  static async startLiar(t, { epochSeconds } = {}) {
     const relay = new Relay();
     t.after(() => relay.stop());
-    await relay.#spawn(LYING_RELAY, [join(temporaryDirectory(t), "data"), WWW]);
+    const epoch = epochSeconds ? [String(epochSeconds)] : [];
+    await relay.#spawn(LYING_RELAY, [join(temporaryDirectory(t), "data"), WWW, ...epoch]);
     return relay;
   }
 
