@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{cargo, run};
-use crate::{paths, say, tools};
+use crate::{page, paths, say, tools, wasm};
 
 /// What can be measured.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -17,6 +17,8 @@ pub(crate) enum Bench {
     Relevance,
     /// Sync: the bytes and the time that relays need to hold the same.
     Sync,
+    /// The client in a browser, beside MiniSearch with a prebuilt index and beside a plain JSON endpoint.
+    SideBySide,
 }
 
 /// What can be made a corpus of.
@@ -33,6 +35,7 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     match name {
         Bench::Catalogue => run_program("ggen-bench", "catalogue", &[&shown(&results.join("catalogue.json"))]),
         Bench::Relevance => relevance(&results),
+        Bench::SideBySide => side_by_side(&results),
         Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
     }
 }
@@ -54,6 +57,16 @@ fn relevance(results: &Path) -> Result<()> {
     ];
     let arguments = arguments.each_ref().map(|path| shown(path));
     run_program("ggen-side-by-side", "relevance", &arguments.each_ref().map(String::as_str))
+}
+
+fn side_by_side(results: &Path) -> Result<()> {
+    let chromium = tools::chromium()?;
+    wasm::client()?;
+    page::build()?;
+    let arguments =
+        [paths::at("tests/side-by-side"), results.join("side-by-side"), chromium, results.join("side-by-side.json")];
+    let arguments = arguments.each_ref().map(|path| shown(path));
+    run_program("ggen-side-by-side", "side-by-side", &arguments.each_ref().map(String::as_str))
 }
 
 fn shown(path: &Path) -> String {

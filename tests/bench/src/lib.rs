@@ -137,14 +137,19 @@ fn stanzas(command: &mut Command, mut each: impl FnMut(&HashMap<String, String>)
 /// A publisher of a corpus, made of its number.
 #[derive(Debug, Clone)]
 pub struct Publisher {
+    network: Network,
     key: SigningKey,
     inception: Verified<Inception>,
     next_index: u32,
 }
 
 impl Publisher {
-    /// The publisher of this number.
+    /// The publisher of this number, in the network of corpora.
     pub fn new(number: usize) -> Self {
+        Self::in_network(number, network())
+    }
+
+    fn in_network(number: usize, network: Network) -> Self {
         let secret = |what: &str| *blake3_of(&format!("{what} {number}")).as_bytes();
         let (key, next) = (SigningKey::from_bytes(&secret("key")), SigningKey::from_bytes(&secret("next")));
         let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
@@ -154,8 +159,8 @@ impl Publisher {
             next: KeyCommitment::to_key(&public(&next)),
             work: Work::NONE,
         };
-        let inception = sign(inception, &key, &network()).expect("a valid inception");
-        Self { key, inception, next_index: 0 }
+        let inception = sign(inception, &key, &network).expect("a valid inception");
+        Self { network, key, inception, next_index: 0 }
     }
 
     /// Its id.
@@ -175,7 +180,7 @@ impl Publisher {
     pub fn sign(&mut self, release: Release) -> Result<Verified<Release>> {
         let release =
             Release { publisher: self.id(), signed_under: self.inception.id(), index: self.next_index, ..release };
-        let signed = sign(release, &self.key, &network())?;
+        let signed = sign(release, &self.key, &self.network)?;
         self.next_index += 1;
         Ok(signed)
     }
@@ -187,7 +192,13 @@ fn blake3_of(text: &str) -> ggen_shared::merkle::Hash {
 
 /// Packages as signed records, key logs first.
 pub fn records(packages: &[Package]) -> (Vec<Publisher>, Vec<Record>) {
-    let mut publishers: Vec<_> = (0..PUBLISHERS).map(Publisher::new).collect();
+    records_in(&network(), packages)
+}
+
+/// Packages as signed records of a network.
+pub fn records_in(network: &Network, packages: &[Package]) -> (Vec<Publisher>, Vec<Record>) {
+    let publisher = |number| Publisher::in_network(number, network.clone());
+    let mut publishers: Vec<_> = (0..PUBLISHERS).map(publisher).collect();
     let owner = |package: &Package| {
         let hash = blake3_of(&package.maintainer);
         usize::from(u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]])) % PUBLISHERS
@@ -241,7 +252,7 @@ fn release(
         // Spread over three years: an index does not say when.
         created: 1_650_000_000 + u64::from(age % 94_000_000),
     };
-    let signed = sign(release, &publisher.key, &network()).ok()?;
+    let signed = sign(release, &publisher.key, &publisher.network).ok()?;
     publisher.next_index += 1;
     Some(signed)
 }
@@ -267,7 +278,7 @@ pub fn another_version(publisher: &mut Publisher, release: &Release, version: &s
         ..release.clone()
     };
     publisher.next_index += 1;
-    Ok(sign(release, &publisher.key, &network())?)
+    Ok(sign(release, &publisher.key, &publisher.network)?)
 }
 
 /// Writes a corpus.

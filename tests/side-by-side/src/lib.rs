@@ -1,6 +1,7 @@
 //! What the marketplace is compared with others on: corpora, documents that others index, queries.
 
 pub mod crates;
+pub mod plain;
 pub mod relevance;
 
 use ggen_shared::catalogue::Catalogue;

@@ -1,0 +1,83 @@
+// Types queries into the three pages: `drive.mjs CHROMIUM ORIGIN ENDPOINT QUERIES SAMPLES`. Writes what each page took: milliseconds for each
+// key press, milliseconds and bytes for the first answer.
+import { readFileSync, writeFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const PAGES = ["ours", "MiniSearch", "plain JSON"];
+const FILES = { ours: "ours", MiniSearch: "minisearch", "plain JSON": "plain" };
+const FIRST_QUERY = "web server";
+const FIRST_ANSWERS = 9;
+const DEADLINE_MS = 60_000;
+
+const [executablePath, origin, endpoint, queriesFile, samplesFile] = process.argv.slice(2);
+const queries = JSON.parse(readFileSync(queriesFile, "utf8"));
+const browser = await chromium.launch({ executablePath, args: FLAGS });
+
+/** Opens a page with an empty cache, counts what comes over the wire, and waits for the first answer. */
+async function open(kind, query) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(error));
+  const session = await context.newCDPSession(page);
+  let bytes = 0;
+  session.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+  session.on("Network.webSocketFrameReceived", ({ response }) => {
+    bytes += response.opcode === 2 ? Buffer.from(response.payloadData, "base64").length : response.payloadData.length;
+  });
+  await session.send("Network.enable");
+  const url = new URL(`/${FILES[kind]}.html`, origin);
+  url.searchParams.set("endpoint", endpoint);
+  if (query) url.searchParams.set("q", query);
+  await page.goto(url.href);
+  const shown = await answered(page, query ?? "");
+  if (faults.length > 0) throw faults[0];
+  return { context, page, bytes, took: shown.took, rows: shown.rows };
+}
+
+async function answered(page, text) {
+  const isShown = (text) => globalThis.shown?.text === text && globalThis.shown;
+  const handle = await page.waitForFunction(isShown, text, { timeout: DEADLINE_MS });
+  return handle.jsonValue();
+}
+
+async function typed(kind) {
+  const { context, page } = await open(kind);
+  const input = page.locator("input");
+  const took = [];
+  for (const query of queries) {
+    await input.fill("");
+    await answered(page, "");
+    for (let end = 1; end <= query.length; end += 1) {
+      await input.press(query[end - 1] === " " ? "Space" : query[end - 1]);
+      const shown = await answered(page, query.slice(0, end));
+      took.push(shown.took);
+    }
+  }
+  await context.close();
+  return took;
+}
+
+const samples = Object.fromEntries(PAGES.map((kind) => [kind, { keys: [], first: [], bytes: [], rows: 0 }]));
+// In turn, so that what else the machine does is shared by all.
+for (let run = 0; run < FIRST_ANSWERS; run += 1) {
+  for (const kind of PAGES) {
+    const { context, bytes, took, rows } = await open(kind, FIRST_QUERY);
+    samples[kind].first.push(took);
+    samples[kind].bytes.push(bytes);
+    samples[kind].rows = rows;
+    await context.close();
+  }
+}
+for (const kind of PAGES) samples[kind].keys = await typed(kind);
+await browser.close();
+writeFileSync(samplesFile, JSON.stringify(samples));
