@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
 
-use super::find::{Found, MAX_WALKED, find};
+use super::find::{MAX_WALKED, find};
 use super::keys::{self, PackageKey};
 use super::snapshots::{Snapshot, Snapshots};
-use super::{Catalogue, Decision, Leaf, VersionView};
+use super::{Catalogue, Decision, Leaf, Listed, VersionView};
 use crate::id::{PackageId, PublisherId, RecordId};
 use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_PAGES_PER_KEY_LOG, MAX_RECORD_BYTES,
@@ -16,9 +16,10 @@ use crate::limits::{
 };
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
+use crate::protocol::packed::{Packed, PackedRecords};
 use crate::protocol::query::{
-    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
-    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
+    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf,
+    Records, RecordsAnswer, Refusal, Reply, Search, Show,
 };
 use crate::record::{KeyLog, Record, RecordBytes, Release, Status, Verified};
 use crate::search::filter::FILTER_BYTES;
@@ -28,7 +29,7 @@ use crate::search::query::Query;
 const RESERVED_BYTES: usize = 16 * 1024;
 /// What the encoding needs for each record or list: a dag-cbor head, and a tag of its variant.
 const BYTES_PER_ITEM: usize = 16;
-/// A release of the greatest length with its publisher's key log.
+/// A release of the greatest length that does not get shorter by packing, with its publisher's key log.
 const BYTES_OF_LARGEST: usize = MAX_RECORD_BYTES + 4 * 1024;
 /// What an entry that is walked adds to a proof: its place, its filter, its share of hashes.
 const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
@@ -38,7 +39,7 @@ const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 /// # Errors
 /// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-cursor`, `query/old-cursor`,
 /// `relay/no-checkpoint`.
-pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<SearchAnswer> {
+pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
     search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)
 }
 
@@ -47,7 +48,7 @@ fn search_within(
     snapshots: &Snapshots,
     question: &Search,
     budget: usize,
-) -> Reply<SearchAnswer> {
+) -> Reply<PackedSearchAnswer> {
     let limit = usize::from(question.limit);
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
@@ -61,8 +62,6 @@ fn search_within(
         ),
         None => None,
     };
-    let mut answer =
-        SearchAnswer { walk: 0, releases: Vec::new(), recent: Vec::new(), key_logs: Vec::new(), evidence: None };
     let snapshot = match &cursor {
         None => latest(snapshots)?,
         Some(cursor) => snapshots.at(cursor.epoch).ok_or_else(|| {
@@ -76,63 +75,78 @@ fn search_within(
     // What is recent leaves room for one entry of the range in any case: a page that nothing fits on would be asked for again and again.
     let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
     let (mut recent, rest) = (Budget(share), budget - share);
-    let mut publishers = Publishers { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), key_logs: Vec::new() };
+    let mut page = Page::new(catalogue);
+    let mut recently = Vec::new();
     if cursor.is_none() {
         // As many as there may be: nothing else counts what was published in a burst.
         for listed in catalogue.find_recent(&query, MAX_RESULTS) {
-            if !publishers.admit(&listed.publisher, &listed.head, &listed.bytes, &mut recent) {
+            if !page.admit(listed, &mut recent) {
                 break;
             }
-            answer.recent.push(wire(&listed.bytes));
+            recently.push(listed.bytes.packed());
         }
     }
     let after = cursor.map(|cursor| (cursor.walk, cursor.place));
     let mut budget = Budget(rest + recent.0);
     let found = find(&snapshot.map, &query, limit, after, |listed, is_candidate| {
-        budget.spend(BYTES_PER_ENTRY)
-            && (!is_candidate || publishers.admit(&listed.publisher, &listed.head, &listed.bytes, &mut budget))
+        budget.spend(BYTES_PER_ENTRY) && (!is_candidate || page.admit(listed, &mut budget))
     });
-    if let Some(Found { walk, range, walked, candidates }) = found {
-        answer.walk = walk;
-        answer.releases = candidates.iter().map(|listed| wire(&listed.bytes)).collect();
-        answer.evidence = Some(evidence(snapshot, &range, walked));
+    let (mut walk, mut proof, mut releases) = (0, None, Vec::new());
+    if let Some(found) = found {
+        walk = found.walk;
+        proof = Some(evidence(snapshot, &found.range, found.walked));
+        releases = found.candidates;
     }
-    answer.key_logs = publishers.key_logs;
-    Ok(answer)
+    let releases = releases.iter().map(|listed| listed.bytes.packed());
+    let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
+    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof })
 }
 
-/// The key logs that an answer needs, each once, with those of their pages that it needs.
-struct Publishers<'a> {
+/// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.
+struct Page<'a> {
     catalogue: &'a Catalogue,
     /// Where the key log of a publisher is.
     seen: BTreeMap<PublisherId, usize>,
     pages: BTreeSet<RecordId>,
-    key_logs: Vec<Vec<ByteBuf>>,
+    /// Ids that records refer to.
+    ids: BTreeSet<[u8; 32]>,
+    key_logs: Vec<(PublisherId, Vec<&'a Packed>)>,
 }
 
-impl Publishers<'_> {
-    /// Takes in the publisher of a release that is to be sent, if all of it fits.
-    fn admit(&mut self, publisher: &PublisherId, id: &RecordId, release: &RecordBytes, budget: &mut Budget) -> bool {
-        let key_log = self.catalogue.key_log(publisher);
-        let chain = key_log.filter(|_| !self.seen.contains_key(publisher));
-        let release_now = self.catalogue.record(id).and_then(Record::release);
-        let page = release_now.and_then(|release| key_log?.page_for(&release.signed_under, id));
+impl<'a> Page<'a> {
+    fn new(catalogue: &'a Catalogue) -> Self {
+        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: BTreeSet::new(), key_logs: Vec::new() }
+    }
+
+    /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
+    fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
+        let key_log = self.catalogue.key_log(&listed.publisher);
+        let chain = key_log.filter(|_| !self.seen.contains_key(&listed.publisher));
+        let release_now = self.catalogue.record(&listed.head).and_then(Record::release);
+        let page = release_now.and_then(|release| key_log?.page_for(&release.signed_under, &listed.head));
         let page = page.filter(|page| !self.pages.contains(&page.id()));
-        let more = chain.map_or(0, chain_bytes) + page.map_or(0, |page| item(page.bytes()));
-        if !budget.spend(item(release) + more) {
+        let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
+        let events: Vec<&'a Packed> = events.map(RecordBytes::packed).collect();
+        let packed = || events.iter().copied().chain([listed.bytes.packed()]);
+        let cost = |packed: &Packed| BYTES_PER_ITEM + packed.cost(|id| self.ids.contains(id));
+        if !budget.spend(packed().map(cost).sum()) {
             return false;
         }
-        if let Some(chain) = chain {
-            self.seen.insert(*publisher, self.key_logs.len());
-            self.key_logs.push(chain.chain().map(wire).collect());
-        }
-        if let Some(page) = page
-            && let Some(events) = self.seen.get(publisher).and_then(|at| self.key_logs.get_mut(*at))
-        {
-            self.pages.insert(page.id());
-            events.push(wire(page.bytes()));
+        self.ids.extend(packed().flat_map(Packed::ids));
+        self.pages.extend(page.map(Verified::id));
+        match self.seen.get(&listed.publisher) {
+            Some(at) => self.key_logs.get_mut(*at).into_iter().for_each(|(_, known)| known.extend(&events)),
+            None if !events.is_empty() => {
+                self.seen.insert(listed.publisher, self.key_logs.len());
+                self.key_logs.push((listed.publisher, events));
+            }
+            None => {}
         }
         true
+    }
+
+    fn key_logs(&self) -> impl Iterator<Item = (Option<PublisherId>, Vec<&'a Packed>)> {
+        self.key_logs.iter().map(|(publisher, events)| (Some(*publisher), events.clone()))
     }
 }
 
@@ -321,6 +335,41 @@ pub fn named(catalogue: &Catalogue, question: &Named) -> Reply<NamedAnswer> {
         releases.push(release.map(|release| wire(release.bytes())));
     }
     Ok(NamedAnswer { releases, key_logs: publishers.key_logs })
+}
+
+/// The key logs that an answer needs, each once, with those of their pages that it needs.
+struct Publishers<'a> {
+    catalogue: &'a Catalogue,
+    /// Where the key log of a publisher is.
+    seen: BTreeMap<PublisherId, usize>,
+    pages: BTreeSet<RecordId>,
+    key_logs: Vec<Vec<ByteBuf>>,
+}
+
+impl Publishers<'_> {
+    /// Takes in the publisher of a release that is to be sent, if all of it fits.
+    fn admit(&mut self, publisher: &PublisherId, id: &RecordId, release: &RecordBytes, budget: &mut Budget) -> bool {
+        let key_log = self.catalogue.key_log(publisher);
+        let chain = key_log.filter(|_| !self.seen.contains_key(publisher));
+        let release_now = self.catalogue.record(id).and_then(Record::release);
+        let page = release_now.and_then(|release| key_log?.page_for(&release.signed_under, id));
+        let page = page.filter(|page| !self.pages.contains(&page.id()));
+        let more = chain.map_or(0, chain_bytes) + page.map_or(0, |page| item(page.bytes()));
+        if !budget.spend(item(release) + more) {
+            return false;
+        }
+        if let Some(chain) = chain {
+            self.seen.insert(*publisher, self.key_logs.len());
+            self.key_logs.push(chain.chain().map(wire).collect());
+        }
+        if let Some(page) = page
+            && let Some(events) = self.seen.get(publisher).and_then(|at| self.key_logs.get_mut(*at))
+        {
+            self.pages.insert(page.id());
+            events.push(wire(page.bytes()));
+        }
+        true
+    }
 }
 
 /// The key log of a publisher; no event when it is unknown. Of its pages, those that fit.

@@ -330,7 +330,11 @@ impl Relay {
 
     /// What it says, not verified.
     pub(crate) fn answer(&self, question: &Search) -> Reply<SearchAnswer> {
-        answer::search(&self.catalogue, &self.snapshots, question)
+        let packed = answer::search(&self.catalogue, &self.snapshots, question)?;
+        let bytes = codec::encode(&packed);
+        let answer = SearchAnswer::try_from(packed).expect("what was packed is unpacked");
+        assert_eq!(codec::encode(&answer), bytes, "packed again, it is the same");
+        Ok(answer)
     }
 
     /// What somebody makes of an answer that asked it now.

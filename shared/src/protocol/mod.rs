@@ -3,6 +3,7 @@
 pub mod announcement;
 pub mod head;
 pub mod names;
+pub mod packed;
 pub mod publish;
 pub mod query;
 pub mod sync;

@@ -9,6 +9,7 @@ use crate::catalogue::keys::{Place, ShortId};
 use crate::id::{FullName, PublisherId, RecordId};
 use crate::merkle::MAX_KEY_BYTES;
 use crate::merkle::proof::{Prefix, Range};
+use crate::protocol::packed::{self, PackedRecords, Unpacked};
 use crate::record::{ContentId, Version};
 
 /// A question that a relay answers, and the type of its answer.
@@ -141,8 +142,9 @@ pub struct Search {
 }
 
 /// A run of one of the query's ranges, proven, with the record of every package in it that its filter does not rule out.
+/// It travels packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(into = "PackedSearchAnswer", try_from = "PackedSearchAnswer")]
 pub struct SearchAnswer {
     /// Which of the query's ranges.
     pub walk: u8,
@@ -153,8 +155,43 @@ pub struct SearchAnswer {
     /// The key log of each publisher among them, in the order of their first release, with the pages that keep any of these.
     pub key_logs: Vec<Vec<ByteBuf>>,
     /// What proves it; none when nothing can match.
+    pub evidence: Option<Evidence>,
+}
+
+/// A [`SearchAnswer`] as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedSearchAnswer {
+    /// Which of the query's ranges.
+    pub walk: u8,
+    /// The releases, then those that are recent, with the key logs.
+    pub records: PackedRecords,
+    /// How many of the records are recent.
+    pub recent: u16,
+    /// What proves it; none when nothing can match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+}
+
+impl From<SearchAnswer> for PackedSearchAnswer {
+    fn from(answer: SearchAnswer) -> Self {
+        // More than a page holds are refused, however many more.
+        let recent = u16::try_from(answer.recent.len()).unwrap_or(u16::MAX);
+        let records = answer.releases.into_iter().chain(answer.recent).collect();
+        let records = PackedRecords::from(&Unpacked { key_logs: answer.key_logs, records });
+        Self { walk: answer.walk, records, recent, evidence: answer.evidence }
+    }
+}
+
+impl TryFrom<PackedSearchAnswer> for SearchAnswer {
+    type Error = packed::Error;
+
+    fn try_from(answer: PackedSearchAnswer) -> Result<Self, packed::Error> {
+        let Unpacked { key_logs, records: mut releases } = answer.records.unpack()?;
+        let at = releases.len().checked_sub(answer.recent.into()).ok_or(packed::Error::Malformed)?;
+        let recent = releases.split_off(at);
+        Ok(Self { walk: answer.walk, releases, recent, key_logs, evidence: answer.evidence })
+    }
 }
 
 impl Question for Search {

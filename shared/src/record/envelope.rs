@@ -1,7 +1,7 @@
 //! The envelope: kind, payload, signature. The payload is bytes, so that its hash needs no second encoding.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::Error;
 use crate::codec;
 use crate::id::{Network, RecordId};
 use crate::limits::MAX_RECORD_BYTES;
+use crate::protocol::packed::Packed;
 
 /// The kinds of records. Numbers are never used twice. Of one publisher, keep pages sort before rotations, and both before what they keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,26 +82,44 @@ impl Kind {
 }
 
 /// A record as bytes: shared, never changed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RecordBytes(Arc<[u8]>);
+#[derive(Clone)]
+pub struct RecordBytes(Arc<Shared>);
+
+struct Shared {
+    bytes: Box<[u8]>,
+    packed: OnceLock<Box<Packed>>,
+}
 
 impl RecordBytes {
     pub(super) fn new(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self(Arc::new(Shared { bytes: bytes.into(), packed: OnceLock::new() }))
+    }
+
+    /// The record as it travels in answers: packed when it is first asked for, and kept.
+    pub fn packed(&self) -> &Packed {
+        self.0.packed.get_or_init(|| Box::new(Packed::of(self)))
     }
 }
+
+impl PartialEq for RecordBytes {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.bytes == other.0.bytes
+    }
+}
+
+impl Eq for RecordBytes {}
 
 impl std::ops::Deref for RecordBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.0.bytes
     }
 }
 
 impl fmt::Debug for RecordBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RecordBytes({} bytes)", self.0.len())
+        write!(f, "RecordBytes({} bytes)", self.len())
     }
 }
 

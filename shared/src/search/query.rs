@@ -1,7 +1,7 @@
 //! What a person typed, as a query.
 
 use super::analyser::{Token, Tokens, wholes};
-use super::filter::Filter;
+use super::filter::{Filter, Probe};
 use super::rank::Match;
 use crate::catalogue::keys;
 use crate::limits::{MAX_QUERY_BYTES, MAX_QUERY_TOKENS};
@@ -50,6 +50,8 @@ pub struct Words {
     whole: Vec<Token>,
     last: Token,
     joined: Token,
+    /// Of each word, the last one last.
+    probes: Vec<Probe>,
 }
 
 impl Query {
@@ -72,7 +74,8 @@ impl Query {
         let (Some(last), Some(joined)) = (whole.pop(), Token::joined(text)) else {
             return Ok(Self::Nothing);
         };
-        Ok(Self::Words(Words { whole, last, joined }))
+        let probes = whole.iter().map(Probe::whole).chain([Probe::beginning(&last)]).collect();
+        Ok(Self::Words(Words { whole, last, joined, probes }))
     }
 
     /// Whether a package with these tokens is an answer.
@@ -125,7 +128,7 @@ impl Query {
             Self::Newest => true,
             Self::Nothing => false,
             // The words of a range that has just what is meant are in its filters too.
-            Self::Words(words) => words.whole.iter().all(|word| filter.may_have(word)) && filter.may_begin(&words.last),
+            Self::Words(words) => words.probes.iter().all(|probe| filter.may_have(probe)),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::catalogue::testing::{Publisher, Relay, catalogue, depends_on, other_a
 use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::id::FullName;
 use crate::protocol::query::RangeOf;
+use crate::search::filter::FILTER_BYTES;
 
 fn ask(text: &str) -> Search {
     Search { text: text.into(), limit: 10, cursor: None }
@@ -373,14 +374,14 @@ fn rejects_a_page_of_another_place_or_range_than_the_cursor_says() {
 #[test]
 fn a_relay_that_lists_a_package_by_a_false_filter_is_caught() {
     let (_, mut relay) = honest("word");
-    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0xff; 48]));
+    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0xff; FILTER_BYTES]));
     assert_eq!(
         rows(&relay, relay.answer(&ask("word")).unwrap()),
         ["0 relay/wrong-entry", "1 relay/wrong-entry", "2 relay/wrong-entry"]
     );
     // A filter that rules out its own package is seen as soon as somebody asks for the one word.
     let (_, mut relay) = honest("word");
-    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0; 48]));
+    relay.lie_in(b"x/word\0", |_, listed| listed.filter = Filter::from_bytes([0; FILTER_BYTES]));
     assert_eq!(
         rows(&relay, relay.answer(&ask("word")).unwrap()),
         ["0 relay/wrong-entry", "1 relay/wrong-entry", "2 relay/wrong-entry"]

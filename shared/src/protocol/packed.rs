@@ -1,0 +1,365 @@
+//! Records, packed: what a page of results needs is most of its bytes, and records say much that others say too.
+//!
+//! # Form
+//!
+//! In a record, three kinds of bytes can't be compressed. They are *cut out*, each behind the two bytes that announce it:
+//!
+//! | bytes before it | what | length |
+//! | --- | --- | --- |
+//! | `58 20` | an id | 32 |
+//! | `58 40` | a signature | 64 |
+//! | `12 20` | a digest of content | 32 |
+//!
+//! A packed record is a byte 1, the raw DEFLATE stream (RFC 1951) of what is left, with [`DICTIONARY`] as what came before it, then a reference
+//! for each id, in order, then signatures and digests, in order. A reference is an unsigned LEB128: twice `n` means the publisher whose key log is
+//! the `n`-th of the answer, one more means the `n`-th of the answer's table of ids. A record that does not get shorter, or
+//! that would not come out as it went in, is a byte 0 and its bytes.
+//!
+//! What comes out is what was signed, byte for byte, and is verified as such: packing is no part of what anybody has to trust.
+
+use std::collections::BTreeMap;
+
+use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::id::PublisherId;
+use crate::limits::{MAX_ANSWER_BYTES, MAX_RECORD_BYTES};
+use crate::record::{Inception, Unverified};
+
+/// What records often say: pieces of descriptions of packages, and a release that has every field.
+pub const DICTIONARY: &[u8] = include_bytes!("packed.dict");
+
+const AS_IS: u8 = 0;
+const PACKED: u8 = 1;
+/// Raw DEFLATE with the whole window.
+const RAW_WINDOW: i32 = -15;
+/// How hard the packer looks for what was said before: it does so once a record.
+const EFFORT: i32 = 9;
+
+type Id = [u8; 32];
+
+/// Bytes that are not the packed form of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is cut off, does not inflate, or has bytes behind its end.
+    #[error("a packed record is malformed")]
+    Malformed,
+    /// It refers to an id that is not there.
+    #[error("a packed record refers to an id that the answer does not have")]
+    NoSuchId,
+    /// Records would be longer than they may be.
+    #[error("packed records are longer than they may be")]
+    TooLong,
+}
+
+/// A record, packed but for its references: what is the same in every answer. Made once and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The first byte and the deflated text, or the record as it is.
+    text: Box<[u8]>,
+    ids: Box<[Id]>,
+    /// Signatures and digests.
+    raw: Box<[u8]>,
+}
+
+impl Packed {
+    /// Packs a record; any bytes can be packed.
+    pub fn of(bytes: &[u8]) -> Self {
+        let as_is = || Self { text: [&[AS_IS], bytes].concat().into(), ids: Box::default(), raw: Box::default() };
+        if bytes.len() > MAX_RECORD_BYTES {
+            return as_is();
+        }
+        let (text, ids, raw) = cut_out(bytes);
+        let put_back = Source { ids: ids.iter(), raw: &raw }.put_back(&text);
+        match deflate(&text) {
+            Some(text) if text.len() + ids.len() * 33 + raw.len() < bytes.len() && put_back.as_deref() == Ok(bytes) => {
+                Self { text: text.into(), ids: ids.into(), raw: raw.into() }
+            }
+            _ => as_is(),
+        }
+    }
+
+    /// How many bytes it adds to an answer, if all of its ids but those that are known are new: rather too many than too few.
+    pub fn cost(&self, is_known: impl Fn(&Id) -> bool) -> usize {
+        let new = self.ids.iter().filter(|id| !is_known(id)).count();
+        self.text.len() + self.raw.len() + 2 * self.ids.len() + new * size_of::<Id>()
+    }
+
+    /// The ids that it refers to.
+    pub fn ids(&self) -> impl Iterator<Item = &Id> {
+        self.ids.iter()
+    }
+}
+
+/// Records of an answer, with the key logs of their publishers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedRecords {
+    /// Ids that records refer to, each once, in the order of their first reference; but for publishers of the key logs.
+    ids: ByteBuf,
+    key_logs: Vec<Vec<ByteBuf>>,
+    records: Vec<ByteBuf>,
+}
+
+/// Records with the key logs of their publishers, as they were signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Key logs.
+    pub key_logs: Vec<Vec<ByteBuf>>,
+    /// Records.
+    pub records: Vec<ByteBuf>,
+}
+
+impl PackedRecords {
+    /// Packs records of an answer. Each key log comes with its publisher, if it names one.
+    pub fn of<'a>(
+        key_logs: impl IntoIterator<Item = (Option<PublisherId>, Vec<&'a Packed>)>,
+        records: impl IntoIterator<Item = &'a Packed>,
+    ) -> Self {
+        let mut table = Table::default();
+        let (publishers, key_logs): (Vec<_>, Vec<_>) = key_logs.into_iter().unzip();
+        let key_logs =
+            key_logs.into_iter().map(|events| events.into_iter().map(|event| table.put(event)).collect()).collect();
+        // Publishers are known from their key logs, so key logs are read before any record that refers to them.
+        for (number, publisher) in publishers.into_iter().enumerate() {
+            if let Some(publisher) = publisher {
+                table.known.entry(*publisher.as_bytes()).or_insert(2 * number);
+            }
+        }
+        let records = records.into_iter().map(|record| table.put(record)).collect();
+        Self { ids: ByteBuf::from(table.ids), key_logs, records }
+    }
+
+    /// The records as they were signed: of at most [`MAX_ANSWER_BYTES`] together, and [`MAX_RECORD_BYTES`] each.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn unpack(&self) -> Result<Unpacked, Error> {
+        let (ids, []) = self.ids.as_chunks() else { return Err(Error::Malformed) };
+        let mut unpacker = Unpacker::new(ids);
+        let mut key_logs = Vec::with_capacity(self.key_logs.len());
+        for events in &self.key_logs {
+            let events = events.iter().map(|event| unpacker.unpack(event)).collect::<Result<Vec<_>, _>>()?;
+            key_logs.push(events);
+        }
+        unpacker.publishers = key_logs.iter().map(|events| publisher_of(events)).collect();
+        let records = self.records.iter().map(|record| unpacker.unpack(record)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Unpacked { key_logs, records })
+    }
+}
+
+impl From<&Unpacked> for PackedRecords {
+    fn from(unpacked: &Unpacked) -> Self {
+        let pack = |bytes: &ByteBuf| Packed::of(bytes);
+        let key_logs: Vec<(_, Vec<Packed>)> =
+            unpacked.key_logs.iter().map(|events| (publisher_of(events), events.iter().map(pack).collect())).collect();
+        let records: Vec<Packed> = unpacked.records.iter().map(pack).collect();
+        Self::of(key_logs.iter().map(|(publisher, events)| (*publisher, events.iter().collect())), &records)
+    }
+}
+
+/// Whose key log it says it is.
+fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
+    Some(PublisherId::from_inception(Unverified::<Inception>::decode(events.first()?).ok()?.id()))
+}
+
+#[derive(Default)]
+struct Table {
+    known: BTreeMap<Id, usize>,
+    ids: Vec<u8>,
+}
+
+impl Table {
+    fn put(&mut self, packed: &Packed) -> ByteBuf {
+        let mut bytes = Vec::with_capacity(packed.text.len() + 2 * packed.ids.len() + packed.raw.len());
+        bytes.extend_from_slice(&packed.text);
+        for id in &packed.ids {
+            let next = 2 * (self.ids.len() / size_of::<Id>()) + 1;
+            let reference = *self.known.entry(*id).or_insert(next);
+            if reference == next {
+                self.ids.extend_from_slice(id);
+            }
+            number(&mut bytes, reference);
+        }
+        bytes.extend_from_slice(&packed.raw);
+        ByteBuf::from(bytes)
+    }
+}
+
+fn number(bytes: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// What is cut out behind two bytes.
+enum Cut {
+    Id,
+    Raw(usize),
+}
+
+impl Cut {
+    const fn behind(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x58, 0x20, ..] => Some(Self::Id),
+            [0x58, 0x40, ..] => Some(Self::Raw(64)),
+            [0x12, 0x20, ..] => Some(Self::Raw(32)),
+            _ => None,
+        }
+    }
+}
+
+fn cut_out(mut bytes: &[u8]) -> (Vec<u8>, Vec<Id>, Vec<u8>) {
+    let (mut text, mut ids, mut raw) = (Vec::with_capacity(bytes.len()), Vec::new(), Vec::new());
+    while let Some((first, rest)) = bytes.split_first() {
+        let behind = &bytes[bytes.len().min(2)..];
+        match (Cut::behind(bytes), behind.split_first_chunk()) {
+            (Some(Cut::Id), Some((id, rest))) => {
+                text.extend_from_slice(&bytes[..2]);
+                ids.push(*id);
+                bytes = rest;
+            }
+            (Some(Cut::Raw(length)), _) if behind.len() >= length => {
+                text.extend_from_slice(&bytes[..2]);
+                raw.extend_from_slice(&behind[..length]);
+                bytes = &behind[length..];
+            }
+            _ => {
+                text.push(*first);
+                bytes = rest;
+            }
+        }
+    }
+    (text, ids, raw)
+}
+
+/// Where what was cut out is taken from again.
+struct Source<'a, I> {
+    ids: I,
+    raw: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = &'a Id>> Source<'a, I> {
+    /// The record with this text: all that was cut out is used up.
+    fn put_back(mut self, mut text: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::with_capacity(text.len() + self.raw.len() + 3 * size_of::<Id>());
+        while let Some((first, rest)) = text.split_first() {
+            let cut = Cut::behind(text);
+            let Some(cut) = cut else {
+                bytes.push(*first);
+                text = rest;
+                continue;
+            };
+            bytes.extend_from_slice(&text[..2]);
+            text = &text[2..];
+            match cut {
+                Cut::Id => bytes.extend_from_slice(self.ids.next().ok_or(Error::Malformed)?),
+                Cut::Raw(length) => {
+                    let (raw, rest) = self.raw.split_at_checked(length).ok_or(Error::Malformed)?;
+                    bytes.extend_from_slice(raw);
+                    self.raw = rest;
+                }
+            }
+            if bytes.len() > MAX_RECORD_BYTES {
+                return Err(Error::TooLong);
+            }
+        }
+        if self.raw.is_empty() && self.ids.next().is_none() { Ok(bytes) } else { Err(Error::Malformed) }
+    }
+}
+
+fn deflate(text: &[u8]) -> Option<Vec<u8>> {
+    let mut compressor = Box::new(CompressorOxide::new(create_comp_flags_from_zip_params(EFFORT, RAW_WINDOW, 0)));
+    // What the dictionary deflates to is thrown away; behind it, the stream goes on at a whole byte.
+    let mut room = vec![0; DICTIONARY.len().max(text.len()) + 1024];
+    let (_, read, _) = compress(&mut compressor, DICTIONARY, &mut room, TDEFLFlush::Sync);
+    if read < DICTIONARY.len() {
+        return None;
+    }
+    let (_, read, written) = compress(&mut compressor, text, &mut room, TDEFLFlush::Finish);
+    (read == text.len()).then(|| [&[PACKED], &room[..written]].concat())
+}
+
+struct Unpacker<'a> {
+    ids: &'a [Id],
+    /// Of the key logs, in order.
+    publishers: Vec<Option<PublisherId>>,
+    inflater: Box<DecompressorOxide>,
+    /// The dictionary, and room for a record behind it.
+    room: Vec<u8>,
+    /// Bytes that may still come out.
+    left: usize,
+}
+
+impl<'a> Unpacker<'a> {
+    fn new(ids: &'a [Id]) -> Self {
+        let mut room = DICTIONARY.to_vec();
+        room.resize(DICTIONARY.len() + MAX_RECORD_BYTES, 0);
+        Self { ids, publishers: Vec::new(), inflater: Box::default(), room, left: MAX_ANSWER_BYTES }
+    }
+
+    fn unpack(&mut self, packed: &[u8]) -> Result<ByteBuf, Error> {
+        let bytes = match packed.split_first() {
+            Some((&AS_IS, bytes)) => bytes.to_vec(),
+            Some((&PACKED, packed)) => self.inflate(packed)?,
+            _ => return Err(Error::Malformed),
+        };
+        self.left = self.left.checked_sub(bytes.len()).ok_or(Error::TooLong)?;
+        Ok(ByteBuf::from(bytes))
+    }
+
+    fn inflate(&mut self, packed: &[u8]) -> Result<Vec<u8>, Error> {
+        let start = DICTIONARY.len();
+        self.inflater.init();
+        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, read, written) = decompress(&mut self.inflater, packed, &mut self.room, start, flags);
+        match status {
+            TINFLStatus::Done => {}
+            TINFLStatus::HasMoreOutput => return Err(Error::TooLong),
+            _ => return Err(Error::Malformed),
+        }
+        let text = self.room.get(start..start + written).ok_or(Error::Malformed)?;
+        let mut rest = packed.get(read..).ok_or(Error::Malformed)?;
+        let mut ids = Vec::new();
+        let mut at = 0;
+        while let Some(left) = text.get(at..).filter(|left| !left.is_empty()) {
+            let cut = Cut::behind(left);
+            at += if cut.is_some() { 2 } else { 1 };
+            if let Some(Cut::Id) = cut {
+                ids.push(self.id(reference(&mut rest)?)?);
+            }
+        }
+        Source { ids: ids.into_iter(), raw: rest }.put_back(text)
+    }
+
+    fn id(&self, reference: usize) -> Result<&Id, Error> {
+        let id = match reference % 2 {
+            0 => self.publishers.get(reference / 2).and_then(Option::as_ref).map(PublisherId::as_bytes),
+            _ => self.ids.get(reference / 2),
+        };
+        id.ok_or(Error::NoSuchId)
+    }
+}
+
+fn reference(rest: &mut &[u8]) -> Result<usize, Error> {
+    let mut number = 0;
+    // No answer has so many ids that a reference would be longer.
+    for shift in [0, 7, 14] {
+        let (byte, behind) = rest.split_first().ok_or(Error::Malformed)?;
+        *rest = behind;
+        number |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(Error::Malformed)
+}
+
+#[cfg(test)]
+#[path = "packed_tests.rs"]
+mod tests;
