@@ -77,6 +77,20 @@ impl Client {
         to_js(&view::SearchAnswer::new(query, results))
     }
 
+    /// `Promise<SearchAnswer>` of the packages that depend on one.
+    pub async fn dependents(&self, full_name: String, given: JsValue) -> Result<JsValue, Error> {
+        let options: registry::SearchOptions = options::<SearchOptions>(given)?.try_into()?;
+        let meant: Meant = full_name.parse()?;
+        // A fingerprint is a part of the publisher's id, and dependents name all of it.
+        let publisher = match meant.publisher {
+            Some(publisher) => publisher,
+            None => self.package(&full_name).await?.release.publisher.id,
+        };
+        let package = PackageId { publisher, name: meant.full_name.name };
+        let results = self.registry().await?.dependents(&package, options).await?;
+        to_js(&view::SearchAnswer::new(String::new(), results))
+    }
+
     /// `Promise<Comparison>`, of the first page of this query, if it was the last one asked for.
     pub async fn compare(&self, query: String) -> Result<JsValue, Error> {
         let shown = self.shown.borrow().clone().filter(|shown| shown.query == query);

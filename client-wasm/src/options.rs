@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{P2PConfig, address};
 use ggen_shared::limits::MAX_RESULTS;
 use ggen_shared::registry;
+use ggen_shared::search::query::{Filters, Order};
 use libp2p::Multiaddr;
 use serde::Deserialize;
 use serde_bytes::ByteBuf;
@@ -127,6 +128,19 @@ fn relay(text: &str) -> Result<Multiaddr, Error> {
 pub(crate) struct SearchOptions {
     limit: Option<f64>,
     cursor: Option<String>,
+    #[serde(default)]
+    filters: SearchFilters,
+    order: Option<Order>,
+}
+
+/// What packages have to be besides. Publishers and packages are named as the page knows them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SearchFilters {
+    category: Option<String>,
+    license: Option<String>,
+    publisher: Option<String>,
+    keyword: Option<String>,
 }
 
 impl TryFrom<SearchOptions> for registry::SearchOptions {
@@ -144,6 +158,10 @@ impl TryFrom<SearchOptions> for registry::SearchOptions {
             let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| Error::bad_cursor())?;
             checked.cursor = Some(ByteBuf::from(bytes));
         }
+        let SearchFilters { category, license, publisher, keyword } = options.filters;
+        let publisher = publisher.map(|id| id.parse()).transpose().map_err(Error::invalid_name)?;
+        checked.filters = Filters { category, license, publisher, keyword, depends_on: None };
+        checked.order = options.order.unwrap_or_default();
         Ok(checked)
     }
 }
@@ -209,8 +227,12 @@ mod tests {
     #[test]
     fn a_search_has_a_limit_in_range_and_a_cursor_of_ours() {
         let check = |limit, cursor: Option<&str>| {
-            registry::SearchOptions::try_from(SearchOptions { limit, cursor: cursor.map(Into::into) })
-                .map_err(|error| error.code)
+            registry::SearchOptions::try_from(SearchOptions {
+                limit,
+                cursor: cursor.map(Into::into),
+                ..SearchOptions::default()
+            })
+            .map_err(|error| error.code)
         };
         assert_eq!(check(None, None), Ok(registry::SearchOptions::default()));
         assert_eq!(check(Some(50.0), None).map(|options| options.limit), Ok(50));

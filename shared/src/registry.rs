@@ -6,9 +6,9 @@ use std::future::Future;
 use serde_bytes::ByteBuf;
 
 use crate::id::{FullName, Handle, PackageId, PublisherId, RecordId};
-use crate::protocol::query::Refusal;
+use crate::protocol::query::{Refusal, Search};
 use crate::record::{ContentId, KeyLog, Record, Release, State, Status, Verified, Version};
-use crate::search::query;
+use crate::search::query::{self, Filters, Order};
 use crate::search::verified::{AnswerError, Proven, Refused, VerifiedPackage};
 
 /// `Send` natively, where tasks move between threads; no demand on wasm32, where there is one thread and JavaScript's futures
@@ -27,7 +27,7 @@ impl<T: ?Sized> MaybeSend for T {}
 
 /// The operations of a package registry.
 pub trait Registry {
-    /// Packages that match what a person typed, best first; of an empty text, the newest.
+    /// Packages that match what a person typed, with the filters and in the order of the options.
     fn search(
         &self,
         text: &str,
@@ -68,12 +68,24 @@ pub struct SearchOptions {
     pub limit: u16,
     /// [`SearchResults::cursor`] of the page before; None for the first.
     pub cursor: Option<ByteBuf>,
+    /// What packages have to be besides.
+    pub filters: Filters,
+    /// What comes first.
+    pub order: Order,
+}
+
+impl SearchOptions {
+    /// What a relay is asked.
+    pub fn question(&self, text: &str) -> Search {
+        let Self { limit, cursor, filters, order } = self.clone();
+        Search { text: text.into(), limit, cursor, filters, order }
+    }
 }
 
 impl Default for SearchOptions {
     /// The first twenty.
     fn default() -> Self {
-        Self { limit: 20, cursor: None }
+        Self { limit: 20, cursor: None, filters: Filters::default(), order: Order::Best }
     }
 }
 
@@ -303,6 +315,8 @@ impl PeerError {
                 "query/too-long" => "query/too-long",
                 "query/too-many-words" => "query/too-many-words",
                 "query/bad-cursor" => "query/bad-cursor",
+                "query/old-cursor" => "query/old-cursor",
+                "query/bad-filter" => "query/bad-filter",
                 "query/bad-limit" => "query/bad-limit",
                 _ => "relay/refused",
             },

@@ -259,7 +259,7 @@ impl Ammunition {
         let name = ggen_shared::id::FullName { handle, fingerprint, name: release.name.clone() };
         let search = |text: &str, cursor: Option<&[u8]>| {
             let cursor = cursor.map(|cursor| ByteBuf::from(cursor.to_vec()));
-            query::Request::Search(query::Search { text: text.into(), limit: 50, cursor })
+            query::Request::Search(query::Search { text: text.into(), limit: 50, cursor, ..query::Search::default() })
         };
         [
             search("", None),

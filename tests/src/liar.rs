@@ -272,7 +272,8 @@ impl Liar {
         let snapshots = self.snapshots(key, lie)?;
         match request {
             Request::Search(search) => {
-                let mut reply = answer::search(&self.shelf.catalogue(), &snapshots, search);
+                let reply = answer::search(&self.shelf.catalogue(), &snapshots, search);
+                let mut reply = reply.map(|packed| SearchAnswer::try_from(packed).expect("it was just packed"));
                 if let Ok(answer) = &mut reply {
                     answer.recent.clear();
                     spoil(answer, lie);

@@ -315,7 +315,7 @@ async fn question_refused(peer: &TestPeer, relay: &TestRelay, question: impl Que
 async fn a_question_that_is_none_is_refused_by_its_reason() {
     let relay = TestRelay::start(&[]).await;
     let peer = TestPeer::start(&[&relay]).await;
-    let search = |text: &str| query::Search { text: text.into(), limit: 20, cursor: None };
+    let search = |text: &str| query::Search { text: text.into(), limit: 20, cursor: None, ..query::Search::default() };
     let with_cursor = |cursor: &[u8]| query::Search { cursor: Some(cursor.to_vec().into()), ..search("word") };
     let cases = [
         (search(&"x".repeat(257)), "query/too-long"),

@@ -69,6 +69,16 @@ export class MarketClient {
   }
 
   /**
+   * The packages that depend on one, newest first: proven and counted like any search.
+   *
+   * @param fullName - `handle~fingerprint/name`.
+   * @throws {@link MarketError} `name/invalid`, `package/not-found`, `query/*`, `network/*`, `relay/*`, `client/closed`.
+   */
+  dependents(fullName: string, options: SearchOptions = {}): Promise<SearchAnswer> {
+    return this.#ask((raw) => raw.dependents(fullName, options));
+  }
+
+  /**
    * Compares an answer with what other relays commit to: one honest relay among them is enough to see that something was kept back. Costs
    * each of them about a kilobyte, so ask when the reader has stopped typing.
    *

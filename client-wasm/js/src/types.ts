@@ -184,8 +184,31 @@ export interface Audits {
 export interface SearchOptions {
   /** 1–50, default 20. */
   limit?: number;
+  /** The `cursor` of the page before. It belongs to its query, filters and order: with others it is refused as `query/bad-cursor`. */
   cursor?: string;
+  /** What packages have to be besides; all of it has to hold. */
+  filters?: SearchFilters;
+  /** What comes first, default `best`. */
+  order?: SearchOrder;
 }
+
+/** Each is compared as a whole, however it is written: `Command line` is `command-line`. */
+export interface SearchFilters {
+  category?: string;
+  /** A license that the package may be used under, alone or with others: `MIT` finds `MIT OR Apache-2.0`. */
+  license?: string;
+  /** A publisher's id. */
+  publisher?: string;
+  /** A tag. */
+  keyword?: string;
+}
+
+/**
+ * `best`: what matches best; without a text, what most publishers depend on; without anything, the newest. `dependents`: what most publishers
+ * depend on, as a power of two, then the newest. Of too many matches to be sorted, the first in that order are found among all packages, and
+ * `totalIsExact` is false.
+ */
+export type SearchOrder = "best" | "newest" | "name" | "dependents";
 
 /** One package, the release asked for, and what else there is. */
 export interface PackageView {
@@ -240,7 +263,7 @@ export type MarketEvent =
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
  * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `version/contested`, `query/too-long`,
- * `query/too-many-words`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
+ * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
  * `publish/incomplete`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `evidence/refused` (what was given shows nothing),
@@ -253,6 +276,8 @@ export interface MarketErrorShape extends Error {
 /** The names on the wasm side; `MarketClient` in `index.ts` is the public class and has the same methods. */
 export interface RawClient {
   search(query: string, options: SearchOptions): Promise<SearchAnswer>;
+  /** The packages that depend on one, newest first. */
+  dependents(fullName: string, options: SearchOptions): Promise<SearchAnswer>;
   /** Compares the last first page with what other relays commit to. */
   compare(query: string): Promise<Comparison>;
   /** Looks at a random record of a relay, and at entries that follow from it. Absent: they are as the rules say. */

@@ -73,16 +73,11 @@ impl<P: Platform> P2PRegistry<P> {
     pub async fn compare(&self, text: &str, options: &SearchOptions, results: &SearchResults) -> Comparison {
         let mut comparison = Comparison::default();
         let Some(proven) = &results.proven else { return comparison };
-        let (Ok(query), Ok(compared)) = (Query::parse(text), results.source.0.parse::<PeerId>()) else {
+        let question = SearchOptions { cursor: None, ..options.clone() }.question(text);
+        let (Ok((query, _)), Ok(compared)) = (question.read(), results.source.0.parse::<PeerId>()) else {
             return comparison;
         };
-        let page = Page {
-            query,
-            compared,
-            question: Search { text: text.into(), limit: options.limit, cursor: None },
-            results,
-            proven,
-        };
+        let page = Page { query, compared, question, results, proven };
         let mut others: Vec<_> = self.peer().connections().into_iter().filter(|other| other.is_connected()).collect();
         others.retain(|other| other.peer != compared);
         // Anchors first; a stable order is enough, for there are few.
@@ -124,7 +119,9 @@ impl<P: Platform> P2PRegistry<P> {
         };
         let [ours, more] = &settled.only;
         // What it lists against the rules is nothing that the page lacks; what an entry of a page that does not match says is no matter.
-        let more: Vec<_> = more.iter().filter(|hit| page.query.matches(&Tokens::of(&hit.release))).cloned().collect();
+        let is_asked_for =
+            |hit: &&Hit| page.query.matches(&Tokens::of(&hit.release)) && page.query.admits(&hit.release);
+        let more: Vec<_> = more.iter().filter(is_asked_for).cloned().collect();
         let more: Vec<_> = more.into_iter().filter(|hit| !wrong(relay, hit) && !page.has(hit.release.id())).collect();
         let mut lacks: Vec<_> = ours.iter().filter(|hit| page.has(hit.release.id())).cloned().collect();
         let [unbacked, its] = settled.unbacked;

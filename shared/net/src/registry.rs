@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ggen_shared::checkpoint::{Checkpoint, Signed};
 use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
-use ggen_shared::id::FullName;
+use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question};
 use ggen_shared::record::{Release, Verified, Version};
@@ -13,7 +13,7 @@ use ggen_shared::registry::{
     DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
     ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
-use ggen_shared::search::query::Query;
+use ggen_shared::search::query::Order;
 use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
@@ -155,6 +155,24 @@ impl<P: Platform> P2PRegistry<P> {
         }
     }
 
+    /// The packages that depend on one, newest first: proven and counted like any search. `options` say which page; their filters and order
+    /// hold besides.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn dependents(
+        &self,
+        package: &PackageId,
+        mut options: SearchOptions,
+    ) -> Result<SearchResults, SearchError> {
+        options.filters.depends_on = Some(package.clone());
+        if options.order.is_best() {
+            // The order of the range itself: so each page costs no more than it shows.
+            options.order = Order::Newest;
+        }
+        self.search("", options).await
+    }
+
     /// Verifies an answer, and notes that its relay broke the protocol, if it did.
     pub(crate) fn verified<T>(
         &self,
@@ -188,8 +206,9 @@ impl<P: Platform> P2PRegistry<P> {
 
 impl<P: Platform> Registry for P2PRegistry<P> {
     async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
-        Query::parse(text)?;
-        let question = query::Search { text: text.into(), limit: options.limit, cursor: options.cursor };
+        let question = options.question(text);
+        // What is no query is nobody's fault but the asker's, and no relay is asked.
+        question.read()?;
         self.ask_any(&question, |relay, answer| {
             let verified = self.verified(relay, |asked| {
                 let verified = verify_search(&question, answer, asked)?;

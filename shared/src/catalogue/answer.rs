@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
 
-use super::find::{MAX_WALKED, find};
+use super::find::{self, MAX_WALKED};
 use super::keys::{self, PackageKey};
 use super::snapshots::{Snapshot, Snapshots};
 use super::{Catalogue, Decision, Leaf, Listed, VersionView};
@@ -18,12 +18,11 @@ use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::packed::{Packed, PackedRecords};
 use crate::protocol::query::{
-    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf,
-    Records, RecordsAnswer, Refusal, Reply, Search, Show,
+    Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf, Records,
+    RecordsAnswer, Refusal, Reply, Search, Show,
 };
 use crate::record::{KeyLog, Record, RecordBytes, Release, Status, Verified};
 use crate::search::filter::FILTER_BYTES;
-use crate::search::query::Query;
 
 /// What the encoding needs beside records: names of fields, numbers, a checkpoint, the sides of a proof.
 const RESERVED_BYTES: usize = 16 * 1024;
@@ -37,7 +36,7 @@ const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 /// A page of the packages that match.
 ///
 /// # Errors
-/// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-cursor`, `query/old-cursor`,
+/// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor`,
 /// `relay/no-checkpoint`.
 pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
     search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)
@@ -53,15 +52,7 @@ fn search_within(
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
     }
-    let query = Query::parse(&question.text).map_err(|error| Refusal::new(error.code(), error.to_string()))?;
-    let cursor = match &question.cursor {
-        Some(bytes) => Some(
-            Cursor::from_bytes(bytes)
-                .filter(|cursor| cursor.walk < query.walks())
-                .ok_or_else(|| Refusal::new("query/bad-cursor", "the cursor does not belong to this query"))?,
-        ),
-        None => None,
-    };
+    let (query, cursor) = question.read().map_err(|error| Refusal::new(error.code(), error.to_string()))?;
     let snapshot = match &cursor {
         None => latest(snapshots)?,
         Some(cursor) => snapshots.at(cursor.epoch).ok_or_else(|| {
@@ -77,7 +68,8 @@ fn search_within(
     let (mut recent, rest) = (Budget(share), budget - share);
     let mut page = Page::new(catalogue);
     let mut recently = Vec::new();
-    if cursor.is_none() {
+    // What is walked whole is also put in order with what is recent.
+    if cursor.as_ref().is_none_or(|cursor| !query.is_ordered(cursor.walk)) {
         // As many as there may be: nothing else counts what was published in a burst.
         for listed in catalogue.find_recent(&query, MAX_RESULTS) {
             if !page.admit(listed, &mut recent) {
@@ -86,16 +78,25 @@ fn search_within(
             recently.push(listed.bytes.packed());
         }
     }
-    let after = cursor.map(|cursor| (cursor.walk, cursor.place));
-    let mut budget = Budget(rest + recent.0);
-    let found = find(&snapshot.map, &query, limit, after, |listed, is_candidate| {
-        budget.spend(BYTES_PER_ENTRY) && (!is_candidate || page.admit(listed, &mut budget))
-    });
     let (mut walk, mut proof, mut releases) = (0, None, Vec::new());
-    if let Some(found) = found {
-        walk = found.walk;
-        proof = Some(evidence(snapshot, &found.range, found.walked));
-        releases = found.candidates;
+    let chosen = cursor.as_ref().map(|cursor| cursor.walk);
+    let walks = chosen.into_iter().chain(find::walks(&snapshot.map, &query).filter(|_| chosen.is_none()));
+    let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
+    for choice in walks {
+        let (mut tried, mut budget) = (page.clone(), Budget(rest + recent.0));
+        let found = find::find(&snapshot.map, &query, limit, choice, after, |listed, is_candidate| {
+            budget.spend(BYTES_PER_ENTRY) && (!is_candidate || tried.admit(listed, &mut budget))
+        });
+        if let Some(found) = found {
+            walk = found.walk;
+            proof = Some(evidence(snapshot, &found.range, found.walked));
+            releases = found.candidates;
+            page = tried;
+            break;
+        }
+    }
+    if proof.is_none() && query.walks() > 0 {
+        return Err(Refusal::new("query/bad-cursor", "what the cursor belongs to can't be walked whole: search again"));
     }
     let releases = releases.iter().map(|listed| listed.bytes.packed());
     let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
@@ -103,6 +104,7 @@ fn search_within(
 }
 
 /// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.
+#[derive(Clone)]
 struct Page<'a> {
     catalogue: &'a Catalogue,
     /// Where the key log of a publisher is.

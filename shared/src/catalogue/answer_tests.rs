@@ -3,10 +3,12 @@ use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::codec;
 use crate::id::RecordId;
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RECORD_BYTES};
+use crate::protocol::query::Cursor;
 use crate::record::{Release, Verified};
+use crate::search::query::Filters;
 
 fn ask(text: &str, limit: u16) -> Search {
-    Search { text: text.into(), limit, cursor: None }
+    Search { text: text.into(), limit, cursor: None, ..Search::default() }
 }
 
 fn events(key_log: &KeyLog) -> Vec<ByteBuf> {
@@ -84,8 +86,13 @@ fn a_question_out_of_bounds_is_refused_with_a_code() {
     assert_eq!(refusal(relay.answer(&ask(&"a".repeat(10_000), 10))), "query/too-long");
     assert_eq!(refusal(relay.answer(&ask("a b c d e f g h i", 10))), "query/too-many-words");
     assert_eq!(refusal(relay.answer(&with_cursor(b"cursor"))), "query/bad-cursor");
-    assert_eq!(refusal(relay.answer(&with_cursor(&[0; Cursor::BYTES + 1]))), "query/bad-cursor");
-    assert_eq!(refusal(relay.answer(&with_cursor(&[0; Cursor::BYTES]))), "query/old-cursor");
+    let cursor = |query| Cursor { epoch: 0, walk: 0, query, after: vec![0; 28] }.to_bytes();
+    assert_eq!(refusal(relay.answer(&with_cursor(&cursor(ask("a", 10).tag())))), "query/bad-cursor");
+    assert_eq!(refusal(relay.answer(&with_cursor(&cursor(ask("", 20).tag())))), "query/old-cursor");
+    let filters = Filters { license: Some("?".into()), ..Filters::default() };
+    assert_eq!(refusal(relay.answer(&Search { filters, ..ask("a", 10) })), "query/bad-filter");
+    let filters = Filters { keyword: Some("a".repeat(65)), ..Filters::default() };
+    assert_eq!(refusal(relay.answer(&Search { filters, ..ask("a", 10) })), "query/bad-filter");
     let ids = vec![one.inception.id(); MAX_RECORDS_PER_REQUEST + 1];
     assert_eq!(refusal(records(&relay.catalogue, &Records { ids })), "query/too-many-ids");
     let range_of = |bytes: usize, limit: usize| {

@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use super::keys::{self, Place};
+use super::keys;
 use super::{Catalogue, Leaf, Listed};
 use crate::merkle::Map;
 use crate::merkle::proof::{Prefix, Range};
 use crate::record::{Release, Verified};
 use crate::search::query::Query;
-use crate::search::rank::Rank;
 
 /// How many entries of a range are walked for one page, at most. Each that is no match costs an asker some eighty bytes.
 pub const MAX_WALKED: usize = 256;
@@ -30,31 +29,41 @@ pub struct Found<'a> {
     pub candidates: Vec<&'a Arc<Listed>>,
 }
 
-/// Finds the page of at most `limit` matches that begins behind a place of one of the query's ranges, or at the beginning.
-/// `fits` says whether one more entry fits the answer, and whether it comes with its record. None: nothing can match, and there is nothing to prove.
+/// Which ranges to walk for a query, the first choice first: the shortest, and if that is not in the order asked for and turns out to be too much to be
+/// walked whole, the shortest that is. None when nothing can match.
+pub fn walks(map: &Map<Leaf>, query: &Query) -> impl Iterator<Item = u8> {
+    let counted = |walk| (query.range(walk).map_or(0, |range| map.count(&range)), walk);
+    let shortest = (0..query.walks()).map(counted).min();
+    let shortest = shortest.filter(|(count, walk)| query.is_ordered(*walk) || *count <= MAX_WALKED as u64);
+    let ordered = (0..query.walks()).filter(|walk| query.is_ordered(*walk)).map(counted).min();
+    let (shortest, ordered) = (shortest.map(|(_, walk)| walk), ordered.map(|(_, walk)| walk));
+    shortest.into_iter().chain(ordered.filter(|walk| Some(*walk) != shortest))
+}
+
+/// Finds the page of at most `limit` matches of one of the query's ranges that begins behind a key, or at the beginning. A range
+/// that is not in the order asked for is found whole, or not at all. `fits` says whether one more entry fits the answer, and whether it comes with its record.
 pub fn find<'a>(
     map: &'a Map<Leaf>,
     query: &Query,
     limit: usize,
-    after: Option<(u8, Place)>,
+    walk: u8,
+    after: Option<&[u8]>,
     mut fits: impl FnMut(&Listed, bool) -> bool,
 ) -> Option<Found<'a>> {
-    let walk = match after {
-        Some((walk, _)) => walk,
-        None => (0..query.walks()).min_by_key(|walk| query.range(*walk).map(|range| map.count(&range)))?,
-    };
     let prefix = query.range(walk)?;
-    let after = after.map(|(_, place)| [&prefix[..], &place.to_bytes()].concat());
+    let is_ordered = query.is_ordered(walk);
+    let after = after.filter(|_| is_ordered).map(|after| [&prefix[..], after].concat());
     let entries = match &after {
         None => map.iter(&prefix),
         Some(after) => map.iter_after(&prefix, after),
     };
+    let whole = map.count(&prefix);
     let range = Range { prefix: Prefix::of(&prefix), after };
     let mut found = Found { walk, range, walked: 0, candidates: Vec::new() };
-    let (is_exact, mut matches) = (query.is_exact(), 0);
+    let (is_exact, mut matches) = (query.is_exact(walk), 0);
     for listed in entries.filter_map(|(_, leaf)| leaf.listed()).take(MAX_WALKED) {
         let is_candidate = is_exact || query.may_match(&listed.filter);
-        if (is_candidate && matches == limit) || !fits(listed, is_candidate) {
+        if (is_ordered && is_candidate && matches == limit) || !fits(listed, is_candidate) {
             break;
         }
         if is_candidate {
@@ -63,20 +72,20 @@ pub fn find<'a>(
         }
         found.walked += 1;
     }
-    Some(found)
+    (is_ordered || found.walked as u64 == whole).then_some(found)
 }
 
 impl Catalogue {
-    /// The packages that match and whose head changed since the last snapshot, best first.
+    /// The packages that match and whose head changed since the last snapshot, in the order asked for.
     pub fn find_recent(&self, query: &Query, limit: usize) -> Vec<&Listed> {
-        let rank = |listed: &Listed| match query.matched(&listed.tokens) {
-            Some(matched) => Rank::best(matched, listed.popularity, listed.created),
-            None => Rank::newest(listed.created),
-        };
         let matches = self.recent().take(MAX_RECENT).filter(|listed| query.matches(&listed.tokens));
-        let mut matches: Vec<_> = matches.map(|listed| (rank(listed), listed)).collect();
-        matches.sort_by_key(|(rank, listed)| (*rank, listed.head));
-        matches.into_iter().take(limit).map(|(_, listed)| listed).collect()
+        let placed = matches.filter_map(|listed| {
+            let release = self.release(&listed.head).filter(|release| query.admits(release))?;
+            Some((query.place(release, &listed.tokens, listed.popularity), listed))
+        });
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_by(|(place, _), (other, _)| place.cmp(other));
+        placed.into_iter().take(limit).map(|(_, listed)| listed).collect()
     }
 
     /// The newest packages.

@@ -9,6 +9,10 @@
 //! | `x/` beginning `\0` place | packages with a token that begins so, best first, each once | filter |
 //! | `c/` category `\0` place | packages of a category, best first | filter |
 //! | `n/` place | packages, newest first | filter |
+//! | `l/` license `\0` place | packages under a license, alone or with others; best first | filter |
+//! | `o/` publisher, place | packages of a publisher, best first | filter |
+//! | `a/` name `\0` short id | packages by name | filter |
+//! | `b/` place | packages, those first that most publishers depend on | filter |
 //! | `d/` package, place | packages that depend on this one, newest first | filter |
 //! | `dp/` package, publisher | other publishers whose packages depend on this one | none |
 //!
@@ -21,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Handle, PackageId, RecordId};
+use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
 use crate::record::{Kind, Record, Release, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
@@ -133,7 +137,29 @@ pub fn prefix_is_exact(beginning: &Token) -> bool {
 
 /// The range of packages of a category, however it is written; None for one without a letter.
 pub fn category(name: &str) -> Option<Vec<u8>> {
-    Token::joined(name).map(|token| range(b"c/", token.as_str().as_bytes()))
+    Token::joined(name).map(|token| of_category(&token))
+}
+
+/// The range of packages of a category.
+pub fn of_category(category: &Token) -> Vec<u8> {
+    range(b"c/", category.as_str().as_bytes())
+}
+
+/// The range of packages under a license.
+pub fn license(license: &Token) -> Vec<u8> {
+    range(b"l/", license.as_str().as_bytes())
+}
+
+/// The licenses that an expression names, each folded: `MIT OR Apache-2.0` and `MIT/Apache-2.0` name two.
+pub fn licenses(expression: &str) -> impl Iterator<Item = Token> {
+    let names = expression.split(|c: char| c.is_whitespace() || "()/,;".contains(c));
+    let names = names.filter(|name| !["or", "and", "with"].iter().any(|word| name.eq_ignore_ascii_case(word)));
+    names.filter_map(Token::joined)
+}
+
+/// The range of packages of a publisher.
+pub fn of_publisher(publisher: &PublisherId) -> Vec<u8> {
+    [b"o/", &publisher.as_bytes()[..]].concat()
 }
 
 /// The range of all packages.
@@ -141,9 +167,24 @@ pub fn newest() -> Vec<u8> {
     b"n/".to_vec()
 }
 
+/// The range of all packages by name.
+pub fn by_name() -> Vec<u8> {
+    b"a/".to_vec()
+}
+
+/// The range of all packages, those first that most depend on.
+pub fn by_dependents() -> Vec<u8> {
+    b"b/".to_vec()
+}
+
 /// The range of packages that depend on this one.
 pub fn dependents(package: &PackageKey) -> Vec<u8> {
     [b"d/", &package.0[..]].concat()
+}
+
+/// Whether places of a range move when a package gets more popular.
+pub fn is_by_popularity(range: &[u8]) -> bool {
+    [b"t/", b"x/", b"c/", b"l/", b"o/", b"b/"].iter().any(|keyspace| range.starts_with(*keyspace))
 }
 
 /// The range of publishers who depend on a package.
@@ -302,12 +343,21 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     let entry = |range: Vec<u8>, place: &[u8]| [&range, place].concat();
     let of_word = |keyspace, word: &str, place: &[u8]| [keyspace, word.as_bytes(), b"\0", place].concat();
 
-    // A release may name a dependency or a category twice.
+    // A release may name a dependency, a category or a license twice.
     let dependencies: BTreeSet<_> = dependencies(release).map(|package| PackageKey::of(&package)).collect();
     let categories: BTreeSet<_> = release.categories.iter().filter_map(|name| category(name)).collect();
-    let mut entries = vec![entry(newest(), &newest_first)];
+    let licenses: BTreeSet<_> = release.license.iter().flat_map(|expression| licenses(expression)).collect();
+    let named = [release.name.as_str().as_bytes(), b"\0", head.as_bytes()].concat();
+    let popular = best(Match::CATEGORY);
+    let mut entries = vec![
+        entry(newest(), &newest_first),
+        entry(by_name(), &named),
+        entry(by_dependents(), &popular),
+        entry(of_publisher(&release.publisher), &popular),
+    ];
     entries.extend(dependencies.iter().map(|package| entry(dependents(package), &newest_first)));
-    entries.extend(categories.into_iter().map(|range| entry(range, &best(Match::CATEGORY))));
+    entries.extend(categories.into_iter().map(|range| entry(range, &popular)));
+    entries.extend(licenses.iter().map(|name| entry(license(name), &popular)));
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
     for (token, fields) in tokens.iter() {
         let whole = Match::whole(fields);

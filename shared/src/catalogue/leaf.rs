@@ -40,7 +40,7 @@ impl Listed {
             publisher: release.publisher,
             package: PackageKey::of(&release.package()),
             bytes: release.bytes().clone(),
-            filter: Filter::of(&tokens),
+            filter: Filter::of(release, &tokens),
             tokens,
             popularity,
             created: release.created,

@@ -349,7 +349,7 @@ impl Relay {
 
     /// The first page of the packages that match.
     pub(crate) fn find(&self, text: &str) -> VerifiedSearch {
-        self.search(&Search { text: text.into(), limit: 50, cursor: None })
+        self.search(&Search { text: text.into(), limit: 50, cursor: None, ..Search::default() })
     }
 
     /// What it says of a package, not verified.

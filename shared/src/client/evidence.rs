@@ -219,7 +219,9 @@ fn judge(
     let counts = || keys::counted(release).any(|key| key == entry);
     match found {
         None if is_head && (belongs || counts()) => Ok(Misdeed::Missing),
-        Some(value) if is_head && belongs && value != Filter::of(&tokens).as_bytes() => Ok(Misdeed::FalseFilter),
+        Some(value) if is_head && belongs && value != Filter::of(release, &tokens).as_bytes() => {
+            Ok(Misdeed::FalseFilter)
+        }
         Some(_) if keys::lists(entry, &short_id) && !is_head => Ok(Misdeed::NotHead),
         Some(_) if keys::lists(entry, &short_id) && !belongs => Ok(Misdeed::Misplaced),
         _ => Err(Error::ShowsNothing),

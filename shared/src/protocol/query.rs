@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::sync::{Compare, RecordsOf};
-use crate::catalogue::keys::{Place, ShortId};
+use crate::catalogue::keys::ShortId;
+use crate::codec;
 use crate::id::{FullName, PublisherId, RecordId};
 use crate::merkle::MAX_KEY_BYTES;
 use crate::merkle::proof::{Prefix, Range};
 use crate::protocol::packed::{self, PackedRecords, Unpacked};
 use crate::record::{ContentId, Version};
+use crate::search::query::{self, Filters, Order, Query};
 
 /// A question that a relay answers, and the type of its answer.
 pub trait Question: Clone {
@@ -100,36 +102,39 @@ pub struct Evidence {
     pub proof: ByteBuf,
 }
 
-/// Where a page begins: which checkpoint it is a page of, and the place of a range that it begins behind.
+/// Where a page begins: which checkpoint and query it is a page of, and behind what it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// The checkpoint's epoch.
     pub epoch: u64,
     /// Which of the query's ranges.
     pub walk: u8,
-    /// The place.
-    pub place: Place,
+    /// What query it belongs to: [`Search::tag`].
+    pub query: [u8; Self::TAG_BYTES],
+    /// Of a range that is in the order asked for, the rest of the key behind which the page begins. Of one that is walked whole, the place of the match.
+    pub after: Vec<u8>,
 }
 
 impl Cursor {
-    /// Bytes of a cursor.
-    pub const BYTES: usize = 8 + 1 + Place::BYTES;
+    const TAG_BYTES: usize = 8;
 
     /// The cursor as bytes.
     pub fn to_bytes(&self) -> ByteBuf {
-        ByteBuf::from([&self.epoch.to_be_bytes()[..], &[self.walk], &self.place.to_bytes()].concat())
+        ByteBuf::from([&self.epoch.to_be_bytes()[..], &[self.walk], &self.query, &self.after].concat())
     }
 
     /// The cursor with these bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, rest) = bytes.split_first_chunk()?;
-        let (walk, place) = rest.split_first()?;
-        Some(Self { epoch: u64::from_be_bytes(*epoch), walk: *walk, place: Place::from_bytes(place)? })
+        let (walk, rest) = rest.split_first()?;
+        let (query, after) = rest.split_first_chunk()?;
+        let is_key = !after.is_empty() && after.len() <= MAX_KEY_BYTES;
+        is_key.then(|| Self { epoch: u64::from_be_bytes(*epoch), walk: *walk, query: *query, after: after.to_vec() })
     }
 }
 
-/// Which packages match these words? Best first; of no words: newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Which packages match these words, and what is asked for besides?
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// What the person typed; the last word may be the beginning of one.
@@ -139,6 +144,32 @@ pub struct Search {
     /// Where the page before this one ended: a [`Cursor`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<ByteBuf>,
+    /// What they have to be besides.
+    #[serde(default, skip_serializing_if = "Filters::is_none")]
+    pub filters: Filters,
+    /// What comes first.
+    #[serde(default, skip_serializing_if = "Order::is_best")]
+    pub order: Order,
+}
+
+impl Search {
+    /// What is asked for, and where the page begins.
+    ///
+    /// # Errors
+    /// [`query::Error`]: of a text or a filter that is none, and of a cursor that belongs to another query.
+    pub fn read(&self) -> Result<(Query, Option<Cursor>), query::Error> {
+        let query = Query::new(&self.text, &self.filters, self.order)?;
+        let Some(cursor) = &self.cursor else { return Ok((query, None)) };
+        let cursor = Cursor::from_bytes(cursor).filter(|it| it.walk < query.walks() && it.query == self.tag());
+        cursor.map(|cursor| (query, Some(cursor))).ok_or(query::Error::BadCursor)
+    }
+
+    /// What a cursor knows its query by. It keeps nobody from anything: a cursor is its holder's own.
+    pub fn tag(&self) -> [u8; Cursor::TAG_BYTES] {
+        let asked = Self { limit: 0, cursor: None, ..self.clone() };
+        let hash = blake3::derive_key("ggen marketplace 2026 query of a cursor", &codec::encode(&asked));
+        std::array::from_fn(|at| hash[at])
+    }
 }
 
 /// A run of one of the query's ranges, proven, with the record of every package in it that its filter does not rule out.

@@ -7,11 +7,11 @@ use serde_bytes::ByteBuf;
 use super::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use super::query::*;
 use super::{announcement, names};
-use crate::catalogue::keys::Place;
 use crate::catalogue::testing::Publisher;
 use crate::codec;
 use crate::id::{PublisherId, RecordId};
 use crate::limits::MAX_REQUEST_BYTES;
+use crate::merkle::MAX_KEY_BYTES;
 use crate::record::ContentId;
 
 fn ask(request: Request) -> Ask {
@@ -19,7 +19,7 @@ fn ask(request: Request) -> Ask {
 }
 
 fn search() -> Search {
-    Search { text: "a word".into(), limit: 10, cursor: None }
+    Search { text: "a word".into(), limit: 10, cursor: None, ..Search::default() }
 }
 
 #[test]
@@ -133,15 +133,15 @@ fn a_question_names_a_publisher_and_a_package_that_can_be() {
 }
 
 #[test]
-fn a_cursor_is_read_back_and_has_one_length() {
-    let place: Vec<u8> = (0..28).collect();
-    let cursor = Cursor { epoch: 0x0102_0304_0506_0708, walk: 9, place: Place::from_bytes(&place).unwrap() };
+fn a_cursor_is_read_back_and_bounded() {
+    let (query, after): ([u8; 8], Vec<u8>) = (*b"of words", (0..28).collect());
+    let cursor = Cursor { epoch: 0x0102_0304_0506_0708, walk: 9, query, after: after.clone() };
     let bytes = cursor.to_bytes();
-    assert_eq!(bytes, [&[1, 2, 3, 4, 5, 6, 7, 8, 9], &place[..]].concat());
-    assert_eq!(bytes.len(), Cursor::BYTES);
+    assert_eq!(bytes, [&[1, 2, 3, 4, 5, 6, 7, 8, 9], &query[..], &after].concat());
     assert_eq!(Cursor::from_bytes(&bytes), Some(cursor));
-    assert_eq!(Cursor::from_bytes(&bytes[1..]), None);
-    assert_eq!(Cursor::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    assert_eq!(Cursor::from_bytes(&bytes[..17]), None, "it begins behind something");
+    assert!(Cursor::from_bytes(&[&bytes[..17], &[0; MAX_KEY_BYTES]].concat()).is_some());
+    assert_eq!(Cursor::from_bytes(&[&bytes[..17], &[0; MAX_KEY_BYTES + 1]].concat()), None);
 }
 
 proptest! {

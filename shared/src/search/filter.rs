@@ -3,6 +3,9 @@
 //! matched by its record.
 
 use super::analyser::{Field, Token, Tokens};
+use crate::catalogue::keys::licenses;
+use crate::id::PublisherId;
+use crate::record::Release;
 
 /// Bytes of a filter: 3 % of other packages get through for one with some fifty tokens. Half as many let through three times as
 /// many, each of which costs a record.
@@ -21,6 +24,10 @@ pub struct Filter([u8; FILTER_BYTES]);
 enum Of {
     Whole,
     Beginning,
+    Category,
+    License,
+    Publisher,
+    Keyword,
 }
 
 /// A word of a query, as it is looked for in many filters: it is hashed once.
@@ -43,14 +50,44 @@ impl Probe {
             beginnings(word.as_str()).last().map_or(Filter::NONE, |known| Filter::NONE.with(Of::Beginning, known));
         Self { beginning: Some(known), ..Self::whole(word) }
     }
+
+    /// Looks for a category.
+    pub fn category(category: &Token) -> Self {
+        Self { whole: Filter::NONE.with(Of::Category, category.as_str()), beginning: None }
+    }
+
+    /// Looks for a license.
+    pub fn license(license: &Token) -> Self {
+        Self { whole: Filter::NONE.with(Of::License, license.as_str()), beginning: None }
+    }
+
+    /// Looks for packages of a publisher.
+    pub fn publisher(publisher: &PublisherId) -> Self {
+        Self { whole: Filter::NONE.with(Of::Publisher, publisher.as_bytes()), beginning: None }
+    }
+
+    /// Looks for a tag.
+    pub fn keyword(keyword: &Token) -> Self {
+        Self { whole: Filter::NONE.with(Of::Keyword, keyword.as_str()), beginning: None }
+    }
 }
 
 impl Filter {
     const NONE: Self = Self([0; FILTER_BYTES]);
 
-    /// The filter of a package's tokens, and of the beginnings of those outside the description.
-    pub fn of(tokens: &Tokens) -> Self {
-        let mut filter = Self::NONE;
+    /// The filter of a package: of its tokens and of the beginnings of those outside the description, of its categories, licenses and tags,
+    /// each whole, and of its publisher.
+    pub fn of(release: &Release, tokens: &Tokens) -> Self {
+        let mut filter = Self::NONE.with(Of::Publisher, release.publisher.as_bytes());
+        for category in release.categories.iter().filter_map(|category| Token::joined(category)) {
+            filter = filter.with(Of::Category, category.as_str());
+        }
+        for license in release.license.iter().flat_map(|expression| licenses(expression)) {
+            filter = filter.with(Of::License, license.as_str());
+        }
+        for keyword in release.tags.iter().filter_map(|tag| Token::joined(tag)) {
+            filter = filter.with(Of::Keyword, keyword.as_str());
+        }
         // Tokens are in order, so those that begin alike stand together.
         let mut last = [""; BEGINNINGS.len()];
         for (token, fields) in tokens.iter() {
@@ -82,8 +119,8 @@ impl Filter {
         self.has(&probe.whole) || probe.beginning.as_ref().is_some_and(|beginning| self.has(beginning))
     }
 
-    fn with(mut self, of: Of, word: &str) -> Self {
-        for bit in bits(of, word) {
+    fn with(mut self, of: Of, word: impl AsRef<[u8]>) -> Self {
+        for bit in bits(of, word.as_ref()) {
             self.0[bit / 8] |= 1 << (bit % 8);
         }
         self
@@ -100,12 +137,16 @@ fn beginnings(token: &str) -> impl Iterator<Item = &str> {
     BEGINNINGS.into_iter().filter_map(move |letters| Some(&token[..end(letters)?]))
 }
 
-fn bits(of: Of, word: &str) -> [usize; BITS_PER_WORD] {
+fn bits(of: Of, word: &[u8]) -> [usize; BITS_PER_WORD] {
     let key = match of {
         Of::Whole => b"ggen marketplace 2026 word whole",
         Of::Beginning => b"ggen marketplace 2026 word begin",
+        Of::Category => b"ggen marketplace 2026 categories",
+        Of::License => b"ggen marketplace 2026 of license",
+        Of::Publisher => b"ggen marketplace 2026 publishers",
+        Of::Keyword => b"ggen marketplace 2026 of keyword",
     };
-    let hash = blake3::keyed_hash(key, word.as_bytes());
+    let hash = blake3::keyed_hash(key, word);
     let hash = hash.as_bytes();
     std::array::from_fn(|at| usize::from(u16::from_be_bytes([hash[2 * at], hash[2 * at + 1]])) % (FILTER_BYTES * 8))
 }
@@ -114,12 +155,20 @@ fn bits(of: Of, word: &str) -> [usize; BITS_PER_WORD] {
 mod tests {
     use super::*;
     use crate::catalogue::testing::Publisher;
+    use crate::record::Verified;
 
-    fn tokens() -> Tokens {
-        Tokens::of(&Publisher::new(1).release(0, "serde-json", "1.0.0", |release| {
+    fn release() -> Verified<Release> {
+        Publisher::new(1).release(0, "serde-json", "1.0.0", |release| {
             release.tags = vec!["encoding".into(), "é".into()];
+            release.categories = vec!["Command line".into()];
+            release.license = Some("MIT OR Apache-2.0".into());
             release.description = "A JSON serialization file format".into();
-        }))
+        })
+    }
+
+    fn filter() -> Filter {
+        let release = release();
+        Filter::of(&release, &Tokens::of(&release))
     }
 
     fn word(text: &str) -> Token {
@@ -136,7 +185,7 @@ mod tests {
 
     #[test]
     fn it_lets_through_every_word_that_is_there() {
-        let (tokens, filter) = (tokens(), Filter::of(&tokens()));
+        let (tokens, filter) = (Tokens::of(&release()), filter());
         for (token, fields) in tokens.iter() {
             assert!(may_have(&filter, token) && may_begin(&filter, token));
             if fields.best() != Field::Description {
@@ -148,8 +197,19 @@ mod tests {
     }
 
     #[test]
+    fn it_knows_what_a_package_is_filtered_by() {
+        let (filter, there) = (filter(), Publisher::new(1).id());
+        let knows = |probe| filter.may_have(&probe);
+        assert!(knows(Probe::category(&word("command-line"))) && !knows(Probe::category(&word("command"))));
+        assert!(knows(Probe::license(&word("mit"))) && knows(Probe::license(&word("apache-2.0"))));
+        assert!(!knows(Probe::license(&word("GPL-3.0"))));
+        assert!(knows(Probe::keyword(&word("Encoding"))) && !knows(Probe::keyword(&word("serde"))));
+        assert!(knows(Probe::publisher(&there)) && !knows(Probe::publisher(&Publisher::new(2).id())));
+    }
+
+    #[test]
     fn it_rules_out_most_words_that_are_not_there() {
-        let filter = Filter::of(&tokens());
+        let filter = filter();
         let through = |test: &dyn Fn(&str) -> bool| (0..1000).filter(|n| test(&format!("{n}word"))).count();
         assert!(through(&|word| may_have(&filter, word)) < 20);
         assert!(through(&|word| may_begin(&filter, word)) < 60);

@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 use super::analyser::Tokens;
 use super::filter::Filter;
 use super::query::{self, Query};
-use super::rank::{Popularity, Rank};
+use super::rank::Popularity;
 use crate::catalogue::Decision;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::find::MAX_WALKED;
@@ -307,7 +307,7 @@ pub fn verify_search(
     answer: SearchAnswer,
     asked: &Asked<'_>,
 ) -> Result<VerifiedSearch, AnswerError> {
-    let query = Query::parse(&question.text)?;
+    let (query, cursor) = question.read()?;
     at_most("results", answer.releases.len(), MAX_WALKED)?;
     at_most("recent results", answer.recent.len(), MAX_RESULTS)?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len() + answer.recent.len())?;
@@ -317,15 +317,15 @@ pub fn verify_search(
         let nothing = VerifiedSearch { hits: Vec::new(), total: 0, total_is_exact: true, cursor: None, proven: None };
         return if is_nothing { Ok(nothing) } else { Err(AnswerError::NotAnAnswer) };
     };
-    let cursor = question.cursor.as_ref().map(|cursor| Cursor::from_bytes(cursor).ok_or(AnswerError::NotAnAnswer));
-    let cursor = cursor.transpose()?;
     let bytes = query.range(answer.walk).ok_or(AnswerError::NotAnAnswer)?;
     if cursor.as_ref().is_some_and(|cursor| cursor.walk != answer.walk) {
         return Err(AnswerError::NotAnAnswer);
     }
-    let after = cursor.as_ref().map(|cursor| [&bytes[..], &cursor.place.to_bytes()].concat());
-    let range = Range { prefix: Prefix::of(&bytes), after };
-    let (run, proven) = verify_evidence(evidence, &range, &bytes, cursor.map(|cursor| cursor.epoch), asked)?;
+    let is_ordered = query.is_ordered(answer.walk);
+    let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
+    let behind = after.filter(|_| is_ordered).map(|after| [&bytes[..], after].concat());
+    let range = Range { prefix: Prefix::of(&bytes), after: behind };
+    let (run, proven) = verify_evidence(evidence, &range, &bytes, cursor.as_ref().map(|cursor| cursor.epoch), asked)?;
     at_most("entries", run.entries.len(), MAX_WALKED)?;
 
     let key_logs = verify_key_logs(&answer.key_logs, asked.network);
@@ -334,15 +334,15 @@ pub fn verify_search(
     let mut last = None;
     for (key, value) in &run.entries {
         let entry = Entry::read(key, value, &bytes).ok_or(AnswerError::NotAnAnswer)?;
-        last = Some(entry.place);
-        if query.is_exact() || query.may_match(&entry.filter) {
+        last = Some(entry.rest);
+        if query.is_exact(answer.walk) || query.may_match(&entry.filter) {
             match releases.next() {
                 Some((index, release)) => {
                     found.take(index, entry.verify(release, &bytes, &key_logs, asked.network));
                 }
                 None => found.take(
                     answer.releases.len(),
-                    Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.place.head.as_bytes()))),
+                    Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.head.as_bytes()))),
                 ),
             }
         }
@@ -356,31 +356,45 @@ pub fn verify_search(
 
     let matches = found.hits.len() as u64;
     let is_whole = run.rest == 0 && run.skipped == 0;
-    let (total, total_is_exact) = match query.is_exact() {
+    let (total, total_is_exact) = match query.is_exact(answer.walk) {
         true => (run.total().max(matches), answer.recent.is_empty()),
         false => (matches, is_whole),
     };
-    let cursor = match last {
-        Some(place) if run.rest > 0 => {
-            Some(Cursor { epoch: proven.checkpoint.epoch, walk: answer.walk, place }.to_bytes())
+    let cursor = |after: &[u8]| {
+        let (epoch, query) = (proven.checkpoint.epoch, question.tag());
+        Cursor { epoch, walk: answer.walk, query, after: after.to_vec() }.to_bytes()
+    };
+    let (hits, cursor) = match last {
+        // Otherwise nobody knows what comes first.
+        _ if !is_ordered && run.rest > 0 => return Err(AnswerError::NotAnAnswer),
+        _ if !is_ordered => {
+            let (hits, last) = found.page(after, question.limit.into());
+            (hits, last.map(|last| cursor(&last)))
         }
+        Some(rest) if run.rest > 0 => (found.in_order(), Some(cursor(rest))),
         // A run that shows nothing of a range that has something: it would never end.
         None if run.rest > 0 => return Err(AnswerError::NotAnAnswer),
-        _ => None,
+        _ => (found.in_order(), None),
     };
-    Ok(VerifiedSearch { hits: found.in_order(), total, total_is_exact, cursor, proven: Some(proven) })
+    Ok(VerifiedSearch { hits, total, total_is_exact, cursor, proven: Some(proven) })
 }
 
 /// An entry of a package in one of the ranges that are searched.
-struct Entry {
-    place: Place,
+struct Entry<'a> {
+    /// The key behind the range's bytes.
+    rest: &'a [u8],
+    head: ShortId,
     filter: Filter,
 }
 
-impl Entry {
-    fn read(key: &[u8], value: &[u8], range: &[u8]) -> Option<Self> {
-        let place = Place::from_bytes(key.strip_prefix(range)?)?;
-        Some(Self { place, filter: Filter::from_bytes(value.try_into().ok()?) })
+impl<'a> Entry<'a> {
+    fn read(key: &'a [u8], value: &[u8], range: &[u8]) -> Option<Self> {
+        let rest = key.strip_prefix(range)?;
+        // What stands before the id of a name is told by the name.
+        if range != keys::by_name() {
+            Place::from_bytes(rest)?;
+        }
+        Some(Self { rest, head: keys::short_id(rest)?, filter: Filter::from_bytes(value.try_into().ok()?) })
     }
 
     /// Verifies the release that an entry names, and that the rules list it so. How popular the entry says that the package is
@@ -394,19 +408,20 @@ impl Entry {
     ) -> Result<(Hit, Popularity), RefusedError> {
         let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, network)? };
         let id = hit.release.id();
-        if ShortId::of(&id) != self.place.head {
+        if ShortId::of(&id) != self.head {
             return Err(RefusedError::NotProven);
         }
         let tokens = Tokens::of(&hit.release);
         let derived = keys::listing(&id, &hit.release, &tokens, Popularity::default());
-        let derived = derived.iter().find_map(|key| Place::from_bytes(key.strip_prefix(range)?));
-        let popularity = derived.and_then(|derived| match range == keys::newest() {
-            // Where only age counts, popularity moves nothing.
-            true => (self.place == derived).then_some(Popularity::default()),
-            false => self.place.rank.popularity_beyond(&derived.rank),
-        });
+        let derived = derived.iter().find_map(|key| key.strip_prefix(range));
+        // Where only age or name counts, popularity moves nothing.
+        let popularity = match (derived.and_then(Place::from_bytes), Place::from_bytes(self.rest)) {
+            _ if derived == Some(self.rest) => Some(Popularity::default()),
+            (Some(derived), Some(here)) if keys::is_by_popularity(range) => here.rank.popularity_beyond(&derived.rank),
+            _ => None,
+        };
         match popularity {
-            Some(popularity) if Filter::of(&tokens) == self.filter => Ok((hit, popularity)),
+            Some(popularity) if Filter::of(&hit.release, &tokens) == self.filter => Ok((hit, popularity)),
             _ => Err(RefusedError::WrongEntry),
         }
     }
@@ -415,8 +430,8 @@ impl Entry {
 /// The packages that match, each once.
 struct Matches<'a> {
     query: &'a Query,
-    /// By package, with what decides their order.
-    hits: BTreeMap<PackageId, (Rank, Hit)>,
+    /// By package, with their places.
+    hits: BTreeMap<PackageId, (Vec<u8>, Hit)>,
     refused: Vec<Refused>,
 }
 
@@ -427,18 +442,14 @@ impl Matches<'_> {
             Err(error) => return self.refused.push(Refused { index, error }),
         };
         let tokens = Tokens::of(&hit.release);
-        if !self.query.matches(&tokens) {
+        if !self.query.matches(&tokens) || !self.query.admits(&hit.release) {
             // A filter lets some through that do not match; a relay has no reason to say of those that they came since.
             if !hit.in_checkpoint {
                 self.refused.push(Refused { index, error: RefusedError::DoesNotMatch });
             }
             return;
         }
-        let created = hit.release.created;
-        let rank = match self.query.matched(&tokens) {
-            Some(matched) => Rank::best(matched, popularity, created),
-            None => Rank::newest(created),
-        };
+        let place = self.query.place(&hit.release, &tokens, popularity);
         let package = hit.release.package();
         match self.hits.get(&package) {
             Some((_, known)) if known.in_checkpoint == hit.in_checkpoint => {
@@ -447,29 +458,40 @@ impl Matches<'_> {
             // What came since the checkpoint takes the place of what was there before. Nothing proves that it is the newest, so it must not
             // take a package back.
             Some((_, known)) if standing(&hit.release) < standing(&known.release) => {}
-            _ => _ = self.hits.insert(package, (rank, hit)),
+            _ => _ = self.hits.insert(package, (place, hit)),
         }
     }
 
     /// How popular a recent package is can't be seen, and the relay's word is all there is: what it puts before another stands before it.
     fn trust_order_of_recent(&mut self, recent: &[ByteBuf]) {
-        let mut best: Option<Rank> = None;
+        let mut best: Option<Vec<u8>> = None;
         for bytes in recent.iter().rev() {
             let here =
                 self.hits.values_mut().find(|(_, hit)| !hit.in_checkpoint && hit.release.bytes()[..] == bytes[..]);
-            if let Some((rank, _)) = here {
-                *rank = best.map_or(*rank, |best| best.min(*rank));
-                best = Some(*rank);
+            if let Some((place, _)) = here {
+                if let Some(best) = best.filter(|best| *best < *place) {
+                    place.clone_from(&best);
+                }
+                best = Some(place.clone());
             }
         }
     }
 
     fn in_order(self) -> Vec<Result<Hit, Refused>> {
+        self.page(None, usize::MAX).0
+    }
+
+    /// The first matches behind a place, what is refused behind them, and the place where more follow.
+    fn page(self, after: Option<&[u8]>, limit: usize) -> (Vec<Result<Hit, Refused>>, Option<Vec<u8>>) {
         let mut hits: Vec<_> = self.hits.into_values().collect();
-        hits.sort_by(|(rank, hit), (other_rank, other)| {
-            (rank, hit.release.id()).cmp(&(other_rank, other.release.id()))
+        hits.retain(|(place, _)| after.is_none_or(|after| place[..] > *after));
+        hits.sort_by(|(place, hit), (other_place, other)| {
+            (place, hit.release.id()).cmp(&(other_place, other.release.id()))
         });
-        hits.into_iter().map(|(_, hit)| Ok(hit)).chain(self.refused.into_iter().map(Err)).collect()
+        let last = limit.checked_sub(1).and_then(|last| hits.get(last)).filter(|_| hits.len() > limit);
+        let last = last.map(|(place, _)| place.clone());
+        let hits = hits.into_iter().take(limit).map(|(_, hit)| Ok(hit));
+        (hits.chain(self.refused.into_iter().map(Err)).collect(), last)
     }
 }
 

@@ -21,13 +21,14 @@ fn kinds(keys: &Keys) -> BTreeSet<&str> {
     keys.iter().map(|key| std::str::from_utf8(&key[..kind(key)]).unwrap()).collect()
 }
 
-const KINDS: [&str; 9] = ["c", "d", "dp", "h", "n", "p", "r", "t", "x"];
+const KINDS: [&str; 13] = ["a", "b", "c", "d", "dp", "h", "l", "n", "o", "p", "r", "t", "x"];
 
 /// A release that has entries of every kind.
 fn release(index: u32, version: &str, change: impl FnOnce(&mut Release)) -> Verified<Release> {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
     two.release(index, "ab", version, |release| {
         release.categories = vec!["Web".into()];
+        release.license = Some("MIT OR Apache-2.0".into());
         release.dependencies = vec![depends_on(&one.package("base"))];
         release.created = 5;
         change(release);
@@ -39,6 +40,7 @@ fn a_release_has_the_entries_of_the_table_and_no_others() {
     let (one, two) = (Publisher::with_handle(1, "one"), Publisher::with_handle(2, "two"));
     let release = two.release(0, "ab", "1.2.3", |release| {
         release.categories = vec!["Web".into()];
+        release.license = Some("MIT OR Apache-2.0".into());
         release.dependencies = vec![depends_on(&one.package("base"))];
         release.created = 5;
     });
@@ -67,6 +69,11 @@ fn a_release_has_the_entries_of_the_table_and_no_others() {
         best(b"x/we\0", 8),
         best(b"x/web\0", 34),
         best(b"c/web\0", 0),
+        best(b"l/mit\0", 0),
+        best(b"l/apache20\0", 0),
+        best(&[b"o/", &two.id().as_bytes()[..]].concat(), 0),
+        best(b"b/", 0),
+        [b"a/ab\0", short].concat(),
         [b"d/", &base.as_bytes()[..], &age, short].concat(),
         [b"dp/", &base.as_bytes()[..], two.id().as_bytes()].concat(),
     ]);
@@ -77,9 +84,12 @@ fn a_release_has_the_entries_of_the_table_and_no_others() {
 #[test]
 fn entries_of_packages_carry_the_filter_of_their_head_and_others_nothing() {
     let catalogue = catalogue(&[&Publisher::new(1), &Publisher::new(2)], [release(0, "1.0.0", |_| {})]);
-    let filter = Filter::of(&Tokens::of(&release(0, "1.0.0", |_| {})));
+    let release = release(0, "1.0.0", |_| {});
+    let filter = Filter::of(&release, &Tokens::of(&release));
     for (key, leaf) in catalogue.map().iter(&[]) {
-        let is_of_a_package = [&b"t/"[..], b"x/", b"c/", b"n/", b"d/"].iter().any(|kind| key.starts_with(kind));
+        let is_of_a_package = [&b"t/"[..], b"x/", b"c/", b"l/", b"o/", b"a/", b"b/", b"n/", b"d/"]
+            .iter()
+            .any(|kind| key.starts_with(kind));
         let expected: &[u8] = if is_of_a_package { filter.as_bytes() } else { &[] };
         assert_eq!(crate::merkle::Value::bytes(leaf), expected, "{}", key.escape_ascii());
     }
@@ -117,7 +127,7 @@ fn a_new_head_takes_the_entries_of_the_former_one_away() {
         release(index, version, |release| (release.categories.clear(), release.dependencies.clear()).0)
     };
     let both = catalogue(&publishers, [release(0, "1.0.0", |_| {}), plain(1, "2.0.0")]);
-    let kinds_left = BTreeSet::from(["h", "n", "p", "r", "t", "x"]);
+    let kinds_left = BTreeSet::from(["a", "b", "h", "l", "n", "o", "p", "r", "t", "x"]);
     assert_eq!(kinds(&keys_of(&both)), kinds_left);
     let own = PackageKey::of(&publishers[1].package("ab"));
     assert_eq!((both.map().count(b"n/"), both.map().count(&keys::versions(&own))), (1, 2));

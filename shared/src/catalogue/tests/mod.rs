@@ -1,4 +1,5 @@
 mod entries;
+mod filters;
 mod members;
 mod order;
 mod registry;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use crate::catalogue::answer;
 use crate::catalogue::testing::{Publisher, Relay, other_artifact};
 use crate::id::FullName;
-use crate::protocol::query::{Package, Search};
+use crate::protocol::query::Package;
 use crate::record::{Release, Verified, Version};
 use crate::registry::{
     DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord,
@@ -29,7 +29,7 @@ impl InMemory {
 
 impl Registry for InMemory {
     async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
-        let question = Search { text: text.into(), limit: options.limit, cursor: options.cursor };
+        let question = options.question(text);
         let answer = self.0.answer(&question).map_err(PeerError::Refused)?;
         let found = self.0.verify(&question, answer).map_err(PeerError::from)?;
         let mut hits = Vec::new();

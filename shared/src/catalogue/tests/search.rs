@@ -151,13 +151,14 @@ fn punctuation_finds_nothing() {
 fn strange_texts_get_a_typed_error_or_an_honest_empty_answer() {
     let relay = of([described(1, "a", "שלום عالم नमस्ते")]);
     for text in ["a".repeat(10_000), "?".repeat(10_000), "\u{301}".repeat(5_000)] {
-        let question = Search { text, limit: 10, cursor: None };
+        let question = Search { text, limit: 10, cursor: None, ..Search::default() };
         assert_eq!(relay.answer(&question).unwrap_err().code, "query/too-long");
         let answer = relay.answer(&Search { text: String::new(), ..question.clone() }).unwrap();
         assert_eq!(relay.verify(&question, answer).unwrap_err().code(), "query/too-long", "the asker knows, too");
     }
     for nothing in ["?!…", "\u{202e}\u{202d}", "\u{301}\u{327}\u{20dd}", "🦀🦀", "\u{200b}\u{ad}"] {
-        let answer = relay.answer(&Search { text: nothing.into(), limit: 10, cursor: None }).unwrap();
+        let answer =
+            relay.answer(&Search { text: nothing.into(), limit: 10, cursor: None, ..Search::default() }).unwrap();
         assert_eq!(answer.evidence, None, "{nothing:?}: there is nothing to prove");
         assert_eq!(found(&relay, nothing), [""; 0]);
     }
@@ -216,7 +217,7 @@ fn texts() -> impl Strategy<Value = &'static str> {
 
 /// Every page from the first one on; between two pages something happens.
 fn pages(relay: &mut Relay, text: &str, limit: u16, mut between: impl FnMut(&mut Relay)) -> Vec<VerifiedSearch> {
-    let mut question = Search { text: text.into(), limit, cursor: None };
+    let mut question = Search { text: text.into(), limit, cursor: None, ..Search::default() };
     let mut pages = Vec::new();
     loop {
         let page = relay.search(&question);
@@ -252,10 +253,10 @@ proptest! {
             let there: BTreeSet<_> = relay.catalogue.map().iter(&range).map(|(_, leaf)| leaf.listed().unwrap().head).collect();
             for release in releases.iter().filter(|release| query.matches(&Tokens::of(release))) {
                 prop_assert!(there.contains(&release.id()));
-                prop_assert!(query.may_match(&Filter::of(&Tokens::of(release))));
+                prop_assert!(query.may_match(&Filter::of(release, &Tokens::of(release))));
             }
             let matches = releases.iter().filter(|release| query.matches(&Tokens::of(release))).count();
-            prop_assert!(!query.is_exact() || there.len() == matches, "an exact range has nothing else");
+            prop_assert!(!query.is_exact(walk) || there.len() == matches, "an exact range has nothing else");
         }
         prop_assert_eq!(query.range(query.walks()), None);
     }
@@ -283,7 +284,7 @@ proptest! {
         let pages = pages(&mut relay, text, limit, |_| {});
         let mut paged: Vec<_> = pages.iter().flat_map(ids).collect();
         let mut whole = ids(&all);
-        if Query::parse(text).unwrap().is_exact() {
+        if Query::parse(text).unwrap().is_exact(0) {
             prop_assert!(pages.iter().all(|page| page.total == all.total && page.total_is_exact));
         } else {
             // The words of a range are in order, those of a query only on their page.
@@ -326,7 +327,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_cursor_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let relay = of([described(1, "a", "")]);
-        let question = Search { text: String::new(), limit: 10, cursor: Some(ByteBuf::from(bytes)) };
+        let question = Search { text: String::new(), limit: 10, cursor: Some(ByteBuf::from(bytes)), ..Search::default() };
         let refusal = relay.answer(&question).unwrap_err();
         prop_assert!(["query/bad-cursor", "query/old-cursor"].contains(&&refusal.code[..]), "{}", refusal);
     }
@@ -335,10 +336,11 @@ proptest! {
 #[test]
 fn a_cursor_of_a_range_that_the_query_has_not_is_refused() {
     let relay = of([described(1, "a", "common word"), described(2, "b", "common word")]);
-    let page = relay.search(&Search { text: "common word".into(), limit: 1, cursor: None });
+    let page = relay.search(&Search { text: "common word".into(), limit: 1, cursor: None, ..Search::default() });
     let mut cursor = page.cursor.unwrap();
     let code = |text: &str, cursor: &[u8]| {
-        let question = Search { text: text.into(), limit: 1, cursor: Some(ByteBuf::from(cursor.to_vec())) };
+        let question =
+            Search { text: text.into(), limit: 1, cursor: Some(ByteBuf::from(cursor.to_vec())), ..Search::default() };
         relay.answer(&question).map(|_| ()).map_err(|refusal| refusal.code)
     };
     assert_eq!(code("common word", &cursor), Ok(()));
@@ -351,7 +353,7 @@ fn a_cursor_of_a_range_that_the_query_has_not_is_refused() {
 #[test]
 fn a_cursor_of_a_checkpoint_that_is_no_longer_kept_is_told_to_search_again() {
     let mut relay = of([described(1, "a", "word"), described(2, "b", "word")]);
-    let mut question = Search { text: "word".into(), limit: 1, cursor: None };
+    let mut question = Search { text: "word".into(), limit: 1, cursor: None, ..Search::default() };
     question.cursor = relay.search(&question).cursor;
     for _ in 1..MAX_SNAPSHOTS {
         relay.commit();
@@ -367,9 +369,9 @@ fn a_query_of_common_words_walks_a_bounded_run_and_says_so() {
     let words = |n, word: &str| described(n, &format!("p{n}"), word);
     let both = (0..count).map(|n| words(n, "common word"));
     let mut relay = of(both);
-    let common = relay.search(&Search { text: "common word".into(), limit: 10, cursor: None });
+    let common = relay.search(&Search { text: "common word".into(), limit: 10, cursor: None, ..Search::default() });
     assert_eq!((common.total, common.total_is_exact, common.hits.len()), (10, false, 10));
-    let one = relay.search(&Search { text: "word".into(), limit: 10, cursor: None });
+    let one = relay.search(&Search { text: "word".into(), limit: 10, cursor: None, ..Search::default() });
     assert_eq!((one.total, one.total_is_exact), (u64::from(count), true));
     let rare = relay.find("common p77");
     assert!(rare.total_is_exact && rare.hits.len() == 1 && names(&rare) == ["p77"]);
@@ -410,7 +412,7 @@ fn what_came_since_the_checkpoint_is_found_at_once_and_marked() {
 fn only_a_first_page_has_what_came_since_the_checkpoint() {
     let mut relay = of([described(1, "a", "word"), described(2, "b", "word")]);
     relay.insert(described(3, "c", "word"));
-    let mut question = Search { text: "word".into(), limit: 1, cursor: None };
+    let mut question = Search { text: "word".into(), limit: 1, cursor: None, ..Search::default() };
     let first = relay.search(&question);
     assert_eq!(names(&first), ["c", "b"]);
     question.cursor = first.cursor;

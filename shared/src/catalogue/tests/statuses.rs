@@ -192,7 +192,7 @@ fn answers_carry_rotations_and_only_the_pages_that_they_need() {
     relay.commit();
     assert_eq!(relay.catalogue.record_count(), 1 + 301 + rotated.pages.len() + 1 + 1);
 
-    let question = Search { text: "quokka".into(), limit: 20, cursor: None };
+    let question = Search { text: "quokka".into(), limit: 20, ..Search::default() };
     let answer = relay.answer(&question).unwrap();
     assert_eq!((answer.key_logs.len(), answer.key_logs[0].len()), (1, 3), "an inception, a rotation, a page");
     let found = relay.verify(&question, answer.clone()).unwrap();

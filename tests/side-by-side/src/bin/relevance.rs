@@ -139,10 +139,10 @@ fn ours(catalogue: &mut Catalogue, texts: &[&str]) -> Result<Vec<Vec<String>>> {
     let network = network();
     let asked = Asked { network: &network, relay: &relay, epoch: 1 };
     let answer = |text: &&str| {
-        let question = Search { text: (*text).into(), limit: RESULTS, cursor: None };
+        let question = Search { text: (*text).into(), limit: RESULTS, ..Search::default() };
         let answer =
             answer::search(catalogue, &snapshots, &question).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-        let hits = verify_search(&question, answer, &asked)?.hits;
+        let hits = verify_search(&question, answer.try_into()?, &asked)?.hits;
         let names = hits.into_iter().map(|hit| anyhow::Ok(hit?.release.name.as_str().to_owned()));
         names.collect::<Result<Vec<_>>>()
     };

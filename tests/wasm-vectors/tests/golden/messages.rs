@@ -43,8 +43,8 @@ fn asks() -> Vec<Value> {
         name: "pack".parse().unwrap(),
     };
     vec![
-        ask(Search { text: String::new(), limit: 20, cursor: None }),
-        ask(Search { text: "größe 数据库".into(), limit: u16::MAX, cursor: Some(bytes(1)) }),
+        ask(Search { text: String::new(), limit: 20, cursor: None, ..Search::default() }),
+        ask(Search { text: "größe 数据库".into(), limit: u16::MAX, cursor: Some(bytes(1)), ..Search::default() }),
         ask(Package { name: name(None), version: None }),
         ask(Package { name: name(Some("ggen")), version: Some("1.0.0-rc.1".parse().unwrap()) }),
         ask(RangeOf::first(b"n/", 0)),

@@ -25,7 +25,7 @@ pub(crate) fn measure(catalogue: &mut Catalogue, rows: &mut Vec<Row>) -> Result<
 }
 
 fn question(text: &str) -> Search {
-    Search { text: text.into(), limit: 20, cursor: None }
+    Search { text: text.into(), limit: 20, cursor: None, ..Search::default() }
 }
 
 fn two_words(catalogue: &Catalogue, snapshots: &Snapshots, asked: &Asked<'_>, rows: &mut Vec<Row>) -> Result<()> {
