@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use ggen_shared::catalogue::Catalogue;
-use ggen_shared::catalogue::find::find;
+use ggen_shared::catalogue::find::{find, walks};
 use ggen_shared::record::{Record, Release};
 use ggen_shared::search::query::Query;
 use ggen_shared::search::rank::Rank;
@@ -53,7 +53,8 @@ pub async fn serve(catalogue: Arc<Catalogue>) -> Result<SocketAddr> {
 
 async fn search(State(catalogue): State<Arc<Catalogue>>, Path(text): Path<String>) -> Response {
     let Ok(query) = Query::parse(&text) else { return StatusCode::BAD_REQUEST.into_response() };
-    let found = find(catalogue.map(), &query, RESULTS, None, |_, _| true);
+    let walk = walks(catalogue.map(), &query).next();
+    let found = walk.and_then(|walk| find(catalogue.map(), &query, RESULTS, walk, None, |_, _| true));
     let mut results: Vec<_> = found
         .into_iter()
         .flat_map(|found| found.candidates)
