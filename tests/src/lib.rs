@@ -20,7 +20,9 @@ use ggen_relay::{Config, Relay};
 use ggen_shared::content::{self, Dag};
 use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey};
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::record::{Content, Dependency, Inception, KeyLog, Release, Verified, Work, sign};
+use ggen_shared::record::{
+    Content, Dependency, Inception, KeyLog, Release, Rotation, State, Status, Verified, Work, sign,
+};
 use libp2p::{Multiaddr, PeerId};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
@@ -240,6 +242,49 @@ impl Publisher {
     /// When the fields are not valid.
     pub fn release(&mut self, name: &str, version: &str, description: &str, content: &[u8]) -> Package {
         self.release_with(name, version, content, |release| release.description = description.into())
+    }
+
+    /// Says that a version is yanked.
+    ///
+    /// # Panics
+    /// When the fields are not valid.
+    pub fn yank(&mut self, name: &str, version: &str) -> Offer {
+        let status = Status {
+            publisher: self.key_log.publisher(),
+            signed_under: self.key_log.head(),
+            index: self.next_index,
+            name: name.parse().expect("a package name"),
+            version: version.parse().expect("a version"),
+            seq: 1,
+            state: State::Yanked,
+            reason: "broken".into(),
+            instead: None,
+        };
+        self.next_index += 1;
+        self.offer(sign(status, &self.signing, &network()).expect("a valid status").bytes())
+    }
+
+    /// Rotates the key away, and keeps nothing of what it signed.
+    ///
+    /// # Panics
+    /// Never: the fields are valid.
+    pub fn rotate_away(&self) -> Offer {
+        let key = |mask: u8| SigningKey::from_bytes(&self.signing.to_bytes().map(|byte| byte ^ mask));
+        let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
+        let next = key(0xff);
+        let rotation = Rotation {
+            publisher: self.key_log.publisher(),
+            prev: self.key_log.head(),
+            key: public(&next),
+            next: KeyCommitment::to_key(&public(&key(0x55))),
+            pages: Vec::new(),
+        };
+        self.offer(sign(rotation, &next, &network()).expect("a valid rotation").bytes())
+    }
+
+    fn offer(&self, record: &[u8]) -> Offer {
+        let records = [self.inception.bytes(), record].map(|bytes| ByteBuf::from(bytes.to_vec()));
+        Offer { records: records.into(), blocks: Vec::new() }
     }
 
     /// As [`Self::release`], changed before it is signed.

@@ -10,6 +10,7 @@ use ggen_net::{Comparison, P2PConfig, P2PRegistry};
 use ggen_relay::identity::Identity;
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_shared::client::{Contradiction, Evidence};
+use ggen_shared::protocol::publish::Offer;
 use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, SearchResults};
 use ggen_shared::reputation::UNKNOWN_SCORE;
 use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
@@ -259,6 +260,39 @@ async fn an_old_release_is_replaced_by_the_newer_one_of_an_honest_relay_and_is_n
     assert_eq!(difference.more.iter().map(|hit| hit.release.id()).collect::<Vec<_>>(), [new]);
     assert_eq!((&difference.outdated[..], &difference.lacks[..]), (&[old][..], &[][..]));
     assert!(difference.faults.is_empty() && difference.hidden.is_empty());
+}
+
+/// Something that one relay has and the one that is asked does not say: the release that it voids is not to be taken for good.
+async fn is_known_from_another(voids: impl FnOnce(&mut Publisher) -> Offer) {
+    let scene = Scene::of(1, 1).await;
+    let honest = &scene.honest[0];
+    let mut publisher = Publisher::new(6);
+    let [_, _, hidden] = packages().map(|package| package.release.id());
+    publisher.release(HIDDEN, "0.9.0", "the same word", b"old");
+    publisher.release(HIDDEN, "1.0.0", "the same word", b"hidden");
+    let before = honest.relay().shelf().snapshots().latest().map(|latest| latest.map.root());
+    let peer = ggen_tests::TestPeer::start(&[honest]).await;
+    peer.peer.publish(honest.peer_id(), &voids(&mut publisher), |_| None).await.unwrap();
+    until("a checkpoint with it", async || {
+        let now = honest.relay().shelf().snapshots().latest().map(|latest| latest.map.root());
+        (now != before).then_some(())
+    })
+    .await;
+    let (found, comparison) = scene.compared("same word").await;
+    assert_eq!(names(&found), [HIDDEN, "plain"]);
+    let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    assert_eq!((&difference.outdated[..], &difference.lacks[..]), (&[hidden][..], &[][..]));
+    assert!(difference.faults.is_empty(), "it may just not have heard of it");
+}
+
+#[tokio::test]
+async fn a_yank_that_a_relay_hides_is_known_from_another() {
+    is_known_from_another(|publisher| publisher.yank(HIDDEN, "1.0.0")).await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_a_relay_hides_is_known_from_another() {
+    is_known_from_another(|publisher| publisher.rotate_away()).await;
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use ggen_shared::catalogue::find::MAX_WALKED;
 use ggen_shared::catalogue::keys::{self, ShortId};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::RecordId;
-use ggen_shared::protocol::query::Search;
-use ggen_shared::registry::{PeerError, ReleaseView, SearchOptions, SearchResults, Source};
+use ggen_shared::protocol::query::{KeyLogOf, Package, Search};
+use ggen_shared::record::{self, Release, Unverified};
+use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
 use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_search};
+use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_key_log, verify_package, verify_search};
 use libp2p::PeerId;
 
 use crate::light::Platform;
@@ -41,7 +42,7 @@ pub struct Difference {
     pub hidden: Vec<RecordId>,
     /// Releases of the compared page that it does not have.
     pub lacks: Vec<RecordId>,
-    /// Releases of the compared page in whose place it has a later one of the same package.
+    /// Releases of the compared page in whose place it has a later one of the same package, or which a status or a rotation that it holds makes void.
     pub outdated: Vec<RecordId>,
     /// Entries of the compared relay that stand for no record which it delivers: it counts more than there is.
     pub unbacked: usize,
@@ -143,15 +144,16 @@ impl<P: Platform> P2PRegistry<P> {
         for hit in more.iter().chain(&lacks) {
             self.hand_over(hit).await;
         }
-        let replaced = |hit: &Hit| more.iter().any(|other| replaces(other, hit));
-        let (outdated, lacks): (Vec<_>, Vec<_>) = lacks.iter().partition(|hit| replaced(hit));
-        let ids = |hits: Vec<&Hit>| hits.into_iter().map(|hit| hit.release.id()).collect();
+        let (mut outdated, mut missing) = (Vec::new(), Vec::new());
+        for hit in &lacks {
+            let is_outdated = more.iter().any(|other| replaces(other, hit)) || self.is_void_at(relay, hit).await;
+            if is_outdated { &mut outdated } else { &mut missing }.push(hit.release.id());
+        }
         let hidden = more.iter().filter(|hit| wrong(page.compared, hit)).map(|hit| hit.release.id()).collect();
         let faults = settled.evidence.iter();
         let faults = faults.map(|(at, evidence)| Fault { source: source(*at), evidence: evidence.clone() }).collect();
-        let (lacks, outdated) = (ids(lacks), ids(outdated));
         let more = more.iter().map(view).collect();
-        Ok(Some(Difference { source: source(relay), more, hidden, lacks, outdated, unbacked, faults }))
+        Ok(Some(Difference { source: source(relay), more, hidden, lacks: missing, outdated, unbacked, faults }))
     }
 
     /// What a relay lists as far as the page goes, and the page does not.
@@ -165,6 +167,28 @@ impl<P: Platform> P2PRegistry<P> {
         let missing = within.filter(|key| !ours.keys.contains(key)).filter_map(|key| keys::short_id(key));
         let ids: Vec<ShortId> = missing.take(ggen_shared::client::MAX_DISPUTED).collect();
         Ok(self.named(relay, ids).await?.0)
+    }
+
+    /// Whether records of a relay show that a release is not to be chosen any more: a status says so, or the key that it was signed with was
+    /// rotated out without keeping it.
+    async fn is_void_at(&self, relay: PeerId, hit: &Hit) -> bool {
+        let (release, publisher) = (&hit.release, PublisherView::from(&hit.key_log));
+        let question =
+            Package { name: publisher.full_name(&release.package()), version: Some(release.version.clone()) };
+        if let Ok(answer) = self.peer().ask(relay, question.clone()).await
+            && let Ok(Some(package)) = self.verified(relay, |asked| verify_package(&question, answer, asked))
+            && !package.state(&release.version).is_listed()
+        {
+            return true;
+        }
+        let (network, question) = (self.peer().network(), KeyLogOf { publisher: release.publisher });
+        let Ok(answer) = self.peer().ask(relay, question.clone()).await else { return false };
+        let Ok(Some(key_log)) = self.verified(relay, |asked| verify_key_log(&question, &answer, asked.network)) else {
+            return false;
+        };
+        let verified =
+            Unverified::<Release>::decode(release.bytes()).and_then(|release| release.verify(&key_log, network));
+        matches!(verified, Err(record::Error::Void(_)))
     }
 
     /// Announces a release to all relays: those that lack it take it in.

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
-use crate::record::{Kind, Record, Release, UnverifiedRecord, Version};
+use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
@@ -280,8 +280,8 @@ impl<'a> VersionEntry<'a> {
 
     /// Whether a version whose entry has this value may stand for its package.
     pub fn may_be_listed(value: &[u8]) -> bool {
-        // Nothing is said of a version that nothing is wrong with; a deprecated one (1) works, a yanked or retracted one is not to be chosen.
-        value.first().is_none_or(|state| *state <= 1)
+        // Nothing is said of a version that no status is about.
+        value.first().is_none_or(|state| State::from_number(*state).is_some_and(State::is_listed))
     }
 }
 

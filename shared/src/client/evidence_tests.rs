@@ -1,6 +1,7 @@
 use super::*;
 use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::catalogue::{Leaf, answer};
+use crate::record::State;
 
 fn network() -> Network {
     Network::named("test").unwrap()
@@ -98,6 +99,42 @@ fn an_honest_relay_is_never_accused() {
                 for relay in [&relay, &poor] {
                     assert_eq!(judged(relay, &key_log, release, entry), Err(Error::ShowsNothing), "{entry:?}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_honest_relay_is_not_accused_for_statuses_or_a_rotation() {
+    let one = Publisher::new(1);
+    let release = |index: u32, version| one.release(index, "thing", version, |_| {});
+    let releases =
+        ["1.0.0", "1.1.0", "1.2.0", "1.3.0"].into_iter().zip(0..).map(|(version, index)| release(index, version));
+    let releases: Vec<_> = releases.collect();
+    let states = [("1.3.0", State::Yanked), ("1.2.0", State::Retracted), ("1.1.0", State::Deprecated)];
+    let statuses = states.into_iter().zip(10..).map(|((version, state), index)| {
+        Record::Status(Box::new(one.status(index, "thing", version, 1, state, |_| {})))
+    });
+    let mut catalogue = crate::catalogue::testing::catalogue(&[&one], releases.iter().cloned());
+    for status in statuses {
+        catalogue.insert(status).unwrap();
+    }
+    let relay = Relay::of(100, catalogue.clone());
+    // What was kept stays, all else is void.
+    let rotated = one.rotate(&[releases[0].id()]);
+    for page in rotated.pages {
+        catalogue.insert(Record::KeepPage(Box::new(page))).unwrap();
+    }
+    catalogue.insert(Record::Rotation(Box::new(rotated.rotation))).unwrap();
+    let later = Relay::of(101, catalogue);
+    for (relay, head) in [(&relay, &releases[1]), (&later, &releases[0])] {
+        let listed: Vec<_> = relay.catalogue.map().iter(&keys::newest()).map(|(key, _)| keys::short_id(key)).collect();
+        assert_eq!(listed, [Some(ShortId::of(&head.id()))]);
+        let all: Vec<Vec<u8>> = relay.catalogue.map().iter(&[]).map(|(key, _)| key.to_vec()).collect();
+        for release in &releases {
+            let derived = keys::listing(&release.id(), release, &Tokens::of(release), Popularity::of(0));
+            for entry in all.iter().chain(&derived).chain([&record_entry(release)]) {
+                assert_eq!(judged(relay, &one.key_log(), release, entry), Err(Error::ShowsNothing), "{entry:?}");
             }
         }
     }
