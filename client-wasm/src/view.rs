@@ -125,6 +125,11 @@ struct Proof {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Package {
     release: Release,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead: Option<Instead>,
     versions: Vec<Version>,
     relay: String,
     refused: Vec<Refusal>,
@@ -175,6 +180,14 @@ pub(crate) struct Audits {
     unfinished: f64,
 }
 
+/// The package that a publisher names in place of a deprecated one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Instead {
+    publisher: String,
+    name: String,
+}
+
 /// One version in a list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,6 +195,7 @@ pub(crate) struct Version {
     version: String,
     id: String,
     created: f64,
+    state: &'static str,
 }
 
 /// A package head from the DHT.
@@ -356,8 +370,14 @@ impl From<record::Dependency> for Dependency {
 
 impl From<PackageView> for Package {
     fn from(view: PackageView) -> Self {
+        let status = view.release.status.as_deref();
+        let instead = status.and_then(|status| status.instead.as_ref());
         Self {
             in_checkpoint: view.release.in_checkpoint,
+            state: view.release.state.unwrap_or_default().as_str(),
+            reason: status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty()),
+            instead: instead
+                .map(|package| Instead { publisher: package.publisher.to_string(), name: package.name.to_string() }),
             proof: view.proven.into(),
             release: view.release.into(),
             versions: view.versions.into_iter().map(Into::into).collect(),
@@ -369,7 +389,12 @@ impl From<PackageView> for Package {
 
 impl From<VersionView> for Version {
     fn from(view: VersionView) -> Self {
-        Self { version: view.version.to_string(), id: view.id.to_string(), created: number(view.created) }
+        Self {
+            version: view.version.to_string(),
+            id: view.id.to_string(),
+            created: number(view.created),
+            state: view.state.as_str(),
+        }
     }
 }
 

@@ -213,6 +213,12 @@ export type SearchOrder = "best" | "newest" | "name" | "dependents";
 /** One package, the release asked for, and what else there is. */
 export interface PackageView {
   release: Release;
+  /** What the publisher says that this version is good for. */
+  state: VersionState;
+  /** Why, in the publisher's words. */
+  reason?: string;
+  /** What the publisher says to use in place of a deprecated version. */
+  instead?: { publisher: string; name: string };
   /** All versions that the relay showed and that verified, newest first. */
   versions: VersionView[];
   /** Peer id of the relay that answered. */
@@ -228,7 +234,11 @@ export interface VersionView {
   version: string;
   id: string;
   created: number;
+  state: VersionState;
 }
+
+/** `deprecated` works, and there is something better; `yanked` is not to be chosen any more; `retracted` is not shown, and never used again. */
+export type VersionState = "active" | "deprecated" | "yanked" | "retracted";
 
 /** A package head read from the DHT and verified. */
 export interface HeadView {
@@ -262,7 +272,8 @@ export type MarketEvent =
 
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
- * `network/unreachable`, `network/timeout`, `package/not-found`, `version/not-found`, `version/contested`, `query/too-long`,
+ * `network/unreachable`, `network/timeout`, `package/not-found`, `package/withdrawn`, `version/not-found`, `version/contested`,
+ * `version/retracted`, `query/too-long`,
  * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
  * `publish/incomplete`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,

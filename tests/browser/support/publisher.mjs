@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { MARKET, ROOT, run, temporaryDirectory } from "./programs.mjs";
+import { MARKET, ROOT, SAY_STATUS, run, temporaryDirectory } from "./programs.mjs";
 
 export class Publisher {
   /** Makes a key that is removed at the end of the test. */
@@ -28,6 +28,11 @@ export class Publisher {
       const [, name, version, id, cid] = /^published (\S+) (\S+) (\S+) (\S+)$/.exec(text);
       return { name, version, id, cid, fullName: `${this.name}/${name}`, acknowledgedAt: at };
     });
+  }
+
+  /** Says of a version that it is deprecated, yanked or retracted, why, and what other package to use. */
+  async say(relay, name, version, state, reason, ...instead) {
+    await run(SAY_STATUS, [this.key, relay.address("tcp"), name, version, state, reason, ...instead]);
   }
 
   /** Writes a ggen package directory and gives its path. */

@@ -1,0 +1,54 @@
+//! A publisher who says something of a version that was released: no command of `ggen-market` does yet.
+//!
+//! `say-status KEY RELAY NAME VERSION STATE REASON [INSTEAD]` with a publisher's key, the address of a relay, one of the states of
+//! `ggen_shared::record::State`, a reason that may be empty, and the name of another package of the same publisher.
+
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use ggen_net::P2PConfig;
+use ggen_relay::market::keys::PublisherKey;
+use ggen_relay::market::peer;
+use ggen_shared::id::PackageId;
+use ggen_shared::limits::BASE_QUOTA;
+use ggen_shared::protocol::publish::Offer;
+use ggen_shared::record::{Record, State, Status, sign};
+use serde_bytes::ByteBuf;
+
+const STATES: [State; 4] = [State::Active, State::Deprecated, State::Yanked, State::Retracted];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [key, relay, name, version, state, reason, instead @ ..] = &arguments[..] else {
+        bail!("usage: say-status KEY RELAY NAME VERSION STATE REASON [INSTEAD]");
+    };
+    let key = PublisherKey::load(key.as_ref())?;
+    let publisher = key.key_log.publisher();
+    let instead = instead.first().map(|name| name.parse().map(|name| PackageId { publisher, name })).transpose()?;
+    let seq = std::time::UNIX_EPOCH.elapsed()?.as_secs();
+    let status = Status {
+        publisher,
+        signed_under: key.key_log.head(),
+        // Releases use indices from below.
+        index: BASE_QUOTA - 1 - u32::try_from(seq % 4096)?,
+        name: name.parse()?,
+        version: version.parse()?,
+        seq,
+        state: *STATES.iter().find(|known| known.as_str() == state).context("no such state")?,
+        reason: reason.clone(),
+        instead,
+    };
+    let mut records = key.key_log.clone().into_records();
+    records.push(Record::Status(Box::new(sign(status, &key.signing, &key.network)?)));
+    let records = records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect();
+
+    let config =
+        P2PConfig { network: key.network, relays: vec![relay.parse()?], discover: false, ..P2PConfig::default() };
+    let (peer, mut events) = peer::start(config)?;
+    while peer.connected().is_empty() {
+        events.next().await.context("the relay cannot be reached")?;
+    }
+    let receipt = peer.publish(peer.connected()[0], &Offer { records, blocks: Vec::new() }, |_| None).await?;
+    println!("{} records are new to the relay", receipt.new.len());
+    Ok(())
+}
