@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dependencyRoute, formatUrl, fullNameOf, packageRoute, parseUrl, type Route } from "../src/lib/url-state.ts";
+import { dependencyRoute, effectiveOrder, formatUrl, fullNameOf, isSameSearch, packageRoute, parseUrl, searchRoute, withFilter, type Route } from "../src/lib/url-state.ts";
 
 const parse = (path: string) => parseUrl(new URL(path, "https://relay.example"));
 const NONE = { transports: [], relays: [] };
@@ -8,8 +8,9 @@ const OWNER = "ggen~abcdefghij234567";
 
 test("every state survives the way through a URL", () => {
   const routes: Route[] = [
-    { page: "search", query: "" },
-    { page: "search", query: "async io & 100% + ?#/ ü" },
+    searchRoute(),
+    searchRoute("async io & 100% + ?#/ ü"),
+    searchRoute("", { category: "web & more::http", license: "MIT OR Apache-2.0", publisher: OWNER, keyword: "c++" }, "name"),
     { page: "package", owner: OWNER, name: "serde_json" },
     { page: "package", owner: "~abcdefghij234567", name: "a.b-c", version: "1.0.0-rc.1" },
     { page: "package", owner: "ü/?~x", name: "#", version: "%2F" },
@@ -22,8 +23,10 @@ test("every state survives the way through a URL", () => {
 });
 
 test("addresses stay short and readable", () => {
-  assert.equal(formatUrl({ route: { page: "search", query: "" }, settings: NONE }), "/");
-  assert.equal(formatUrl({ route: { page: "search", query: "async io" }, settings: NONE }), "/?q=async+io");
+  assert.equal(formatUrl({ route: searchRoute(), settings: NONE }), "/");
+  assert.equal(formatUrl({ route: searchRoute("async io"), settings: NONE }), "/?q=async+io");
+  const narrowed = searchRoute("io", { license: "MIT" }, "newest");
+  assert.equal(formatUrl({ route: narrowed, settings: NONE }), "/?q=io&license=MIT&order=newest");
   assert.equal(formatUrl({ route: packageRoute(`${OWNER}/tokio`, "1.2.3"), settings: NONE }), `/p/${OWNER}/tokio/1.2.3`);
 });
 
@@ -55,4 +58,24 @@ test("settings: unknown transports and empty relays are dropped, repetitions too
 test("a query is cut where no person types on", () => {
   const { route } = parse(`/?q=${"a".repeat(10_000)}`);
   assert.equal(route.page === "search" && route.query.length, 512);
+});
+
+test("a filter is set, changed and taken away, and is part of the question", () => {
+  const plain = searchRoute("io");
+  const mit = withFilter(plain, "license", "MIT");
+  assert.deepEqual(withFilter(mit, "license", "ISC").filters, { license: "ISC" });
+  assert.deepEqual(withFilter(mit, "license", undefined), plain);
+  assert.ok(isSameSearch(mit, searchRoute("io", { license: "MIT" })) && !isSameSearch(mit, plain));
+  assert.ok(!isSameSearch(plain, searchRoute("io", {}, "newest")));
+});
+
+test("orders and filters that there are not, and empty ones, are none", () => {
+  assert.deepEqual(parse("/?q=io&order=best%20first&license=&maker=x").route, searchRoute("io"));
+});
+
+test("without words, best is what most depend on, and of everything the newest", () => {
+  assert.equal(effectiveOrder(searchRoute()), "newest");
+  assert.equal(effectiveOrder(searchRoute("", { license: "MIT" })), "dependents");
+  assert.equal(effectiveOrder(searchRoute("io", { license: "MIT" })), "best");
+  assert.equal(effectiveOrder(searchRoute("", {}, "name")), "name");
 });

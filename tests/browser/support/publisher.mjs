@@ -32,7 +32,8 @@ export class Publisher {
 
   /** Says of a version that it is deprecated, yanked or retracted, why, and what other package to use. */
   async say(relay, name, version, state, reason, ...instead) {
-    await run(SAY_STATUS, [this.key, relay.address("tcp"), name, version, state, reason, ...instead]);
+    this.said = (this.said ?? 0) + 1;
+    await run(SAY_STATUS, [this.key, relay.address("tcp"), String(this.said), name, version, state, reason, ...instead]);
   }
 
   /** Writes a ggen package directory and gives its path. */

@@ -1,24 +1,31 @@
 import { MarketError, type MarketClient, type SearchAnswer } from "@ggen/market-client";
 import { appendPage, renewFirstPage, uniqueHits } from "./hits.ts";
 import { describeProblem, type Problem } from "./problems.ts";
+import { isSameSearch, searchRoute, type SearchRoute } from "./url-state.ts";
 
 const PAGE_SIZE = 20;
 
 /** The current search: what was answered last stays until the next answer is there. */
 class Search {
   #answer = $state.raw<SearchAnswer>();
+  #answered = $state.raw<SearchRoute>(searchRoute());
   #problem = $state.raw<Problem>();
   #busy = $state(false);
   #loadingMore = $state(false);
   /** Counts questions; an answer to any but the last is stale and dropped. */
   #asked = 0;
-  #query = "";
+  #route: SearchRoute = searchRoute();
   #pages = 1;
   #renewAgain = false;
   #running: Promise<void> = Promise.resolve();
 
   get answer(): SearchAnswer | undefined {
     return this.#answer;
+  }
+
+  /** What the answer is an answer to. */
+  get answered(): SearchRoute {
+    return this.#answered;
   }
 
   get problem(): Problem | undefined {
@@ -34,8 +41,8 @@ class Search {
   }
 
   /** Asks a new question, whatever is under way. */
-  async ask(client: MarketClient, query: string): Promise<void> {
-    this.#query = query;
+  async ask(client: MarketClient, route: SearchRoute): Promise<void> {
+    this.#route = route;
     this.#pages = 1;
     await this.#request(client, (fresh) => ({ ...fresh, hits: uniqueHits(fresh.hits) }));
   }
@@ -47,7 +54,7 @@ class Search {
       return;
     }
     const shown = this.#answer;
-    const keepsPages = shown?.query === this.#query && this.#pages > 1;
+    const keepsPages = shown !== undefined && isSameSearch(this.#answered, this.#route) && this.#pages > 1;
     await this.#request(client, (fresh) =>
       keepsPages ? renewFirstPage(shown, fresh) : { ...fresh, hits: uniqueHits(fresh.hits) },
     );
@@ -65,10 +72,10 @@ class Search {
 
   async #addPage(client: MarketClient): Promise<void> {
     const shown = this.#answer;
-    if (shown?.cursor === undefined || shown.query !== this.#query) return;
+    if (shown?.cursor === undefined || !isSameSearch(this.#answered, this.#route)) return;
     const ticket = this.#asked;
     try {
-      const page = await client.search(this.#query, { limit: PAGE_SIZE, cursor: shown.cursor });
+      const page = await client.search(this.#route.query, { ...options(this.#route), cursor: shown.cursor });
       if (ticket === this.#asked) {
         this.#pages += 1;
         this.#answer = appendPage(shown, page);
@@ -76,7 +83,7 @@ class Search {
     } catch (thrown) {
       if (ticket !== this.#asked) return;
       // The relay no longer keeps the checkpoint that the pages stand on: begin anew.
-      if (thrown instanceof MarketError && thrown.code === "query/old-cursor") await this.ask(client, this.#query);
+      if (thrown instanceof MarketError && thrown.code === "query/old-cursor") await this.ask(client, this.#route);
       else this.#problem = describeProblem(thrown);
     }
   }
@@ -87,18 +94,19 @@ class Search {
 
   async #run(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer): Promise<void> {
     const ticket = ++this.#asked;
-    const query = this.#query;
+    const route = this.#route;
     this.#busy = true;
     this.#renewAgain = false;
     try {
-      const fresh = await client.search(query, { limit: PAGE_SIZE });
+      const fresh = await client.search(route.query, options(route));
       if (ticket !== this.#asked) return;
-      this.#answer = accept({ ...fresh, query });
+      this.#answer = accept({ ...fresh, query: route.query });
+      this.#answered = route;
       this.#problem = undefined;
     } catch (thrown) {
       if (ticket !== this.#asked) return;
       this.#problem = describeProblem(thrown);
-      if (this.#answer?.query !== query) this.#answer = undefined;
+      if (!isSameSearch(this.#answered, route)) this.#answer = undefined;
     }
     this.#busy = false;
     this.#renewIfAsked(client);
@@ -109,6 +117,10 @@ class Search {
     this.#renewAgain = false;
     void this.renew(client);
   }
+}
+
+function options({ filters, order }: SearchRoute) {
+  return { limit: PAGE_SIZE, filters, order };
 }
 
 export const search = new Search();
