@@ -9,29 +9,65 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 v=json.load(open(pathlib.Path(__file__).with_name('records.json')))
 b32=lambda b: base64.b32encode(b).decode().lower().rstrip('=')
 dk=lambda ctx,b: blake3.blake3(b,derive_key_context=ctx).digest()
-ctx={1:"ggen marketplace 2026 record id: inception",4:"ggen marketplace 2026 record id: release"}
+kinds={1:'inception',2:'keep page',3:'rotation',4:'release',5:'status'}
+ctx=lambda kind: "ggen marketplace 2026 record id: "+kinds.get(kind,str(kind))
+unb32=lambda text: base64.b32decode(text.upper()+'='*(-len(text)%8))
 sk=Ed25519PrivateKey.from_private_bytes(bytes.fromhex(v['publisher']['seed']))
 nk=Ed25519PrivateKey.from_private_bytes(bytes.fromhex(v['publisher']['next_seed']))
 p=v['publisher']
 assert p['key']==b32(sk.public_key().public_bytes_raw())
 assert p['next']==b32(dk("ggen marketplace 2026 next key commitment", nk.public_key().public_bytes_raw()))
+commitment=lambda key: dk("ggen marketplace 2026 next key commitment",key)
+records={x['name']:x for x in v['valid']}; payload_of=lambda name: cbor2.loads(bytes.fromhex(records[name]['payload']))
+def key_log(names):
+    """The keys that each event put in force and committed to, by its id; what follows it; the pages that are here, by id."""
+    events={}; followers={}; pages={}
+    for name in names:
+        x=records[name]; d=payload_of(name); id=unb32(x['id'])
+        if x['kind']==2: pages[id]=d
+        else: events[id]=(d['key'],d['next'])
+        if x['kind']==3:
+            assert commitment(d['key'])==events[d['prev']][1]
+            followers.setdefault(d['prev'],[]).append(d)
+    return events,followers,pages
 for x in v['valid']:
-    pay=bytes.fromhex(x['payload']); id=dk(ctx[x['kind']],pay)
+    pay=bytes.fromhex(x['payload']); id=dk(ctx(x['kind']),pay)
     assert b32(id)==x['id']
     n=v['network'].encode()
     msg=b"ggen marketplace signed record\0"+bytes([len(n)])+n+x['kind'].to_bytes(2,'big')+id
     assert msg.hex()==x['message']
-    sig=sk.sign(msg); assert sig.hex()==x['signature']
+    signer=Ed25519PrivateKey.from_private_bytes(bytes.fromhex(x['seed']))
+    sig=signer.sign(msg); assert sig.hex()==x['signature']
     env=cbor2.dumps({'k':x['kind'],'p':pay,'s':sig},canonical=True)
     assert env.hex()==x['record'], x['name']
     assert cbor2.dumps(cbor2.loads(pay),canonical=True)==pay
     assert dk("ggen marketplace 2026 announcement message id",env).hex()==x['announcement']
     d=cbor2.loads(pay)
-    if x['release']:
-        r=x['release']; cid=d['artifact']['cid'].value
-        assert cid[0]==0 and 'b'+b32(cid[1:])==r['artifact'] and d['version']==r['version'] and d.get('title')==r['title'] and d['description']==r['description']
+    by=signer.public_key().public_bytes_raw(); events,followers,pages=key_log(x['key_log'])
+    says=x['says']; what,r=next(iter(says.items())) if says else (None,None)
+    if x['kind']==1: assert by==d['key'] and says is None; print(x['name'],'ok'); continue
+    assert b32(d['publisher'])==p['id'] and what==kinds.get(x['kind'],'unknown').replace(' ','_')
+    if x['kind'] in (2,3):
+        # Signed by the key that the event before it committed to.
+        assert by==d['key'] and commitment(by)==events[d['prev']][1]
+        assert b32(d['prev'])==r['prev'] and b32(d['key'])==r['key']
+        ids=d['keep' if x['kind']==2 else 'pages']; assert ids==sorted(set(ids)) and [b32(i) for i in ids]==r['keep' if x['kind']==2 else 'pages']
+        if x['kind']==3: assert b32(d['next'])==r['next'] and d['next']!=commitment(by)
+    else:
+        # Signed by the key of its event; where that was rotated out, a page of one of the rotations keeps it.
+        under=d['signed_under']; assert by==events[under][0] and 0<=d['index']<16384
+        named=[page for rotation in followers.get(under,[]) for page in rotation['pages']]
+        assert under not in followers or any(page in pages and id in pages[page]['keep'] for page in named)
+    if x['kind']==4:
+        cid=d['artifact']['cid'].value
+        assert cid[0]==0 and 'b'+b32(cid[1:])==r['artifact'] and d['artifact']['size']==r['size']
+        assert d['version']==r['version'] and d.get('title')==r['title'] and d['description']==r['description']
         assert r['full_name']=='ggen~'+b32(d['publisher'])[:16]+'/'+d['name']
-        assert b32(d['publisher'])==p['id']==b32(d['signed_under'])
+    if x['kind']==5:
+        package=lambda p: b32(p['publisher'])+'/'+p['name']
+        assert package(d)==r['package'] and [d[k] for k in ('version','seq','state','reason')]==[r[k] for k in ('version','seq','state','reason')]
+        assert (package(d['instead']) if 'instead' in d else None)==r['instead']
+    if x['kind'] not in kinds: assert [b32(d['publisher']),b32(d['signed_under']),d['index']]==[r[k] for k in ('publisher','signed_under','index')]
     print(x['name'],'ok')
 assert p['fingerprint']==p['id'][:16]
 for h in v['heads']:

@@ -263,7 +263,7 @@ impl KeyLog {
     }
 
     /// As [`Self::events`], with only those pages that keep one of some records, which all hold.
-    pub fn events_for<'a>(&'a self, records: impl IntoIterator<Item = (RecordId, RecordId)>) -> Vec<&'a RecordBytes> {
+    pub fn events_for(&self, records: impl IntoIterator<Item = (RecordId, RecordId)>) -> Vec<&RecordBytes> {
         let mut pages: Vec<&Verified<KeepPage>> = Vec::new();
         for (signed_under, id) in records {
             pages.extend(self.page_for(&signed_under, &id));

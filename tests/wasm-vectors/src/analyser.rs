@@ -4,7 +4,7 @@ use ggen_shared::record::{Release, Unverified};
 use ggen_shared::search::analyser::{self, Tokens};
 use serde::Deserialize;
 
-use crate::{Checked, hex, parse, records, same};
+use crate::{Checked, parse, records, same};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +47,7 @@ pub(crate) fn check(json: &str, records: &str) -> Checked {
         same(&vector, "what a query looks for", &strings(analyser::wholes(text)), query)?;
     }
     for Found { release, tokens } in &file.releases {
-        let bytes = hex(release, &records::valid_record(records, release)?)?;
+        let bytes = records::valid_record(records, release)?;
         let record = Unverified::<Release>::decode(&bytes).map_err(|error| format!("{release}: {error}"))?;
         let key_log = records::key_log(records)?;
         let network = records::network(records)?;

@@ -1,5 +1,7 @@
 //! Records, heads and identifiers: those that hold and those that are refused, with the code of the refusal.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::SigningKey;
 use ggen_shared::codec;
 use ggen_shared::id::{
@@ -7,8 +9,8 @@ use ggen_shared::id::{
 };
 use ggen_shared::protocol::{announcement, head};
 use ggen_shared::record::{
-    self, ContentId, Envelope, Inception, KeyLog, Payload, Record, Release, Unverified, UnverifiedRecord, Verified,
-    Version,
+    self, ContentId, Envelope, Indexed, KeepPage, KeyLog, Kind, Payload, Record, Release, Rotation, Status, Unknown,
+    UnverifiedRecord, Verified, Version,
 };
 use serde::Deserialize;
 
@@ -23,6 +25,7 @@ struct File {
     publisher: Publisher,
     valid: Vec<Valid>,
     invalid: Vec<Invalid>,
+    invalid_key_logs: Vec<InvalidKeyLog>,
     heads: Vec<Head>,
     invalid_heads: Vec<InvalidHead>,
     texts: Vec<Text>,
@@ -46,6 +49,10 @@ struct Publisher {
 struct Valid {
     name: String,
     kind: u16,
+    /// The valid records that make the key log it is verified against, in their order.
+    key_log: Vec<String>,
+    /// Whose key signs it.
+    seed: String,
     payload: String,
     id: String,
     /// What is signed.
@@ -55,8 +62,40 @@ struct Valid {
     record: String,
     /// The message id under which gossip carries it.
     announcement: String,
-    /// What of its fields people see first; none of an inception.
-    release: Option<Shown>,
+    /// What it says, by its kind; none of an inception.
+    says: Option<Says>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum Says {
+    /// What of its fields people see first.
+    Release(Shown),
+    KeepPage {
+        prev: String,
+        key: String,
+        keep: Vec<String>,
+    },
+    Rotation {
+        prev: String,
+        key: String,
+        next: String,
+        pages: Vec<String>,
+    },
+    Status {
+        package: String,
+        version: String,
+        seq: u64,
+        state: String,
+        reason: String,
+        instead: Option<String>,
+    },
+    /// What is known of a kind that is not.
+    Unknown {
+        publisher: String,
+        signed_under: String,
+        index: u32,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -74,6 +113,9 @@ struct Shown {
 #[serde(deny_unknown_fields)]
 struct Invalid {
     name: String,
+    /// As for a valid one; the inception alone if it is absent.
+    #[serde(default = "inception_alone")]
+    key_log: Vec<String>,
     record: String,
     /// Zeros after it.
     #[serde(default)]
@@ -81,6 +123,19 @@ struct Invalid {
     /// The id that was asked for, if one was.
     #[serde(default)]
     asked_for: Option<String>,
+    error: String,
+}
+
+fn inception_alone() -> Vec<String> {
+    vec!["inception".into()]
+}
+
+/// Key events that are not the key log of the publisher.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvalidKeyLog {
+    name: String,
+    events: Vec<String>,
     error: String,
 }
 
@@ -115,14 +170,17 @@ struct Text {
 
 pub(crate) fn check(json: &str) -> Checked {
     let file: File = parse("records.json", json)?;
-    let network = network(json)?;
-    let key_log = key_log(json)?;
-    check_publisher(&file.publisher, &key_log)?;
+    let network = file.network()?;
+    let key_logs = KeyLogs::of(&file, &network)?;
+    check_publisher(&file.publisher, key_logs.of_names(&inception_alone())?)?;
     for vector in &file.valid {
-        check_valid(vector, &file.publisher, &key_log, &network)?;
+        check_valid(vector, &file, key_logs.of_names(&vector.key_log)?, &network)?;
     }
     for vector in &file.invalid {
-        check_invalid(vector, &key_log, &network)?;
+        check_invalid(vector, key_logs.of_names(&vector.key_log)?, &network)?;
+    }
+    for vector in &file.invalid_key_logs {
+        check_invalid_key_log(vector, &file, &network)?;
     }
     for vector in &file.heads {
         check_head(vector, &network)?;
@@ -136,27 +194,66 @@ pub(crate) fn check(json: &str) -> Checked {
     for text in &file.texts {
         check_text(text)?;
     }
-    Ok(1 + file.valid.len() + file.invalid.len() + file.heads.len() + file.invalid_heads.len() + file.texts.len())
+    let records = file.valid.len() + file.invalid.len() + file.invalid_key_logs.len();
+    Ok(1 + records + file.heads.len() + file.invalid_heads.len() + file.texts.len())
+}
+
+/// The key logs that records are verified against, each verified once.
+struct KeyLogs<'a>(BTreeMap<&'a [String], KeyLog>);
+
+impl<'a> KeyLogs<'a> {
+    fn of(file: &'a File, network: &Network) -> Result<Self, String> {
+        let names = file.valid.iter().map(|vector| &vector.key_log);
+        let mut key_logs = BTreeMap::new();
+        for names in names.chain(file.invalid.iter().map(|vector| &vector.key_log)) {
+            if !key_logs.contains_key(&names[..]) {
+                key_logs.insert(&names[..], file.key_log(names, network)?);
+            }
+        }
+        Ok(Self(key_logs))
+    }
+
+    fn of_names(&self, names: &[String]) -> Result<&KeyLog, String> {
+        self.0.get(names).ok_or_else(|| format!("no vector has the key log {names:?}"))
+    }
 }
 
 pub(crate) fn network(json: &str) -> Result<Network, String> {
-    let file: File = parse("records.json", json)?;
-    Network::named(file.network).map_err(|error| format!("network: {error}"))
+    parse::<File>("records.json", json)?.network()
 }
 
-/// The record of this name, in hex.
-pub(crate) fn valid_record(json: &str, name: &str) -> Result<String, String> {
-    let file: File = parse("records.json", json)?;
-    let found = file.valid.into_iter().find(|valid| valid.name == name);
-    Ok(found.ok_or_else(|| format!("records.json has no valid record {name}"))?.record)
+impl File {
+    fn network(&self) -> Result<Network, String> {
+        Network::named(self.network.clone()).map_err(|error| format!("network: {error}"))
+    }
+
+    /// The bytes of the valid record of this name.
+    fn record(&self, name: &str) -> Result<Vec<u8>, String> {
+        let found = self.valid.iter().find(|valid| valid.name == name);
+        hex(name, &found.ok_or_else(|| format!("records.json has no valid record {name}"))?.record)
+    }
+
+    /// The key log that these records make.
+    fn key_log(&self, names: &[String], network: &Network) -> Result<KeyLog, String> {
+        let events = names.iter().map(|name| self.record(name)).collect::<Result<Vec<_>, _>>()?;
+        let publisher = self.publisher()?;
+        KeyLog::verify(&events, publisher, network).map_err(|error| format!("the key log of {names:?}: {error}"))
+    }
+
+    fn publisher(&self) -> Result<PublisherId, String> {
+        self.publisher.id.parse().map_err(|error| format!("publisher: {error}"))
+    }
 }
 
-/// The key log that begins with the first valid record.
+/// The record of this name.
+pub(crate) fn valid_record(json: &str, name: &str) -> Result<Vec<u8>, String> {
+    parse::<File>("records.json", json)?.record(name)
+}
+
+/// The key log that begins with the inception, and has no more than that.
 pub(crate) fn key_log(json: &str) -> Result<KeyLog, String> {
-    let inception = hex("inception", &valid_record(json, "inception")?)?;
-    let network = network(json)?;
-    let inception = Unverified::<Inception>::decode(&inception).and_then(|it| it.verify(&network));
-    Ok(KeyLog::new(inception.map_err(|error| format!("inception: {error}"))?))
+    let file: File = parse("records.json", json)?;
+    file.key_log(&inception_alone(), &file.network()?)
 }
 
 fn signing_key(seed: &str) -> Result<SigningKey, String> {
@@ -183,15 +280,18 @@ fn verify(bytes: &[u8], key_log: &KeyLog, network: &Network) -> Result<Record, r
     UnverifiedRecord::decode(bytes)?.verify(Some(key_log), network)
 }
 
-fn check_valid(vector: &Valid, publisher: &Publisher, key_log: &KeyLog, network: &Network) -> Result<(), String> {
+fn check_valid(vector: &Valid, file: &File, key_log: &KeyLog, network: &Network) -> Result<(), String> {
     let name = &vector.name;
     let bytes = hex(name, &vector.record)?;
     let record = verify(&bytes, key_log, network).map_err(|error| format!("{name}: {error}"))?;
-    let key = signing_key(&publisher.seed)?;
+    let key = signing_key(&vector.seed)?;
     match &record {
         Record::Inception(inception) => check_payload(vector, inception, &key, network)?,
+        Record::KeepPage(page) => check_payload(vector, page, &key, network)?,
+        Record::Rotation(rotation) => check_payload(vector, rotation, &key, network)?,
         Record::Release(release) => check_payload(vector, release, &key, network)?,
-        _ => return Err(format!("{name}: no vector of this kind is known")),
+        Record::Status(status) => check_payload(vector, status, &key, network)?,
+        Record::Unknown(unknown) => check_unknown(vector, unknown, &key, network)?,
     }
     let envelope = Envelope::decode(&bytes).map_err(|error| format!("{name}: {error}"))?;
     same(name, "the kind", envelope.kind, vector.kind)?;
@@ -200,8 +300,9 @@ fn check_valid(vector: &Valid, publisher: &Publisher, key_log: &KeyLog, network:
     let encoded = envelope.encode().map_err(|error| format!("{name}: {error}"))?;
     same(name, "the envelope encoded again", &encoded[..], &bytes[..])?;
     same(name, "the announcement", &announcement::message_id(&bytes)[..], &hex(name, &vector.announcement)?[..])?;
-    let shown = record.release().map(|release| shown(release, key_log));
-    same(name, "the release", shown.as_ref(), vector.release.as_ref())
+    same(name, "the kind of the record", u16::from(record.kind().number()), vector.kind)?;
+    same(name, "whose it is", record.publisher(), file.publisher()?)?;
+    same(name, "what it says", says(&record, key_log).as_ref(), vector.says.as_ref())
 }
 
 /// What the payload's own type decides: its encoding, its id, what is signed, and that signing gives these very bytes.
@@ -214,12 +315,65 @@ fn check_payload<T: Payload>(
     let name = &vector.name;
     let payload = codec::encode(&**record);
     same(name, "the payload encoded again", &payload, &hex(name, &vector.payload)?)?;
-    same(name, "the id", record.id().to_string(), vector.id.clone())?;
-    same(name, "the id of the payload", T::KIND.id_of(&payload), record.id())?;
-    same(name, "the kind", u16::from(T::KIND.number()), vector.kind)?;
-    same(name, "what is signed", T::KIND.signed_message(network, &record.id()), hex(name, &vector.message)?)?;
+    check_identity(vector, T::KIND, record.id(), network)?;
     let signed = record::sign((**record).clone(), key, network).map_err(|error| format!("{name}: {error}"))?;
     same(name, "signed again", &signed.bytes()[..], &record.bytes()[..])
+}
+
+/// As [`check_payload`], of a payload that is not known but for a few fields.
+fn check_unknown(
+    vector: &Valid,
+    record: &Verified<Unknown>,
+    key: &SigningKey,
+    network: &Network,
+) -> Result<(), String> {
+    let name = &vector.name;
+    check_identity(vector, Kind::Unknown(record.kind), record.id(), network)?;
+    let payload = hex(name, &vector.payload)?;
+    let signed =
+        record::sign_unknown(record.kind, payload, key, network).map_err(|error| format!("{name}: {error}"))?;
+    same(name, "signed again", &signed.bytes()[..], &record.bytes()[..])
+}
+
+fn check_identity(vector: &Valid, kind: Kind, id: RecordId, network: &Network) -> Result<(), String> {
+    let name = &vector.name;
+    same(name, "the id", id.to_string(), vector.id.clone())?;
+    same(name, "the id of the payload", kind.id_of(&hex(name, &vector.payload)?), id)?;
+    same(name, "the kind's number", u16::from(kind.number()), vector.kind)?;
+    same(name, "what is signed", kind.signed_message(network, &id), hex(name, &vector.message)?)
+}
+
+fn says(record: &Record, key_log: &KeyLog) -> Option<Says> {
+    let texts = |ids: &[RecordId]| ids.iter().map(ToString::to_string).collect();
+    Some(match record {
+        Record::Inception(_) => return None,
+        Record::Release(release) => Says::Release(shown(release, key_log)),
+        Record::KeepPage(page) => {
+            let KeepPage { publisher: _, prev, key, keep } = &***page;
+            Says::KeepPage { prev: prev.to_string(), key: key.to_string(), keep: texts(keep) }
+        }
+        Record::Rotation(rotation) => {
+            let Rotation { publisher: _, prev, key, next, pages } = &***rotation;
+            let (prev, key, next) = (prev.to_string(), key.to_string(), next.to_string());
+            Says::Rotation { prev, key, next, pages: texts(pages) }
+        }
+        Record::Status(status) => {
+            let Status { version, seq, state, reason, instead, .. } = &***status;
+            Says::Status {
+                package: status.package().to_string(),
+                version: version.to_string(),
+                seq: *seq,
+                state: state.as_str().into(),
+                reason: reason.clone(),
+                instead: instead.as_ref().map(ToString::to_string),
+            }
+        }
+        Record::Unknown(unknown) => Says::Unknown {
+            publisher: unknown.publisher().to_string(),
+            signed_under: unknown.signed_under().to_string(),
+            index: unknown.index(),
+        },
+    })
 }
 
 fn shown(release: &Release, key_log: &KeyLog) -> Shown {
@@ -248,12 +402,22 @@ fn check_invalid(vector: &Invalid, key_log: &KeyLog, network: &Network) -> Resul
             let id = id.parse().unwrap_or(RecordId::from_bytes([0; 32]));
             match record {
                 Record::Inception(record) => record.expect_id(id).map(drop),
+                Record::KeepPage(record) => record.expect_id(id).map(drop),
+                Record::Rotation(record) => record.expect_id(id).map(drop),
                 Record::Release(record) => record.expect_id(id).map(drop),
-                _ => Ok(()),
+                Record::Status(record) => record.expect_id(id).map(drop),
+                Record::Unknown(record) => record.expect_id(id).map(drop),
             }
         }
     });
     same(name, "the outcome", outcome.map_or_else(|error| error.code(), |()| "accepted"), vector.error.as_str())
+}
+
+fn check_invalid_key_log(vector: &InvalidKeyLog, file: &File, network: &Network) -> Result<(), String> {
+    let name = &vector.name;
+    let events = vector.events.iter().map(|event| hex(name, event)).collect::<Result<Vec<_>, _>>()?;
+    let outcome = KeyLog::verify(&events, file.publisher()?, network);
+    same(name, "the outcome", outcome.map_or_else(|error| error.code(), |_| "accepted"), vector.error.as_str())
 }
 
 fn check_head(vector: &Head, network: &Network) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod checkpoints;
 mod make;
 mod merkle;
 mod messages;
+mod refused;
 
 use std::path::PathBuf;
 
@@ -105,8 +106,8 @@ fn changes(document: &Value) -> Vec<(String, Value)> {
     pointers.retain(|pointer| {
         let parts: Vec<_> = pointer.split('/').collect();
         match parts[..] {
-            ["", "invalid" | "invalid_heads" | "refused", _, field] => field == "error",
-            ["", "refused" | "invalid", ..] => false,
+            ["", "invalid" | "invalid_heads" | "invalid_key_logs" | "refused", _, field] => field == "error",
+            ["", "refused" | "invalid" | "invalid_key_logs", ..] => false,
             ["", "about"] | ["", "texts", _, "text"] | [.., "name"] => false,
             ["", "prefixes", _, field] => field == "valid",
             // Behind another place the same may stand, and of what is not there, there is more.
@@ -119,8 +120,15 @@ fn changes(document: &Value) -> Vec<(String, Value)> {
     });
     assert!(pointers.len() >= 20, "{}", pointers.len());
     let changed = pointers.into_iter().map(|pointer| {
-        let mut document = document.clone();
-        let value = document.pointer_mut(&pointer).expect("it was just found");
+        let (mut document, mut at) = (document.clone(), pointer.clone());
+        let parts: Vec<_> = pointer.split('/').collect();
+        if let ["", list @ ("invalid" | "invalid_heads" | "invalid_key_logs" | "refused"), place, field] = parts[..] {
+            // The others of its list were refused before, and stand for nothing here.
+            let alone = document.pointer_mut(&format!("/{list}/{place}")).expect("it was just found").take();
+            document[list] = Value::Array(vec![alone]);
+            at = format!("/{list}/0/{field}");
+        }
+        let value = document.pointer_mut(&at).expect("it was just found");
         *value = match value.take() {
             Value::Bool(bool) => Value::Bool(!bool),
             Value::Number(number) => number.as_u64().expect("all are").wrapping_add(1).into(),

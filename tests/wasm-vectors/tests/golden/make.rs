@@ -1,34 +1,45 @@
 //! Makes the vectors: the same ones on every machine and every day.
 
 use data_encoding::HEXLOWER;
-use ed25519_dalek::{Signer, SigningKey};
-use ggen_shared::codec;
+use ed25519_dalek::SigningKey;
 use ggen_shared::id::{FullName, KeyCommitment, Network, PublicKey, PublisherId, RecordId};
-use ggen_shared::limits::{BASE_QUOTA, MAX_ARTIFACT_BYTES, MAX_HEAD_BYTES, MAX_RECORD_BYTES, MAX_TAGS};
+use ggen_shared::limits::BASE_QUOTA;
 use ggen_shared::protocol::{announcement, head};
 use ggen_shared::record::{
-    self, Artifact, Content, ContentId, Dependency, Envelope, Inception, KeyLog, Kind, Payload, Release, Verified, Work,
+    self, Artifact, Content, ContentId, Dependency, Envelope, Inception, KeepPage, KeyLog, Payload, Record, Release,
+    Rotation, State, Status, Verified, Work,
 };
 use ggen_shared::search::analyser::{self as analyse, Tokens};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::cbor::{self, entries, map, text, text_of, with};
+use crate::cbor::{self, map, text};
+use crate::refused;
 
 pub(crate) const ABOUT: &str =
     "made by tests/wasm-vectors; to change it on purpose: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors";
 
-const SEED: u8 = 1;
-const NEXT_SEED: u8 = 2;
+pub(crate) const SEED: u8 = 1;
+pub(crate) const NEXT_SEED: u8 = 2;
+/// The key that the rotation commits to.
+pub(crate) const LAST_SEED: u8 = 3;
+/// A kind that nobody knows.
+pub(crate) const UNKNOWN: u8 = 200;
 
-fn network() -> Network {
+/// The records that make a key log, by their names.
+pub(crate) const INCEPTION: &[&str] = &["inception"];
+pub(crate) const ROTATED: &[&str] = &["inception", "rotation", "keep page"];
+pub(crate) const WITHOUT_PAGE: &[&str] = &["inception", "rotation"];
+pub(crate) const FROZEN: &[&str] = &["inception", "rotation", "rotation: another after the same event", "keep page"];
+
+pub(crate) fn network() -> Network {
     Network::named("ggen-vectors").unwrap()
 }
 
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-fn public(seed: u8) -> PublicKey {
+pub(crate) fn public(seed: u8) -> PublicKey {
     PublicKey::from_bytes(key(seed).verifying_key().to_bytes())
 }
 
@@ -36,7 +47,7 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     HEXLOWER.encode(bytes.as_ref())
 }
 
-fn inception() -> Inception {
+pub(crate) fn inception() -> Inception {
     Inception {
         handle: "ggen".parse().unwrap(),
         key: public(SEED),
@@ -45,15 +56,99 @@ fn inception() -> Inception {
     }
 }
 
-fn signed<T: Payload>(payload: T) -> Verified<T> {
-    record::sign(payload, &key(SEED), &network()).unwrap()
+pub(crate) fn signed<T: Payload>(payload: T) -> Verified<T> {
+    signed_by(SEED, payload)
 }
 
-fn key_log() -> KeyLog {
+pub(crate) fn signed_by<T: Payload>(seed: u8, payload: T) -> Verified<T> {
+    record::sign(payload, &key(seed), &network()).unwrap()
+}
+
+pub(crate) fn key_log() -> KeyLog {
     KeyLog::new(signed(inception()))
 }
 
-fn minimal() -> Release {
+/// The key log after the rotation, with its page.
+fn rotated_log() -> KeyLog {
+    let mut key_log = key_log();
+    key_log.follow(signed_by(NEXT_SEED, rotation())).unwrap();
+    key_log.add_page(signed_by(NEXT_SEED, page())).unwrap();
+    key_log
+}
+
+/// Keeps the releases `minimal` and `full`.
+pub(crate) fn page() -> KeepPage {
+    let mut keep = vec![signed(minimal()).id(), signed(full()).id()];
+    keep.sort();
+    KeepPage { publisher: key_log().publisher(), prev: key_log().head(), key: public(NEXT_SEED), keep }
+}
+
+pub(crate) fn rotation() -> Rotation {
+    Rotation {
+        publisher: key_log().publisher(),
+        prev: key_log().head(),
+        key: public(NEXT_SEED),
+        next: KeyCommitment::to_key(&public(LAST_SEED)),
+        pages: vec![signed_by(NEXT_SEED, page()).id()],
+    }
+}
+
+/// It follows the same event as the other, and keeps nothing.
+pub(crate) fn rival() -> Rotation {
+    Rotation { next: KeyCommitment::to_key(&public(4)), pages: Vec::new(), ..rotation() }
+}
+
+/// What is released once the rotation has put its key in force.
+pub(crate) fn after_rotation() -> Release {
+    Release {
+        signed_under: signed_by(NEXT_SEED, rotation()).id(),
+        index: 1,
+        version: "0.2.0".parse().unwrap(),
+        ..minimal()
+    }
+}
+
+pub(crate) fn yank() -> Status {
+    Status {
+        publisher: key_log().publisher(),
+        signed_under: key_log().head(),
+        index: 2,
+        name: "pack".parse().unwrap(),
+        version: "0.1.0".parse().unwrap(),
+        seq: 1,
+        state: State::Yanked,
+        reason: "It deletes what it should keep.".into(),
+        instead: None,
+    }
+}
+
+fn with_state(state: State) -> Status {
+    Status { index: 3 + u32::from(state.number()), seq: u64::MAX, state, reason: String::new(), ..yank() }
+}
+
+fn deprecation() -> Status {
+    Status { instead: Some(signed(full()).package()), ..with_state(State::Deprecated) }
+}
+
+/// The payload of a kind that is not known: some fields are, the others may be anything.
+pub(crate) fn unknown() -> Vec<u8> {
+    let event = key_log().head();
+    let says = cbor::list(&[text("größe"), vec![0xf6], vec![0xf5], [&[0xfb][..], &1.1_f64.to_be_bytes()].concat()]);
+    let mut entries = vec![
+        (text("publisher"), bytes_of(event.as_bytes())),
+        (text("signed_under"), bytes_of(event.as_bytes())),
+        (text("index"), vec![7]),
+        (text("says"), says),
+    ];
+    entries.sort();
+    map(&entries)
+}
+
+pub(crate) fn bytes_of(bytes: &[u8]) -> Vec<u8> {
+    [&cbor::head(2, bytes.len() as u64)[..], bytes].concat()
+}
+
+pub(crate) fn minimal() -> Release {
     Release {
         publisher: key_log().publisher(),
         signed_under: key_log().head(),
@@ -76,7 +171,7 @@ fn minimal() -> Release {
     }
 }
 
-fn full() -> Release {
+pub(crate) fn full() -> Release {
     Release {
         index: BASE_QUOTA - 1,
         name: "event-sourcing.axum_2".parse().unwrap(),
@@ -101,7 +196,7 @@ fn full() -> Release {
     }
 }
 
-fn non_ascii() -> Release {
+pub(crate) fn non_ascii() -> Release {
     Release {
         index: 256,
         title: Some("Größenmaß 数据库".into()),
@@ -114,7 +209,7 @@ fn non_ascii() -> Release {
     }
 }
 
-fn dependency(publisher: Option<PublisherId>, name: &str, requirement: &str, optional: bool) -> Dependency {
+pub(crate) fn dependency(publisher: Option<PublisherId>, name: &str, requirement: &str, optional: bool) -> Dependency {
     Dependency { publisher, name: name.parse().unwrap(), requirement: requirement.into(), optional }
 }
 
@@ -132,292 +227,111 @@ pub(crate) fn records() -> Value {
             "id": publisher.to_string(),
             "fingerprint": publisher.fingerprint().to_string(),
         },
-        "valid": [
-            valid("inception", &signed(inception()), None),
-            valid_release("release: minimal", minimal()),
-            valid_release("release: every field", full()),
-            valid_release("release: not ASCII", non_ascii()),
+        "valid": valid_records(),
+        "invalid": refused::invalid(),
+        "invalid_key_logs": refused::invalid_key_logs(),
+        "heads": [
+            head_of("head: minimal", &key_log(), &signed(minimal())),
+            head_of("head: every field", &key_log(), &signed(full())),
+            head_of("head: kept by a rotation", &rotated_log(), &signed(minimal())),
+            head_of("head: after a rotation", &rotated_log(), &signed_by(NEXT_SEED, after_rotation())),
         ],
-        "invalid": invalid(),
-        "heads": [head_of("head: minimal", minimal()), head_of("head: every field", full())],
-        "invalid_heads": invalid_heads(),
+        "invalid_heads": refused::invalid_heads(),
         "texts": texts(),
     })
 }
 
-fn valid<T: Payload>(name: &str, record: &Verified<T>, release: Option<Value>) -> Value {
+fn valid_records() -> Vec<Value> {
+    let release = |release| Record::Release(Box::new(signed(release)));
+    let page = || Record::KeepPage(Box::new(signed_by(NEXT_SEED, page())));
+    let rotation = |rotation| Record::Rotation(Box::new(signed_by(NEXT_SEED, rotation)));
+    let status = |status| Record::Status(Box::new(signed(status)));
+    let after = || Record::Release(Box::new(signed_by(NEXT_SEED, after_rotation())));
+    let unknown = record::sign_unknown(UNKNOWN, unknown(), &key(SEED), &network()).unwrap();
+    vec![
+        valid("inception", INCEPTION, SEED, &Record::Inception(signed(inception()))),
+        valid("release: minimal", INCEPTION, SEED, &release(minimal())),
+        valid("release: every field", INCEPTION, SEED, &release(full())),
+        valid("release: not ASCII", INCEPTION, SEED, &release(non_ascii())),
+        valid("keep page", INCEPTION, NEXT_SEED, &page()),
+        valid("keep page: once the rotation is there", WITHOUT_PAGE, NEXT_SEED, &page()),
+        valid("rotation", INCEPTION, NEXT_SEED, &rotation(self::rotation())),
+        valid("rotation: another after the same event", WITHOUT_PAGE, NEXT_SEED, &rotation(rival())),
+        valid("release: kept by a rotation", ROTATED, SEED, &release(minimal())),
+        valid("release: kept by one rotation of two", FROZEN, SEED, &release(full())),
+        valid("release: after a rotation", ROTATED, NEXT_SEED, &after()),
+        valid("release: after a rotation whose pages are not here", WITHOUT_PAGE, NEXT_SEED, &after()),
+        valid("status: yanked", INCEPTION, SEED, &status(yank())),
+        valid("status: active", INCEPTION, SEED, &status(with_state(State::Active))),
+        valid("status: deprecated", INCEPTION, SEED, &status(deprecation())),
+        valid("status: retracted", INCEPTION, SEED, &status(with_state(State::Retracted))),
+        valid("unknown kind", INCEPTION, SEED, &Record::Unknown(Box::new(unknown))),
+    ]
+}
+
+fn valid(name: &str, key_log: &[&str], seed: u8, record: &Record) -> Value {
     let envelope = Envelope::decode(record.bytes()).unwrap();
     json!({
         "name": name,
         "kind": envelope.kind,
+        "key_log": key_log,
+        "seed": hex([seed; 32]),
         "payload": hex(&envelope.payload),
         "id": record.id().to_string(),
-        "message": hex(T::KIND.signed_message(&network(), &record.id())),
+        "message": hex(record.kind().signed_message(&network(), &record.id())),
         "signature": hex(envelope.signature),
         "record": hex(&record.bytes()[..]),
         "announcement": hex(announcement::message_id(record.bytes())),
-        "release": release,
+        "says": says(record),
     })
 }
 
-fn valid_release(name: &str, release: Release) -> Value {
+fn says(record: &Record) -> Value {
+    let texts = |ids: &[RecordId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match record {
+        Record::Inception(_) => Value::Null,
+        Record::Release(release) => json!({ "release": shown(release) }),
+        Record::KeepPage(page) => json!({ "keep_page": {
+            "prev": page.prev.to_string(), "key": page.key.to_string(), "keep": texts(&page.keep),
+        } }),
+        Record::Rotation(rotation) => json!({ "rotation": {
+            "prev": rotation.prev.to_string(), "key": rotation.key.to_string(), "next": rotation.next.to_string(),
+            "pages": texts(&rotation.pages),
+        } }),
+        Record::Status(status) => json!({ "status": {
+            "package": status.package().to_string(), "version": status.version.to_string(), "seq": status.seq,
+            "state": status.state.as_str(), "reason": status.reason,
+            "instead": status.instead.as_ref().map(ToString::to_string),
+        } }),
+        Record::Unknown(unknown) => json!({ "unknown": {
+            "publisher": unknown.publisher.to_string(), "signed_under": unknown.signed_under.to_string(), "index": unknown.index,
+        } }),
+    }
+}
+
+fn shown(release: &Release) -> Value {
     let full_name = FullName {
         handle: Some("ggen".parse().unwrap()),
         fingerprint: release.publisher.fingerprint(),
         name: release.name.clone(),
     };
-    let shown = json!({
+    json!({
         "full_name": full_name.to_string(),
         "version": release.version.to_string(),
         "artifact": release.artifact.cid.to_string(),
         "size": release.artifact.size,
         "title": release.title,
         "description": release.description,
-    });
-    valid(name, &signed(release), Some(shown))
-}
-
-fn head_of(name: &str, release: Release) -> Value {
-    let release = signed(release);
-    json!({
-        "name": name,
-        "key": String::from_utf8(head::key(&release.package())).unwrap(),
-        "value": hex(head::encode(&key_log(), &release).unwrap()),
-        "release": release.id().to_string(),
     })
 }
 
-/// An envelope around any payload, rightly signed.
-fn sealed(kind: Kind, payload: &[u8]) -> Vec<u8> {
-    sealed_for(kind, payload, SEED, &kind.signed_message(&network(), &kind.id_of(payload)))
-}
-
-fn sealed_for(kind: Kind, payload: &[u8], seed: u8, message: &[u8]) -> Vec<u8> {
-    enveloped(kind.number().into(), payload, key(seed).sign(message).to_bytes())
-}
-
-fn enveloped(kind: u16, payload: &[u8], signature: [u8; 64]) -> Vec<u8> {
-    codec::encode(&Envelope { kind, payload: payload.to_vec(), signature })
-}
-
-struct List(Vec<Value>);
-
-impl List {
-    fn push(&mut self, error: &str, name: &str, record: &[u8]) {
-        self.push_with(error, name, record, json!({}));
-    }
-
-    fn push_with(&mut self, error: &str, name: &str, record: &[u8], more: Value) {
-        let mut vector = Map::new();
-        vector.insert("name".into(), format!("invalid: {name}").into());
-        vector.insert("record".into(), hex(record).into());
-        vector.extend(more.as_object().unwrap().clone());
-        vector.insert("error".into(), error.into());
-        self.0.push(Value::Object(vector));
-    }
-}
-
-fn invalid() -> Value {
-    let mut list = List(Vec::new());
-    bad_encodings(&mut list);
-    bad_signatures(&mut list);
-    bad_keys(&mut list);
-    bad_contexts(&mut list);
-    bad_fields(&mut list);
-    Value::Array(list.0)
-}
-
-fn bad_encodings(list: &mut List) {
-    let payload = codec::encode(&minimal());
-    let sound = sealed(Kind::Release, &payload);
-    let error = "record/encoding";
-    list.push(error, "nothing", &[]);
-    list.push(error, "cut off", &sound[..sound.len() - 1]);
-    list.push(error, "a byte after the end", &[&sound[..], &[0]].concat());
-    list.push_with(error, "too long", &[], json!({ "padding": MAX_RECORD_BYTES + 1 }));
-    list.push(error, "deeply nested", &[0x81; 1000]);
-    for (what, changed) in spellings(&sound, "k") {
-        list.push(error, &format!("envelope {what}"), &changed);
-    }
-    for (what, changed) in spellings(&payload, "index") {
-        list.push(error, &format!("payload {what}"), &sealed(Kind::Release, &changed));
-    }
-    let null = with(&payload, "title", vec![0xf6]);
-    list.push(error, "an absent field written as null", &sealed(Kind::Release, &null));
-    for kind in [0, 2, 3, 5, u16::MAX] {
-        list.push("record/unknown-kind", &format!("kind {kind}"), &enveloped(kind, &payload, [0; 64]));
-    }
-    list.push(error, "a release under the number of inceptions", &sealed(Kind::Inception, &payload));
-}
-
-/// Other spellings of a map with a small number under `key`.
-fn spellings(canonical: &[u8], key: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let all = entries(canonical);
-    let count = u8::try_from(all.len()).unwrap();
-    let at = all.iter().position(|(known, _)| *known == text(key)).unwrap();
-    let number = all[at].1[0];
-    let twice = [&all[..=at], &all[at..]].concat();
-    vec![
-        ("with keys in reverse", map(&all.iter().rev().cloned().collect::<Vec<_>>())),
-        ("with a key twice", map(&twice)),
-        ("without a key", map(&[&all[..at], &all[at + 1..]].concat())),
-        ("with an unknown key", with(canonical, "zzzzzzzzzzzzz", vec![0])),
-        ("with a long length", [&[0xb8, count], &cbor::body(&all)[..]].concat()),
-        ("of indefinite length", [&[0xbf], &cbor::body(&all)[..], &[0xff]].concat()),
-        ("with a long number", with(canonical, key, vec![0x18, number])),
-        ("with a number as float", with(canonical, key, [&[0xfb], &f64::from(number).to_be_bytes()[..]].concat())),
-        ("with a number as null", with(canonical, key, vec![0xf6])),
-        ("with a tag", [&[0xd9, 0xd9, 0xf7], canonical].concat()),
-    ]
-}
-
-fn bad_signatures(list: &mut List) {
-    let error = "record/bad-signature";
-    let payload = codec::encode(&minimal());
-    let id = Kind::Release.id_of(&payload);
-    let message = Kind::Release.signed_message(&network(), &id);
-    let signature = key(SEED).sign(&message).to_bytes();
-    for at in [0, 31, 32, 63] {
-        let mut changed = signature;
-        changed[at] ^= 1;
-        list.push(error, &format!("byte {at} of the signature changed"), &enveloped(4, &payload, changed));
-    }
-    let other_network = Kind::Release.signed_message(&Network::main(), &id);
-    list.push(error, "signed for another network", &sealed_for(Kind::Release, &payload, SEED, &other_network));
-    let other_kind = Kind::Inception.signed_message(&network(), &id);
-    list.push(error, "signed for another kind", &sealed_for(Kind::Release, &payload, SEED, &other_kind));
-    list.push(error, "the payload itself signed", &sealed_for(Kind::Release, &payload, SEED, &payload));
-    list.push(error, "signed by another key", &sealed_for(Kind::Release, &payload, 3, &message));
-    list.push(error, "signed by the next key", &sealed_for(Kind::Release, &payload, NEXT_SEED, &message));
-    let changed = codec::encode(&Release { index: 1, ..minimal() });
-    list.push(error, "the signature of another release", &enveloped(4, &changed, signature));
-    list.push(error, "S + L", &enveloped(4, &payload, plus_l(signature)));
-    let mut small = [0; 64];
-    small[0] = 1;
-    list.push(error, "R of small order", &enveloped(4, &payload, small));
-}
-
-/// The same S, the order of the group added.
-fn plus_l(mut signature: [u8; 64]) -> [u8; 64] {
-    let order = HEXLOWER.decode(b"edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
-    let mut carry = 0;
-    for (byte, added) in signature[32..].iter_mut().zip(order) {
-        let sum = u16::from(*byte) + u16::from(added) + carry;
-        *byte = sum as u8;
-        carry = sum >> 8;
-    }
-    signature
-}
-
-/// Keys that prove nothing, each with R of small order and S = 0.
-fn bad_keys(list: &mut List) {
-    let keys = [
-        ("order 1", "0100000000000000000000000000000000000000000000000000000000000000"),
-        ("order 2", "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        ("order 4", "0000000000000000000000000000000000000000000000000000000000000000"),
-        ("order 4, negative", "0000000000000000000000000000000000000000000000000000000000000080"),
-        ("order 8", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
-        ("order 8, negative", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"),
-        ("order 8, other", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
-        ("order 8, other, negative", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"),
-        ("order 1, negative zero", "0100000000000000000000000000000000000000000000000000000000000080"),
-        ("order 2, negative zero", "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
-        ("order 4, not reduced", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        ("order 4, not reduced, negative", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
-        ("order 1, not reduced", "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        ("order 1, not reduced, negative", "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"),
-        ("not reduced", "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-        ("no point", "0202020202020202020202020202020202020202020202020202020202020202"),
-    ];
-    let mut signature = [0; 64];
-    signature[0] = 1;
-    for (name, key) in keys {
-        let key = PublicKey::from_bytes(HEXLOWER.decode(key.as_bytes()).unwrap().try_into().unwrap());
-        let payload = codec::encode(&Inception { key, ..inception() });
-        list.push("record/weak-key", &format!("a key of {name}"), &enveloped(1, &payload, signature));
-    }
-}
-
-fn bad_contexts(list: &mut List) {
-    let release = |change: &dyn Fn(&mut Release)| {
-        let mut release = minimal();
-        change(&mut release);
-        signed(release).bytes().to_vec()
-    };
-    let stranger = RecordId::from_bytes([7; 32]);
-    let publisher = PublisherId::from_inception(stranger);
-    list.push("record/wrong-publisher", "another publisher", &release(&|it| it.publisher = publisher));
-    list.push("record/unknown-key-event", "an unknown key event", &release(&|it| it.signed_under = stranger));
-    list.push("record/over-quota", "an index at the quota", &release(&|it| it.index = BASE_QUOTA));
-    list.push_with(
-        "record/wrong-id",
-        "another record than asked for",
-        &release(&|_| ()),
-        json!({ "asked_for": stranger.to_string() }),
-    );
-}
-
-fn bad_fields(list: &mut List) {
-    let error = "record/field";
-    let mut field = |name: &str, change: &dyn Fn(&mut Release)| {
-        let mut release = minimal();
-        change(&mut release);
-        list.push(error, name, &sealed(Kind::Release, &codec::encode(&release)));
-    };
-    field("an artifact that is too large", &|it| it.artifact.size = MAX_ARTIFACT_BYTES + 1);
-    field("an empty title", &|it| it.title = Some(String::new()));
-    field("a control character", &|it| it.description = "a\u{1b}[31mb".into());
-    field("a character that reorders text", &|it| it.title = Some("a\u{202e}b".into()));
-    field("an Arabic letter mark", &|it| it.title = Some("a\u{61c}b".into()));
-    field("white space at the end", &|it| it.description = "a ".into());
-    field("a long description", &|it| it.description = "a".repeat(513));
-    field("a tag twice", &|it| it.tags = vec!["a".into(), "a".into()]);
-    field("too many tags", &|it| it.tags = (0..=MAX_TAGS).map(|tag| tag.to_string()).collect());
-    field("a link that is a script", &|it| it.homepage = Some("javascript:alert(1)".into()));
-    field("a link with a quotation mark", &|it| it.repository = Some("https://example.org/\"x".into()));
-    field("no requirement", &|it| it.dependencies = vec![dependency(None, "a", "latest", false)]);
-    field("a dependency twice", &|it| {
-        it.dependencies = vec![dependency(None, "a", "1", false), dependency(None, "a", "2", true)];
-    });
-    let work = Work { level: 1, nonce: 0 };
-    let worked = codec::encode(&Inception { work, ..inception() });
-    list.push(error, "unknown work", &sealed(Kind::Inception, &worked));
-    let next = KeyCommitment::to_key(&public(SEED));
-    let present = codec::encode(&Inception { next, ..inception() });
-    list.push(error, "a commitment to the present key", &sealed(Kind::Inception, &present));
-
-    let (payload, error) = (codec::encode(&minimal()), "record/encoding");
-    for name in [&b".."[..], b"../pack", b"a/b", b"a..b", b".hidden", b"Pack", b"", b"pack\xff", &[b'a'; 65]] {
-        let changed = with(&payload, "name", text_of(name));
-        list.push(error, &format!("the name {}", name.escape_ascii()), &sealed(Kind::Release, &changed));
-    }
-    for version in ["1.0", "01.0.0", "1.0.0+build", "v1.0.0", "1.0.0-01", "1.0.0 "] {
-        let changed = with(&payload, "version", text(version));
-        list.push(error, &format!("the version {version}"), &sealed(Kind::Release, &changed));
-    }
-    let empty = with(&payload, "tags", cbor::list(&[text("a"), vec![0xf6]]));
-    list.push(error, "a tag that is null", &sealed(Kind::Release, &empty));
-}
-
-fn invalid_heads() -> Value {
-    let release = signed(minimal());
-    let value = head::encode(&key_log(), &release).unwrap();
-    let key = String::from_utf8(head::key(&release.package())).unwrap();
-    let publisher = release.publisher;
-    let stranger = PublisherId::from_bytes([7; 32]);
-    let mut forged = value.clone();
-    *forged.last_mut().unwrap() ^= 1;
-    let vector = |error: &str, name: &str, key: &str, value: &[u8], padding: usize| json!({ "name": format!("invalid head: {name}"), "key": key, "value": hex(value), "padding": padding, "error": error });
-    json!([
-        vector("head/wrong-package", "another package", &format!("/ggen/package/{publisher}/other"), &value, 0),
-        vector("record/wrong-id", "another publisher", &format!("/ggen/package/{stranger}/pack"), &value, 0),
-        vector("head/bad-key", "no key", "/ggen/package/pack", &value, 0),
-        vector("head/bad-key", "a path as name", &format!("/ggen/package/{publisher}/../pack"), &value, 0),
-        vector("record/bad-signature", "the signature changed", &key, &forged, 0),
-        vector("record/encoding", "cut off", &key, &value[..value.len() - 1], 0),
-        vector("record/encoding", "a byte after the end", &key, &value, 1),
-        vector("record/encoding", "too long", &key, &[], MAX_HEAD_BYTES + 1),
-    ])
+fn head_of(name: &str, key_log: &KeyLog, release: &Verified<Release>) -> Value {
+    json!({
+        "name": name,
+        "key": String::from_utf8(head::key(&release.package())).unwrap(),
+        "value": hex(head::encode(key_log, release).unwrap()),
+        "release": release.id().to_string(),
+    })
 }
 
 fn texts() -> Value {

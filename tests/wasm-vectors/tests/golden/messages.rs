@@ -71,7 +71,7 @@ fn answers() -> Vec<Value> {
     let package = PackageAnswer {
         releases: vec![bytes(1)],
         recent: vec![bytes(3)],
-        statuses: vec![],
+        statuses: vec![bytes(4)],
         key_log: vec![bytes(2)],
         evidence: Some(proven.clone()),
     };
