@@ -18,10 +18,12 @@ use ggen_net::light::{Event, LightPeer};
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_relay::{Config, Relay};
 use ggen_shared::content::{self, Dag};
-use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey};
+use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey, RecordId};
+use ggen_shared::limits::KEPT_PER_PAGE;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::record::{
-    Content, Dependency, Inception, KeyLog, Release, Rotation, State, Status, Verified, Work, sign,
+    Content, Dependency, Inception, KeepPage, KeyLog, RecordBytes, Release, Rotation, State, Status, Verified, Work,
+    sign,
 };
 use libp2p::{Multiaddr, PeerId};
 use serde_bytes::ByteBuf;
@@ -206,6 +208,12 @@ pub struct Publisher {
     next_index: u32,
 }
 
+/// The key after one that so many rotations came before.
+fn key_after(key: &SigningKey, rotations: usize) -> SigningKey {
+    let mask = 0xff_u8.wrapping_sub(u8::try_from(rotations).expect("a test rotates a few times"));
+    SigningKey::from_bytes(&key.to_bytes().map(|byte| byte ^ mask))
+}
+
 /// A signed release with its content.
 #[derive(Clone)]
 pub struct Package {
@@ -224,7 +232,7 @@ impl Publisher {
     /// Never: the fields are valid.
     pub fn new(number: u8) -> Self {
         let signing = SigningKey::from_bytes(&[number; 32]);
-        let next = SigningKey::from_bytes(&[number ^ 0xff; 32]);
+        let next = key_after(&signing, 0);
         let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
         let inception = Inception {
             handle: Handle::new(format!("publisher-{number}")).expect("a valid handle"),
@@ -249,19 +257,27 @@ impl Publisher {
     /// # Panics
     /// When the fields are not valid.
     pub fn yank(&mut self, name: &str, version: &str) -> Offer {
+        self.status(name, version, 1, State::Yanked)
+    }
+
+    /// Says what a version is good for.
+    ///
+    /// # Panics
+    /// When the fields are not valid.
+    pub fn status(&mut self, name: &str, version: &str, seq: u64, state: State) -> Offer {
         let status = Status {
             publisher: self.key_log.publisher(),
             signed_under: self.key_log.head(),
             index: self.next_index,
             name: name.parse().expect("a package name"),
             version: version.parse().expect("a version"),
-            seq: 1,
-            state: State::Yanked,
+            seq,
+            state,
             reason: "broken".into(),
             instead: None,
         };
         self.next_index += 1;
-        self.offer(sign(status, &self.signing, &network()).expect("a valid status").bytes())
+        self.offer([sign(status, &self.signing, &network()).expect("a valid status").bytes()])
     }
 
     /// Rotates the key away, and keeps nothing of what it signed.
@@ -269,22 +285,53 @@ impl Publisher {
     /// # Panics
     /// Never: the fields are valid.
     pub fn rotate_away(&self) -> Offer {
-        let key = |mask: u8| SigningKey::from_bytes(&self.signing.to_bytes().map(|byte| byte ^ mask));
-        let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
-        let next = key(0xff);
-        let rotation = Rotation {
-            publisher: self.key_log.publisher(),
-            prev: self.key_log.head(),
-            key: public(&next),
-            next: KeyCommitment::to_key(&public(&key(0x55))),
-            pages: Vec::new(),
-        };
-        self.offer(sign(rotation, &next, &network()).expect("a valid rotation").bytes())
+        let (pages, rotation) = self.rotation(&[]);
+        self.offer(pages.iter().map(Verified::bytes).chain([rotation.bytes()]))
     }
 
-    fn offer(&self, record: &[u8]) -> Offer {
-        let records = [self.inception.bytes(), record].map(|bytes| ByteBuf::from(bytes.to_vec()));
-        Offer { records: records.into(), blocks: Vec::new() }
+    /// Rotates to the next key, which signs from now on, and keeps these records of the key before it. What to offer: the pages, then the
+    /// rotation.
+    ///
+    /// # Panics
+    /// Never: the fields are valid.
+    pub fn rotate(&mut self, keep: &[RecordId]) -> Offer {
+        let (signing, (pages, rotation)) = (self.next_key(), self.rotation(keep));
+        let offer = self.offer(pages.iter().map(Verified::bytes).chain([rotation.bytes()]));
+        _ = self.key_log.follow(rotation).expect("it follows the last event");
+        for page in pages {
+            _ = self.key_log.add_page(page).expect("the rotation names it");
+        }
+        self.signing = signing;
+        offer
+    }
+
+    /// The key that the one in force has committed to.
+    fn next_key(&self) -> SigningKey {
+        key_after(&self.signing, self.key_log.rotations().count())
+    }
+
+    fn rotation(&self, keep: &[RecordId]) -> (Vec<Verified<KeepPage>>, Verified<Rotation>) {
+        let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
+        let (publisher, prev, signing) = (self.key_log.publisher(), self.key_log.head(), self.next_key());
+        let key = public(&signing);
+        let mut keep = keep.to_vec();
+        keep.sort();
+        let page = |keep: &[RecordId]| {
+            let page = KeepPage { publisher, prev, key, keep: keep.to_vec() };
+            sign(page, &signing, &network()).expect("a valid keep page")
+        };
+        let pages: Vec<_> = keep.chunks(KEPT_PER_PAGE).map(page).collect();
+        let mut ids: Vec<_> = pages.iter().map(Verified::id).collect();
+        ids.sort();
+        let after = key_after(&signing, self.key_log.rotations().count() + 1);
+        let next = KeyCommitment::to_key(&public(&after));
+        let rotation = Rotation { publisher, prev, key, next, pages: ids };
+        (pages, sign(rotation, &signing, &network()).expect("a valid rotation"))
+    }
+
+    fn offer<'a>(&'a self, records: impl IntoIterator<Item = &'a RecordBytes>) -> Offer {
+        let records = std::iter::once(self.inception.bytes()).chain(records);
+        Offer { records: records.map(|bytes| ByteBuf::from(bytes.to_vec())).collect(), blocks: Vec::new() }
     }
 
     /// As [`Self::release`], changed before it is signed.
@@ -328,6 +375,15 @@ impl Publisher {
         };
         Package { release, artifact, offer }
     }
+}
+
+/// Hands records without content to one relay, through a peer of its own.
+///
+/// # Panics
+/// When the relay does not take them.
+pub async fn offer_to(relay: &TestRelay, offer: &Offer) -> Receipt {
+    let peer = TestPeer::start(&[relay]).await;
+    within("the receipt", peer.peer.publish(relay.peer_id(), offer, |_| None)).await.expect("the relay takes it")
 }
 
 /// A dependency on any version of a package.

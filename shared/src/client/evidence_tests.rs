@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::catalogue::{Leaf, answer};
@@ -93,12 +95,13 @@ fn an_honest_relay_is_never_accused() {
     for release in &market.releases {
         let key_log = market.publishers.iter().find(|publisher| publisher.id() == release.publisher).unwrap().key_log();
         let tokens = Tokens::of(release);
+        let mut entries: BTreeSet<_> = all.iter().cloned().chain([record_entry(release)]).collect();
         for popularity in [0, 1, 2].map(Popularity::of) {
-            let derived = keys::listing(&release.id(), release, &tokens, popularity);
-            for entry in all.iter().chain(&derived).chain([&record_entry(release)]) {
-                for relay in [&relay, &poor] {
-                    assert_eq!(judged(relay, &key_log, release, entry), Err(Error::ShowsNothing), "{entry:?}");
-                }
+            entries.extend(keys::listing(&release.id(), release, &tokens, popularity));
+        }
+        for entry in &entries {
+            for relay in [&relay, &poor] {
+                assert_eq!(judged(relay, &key_log, release, entry), Err(Error::ShowsNothing), "{entry:?}");
             }
         }
     }

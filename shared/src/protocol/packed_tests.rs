@@ -80,6 +80,8 @@ fn references_to_nothing_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn any_bytes_come_out_as_they_went_in(
         records in vec(vec(prop_oneof![Just(0x58), Just(0x20), Just(0x40), Just(0x12), any::<u8>()], 0..400), 0..5),

@@ -112,9 +112,9 @@ fn a_package_has_a_bounded_number_of_tokens_and_its_name_is_among_them() {
 
 #[test]
 fn the_longest_text_of_one_kind_of_character_takes_no_time_of_note() {
-    // Quadratic behaviour would make this test run for minutes.
+    // Quadratic behaviour would make this test run for a minute.
     for text in ["+", "-", "_a", "aA", "\u{301}", "e\u{301}\u{327}", "\u{fdfa}", "\u{202e}", "'", "c+"] {
-        let text = text.repeat(100_000);
+        let text = text.repeat(30_000);
         assert!(tokens(&text).iter().all(|token| token.as_str().len() <= MAX_TOKEN_BYTES));
     }
 }

@@ -93,7 +93,6 @@ pub enum Order {
 
 impl Order {
     /// Whether it is what is meant when nothing is said.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it may leave out by reference")]
     pub const fn is_best(&self) -> bool {
         matches!(self, Self::Best)
     }

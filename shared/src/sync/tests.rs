@@ -202,7 +202,7 @@ fn what_was_postponed_is_compared_again_and_not_fetched_twice() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn two_relays_that_ask_each_other_are_the_same(

@@ -103,7 +103,7 @@ fn expected(relay: &Relay, question: &Search) -> Vec<RecordId> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn every_page_is_what_a_plain_list_gives(

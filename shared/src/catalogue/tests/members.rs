@@ -75,7 +75,7 @@ fn scene() -> &'static [Record] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn members_are_a_function_of_what_was_offered(

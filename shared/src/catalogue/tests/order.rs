@@ -75,7 +75,7 @@ fn stored(releases: &[Verified<Release>]) -> BTreeSet<RecordId> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn arrival_order_does_not_matter(

@@ -231,7 +231,7 @@ fn pages(relay: &mut Relay, text: &str, limit: u16, mut between: impl FnMut(&mut
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_search_finds_what_matches_and_nothing_else(releases in corpus(), text in texts()) {

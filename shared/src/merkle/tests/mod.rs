@@ -64,6 +64,8 @@ fn root_by_definition(entries: &[(&Vec<u8>, &Value)]) -> Hash {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn the_root_is_what_the_definition_says(plain in plain(60)) {
         prop_assert_eq!(map(&plain).root(), root_by_definition(&plain.iter().collect::<Vec<_>>()));

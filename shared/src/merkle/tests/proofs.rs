@@ -28,6 +28,8 @@ fn check(plain: &Plain, map: &Map<Value>, range: &Range, limit: usize) -> Result
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn every_proof_verifies_and_shows_what_is_there(
         plain in plain(80), others in vec(key(), 1..8), after in proptest::option::of(key()), limit in 0_usize..30,
@@ -147,7 +149,8 @@ fn every_bit_of_a_proof_counts() {
         let range = range(prefix, None);
         let proof = map.prove(&range, limit);
         assert!(verify_run(&map.root(), &range, &proof).is_ok());
-        for at in 0..proof.len() * 8 {
+        // Of the longest proof, one bit of each byte: the others have every shape that it has.
+        for at in (0..proof.len() * 8).step_by(if limit == 99 { 9 } else { 1 }) {
             let mut flipped = proof.clone();
             flipped[at / 8] ^= 1 << (at % 8);
             assert!(verify_run(&map.root(), &range, &flipped).is_err(), "bit {at} of the proof of {prefix:?}");

@@ -9,6 +9,8 @@ mod properties;
 mod rotations;
 mod signatures;
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::id::KeyCommitment;
 
@@ -35,7 +37,9 @@ pub(super) fn inception() -> Inception {
 
 /// The key log of the publisher that all these tests have.
 pub(super) fn key_log() -> KeyLog {
-    KeyLog::new(sign(inception(), &key(1), &network()).unwrap())
+    // Every payload of these tests names it: it is signed once.
+    static KEY_LOG: LazyLock<KeyLog> = LazyLock::new(|| KeyLog::new(sign(inception(), &key(1), &network()).unwrap()));
+    KEY_LOG.clone()
 }
 
 /// A release with no more than it needs.

