@@ -157,9 +157,9 @@ fn a_rotation_takes_away_what_it_does_not_keep() {
     assert_eq!(catalogue.head(&package).unwrap().id(), lost.id());
     let rotated = one.rotate(&[kept.id()]);
     let rotation = Record::Rotation(Box::new(rotated.rotation.clone()));
-    let missing = Err(InsertError::MissingPages(rotated.rotation.id()));
-    assert_eq!(catalogue.insert(rotation.clone()), missing);
-    assert_eq!(missing.unwrap_err().code(), "record/missing-pages");
+    let missing = InsertError::MissingPages(rotated.rotation.id());
+    assert_eq!(missing.code(), "record/missing-pages");
+    assert_eq!(catalogue.insert(rotation.clone()), Err(missing));
     assert_eq!(catalogue.insert(rotated.records()[0].clone()), Ok(Inserted::Waits));
     assert_eq!(catalogue.insert(rotated.records()[0].clone()), Ok(Inserted::Waits));
     assert_eq!(catalogue.waiting_pages(&rotated.rotation).count(), 1);
