@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{address, light};
 use ggen_shared::client::Evidence;
-use ggen_shared::id::RecordId;
+use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::merkle::Hash;
 use ggen_shared::record;
 use ggen_shared::registry::{PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
@@ -226,9 +226,28 @@ pub(crate) struct Connection {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "type")]
 pub(crate) enum Event {
-    Connections { connections: Vec<Connection> },
-    Announced { release: Box<Release> },
-    Refused { refusal: Refusal },
+    Connections {
+        connections: Vec<Connection>,
+    },
+    Announced {
+        release: Box<Release>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Rotated {
+        publisher: String,
+        handle: String,
+        is_frozen: bool,
+    },
+    #[serde(rename_all = "camelCase")]
+    Stated {
+        full_name: String,
+        version: String,
+        state: &'static str,
+        reason: String,
+    },
+    Refused {
+        refusal: Refusal,
+    },
 }
 
 impl SearchAnswer {
@@ -437,6 +456,24 @@ impl From<light::Event> for Event {
             light::Event::Announced { release, key_log, from: _ } => {
                 let view = ReleaseView::of(&key_log, *release, false);
                 Self::Announced { release: Box::new(view.into()) }
+            }
+            light::Event::Rotated { key_log, from: _ } => Self::Rotated {
+                publisher: key_log.publisher().to_string(),
+                handle: key_log.handle().to_string(),
+                is_frozen: key_log.is_frozen(),
+            },
+            light::Event::Stated { status, key_log, from: _ } => {
+                let full_name = FullName {
+                    handle: Some(key_log.handle().clone()),
+                    fingerprint: status.publisher.fingerprint(),
+                    name: status.name.clone(),
+                };
+                Self::Stated {
+                    full_name: full_name.to_string(),
+                    version: status.version.to_string(),
+                    state: status.state.as_str(),
+                    reason: status.reason.clone(),
+                }
             }
             light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },
         }

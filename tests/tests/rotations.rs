@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use futures::StreamExt;
 use ggen_net::P2PRegistry;
+use ggen_net::light::Event;
 use ggen_relay::market::peer::Tokio;
 use ggen_shared::id::FullName;
 use ggen_shared::record::{Release, State, Verified};
 use ggen_shared::registry::{Registry, SearchOptions};
-use ggen_tests::{Publisher, TestPeer, TestRelay, offer_to, until};
+use ggen_tests::{Publisher, TestPeer, TestRelay, offer_to, until, within};
 
 fn registry(peer: &TestPeer) -> P2PRegistry<Tokio> {
     P2PRegistry::new(peer.peer.clone())
@@ -108,4 +110,35 @@ async fn a_yank_at_one_relay_changes_what_another_answers() {
     newest("1.1.0").await;
     offer_to(&first, &publisher.status("tool", "1.1.0", 3, State::Retracted)).await;
     newest("1.0.0").await;
+}
+
+#[tokio::test]
+async fn a_light_peer_takes_note_of_announced_rotations_and_statuses() {
+    let relay = TestRelay::start(&[]).await;
+    let mut listener = TestPeer::start(&[&relay]).await;
+    let mut publisher = Publisher::new(33);
+    let package = publisher.release("tool", "1.0.0", "works", b"good");
+    package.publish_at(&relay).await;
+    assert_eq!(listener.announced().await.id(), package.release.id());
+    let mut next = async || within("an event", listener.events.next()).await.unwrap();
+
+    offer_to(&relay, &publisher.status("tool", "1.0.0", 1, State::Deprecated)).await;
+    let stated = loop {
+        if let Event::Stated { status, key_log, .. } = next().await {
+            break (status.state, key_log.publisher());
+        }
+    };
+    assert_eq!(stated, (State::Deprecated, publisher.key_log.publisher()));
+
+    offer_to(&relay, &publisher.rotate(&[package.release.id()])).await;
+    let rotated = loop {
+        if let Event::Rotated { key_log, .. } = next().await {
+            break key_log;
+        }
+    };
+    assert_eq!((rotated.head(), rotated.is_frozen()), (publisher.key_log.head(), false));
+    // The next key's releases are known at once.
+    let young = publisher.release("tool", "1.1.0", "works better", b"better");
+    young.publish_at(&relay).await;
+    assert_eq!(listener.announced().await.id(), young.release.id());
 }

@@ -267,6 +267,10 @@ export type MarketEvent =
   | { type: "connections"; connections: Connection[] }
   /** A release was announced, and verified here. It may be in no relay's index yet. */
   | { type: "announced"; release: Release }
+  /** A publisher that is known here rotated its key; it is frozen if somebody else has the next key too: then nothing of it is new any more. */
+  | { type: "rotated"; publisher: string; handle: string; isFrozen: boolean }
+  /** A publisher that is known here said what a version is good for. Read the package to know what counts. */
+  | { type: "stated"; fullName: string; version: string; state: VersionState; reason: string }
   /** An announcement was refused. */
   | { type: "refused"; refusal: Refusal };
 

@@ -16,7 +16,7 @@ use ggen_shared::id::{Network, PublisherId, RecordId};
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, WEBRTC_WINDOW_BYTES};
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
-use ggen_shared::record::{self, KeyLog, Release, Unverified, UnverifiedRecord, Verified};
+use ggen_shared::record::{self, Followed, KeyLog, Record, Release, Status, Unverified, UnverifiedRecord, Verified};
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::transport::{Boxed, OptionalTransport, Transport as _};
@@ -66,6 +66,22 @@ pub enum Event {
         /// The release.
         release: Box<Verified<Release>>,
         /// Its publisher's key log.
+        key_log: Box<KeyLog>,
+        /// Who passed it on.
+        from: PeerId,
+    },
+    /// A publisher that is known here rotated its key, and it was verified.
+    Rotated {
+        /// Its key log since then.
+        key_log: Box<KeyLog>,
+        /// Who passed it on.
+        from: PeerId,
+    },
+    /// A publisher that is known here said what a version is good for, and it was verified.
+    Stated {
+        /// What it said. Other statuses of the version may weigh more.
+        status: Box<Verified<Status>>,
+        /// Its key log.
         key_log: Box<KeyLog>,
         /// Who passed it on.
         from: PeerId,
@@ -453,17 +469,48 @@ impl<P: Platform> Driver<P> {
             },
             UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
                 Some(key_log) if key_log.key_at(&release.signed_under()).is_some() => {
-                    let outcome = release
-                        .verify(key_log, &self.network)
-                        .map(|verified| (Box::new(verified), Box::new(key_log.clone())))
-                        .map_err(Some);
-                    self.settle(Checked { message, from, outcome });
+                    match release.clone().verify(key_log, &self.network) {
+                        Err(record::Error::NoKeepPage(_)) => self.verify_later(from, message, *release),
+                        outcome => {
+                            let outcome = outcome.map(|verified| (Box::new(verified), Box::new(key_log.clone())));
+                            self.settle(Checked { message, from, outcome: outcome.map_err(Some) });
+                        }
+                    }
                 }
                 // New to us is the publisher, or the key.
                 _ => self.verify_later(from, message, *release),
             },
-            // Nothing of them is shown, and what they change is asked for with the key log when it matters.
-            _ => self.report(&message, from, MessageAcceptance::Ignore),
+            // Nothing of it is shown.
+            UnverifiedRecord::Unknown(_) => self.report(&message, from, MessageAcceptance::Ignore),
+            record => self.take_note(from, &message, record),
+        }
+    }
+
+    /// What a publisher says after the fact. Of one that is not known here, it is asked for with the key log when it matters.
+    fn take_note(&mut self, from: PeerId, message: &MessageId, record: UnverifiedRecord) {
+        let id = record.id();
+        let Some(key_log) = self.key_logs.get_mut(&record.publisher()) else {
+            return self.report(message, from, MessageAcceptance::Ignore);
+        };
+        let noted = record.verify(Some(key_log), &self.network).and_then(|record| {
+            Ok(match record {
+                Record::Rotation(rotation) => {
+                    let is_new = key_log.follow(*rotation)? == Followed::New;
+                    is_new.then(|| Event::Rotated { key_log: Box::new(key_log.clone()), from })
+                }
+                // One that comes before its rotation is fetched when a record needs it.
+                Record::KeepPage(page) => key_log.add_page(*page).map(|_| None)?,
+                Record::Status(status) => Some(Event::Stated { status, key_log: Box::new(key_log.clone()), from }),
+                _ => None,
+            })
+        });
+        match noted {
+            Ok(event) => {
+                self.report(message, from, MessageAcceptance::Accept);
+                self.note_seen(id);
+                event.into_iter().for_each(|event| self.tell(event));
+            }
+            Err(error) => self.settle(Checked { message: message.clone(), from, outcome: Err(Some(error)) }),
         }
     }
 
@@ -504,10 +551,14 @@ impl<P: Platform> Driver<P> {
 
     fn on_checked(&mut self, checked: Result<Checked, Aborted>) {
         // What was given up is settled already.
-        let Ok(checked) = checked else { return };
+        let Ok(mut checked) = checked else { return };
         self.fetching.retain(|fetch| fetch.message != checked.message || fetch.from != checked.from);
-        if let Ok((_, key_log)) = &checked.outcome {
-            self.remember((**key_log).clone());
+        if let Ok((release, key_log)) = &mut checked.outcome {
+            // A rotation that we know counts, even if whoever passed the release on says nothing of it.
+            **key_log = self.remember((**key_log).clone());
+            if let Err(error) = key_log.check(&***release, &release.id()) {
+                checked.outcome = Err(Some(error));
+            }
         }
         self.settle(checked);
     }
@@ -518,10 +569,7 @@ impl<P: Platform> Driver<P> {
         let event = match outcome {
             Ok((release, key_log)) => {
                 self.report(&message, from, MessageAcceptance::Accept);
-                if self.seen.len() >= MAX_SEEN {
-                    self.seen.pop_front();
-                }
-                self.seen.push_back(release.id());
+                self.note_seen(release.id());
                 Event::Announced { release, key_log, from }
             }
             Err(Some(error)) => {
@@ -534,6 +582,17 @@ impl<P: Platform> Driver<P> {
             // The key log could not be had: the announcement proves nothing, and nobody is to blame.
             Err(None) => return self.report(&message, from, MessageAcceptance::Ignore),
         };
+        self.tell(event);
+    }
+
+    fn note_seen(&mut self, id: RecordId) {
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(id);
+    }
+
+    fn tell(&mut self, event: Event) {
         if self.events.try_send(event).is_err() {
             tracing::debug!("an announcement was dropped: nobody reads the events");
         }
@@ -543,13 +602,19 @@ impl<P: Platform> Driver<P> {
         self.swarm.behaviour_mut().p2p.gossipsub.report_message_validation_result(message, &from, acceptance);
     }
 
-    fn remember(&mut self, key_log: KeyLog) {
-        if self.key_logs.len() >= MAX_KEY_LOGS
+    /// Keeps what a peer says of a key log beside what is known of it, and gives both: nobody makes us forget a rotation.
+    fn remember(&mut self, mut key_log: KeyLog) -> KeyLog {
+        if let Some(known) = self.key_logs.get(&key_log.publisher()) {
+            // What does not follow any more, since the log forked, is no part of it.
+            known.rotations().for_each(|rotation| _ = key_log.follow(rotation.clone()));
+            known.pages().for_each(|page| _ = key_log.add_page(page.clone()));
+        } else if self.key_logs.len() >= MAX_KEY_LOGS
             && let Some(any) = self.key_logs.keys().next().copied()
         {
             self.key_logs.remove(&any);
         }
-        self.key_logs.insert(key_log.publisher(), key_log);
+        self.key_logs.insert(key_log.publisher(), key_log.clone());
+        key_log
     }
 
     fn window(&self, peer: &PeerId) -> u32 {
