@@ -29,6 +29,9 @@ pub struct Shelf {
     catalogue: RwLock<Catalogue>,
     snapshots: RwLock<Snapshots>,
     store: Store,
+    /// Held from the storing of rotations and pages until what is not kept of them is removed: two batches may hold the same page, and
+    /// one of them the rotation that keeps it.
+    key_events: tokio::sync::Mutex<()>,
 }
 
 /// Why a record or an offer is not admitted. Nothing of it is kept then.
@@ -131,7 +134,7 @@ impl Shelf {
             left_out += builder.load(&page, &network);
         }
         let catalogue = RwLock::new(builder.finish());
-        let shelf = Self { network, catalogue, snapshots: RwLock::default(), store };
+        let shelf = Self { network, catalogue, snapshots: RwLock::default(), store, key_events: tokio::sync::Mutex::default() };
         if unlisted > 0 {
             tracing::warn!(unlisted, "the catalogue is full: records are stored and not listed");
         }
@@ -265,6 +268,8 @@ impl Shelf {
         if self.is_full() && self.count_new(&records) > 0 {
             return Err(AdmitError::Full);
         }
+        let in_turn = records.iter().any(|record| matches!(record, Record::KeepPage(_) | Record::Rotation(_)));
+        let _turn = if in_turn { Some(self.key_events.lock().await) } else { None };
         let records = self.with_waiting(records);
         let mut batch = Batch { blocks, ..Batch::default() };
         for record in records.iter().filter(|record| self.catalogue().record(&record.id()).is_none()) {
@@ -273,8 +278,9 @@ impl Shelf {
                 batch.keep(record);
             }
         }
+        let stored: HashSet<RecordId> = batch.records.iter().map(|(key, _)| key.id).collect();
         self.store.commit(batch).await?;
-        let (receipt, out, conflict) = self.list(records);
+        let (receipt, out, conflict) = self.list(records, &stored);
         if !out.is_empty() {
             self.store.commit(Batch { removed: out, ..Batch::default() }).await?;
         }
@@ -284,14 +290,15 @@ impl Shelf {
         }
     }
 
-    /// Puts before each rotation the pages that wait here for it.
+    /// Puts before each rotation the pages that wait here for it, and that did not come with it.
     fn with_waiting(&self, records: Vec<Record>) -> Vec<Record> {
+        let came: HashSet<RecordId> = records.iter().map(Record::id).collect();
         let catalogue = self.catalogue();
         let mut all: Vec<Record> = Vec::with_capacity(records.len());
         for record in records {
             if let Record::Rotation(rotation) = &record {
-                let pages: Vec<_> = catalogue.waiting_pages(rotation).cloned().collect();
-                all.extend(pages.into_iter().map(|page| Record::KeepPage(Box::new(page))));
+                let pages = catalogue.waiting_pages(rotation).filter(|page| !came.contains(&page.id()));
+                all.extend(pages.map(|page| Record::KeepPage(Box::new(page.clone()))));
             }
             all.push(record);
         }
@@ -304,8 +311,9 @@ impl Shelf {
         records.iter().find(|record| !catalogue.has_place(record)).map(Record::id)
     }
 
-    /// Lists durable records: what is listed now, what the store is to forget, and a record that found no place.
-    fn list(&self, records: Vec<Record>) -> (Receipt, Vec<RecordKey>, Option<RecordId>) {
+    /// Lists durable records, of which some were `stored` for it: what is listed now, what the store is to forget, and a record that found
+    /// no place.
+    fn list(&self, records: Vec<Record>, stored: &HashSet<RecordId>) -> (Receipt, Vec<RecordKey>, Option<RecordId>) {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         let (mut out, mut conflict) = (Vec::new(), None);
         let mut waiting = Vec::new();
@@ -337,8 +345,8 @@ impl Shelf {
                 }
             }
         }
-        // Those that were stored for a rotation which is not kept.
-        out.extend(waiting);
+        // Those that were stored for a rotation which is not kept. The others were never stored.
+        out.extend(waiting.into_iter().filter(|page| stored.contains(&page.id)));
         (receipt, out, conflict)
     }
 }
@@ -425,14 +433,17 @@ impl Offered<'_> {
             _ => None,
         });
         let here = catalogue.key_log(&rotation.publisher).into_iter().flat_map(KeyLog::pages);
-        let pages: Vec<Verified<KeepPage>> =
-            in_batch.chain(catalogue.waiting_pages(rotation)).chain(here).cloned().collect();
+        let is_named = |page: &&Verified<KeepPage>| rotation.pages.binary_search(&page.id()).is_ok();
+        let pages = in_batch.chain(here).filter(is_named).chain(catalogue.waiting_pages(rotation));
+        let pages: Vec<Verified<KeepPage>> = pages.cloned().collect();
+        drop(catalogue);
         let Some(key_log) = self.key_logs.get_mut(&rotation.publisher) else { return Ok(()) };
         key_log.follow(rotation.clone())?;
-        for page in pages.into_iter().filter(|page| rotation.pages.contains(&page.id())) {
+        for page in pages {
             key_log.add_page(page)?;
         }
-        let is_here = |id: &RecordId| key_log.pages().any(|page| page.id() == *id);
+        let here: HashSet<RecordId> = key_log.pages().map(Verified::id).collect();
+        let is_here = |id: &RecordId| here.contains(id);
         if key_log.rotations().any(|known| known.id() == rotation.id()) && !rotation.pages.iter().all(is_here) {
             return Err(AdmitError::MissingPages(rotation.id()));
         }

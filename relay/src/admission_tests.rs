@@ -186,6 +186,29 @@ async fn pages_may_come_before_their_rotation_and_what_is_void_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_page_that_comes_alone_takes_nothing_from_who_stores_it_with_its_rotation() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let scene = scene();
+    let [inception, page, rotation, ..] = &scene.events[..] else { panic!("five events") };
+    offer(&shelf, &[inception, &scene.kept[0]]).await.unwrap();
+    // One after the other on the way to the disk, and at the same time in everything else.
+    let both = [page, rotation];
+    let (alone, receipt) = tokio::join!(offer(&shelf, &both[..1]), offer(&shelf, &both));
+    assert_eq!((alone.unwrap().new.len(), receipt.unwrap().new.len()), (0, 2));
+    assert_eq!((stored(&shelf).len(), stored(&shelf)), (4, members(&shelf)));
+    // Nor does a rotation that is not kept take away the page of one that is.
+    let rival = self::rotation(2, self::inception().id(), &[]);
+    let rival = [rival.bytes()];
+    let (again, rival) = tokio::join!(offer(&shelf, &both[..1]), offer(&shelf, &rival));
+    assert!(again.is_ok() && rival.is_ok());
+    assert_eq!(stored(&shelf), members(&shelf));
+    let root = shelf.catalogue().root();
+    drop(shelf);
+    assert_eq!(open(directory.path()).catalogue().root(), root);
+}
+
+#[tokio::test]
 async fn a_fork_is_admitted_and_takes_away_what_came_after_it() {
     let directory = tempfile::tempdir().unwrap();
     let shelf = open(directory.path());
