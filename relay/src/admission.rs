@@ -134,7 +134,8 @@ impl Shelf {
             left_out += builder.load(&page, &network);
         }
         let catalogue = RwLock::new(builder.finish());
-        let shelf = Self { network, catalogue, snapshots: RwLock::default(), store, key_events: tokio::sync::Mutex::default() };
+        let shelf =
+            Self { network, catalogue, snapshots: RwLock::default(), store, key_events: tokio::sync::Mutex::default() };
         if unlisted > 0 {
             tracing::warn!(unlisted, "the catalogue is full: records are stored and not listed");
         }

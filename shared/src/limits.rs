@@ -84,7 +84,9 @@ pub const MAX_KEPT_PER_PAGE: usize = 250;
 pub const KEPT_PER_PAGE: usize = 64;
 /// Keep pages of one rotation: as many as it takes to keep a record at every index below the quota.
 pub const MAX_PAGES_PER_ROTATION: usize = BASE_QUOTA as usize / KEPT_PER_PAGE;
-/// Keep pages that come with one key log: a page for each record of the longest package answer. A rotation with all its pages fits.
+/// Keep pages that the rotations of one key log name, those of a fork's other branch aside: it takes two thirds of them to keep a record at
+/// every index below the quota, with a page left half empty by each rotation. So a key log without its pages is some forty kilobytes
+/// at most, and fits every answer and all evidence. As many come with one key log.
 pub const MAX_PAGES_PER_KEY_LOG: usize = 2 * MAX_PAGES_PER_ROTATION;
 /// Keep pages that wait for the rotation that names them, of all publishers: they come just before it.
 pub const MAX_WAITING_PAGES: usize = 2 * MAX_PAGES_PER_ROTATION;

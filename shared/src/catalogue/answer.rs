@@ -28,7 +28,7 @@ use crate::search::filter::FILTER_BYTES;
 const RESERVED_BYTES: usize = 16 * 1024;
 /// What the encoding needs for each record or list: a dag-cbor head, and a tag of its variant.
 const BYTES_PER_ITEM: usize = 16;
-/// A release of the greatest length that does not get shorter by packing, with its publisher's key log.
+/// A release of the greatest length that does not get shorter by packing, with a key log as most publishers have one.
 const BYTES_OF_LARGEST: usize = MAX_RECORD_BYTES + 4 * 1024;
 /// What an entry that is walked adds to a proof: its place, its filter, its share of hashes.
 const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
@@ -63,7 +63,7 @@ fn search_within(
         })?,
     };
 
-    // What is recent leaves room for one entry of the range in any case: a page that nothing fits on would be asked for again and again.
+    // What is recent leaves room for entries of the range.
     let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
     let (mut recent, rest) = (Budget(share), budget - share);
     let mut page = Page::new(catalogue);
@@ -72,10 +72,10 @@ fn search_within(
     if cursor.as_ref().is_none_or(|cursor| !query.is_ordered(cursor.walk)) {
         // As many as there may be: nothing else counts what was published in a burst.
         for listed in catalogue.find_recent(&query, MAX_RESULTS) {
-            if !page.admit(listed, &mut recent) {
-                break;
+            // One with a long key log does not keep others off the page.
+            if page.admit(listed, &mut recent) {
+                recently.push(listed.bytes.packed());
             }
-            recently.push(listed.bytes.packed());
         }
     }
     let (mut walk, mut proof, mut releases) = (0, None, Vec::new());
@@ -83,9 +83,16 @@ fn search_within(
     let walks = chosen.into_iter().chain(find::walks(&snapshot.map, &query).filter(|_| chosen.is_none()));
     let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
     for choice in walks {
-        let (mut tried, mut budget) = (page.clone(), Budget(rest + recent.0));
+        let (mut tried, mut budget, mut is_first) = (page.clone(), Budget(rest + recent.0), true);
         let found = find::find(&snapshot.map, &query, limit, choice, after, |listed, is_candidate| {
-            budget.spend(BYTES_PER_ENTRY) && (!is_candidate || tried.admit(listed, &mut budget))
+            if !budget.spend(BYTES_PER_ENTRY) {
+                return false;
+            }
+            // The first fits in any case: a page that nothing fits on would be asked for again and again.
+            let is_first = is_candidate && std::mem::take(&mut is_first);
+            !is_candidate
+                || tried.admit(listed, &mut budget)
+                || (is_first && tried.admit(listed, &mut budget.of_first()))
         });
         if let Some(found) = found {
             walk = found.walk;
@@ -399,6 +406,12 @@ fn meant<'a>(catalogue: &'a Catalogue, question: &Package) -> Option<(PackageId,
 struct Budget(usize);
 
 impl Budget {
+    /// Takes all that is left. What the first entry of a page may take instead: the longest release with the longest key log is far less.
+    fn of_first(&mut self) -> Self {
+        self.0 = 0;
+        Self(MAX_ANSWER_BYTES - MAX_SEARCH_BYTES)
+    }
+
     /// Takes as many bytes, if they are there.
     fn spend(&mut self, bytes: usize) -> bool {
         let left = self.0.checked_sub(bytes);

@@ -2,7 +2,7 @@ use super::*;
 use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::codec;
 use crate::id::RecordId;
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RECORD_BYTES};
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_PAGES_PER_ROTATION, MAX_RECORD_BYTES};
 use crate::protocol::query::Cursor;
 use crate::record::{Release, Verified};
 use crate::search::query::Filters;
@@ -340,4 +340,66 @@ fn a_key_log_is_answered_whole_and_an_unknown_one_is_empty() {
     let catalogue = Relay::new(&[&one], []).catalogue;
     assert_eq!(key_log_of(&catalogue, &KeyLogOf { publisher: one.id() }).unwrap().events, events(&one.key_log()));
     assert!(key_log_of(&catalogue, &KeyLogOf { publisher: two.id() }).unwrap().events.is_empty());
+}
+
+/// A publisher that names as many pages as a key log may, all of them here, with a release under the last key; and its records.
+fn wordy(seed: u8) -> (Vec<Record>, Verified<Release>) {
+    let mut who = Publisher::new(seed);
+    let mut records = vec![who.inception()];
+    let id = |at: usize| {
+        RecordId::from_bytes(std::array::from_fn(|byte| at.to_be_bytes().get(byte).copied().unwrap_or(seed)))
+    };
+    for _ in 0..MAX_PAGES_PER_KEY_LOG / MAX_PAGES_PER_ROTATION {
+        let rotated = who.rotate_with(&(0..MAX_PAGES_PER_ROTATION).map(id).collect::<Vec<_>>(), 1, 0);
+        records.extend(rotated.records());
+        who = rotated.after;
+    }
+    let release = noisy_release(&who, 500, "word");
+    (records, release)
+}
+
+/// A long release that does not get much shorter by packing.
+fn noisy_release(publisher: &Publisher, index: u32, name: &str) -> Verified<Release> {
+    publisher.release(index, name, "1.0.0", |release| {
+        let noise = |n: u32| blake3::hash(&[&n.to_be_bytes()[..], name.as_bytes()].concat()).to_hex();
+        release.authors = (0..16).map(|n| format!("{}{}", noise(n), noise(100 + n))).collect();
+        release.tags = (200..232).map(|n| noise(n).to_string()).collect();
+        release.dependencies =
+            (300..390).map(|n| depends_on(&publisher.package(&format!("p{}", &noise(n)[..34])))).collect();
+        release.description = "word".into();
+    })
+}
+
+#[test]
+fn the_longest_key_logs_end_no_search() {
+    let one = Publisher::new(50);
+    let mut expected = BTreeSet::new();
+    let mut catalogue = crate::catalogue::testing::catalogue(&[&one], []);
+    let mut put = |record: Record| {
+        expected.extend(record.release().map(Verified::id));
+        catalogue.insert(record).unwrap();
+    };
+    (0..3).for_each(|n| put(crate::catalogue::testing::record(one.release(n, &format!("word-{n}"), "1.0.0", |_| {}))));
+    let (wordy, late) = (wordy(1), self::wordy(2));
+    wordy.0.into_iter().chain(late.0).for_each(&mut put);
+    put(crate::catalogue::testing::record(wordy.1));
+    let mut relay = Relay::of(100, catalogue);
+    relay.insert(late.1);
+    (10..13).for_each(|n| relay.insert(noisy_release(&one, n, &format!("word-{n}"))));
+    for (text, budget) in [("word", MAX_SEARCH_BYTES), ("", MAX_SEARCH_BYTES), ("word", 36_000), ("", 36_000)] {
+        let mut question = ask(text, 50);
+        let mut ids = BTreeSet::new();
+        loop {
+            let answer = search_within(&relay.catalogue, &relay.snapshots, &question, budget - RESERVED_BYTES).unwrap();
+            assert!(bytes_of(answer.clone()) <= MAX_ANSWER_BYTES / 4);
+            let page = relay.verify(&question, answer.try_into().unwrap()).unwrap();
+            assert!(!page.hits.is_empty());
+            ids.extend(page.hits.iter().map(|hit| hit.as_ref().unwrap().release.id()));
+            question.cursor = page.cursor;
+            if question.cursor.is_none() {
+                break;
+            }
+        }
+        assert!(expected.is_subset(&ids), "{text}");
+    }
 }

@@ -180,11 +180,16 @@ impl KeyLog {
     /// that left. That all pages of the rotation exist is for those to see who have to keep them.
     ///
     /// # Errors
-    /// As [`Unverified::verify`], for a rotation that was never checked against this log; [`Error::Field`] when the log is full.
+    /// As [`Unverified::verify`], for a rotation that was never checked against this log; [`Error::Field`] when the log is full, or would name
+    /// more than [`MAX_PAGES_PER_KEY_LOG`] pages. Both depend on nothing but what the rotation follows.
     pub fn follow(&mut self, rotation: Verified<Rotation>) -> Result<Followed, Error> {
         let position = self.check_follower(&*rotation)?;
         if position + 1 >= MAX_KEY_EVENTS {
             return Err(Error::field("key_log", "has as many events as a key log may have"));
+        }
+        let before = self.rotations.iter().take(position).map(|rotation| rotation.pages.len()).sum::<usize>();
+        if before + rotation.pages.len() > MAX_PAGES_PER_KEY_LOG {
+            return Err(Error::field("key_log", "names more pages than a key log may have"));
         }
         let mut rivals = self.followers(position).to_vec();
         let Err(at) = rivals.binary_search_by_key(&rotation.id(), |rival| rival.id()) else {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogue::testing::{Publisher, Rotated};
-use crate::limits::{MAX_KEPT_PER_PAGE, MAX_KEY_EVENTS};
+use crate::limits::{MAX_KEPT_PER_PAGE, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG, MAX_PAGES_PER_ROTATION};
 
 fn log_of(publisher: &Publisher, steps: &[&Rotated]) -> KeyLog {
     let mut log = publisher.key_log();
@@ -232,6 +232,30 @@ fn a_key_log_is_bounded() {
     let rival = steps[steps.len() - 2].after.rotate_with(&[], 64, 1);
     assert_eq!(log.follow(rival.rotation), Ok(Followed::New));
     assert_eq!(reread(&events(&log), &one), Ok(log));
+}
+
+#[test]
+fn the_pages_that_a_key_log_names_are_bounded_whatever_forks() {
+    let one = Publisher::new(1);
+    let ids: Vec<_> = (0..=u8::MAX).map(|at| RecordId::from_bytes([at; 32])).collect();
+    assert_eq!((ids.len(), MAX_PAGES_PER_KEY_LOG), (MAX_PAGES_PER_ROTATION, 2 * MAX_PAGES_PER_ROTATION));
+    let first = one.rotate_with(&ids, 1, 0);
+    let second = first.after.rotate_with(&ids[1..], 1, 0);
+    let last = second.after.rotate_with(&ids[..1], 1, 0);
+    let rival = second.after.rotate_with(&ids[..2], 1, 1);
+    let mut log = one.key_log();
+    for step in [&first, &second, &last] {
+        assert_eq!(log.follow(step.rotation.clone()), Ok(Followed::New));
+    }
+    let too_many = last.after.rotate_with(&ids[..1], 1, 0);
+    for refused in [rival, too_many] {
+        assert!(matches!(log.follow(refused.rotation), Err(Error::Field { field: "key_log", .. })));
+    }
+    // What is on another branch does not count.
+    let sibling = second.after.rotate_with(&ids[..1], 1, 1);
+    assert_eq!(log.follow(sibling.rotation), Ok(Followed::New));
+    assert!(log.is_frozen());
+    assert!(log.chain().map(|event| event.len()).sum::<usize>() < 40 * 1024);
 }
 
 #[test]
