@@ -311,7 +311,11 @@ fn a_range_is_answered_with_its_entries_its_count_and_its_hash() {
     let proven = crate::search::verified::verify_range(&of(0), &shown, &alone.asked()).unwrap();
     assert_eq!((proven.total, proven.walked), (1, 1), "what only its key tells to be there is shown");
     assert_eq!(verify(2, &answer(3)).map_err(|error| error.code()), Err("relay/broke-protocol"), "more than asked for");
-    assert_eq!(verify(9, &answer(3)).map(|proven| proven.walked), Ok(3));
+    assert_eq!(
+        verify(9, &answer(3)).map_err(|error| error.code()),
+        Err("relay/bad-proof"),
+        "fewer, and not all there are"
+    );
 }
 
 #[test]

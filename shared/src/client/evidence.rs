@@ -199,8 +199,8 @@ fn judge(
     let versions = verify_run(&root, &Range::of(&versions), &proofs[1])?;
     let dependents = verify_run(&root, &Range::of(&dependents), &proofs[2])?.total();
     let found = at.entries.first().filter(|(key, _)| key == entry).map(|(_, value)| *value);
-    // Other keys that begin with this one, of which there are none, could hide it.
-    if found.is_none() && at.total() > 0 {
+    // It would be the first of all keys that begin with it: any other that is shown says that it is not there, and what is hidden could be it.
+    if at.entries.is_empty() && at.rest > 0 {
         return Err(Error::ShowsNothing);
     }
     if is_record(entry) {

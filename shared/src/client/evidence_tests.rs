@@ -156,6 +156,19 @@ fn a_package_that_is_kept_off_a_list_is_missed() {
 }
 
 #[test]
+fn another_key_that_begins_with_the_missing_one_hides_nothing() {
+    let market = Market::new();
+    let (key_log, base) = market.base();
+    let mut relay = market.relay();
+    let entry = Market::entry(&relay, b"t/", base);
+    relay.lie(|map| {
+        assert!(map.remove(&entry));
+        map.insert(&[&entry[..], b"x"].concat(), Leaf::NONE).unwrap();
+    });
+    convinces(&judged(&relay, &key_log, base, &entry).unwrap(), Misdeed::Missing, &relay);
+}
+
+#[test]
 fn a_dependent_that_is_not_listed_or_not_counted_is_missed() {
     let market = Market::new();
     let (key_log, user) = (market.publishers[1].key_log(), &market.releases[3]);

@@ -428,12 +428,24 @@ impl Piece<'_> {
     }
 }
 
+/// Subtrees that wait to be joined, at most: on the way down to an entry, each join has another bit of its key.
+const MAX_DEPTH: usize = 9 * MAX_KEY_BYTES + 1;
+
+/// Bytes of a key that are kept once.
+#[derive(Clone, Copy)]
+enum Text<'a> {
+    /// The key of a piece.
+    KeyOf(usize),
+    /// A prefix in the proof.
+    Prefix(&'a [u8]),
+}
+
 /// A subtree on the stack.
-struct Item {
+struct Item<'a> {
     hash: Hash,
     count: u64,
     /// What its keys have in common, if it is shown: a key, or a prefix, and how many of its bits.
-    known: Option<(Vec<u8>, u16)>,
+    known: Option<(Text<'a>, u16)>,
     /// Its piece, if it is hidden.
     hidden: Option<usize>,
 }
@@ -442,7 +454,7 @@ struct Reader<'a, 'r> {
     range: &'r Range,
     proof: &'a [u8],
     at: usize,
-    stack: Vec<Item>,
+    stack: Vec<Item<'a>>,
     /// In order of their keys; the place is None as long as no join has told it.
     pieces: Vec<(Option<Place>, Piece<'a>)>,
     /// The hash of the topmost subtree inside the prefix.
@@ -491,12 +503,8 @@ impl<'a, 'r> Reader<'a, 'r> {
                 }
                 let bits = bits::of_bytes(&key) + 1;
                 let place = self.range.place(Known::of(&key, bits));
-                self.stack.push(Item {
-                    hash: Hash::leaf(&key, value),
-                    count: 1,
-                    known: Some((key.clone(), bits)),
-                    hidden: None,
-                });
+                let known = Some((Text::KeyOf(self.pieces.len()), bits));
+                self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None })?;
                 self.pieces.push((place, Piece::Entry { key, value }));
             }
             HIDDEN => {
@@ -506,7 +514,7 @@ impl<'a, 'r> Reader<'a, 'r> {
                 }
                 let hash = self.take(Hash::BYTES)?.try_into().map_err(|_| Error::Malformed(start))?;
                 let hash = Hash::from_bytes(hash);
-                self.stack.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()) });
+                self.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()) })?;
                 // Where it stands is told by the join above it.
                 let prefix = Prefix { bytes: Vec::new(), bits: 0 };
                 self.pieces.push((None, Piece::Hidden { prefix, count, hash }));
@@ -530,54 +538,82 @@ impl<'a, 'r> Reader<'a, 'r> {
         Ok(())
     }
 
-    fn join(&mut self, bit: u16, prefix: Option<&[u8]>, start: usize) -> Result<(), Error> {
+    fn push(&mut self, item: Item<'a>) -> Result<(), Error> {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(Error::Contradiction(self.at));
+        }
+        self.stack.push(item);
+        Ok(())
+    }
+
+    fn text_of(&self, text: Text<'a>) -> &[u8] {
+        match text {
+            Text::KeyOf(at) => match self.pieces.get(at) {
+                Some((_, Piece::Entry { key, .. })) => key,
+                _ => &[],
+            },
+            Text::Prefix(prefix) => prefix,
+        }
+    }
+
+    fn join(&mut self, bit: u16, prefix: Option<&'a [u8]>, start: usize) -> Result<(), Error> {
         let (Some(right), Some(left)) = (self.stack.pop(), self.stack.pop()) else {
             return Err(Error::Malformed(start));
         };
-        let consistent = |item: &Item, goes_right: bool| match &item.known {
-            Some((key, bits)) => *bits > bit && bits::bit(key, bit) == goes_right,
+        let consistent = |item: &Item<'a>, goes_right: bool| match item.known {
+            Some((key, bits)) => bits > bit && bits::bit(self.text_of(key), bit) == goes_right,
             None => true,
         };
-        let key = match (&left.known, &right.known, prefix) {
-            (Some((left, _)), Some((right, _)), None) if bits::critical(left, right) == Some(bit) => left.clone(),
-            (Some((key, _)), None, None) | (None, Some((key, _)), None) => key.clone(),
-            (None, None, Some(prefix)) => prefix.to_vec(),
+        let text = match (left.known, right.known, prefix) {
+            (Some((left, _)), Some((right, _)), None)
+                if bits::critical(self.text_of(left), self.text_of(right)) == Some(bit) =>
+            {
+                left
+            }
+            (Some((key, _)), None, None) | (None, Some((key, _)), None) => key,
+            (None, None, Some(prefix)) => Text::Prefix(prefix),
             _ => return Err(Error::Contradiction(start)),
         };
         let count = left.count.checked_add(right.count);
         let (true, true, Some(count)) = (consistent(&left, false), consistent(&right, true), count) else {
             return Err(Error::Contradiction(start));
         };
+        let key = self.text_of(text);
         let is_inside = |known: Known<'_>| self.range.prefix.relation(known) == Some(Ordering::Equal);
-        let joined_is_inside = is_inside(Known::of(&key, bit));
+        let joined_is_inside = is_inside(Known::of(key, bit));
+        let mut topmost = self.hash;
         for (item, goes_right) in [(&left, false), (&right, true)] {
-            self.place_hidden(item, &key, bit, goes_right);
-            let known = match &item.known {
-                Some((key, bits)) => Known::of(key, *bits),
-                None => Known { key: &key, bits: bit, then: Some(goes_right) },
+            let known = match item.known {
+                Some((key, bits)) => Known::of(self.text_of(key), bits),
+                None => Known { key, bits: bit, then: Some(goes_right) },
             };
-            if !joined_is_inside && self.range.prefix.relation(known) == Some(Ordering::Equal) {
-                self.hash = Some(item.hash);
+            if !joined_is_inside && is_inside(known) {
+                topmost = Some(item.hash);
             }
         }
-        let hash = Hash::inner(bit, &key, (left.count, &left.hash), (right.count, &right.hash));
-        self.stack.push(Item { hash, count, known: Some((key, bit)), hidden: None });
-        Ok(())
+        let hash = Hash::inner(bit, key, (left.count, &left.hash), (right.count, &right.hash));
+        self.hash = topmost;
+        self.place_hidden(&left, text, bit, false);
+        self.place_hidden(&right, text, bit, true);
+        self.push(Item { hash, count, known: Some((text, bit)), hidden: None })
     }
 
     /// What is clear about the topmost subtree, which no join stands above. If it is hidden, where it stands stays open: nothing has its count.
-    fn settle(&mut self, whole: &Item) {
-        let known = whole.known.as_ref().map_or(Known::of(&[], 0), |(key, bits)| Known::of(key, *bits));
+    fn settle(&mut self, whole: &Item<'a>) {
+        let known = whole.known.map_or(Known::of(&[], 0), |(key, bits)| Known::of(self.text_of(key), bits));
         if self.range.prefix.relation(known) == Some(Ordering::Equal) {
             self.hash = Some(whole.hash);
         }
     }
 
     /// Says where a hidden subtree stands, now that the join above it is known.
-    fn place_hidden(&mut self, item: &Item, key: &[u8], bit: u16, goes_right: bool) {
-        if let Some((place, Piece::Hidden { prefix, .. })) = item.hidden.and_then(|at| self.pieces.get_mut(at)) {
-            *place = self.range.place(Known { key, bits: bit, then: Some(goes_right) });
-            *prefix = Prefix::child(key, bit, goes_right);
+    fn place_hidden(&mut self, item: &Item<'a>, key: Text<'a>, bit: u16, goes_right: bool) {
+        let Some(at) = item.hidden else { return };
+        let key = self.text_of(key);
+        let here = self.range.place(Known { key, bits: bit, then: Some(goes_right) });
+        let common = Prefix::child(key, bit, goes_right);
+        if let Some((place, Piece::Hidden { prefix, .. })) = self.pieces.get_mut(at) {
+            (*place, *prefix) = (here, common);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
 use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::id::{Handle, Network, PackageId, PublicKey, PublisherId, RecordId};
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
 use crate::protocol::query::{
@@ -229,6 +229,8 @@ pub struct VerifiedPackage {
     pub releases: Vec<Verified<Release>>,
     /// Those of them that no checkpoint has yet.
     pub recent: BTreeSet<RecordId>,
+    /// Those of versions that the relay's proof does not show to the end: what it leaves out may contest them.
+    pub uncertain: BTreeSet<RecordId>,
     /// What the publisher says of versions; [`Self::status`] is what decides.
     pub statuses: Vec<Verified<Status>>,
     /// Those that don't hold: releases, then statuses.
@@ -260,7 +262,7 @@ impl VerifiedPackage {
         settled().find(|release| !release.version.is_pre_release()).or_else(|| settled().next())
     }
 
-    /// The release that stands for a version: what a rotation kept, else the smallest id, None when another delivers something else.
+    /// The release that stands for a version: what a rotation kept, else the smallest id, None when another delivers something else, or may.
     pub fn standing(&self, version: &Version) -> Option<&Verified<Release>> {
         let mut releases = self.releases.iter().filter(|release| release.version == *version);
         let kept = releases.clone().find(|release| self.key_log.is_settled(&release.signed_under));
@@ -268,7 +270,8 @@ impl VerifiedPackage {
             return kept;
         }
         let standing = releases.next()?;
-        releases.all(|release| Delivery::of(release) == Delivery::of(standing)).then_some(standing)
+        let is_alone = releases.all(|release| Delivery::of(release) == Delivery::of(standing));
+        (is_alone && !self.uncertain.contains(&standing.id())).then_some(standing)
     }
 }
 
@@ -536,9 +539,15 @@ pub fn verify_range(question: &RangeOf, answer: &Evidence, asked: &Asked<'_>) ->
         return Err(AnswerError::NotAnAnswer);
     };
     let (run, proven) = verify_evidence(answer, &range, &question.range, None, asked)?;
+    shows(&run, limit)?;
+    Ok(proven)
+}
+
+/// Whether as many entries are shown as were asked for, or all there are.
+fn shows(run: &Run<'_>, limit: u16) -> Result<(), AnswerError> {
     // Of none, one is shown if the proof can't do without.
     at_most("entries", run.entries.len(), usize::from(limit).max(1))?;
-    Ok(proven)
+    if run.rest > 0 && run.entries.len() < limit.into() { Err(proof::Error::Incomplete.into()) } else { Ok(()) }
 }
 
 /// Verifies an answer to a step of a descent: the pieces that the relay's map has there, and what it stands on.
@@ -554,8 +563,17 @@ pub fn verify_pieces<'a>(
     let checkpoint = Checkpoint::verify(&answer.checkpoint, asked.network)?.expect(asked.relay, asked.epoch)?;
     let root = checkpoint.root.into();
     let pieces = match question.show {
-        Show::First(_) => proof::verify_run(&root, &range, &answer.proof)?.into_pieces(),
-        Show::Levels(_) => proof::verify_levels(&root, &range.prefix, &answer.proof)?.0,
+        Show::First(limit) => {
+            let run = proof::verify_run(&root, &range, &answer.proof)?;
+            shows(&run, limit)?;
+            run.into_pieces()
+        }
+        Show::Levels(levels) => {
+            let pieces = proof::verify_levels(&root, &range.prefix, &answer.proof)?.0;
+            // The topmost join of all is always shown.
+            at_most("pieces", pieces.len(), 1 << levels.clamp(1, MAX_LEVELS))?;
+            pieces
+        }
     };
     Ok((checkpoint, pieces))
 }
@@ -594,6 +612,7 @@ pub fn verify_package(
         key_log,
         releases: Vec::new(),
         recent: BTreeSet::new(),
+        uncertain: BTreeSet::new(),
         statuses: Vec::new(),
         refused: Vec::new(),
         total: run.total(),
@@ -644,6 +663,16 @@ pub fn verify_package(
             Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
             Err(error) => package.refused.push(Refused { index, error }),
         }
+    }
+    if run.rest > 0 {
+        // The entries of a version stand beside each other: the last that is shown may be followed by more of them.
+        let last = run.entries.last().map_or(&range, |(entry, _)| entry);
+        let is_shown = |release: &&Verified<Release>| {
+            let version = keys::of_version(&key, &release.version);
+            version < *last && !last.starts_with(&version)
+        };
+        let uncertain = package.releases.iter().filter(|release| !is_shown(release));
+        package.uncertain = uncertain.map(Verified::id).collect();
     }
     Ok(Some(package))
 }

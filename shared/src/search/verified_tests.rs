@@ -640,6 +640,38 @@ fn the_releases_of_a_contested_version_are_both_shown_and_neither_stands() {
 }
 
 #[test]
+fn a_version_is_not_settled_by_a_proof_that_ends_before_what_contests_it() {
+    let one = Publisher::new(1);
+    let of = |index, version, content| {
+        one.release(index, "a", version, |release| release.artifact = other_artifact(content))
+    };
+    let relay = Relay::new(&[&one], [of(0, "1.0.0", "x"), of(1, "1.0.0", "y"), of(2, "2.0.0", "x")]);
+    let cut = |question: &Package, range: Vec<u8>, shown: usize| {
+        let mut answer = relay.package_answer(question);
+        answer.releases.truncate(shown);
+        answer.evidence.as_mut().unwrap().proof = relay.latest().map.prove(&Range::of(&range), shown).into();
+        let package = relay.verify_package(question, answer).unwrap().unwrap();
+        assert_eq!((refused(&package), package.releases.len()), (vec![], shown));
+        package
+    };
+    let (key, version) = (PackageKey::of(&one.package("a")), "1.0.0".parse().unwrap());
+    let all = Package { name: one.full_name("a"), version: None };
+    let package = cut(&all, keys::versions(&key), 2);
+    assert_eq!(package.standing(&version), None);
+    assert_eq!(package.head().unwrap().version.to_string(), "2.0.0", "what is shown to its end is settled");
+    assert_eq!(cut(&all, keys::versions(&key), 1).head(), None);
+    let question = Package { version: Some(version.clone()), ..all.clone() };
+    assert_eq!(cut(&question, keys::of_version(&key, &version), 1).standing(&version), None);
+
+    // Nor does it help to show nothing, and to say that the release just came.
+    let mut answer = relay.package_answer(&all);
+    answer.recent = vec![answer.releases[1].clone()];
+    answer.releases.clear();
+    answer.evidence.as_mut().unwrap().proof = relay.latest().map.prove(&Range::of(&keys::versions(&key)), 0).into();
+    assert_eq!(relay.verify_package(&all, answer).unwrap().unwrap().head(), None);
+}
+
+#[test]
 fn rejects_a_publisher_that_was_not_asked_for() {
     let (question, answer, relay, _) = package();
     let fingerprint = Publisher::new(2).id().fingerprint();
@@ -731,6 +763,39 @@ fn a_range_is_verified_under_the_relays_checkpoint() {
     assert_eq!(code(&RangeOf::first(b"t/", 2), &relay.asked()), Some("relay/bad-proof"));
     assert_eq!(code(&question, &Relay::of(101, Catalogue::new()).asked()), Some("checkpoint/wrong-relay"));
     assert_eq!(code(&question, &Asked { epoch: relay.epoch + 9, ..relay.asked() }), Some("checkpoint/not-fresh"));
+}
+
+#[test]
+fn neither_fewer_entries_than_were_asked_for_nor_more_pieces_are_accepted() {
+    let (_, mut relay) = honest("word");
+    relay.lie(|map| (0..200).for_each(|number| map.insert(&[b"z/", &[number][..]].concat(), Leaf::NONE).unwrap()));
+    let prefix = Prefix::of(b"z/");
+    let range = Range::of(b"z/");
+    let answer =
+        |proof: Vec<u8>| Evidence { checkpoint: relay.latest().checkpoint.bytes().clone(), proof: proof.into() };
+    let asked = relay.asked();
+    for (shown, limit, code) in [
+        (2, 2, None),
+        (1, 2, Some("relay/bad-proof")),
+        (0, 1, Some("relay/bad-proof")),
+        (200, 256, None),
+        (3, 2, BROKEN),
+    ] {
+        let (question, answer) = (RangeOf::first(b"z/", limit), answer(relay.latest().map.prove(&range, shown)));
+        let range = verify_range(&question, &answer, &asked).map_err(|error| error.code()).err();
+        let pieces = verify_pieces(&question, &answer, &asked).map_err(|error| error.code()).err();
+        assert_eq!((range, pieces), (code, code), "{shown} of {limit}");
+    }
+    for levels in 0..=MAX_LEVELS {
+        let question = RangeOf::of(&range, Show::Levels(levels));
+        let of = |levels| answer(relay.latest().map.prove_levels(&prefix, levels));
+        let code = |answer| verify_pieces(&question, &answer, &asked).map_err(|error| error.code()).err();
+        assert_eq!((code(of(levels)), code(of(levels + 3))), (None, BROKEN), "{levels}");
+        let all = RangeOf::of(&Range::of(b""), Show::Levels(levels));
+        assert!(
+            verify_pieces(&all, &answer(relay.latest().map.prove_levels(&Prefix::of(b""), levels)), &asked).is_ok()
+        );
+    }
 }
 
 #[test]

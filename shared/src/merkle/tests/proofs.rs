@@ -253,6 +253,26 @@ fn a_deep_tree_costs_its_proof_and_no_stack() {
 }
 
 #[test]
+fn the_deepest_proof_is_read_and_what_no_keys_can_make_is_refused_at_once() {
+    // A key for each bit of the longest one that leaves it there, and one for each byte that ends there.
+    let longest = vec![0xff_u8; MAX_KEY_BYTES];
+    let mut map = Map::new();
+    for byte in 0..MAX_KEY_BYTES {
+        map.insert(&longest[..byte], value(0)).unwrap();
+        for bit in 0..8 {
+            map.insert(&[&longest[..byte], &[!(0xff >> bit)]].concat(), value(0)).unwrap();
+        }
+    }
+    map.insert(&longest, value(1)).unwrap();
+    let range = range(&longest, None);
+    let run = verify_run(&map.root(), &range, &map.prove(&range, 1)).map(|run| run.entries.len());
+    assert_eq!(run, Ok(1));
+    // Entries of three bytes that are never joined, each with a key as long as can be.
+    let endless = [0, 0, 0].repeat(300_000);
+    assert_eq!(verify_run(&map.root(), &range, &endless), Err(Error::Contradiction(3 * (9 * MAX_KEY_BYTES + 2))));
+}
+
+#[test]
 fn what_differs_under_a_prefix_that_is_not_there_is_nothing() {
     let map = sample();
     let proof = map.prove_levels(&Prefix::of(b"zzz"), 3);
