@@ -31,8 +31,15 @@ test("the headline counts the relay that answered among those that agree", () =>
   assert.equal(headline(answer(), undefined), "one relay’s word so far");
   assert.equal(headline(answer(), comparison()), "one relay’s word");
   assert.equal(headline(answer({ hits: [hit(true), hit(false)] }), comparison()), "one relay’s word; 1 not yet in a checkpoint");
-  assert.match(meaning(agreed), /^2 other relays .* commit /);
-  assert.match(meaning(comparison()), /word of one relay/);
+  assert.match(meaning(answer(), agreed), /^2 other relays .* commit /);
+  assert.match(meaning(answer(), comparison()), /word of one relay/);
+});
+
+test("what is not yet in a checkpoint is not called complete", () => {
+  const recent = answer({ hits: [hit(true), hit(false)] });
+  assert.equal(headline(recent, agreed), "3 relays agree on all that is in their checkpoints; 1 not yet in a checkpoint");
+  assert.match(meaning(recent, agreed), /not part of that list: .* one relay’s word\.$/);
+  assert.doesNotMatch(meaning(answer(), agreed), /not yet in a checkpoint/);
 });
 
 test("the proof's reach is not overstated", () => {

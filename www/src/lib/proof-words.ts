@@ -13,23 +13,27 @@ export function stateOf(comparison: Comparison | undefined): ProofState {
 
 /** The line that is always shown. */
 export function headline(answer: SearchAnswer, comparison: Comparison | undefined): string {
+  const recent = recentCount(answer);
+  const agree = `${plural(agreeing(comparison), "relay")} agree`;
   const state = {
     comparing: "one relay’s word so far",
     "one-word": "one relay’s word",
-    complete: `complete: ${plural(agreeing(comparison), "relay")} agree`,
+    // Of what came since the checkpoint, nobody but the relay has said anything.
+    complete: recent === 0 ? `complete: ${agree}` : `${agree} on all that is in their checkpoints`,
     disputed: "disputed: relays differ",
   }[stateOf(comparison)];
-  const recent = recentCount(answer);
   return recent === 0 ? state : `${state}; ${count(recent)} not yet in a checkpoint`;
 }
 
 /** What the state means, for somebody who reads the word for the first time. */
-export function meaning(comparison: Comparison | undefined): string {
+export function meaning(answer: SearchAnswer, comparison: Comparison | undefined): string {
   switch (stateOf(comparison)) {
     case "complete": {
       const others = agreeing(comparison) - 1;
       const commit = others === 1 ? "commits" : "commit";
-      return `${plural(others, "other relay")} that you or this page chose ${commit} to the same list. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
+      const said = `${plural(others, "other relay")} that you or this page chose ${commit} to the same list. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
+      const since = "What is marked as not yet in a checkpoint is not part of that list: whether more came since is one relay’s word.";
+      return recentCount(answer) === 0 ? said : `${said} ${since}`;
     }
     case "disputed":
       return "Relays show different lists. What only one of them has is named here: it was verified in this browser, and handed to the relay that lacks it.";
