@@ -299,6 +299,9 @@ pub enum PeerError {
     /// The answer breaks the protocol, or nothing in it can be verified.
     #[error(transparent)]
     BadAnswer(#[from] AnswerError),
+    /// It has more that differs than was looked at: whether it says the same of what was asked for is not known.
+    #[error("more differs than was looked at")]
+    Undecided,
     /// The registry was closed.
     #[error("the client is closed")]
     Closed,
@@ -321,6 +324,7 @@ impl PeerError {
                 _ => "relay/refused",
             },
             Self::BadAnswer(error) => error.code(),
+            Self::Undecided => "relay/undecided",
             Self::Closed => "client/closed",
         }
     }

@@ -73,6 +73,12 @@ pub enum Lie {
     Old,
     /// Says what it commits to, and then not what that is.
     Refuse,
+    /// Keeps the package off every list, with more entries in its stead than one comparison keeps.
+    Decoys,
+    /// The same, with so many that no comparison comes to its place.
+    Bury,
+    /// Does not deliver what its entries name.
+    Mute,
     /// Says nothing when it is asked for a search.
     Silence,
     /// Stops in the middle of an answer.
@@ -81,7 +87,7 @@ pub enum Lie {
     Endless,
 }
 
-const ALL: [(&str, Lie); 21] = [
+const ALL: [(&str, Lie); 24] = [
     ("lie", Lie::Flip),
     ("forge", Lie::Forge),
     ("count", Lie::Count),
@@ -100,6 +106,9 @@ const ALL: [(&str, Lie); 21] = [
     ("withhold", Lie::Withhold),
     ("old", Lie::Old),
     ("refuse", Lie::Refuse),
+    ("decoys", Lie::Decoys),
+    ("bury", Lie::Bury),
+    ("mute", Lie::Mute),
     ("silence", Lie::Silence),
     ("stall", Lie::Stall),
     ("endless", Lie::Endless),
@@ -187,6 +196,22 @@ impl Liar {
         };
         match lie {
             Lie::Hide | Lie::Refuse => remove(&[b""]),
+            Lie::Decoys | Lie::Bury => {
+                let true_map = self.shelf.catalogue().map().clone();
+                remove(&[b""]);
+                let words =
+                    |key: &[u8]| key.len() == b"x/word\0".len() + Place::BYTES && key[1..].starts_with(b"/word\0");
+                let listed = true_map.iter(&[]).filter(|(key, _)| lists(key) && words(key));
+                for (key, leaf) in listed {
+                    // Behind what ranks better than the package, and before it: they are too short to name a record.
+                    let count: u16 = if lie == Lie::Bury { 5_000 } else { 40 };
+                    let step = 0xfe00 / count;
+                    for number in 0..count {
+                        let place = [&key[..b"x/word\0".len() + 1], &(number * step).to_be_bytes()].concat();
+                        _ = map.insert(&place, leaf.clone());
+                    }
+                }
+            }
             Lie::Terms => remove(&[b"t/"]),
             Lie::Beginnings => remove(&[b"x/"]),
             Lie::Newest => remove(&[b"n/"]),
@@ -268,6 +293,9 @@ impl Liar {
     fn tell(&self, request: &Request, key: &SigningKey, lie: Lie) -> Option<Vec<u8>> {
         if matches!(lie, Lie::Flip | Lie::Silence | Lie::Stall | Lie::Endless) {
             return None;
+        }
+        if lie == Lie::Mute {
+            return matches!(request, Request::Named(_)).then(refusal);
         }
         let snapshots = self.snapshots(key, lie)?;
         match request {

@@ -323,6 +323,60 @@ async fn a_relay_that_does_not_say_what_it_commits_to_hides_nothing() {
     );
 }
 
+/// The first entry alone, and what an honest relay says to it: what ranks behind it is where the page does not go.
+async fn compared_by_the_first(lie: Lie) -> (Scene, SearchResults, Comparison) {
+    let scene = Scene::of(1, 1).await;
+    scene.lie(lie);
+    let options = SearchOptions { limit: 1, ..SearchOptions::default() };
+    let found = scene.client.search("word", options.clone()).await.unwrap();
+    assert_eq!((found.source.0.clone(), names(&found)), (scene.liar().to_string(), vec!["plain"]));
+    let comparison = scene.client.compare("word", &options, &found).await;
+    (scene, found, comparison)
+}
+
+#[tokio::test]
+async fn entries_that_are_none_do_not_hide_what_is_left_out() {
+    let (_, found, comparison) = compared_by_the_first(Lie::Decoys).await;
+    assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
+    assert!(comparison.agree.is_empty() && !comparison.is_complete(), "{comparison:?}");
+}
+
+#[tokio::test]
+async fn a_comparison_that_is_cut_short_is_no_agreement() {
+    let (scene, _, comparison) = compared_by_the_first(Lie::Bury).await;
+    assert!(comparison.agree.is_empty() && !comparison.is_complete(), "{comparison:?}");
+    let silent: Vec<_> = comparison.silent.iter().map(|(source, error)| (source.0.clone(), error.code())).collect();
+    assert_eq!(silent, [(scene.honest[0].peer_id().to_string(), "relay/undecided")]);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_deliver_what_it_has_does_not_agree() {
+    let scene = Scene::of(2, 0).await;
+    scene.liars[0].orders.lie(Some(Lie::Hide));
+    scene.liars[1].orders.lie(Some(Lie::Mute));
+    let (_, comparison) = scene.compared("same word").await;
+    assert!(comparison.agree.is_empty() && comparison.differ.is_empty(), "{comparison:?}");
+    let silent: Vec<_> = comparison.silent.iter().map(|(source, error)| (source.0.clone(), error.code())).collect();
+    assert_eq!(silent, [(scene.liars[1].relay.peer_id().to_string(), "relay/refused")]);
+}
+
+#[tokio::test]
+async fn two_roots_are_seen_of_a_page_that_is_read_on() {
+    let scene = Scene::of(1, 0).await;
+    let options = |cursor| SearchOptions { limit: 1, cursor, ..SearchOptions::default() };
+    let caught = until("a page that stands on another root", async || {
+        scene.liars[0].orders.lie(None);
+        let first = scene.client.search("word", options(None)).await.ok()?;
+        scene.lie(Lie::TwoRoots);
+        match scene.client.search("word", options(first.cursor)).await {
+            Err(SearchError::Peer(PeerError::BadAnswer(error))) if error.code() == "relay/two-roots" => Some(()),
+            _ => None,
+        }
+    });
+    caught.await;
+    assert!(!scene.client.contradictions().is_empty());
+}
+
 #[tokio::test]
 async fn a_record_that_is_left_out_of_its_own_proof_is_missed() {
     let scene = Scene::of_three(Lie::Drop).await;

@@ -10,7 +10,7 @@ use ggen_shared::record::{self, Release, Unverified};
 use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
 use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_key_log, verify_package, verify_search};
+use ggen_shared::search::verified::{Hit, Proven, verify_key_log, verify_package, verify_search};
 use libp2p::PeerId;
 
 use crate::light::Platform;
@@ -60,7 +60,8 @@ pub struct Fault {
 }
 
 impl Comparison {
-    /// Whether the answer is all there is, as far as anybody who was asked knows: no relay differs, and one at least agrees.
+    /// Whether the answer's proven part is all there is, as far as anybody who was asked knows: no relay differs, and one at least agrees. Of
+    /// results that no checkpoint has yet, it says nothing.
     pub fn is_complete(&self) -> bool {
         self.differ.is_empty() && !self.agree.is_empty()
     }
@@ -94,7 +95,7 @@ impl<P: Platform> P2PRegistry<P> {
         comparison
     }
 
-    /// None: the relay has the same.
+    /// None: the relay has the same, or nothing else that matches. What either lacks is handed to it.
     async fn compare_with(
         &self,
         relay: PeerId,
@@ -105,7 +106,7 @@ impl<P: Platform> P2PRegistry<P> {
         if theirs.hash == page.proven.hash {
             return Ok(None);
         }
-        let mut settled = match self.settle([page.compared, relay], &page.proven.range).await {
+        let mut settled = match self.settle([page.compared, relay], [page.proven, &theirs]).await {
             Ok(settled) => settled,
             Err((silent, error)) if silent == relay => return Err(error),
             // What the compared relay does not say any more, it said with its page.
@@ -114,7 +115,9 @@ impl<P: Platform> P2PRegistry<P> {
                 Settled { only: [Vec::new(), self.beyond(relay, page).await?], ..Settled::default() }
             }
         };
-        silent.extend(settled.silent.drain(..).map(|(relay, error)| (source(relay), error)));
+        for hit in settled.only.iter().flatten() {
+            self.hand_over(hit).await;
+        }
         let wrong = |at: PeerId, hit: &Hit| {
             settled.evidence.iter().any(|(relay, evidence)| *relay == at && evidence.release() == hit.release.id())
         };
@@ -125,25 +128,22 @@ impl<P: Platform> P2PRegistry<P> {
         let more: Vec<_> = more.iter().filter(is_asked_for).cloned().collect();
         let more: Vec<_> = more.into_iter().filter(|hit| !wrong(relay, hit) && !page.has(hit.release.id())).collect();
         let mut lacks: Vec<_> = ours.iter().filter(|hit| page.has(hit.release.id())).cloned().collect();
-        let [unbacked, its] = settled.unbacked;
-        let is_same =
-            |lacks: &[Hit]| more.is_empty() && lacks.is_empty() && settled.evidence.is_empty() && unbacked == 0;
-        if is_same(&lacks) {
-            return if its == 0 { Ok(None) } else { Err(PeerError::BadAnswer(AnswerError::Withheld)) };
-        }
         if !lacks.is_empty() {
             // What one of them just heard of is no difference of the results.
             let answer = self.peer().ask(relay, page.question.clone()).await.map_err(peer_error)?;
             let theirs = self.verified(relay, |asked| verify_search(&page.question, answer, asked))?;
             let theirs = search_results(theirs, relay);
             lacks.retain(|hit| !shows(&theirs, hit.release.id()));
-            if is_same(&lacks) {
-                return Ok(None);
-            }
         }
-        for hit in more.iter().chain(&lacks) {
-            self.hand_over(hit).await;
+        let [unbacked, its] = settled.unbacked;
+        if more.is_empty() && lacks.is_empty() && settled.evidence.is_empty() && unbacked == 0 {
+            // Whoever has something else agrees only if all of it was seen, and is beside the point.
+            let is_settled = settled.is_whole && its == 0 && settled.silent.is_empty();
+            let failure = settled.silent.iter().position(|(at, _)| *at == relay).map(|at| settled.silent.remove(at).1);
+            silent.extend(settled.silent.into_iter().map(|(relay, error)| (source(relay), error)));
+            return if is_settled { Ok(None) } else { Err(failure.unwrap_or(PeerError::Undecided)) };
         }
+        silent.extend(settled.silent.into_iter().map(|(relay, error)| (source(relay), error)));
         let (mut outdated, mut missing) = (Vec::new(), Vec::new());
         for hit in &lacks {
             let is_outdated = more.iter().any(|other| replaces(other, hit)) || self.is_void_at(relay, hit).await;

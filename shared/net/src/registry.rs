@@ -212,9 +212,11 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         self.ask_any(&question, |relay, answer| {
             let verified = self.verified(relay, |asked| {
                 let verified = verify_search(&question, answer, asked)?;
-                // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
-                let is_first = question.cursor.is_none();
-                verified.proven.iter().filter(|_| is_first).try_for_each(|proven| self.witness(&proven.checkpoint))?;
+                verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
+                    // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
+                    Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),
+                    seen => seen,
+                })?;
                 Ok(verified)
             })?;
             self.note_refused(relay, verified.hits.iter().any(Result::is_err));

@@ -30,16 +30,22 @@ pub(crate) struct Settled {
     pub(crate) evidence: Vec<(PeerId, Evidence)>,
     /// What a relay did not say, or said wrongly, on the way.
     pub(crate) silent: Vec<(PeerId, PeerError)>,
+    /// Whether it is all that both had differently when they were compared first, as far as they said.
+    pub(crate) is_whole: bool,
 }
 
 impl<P: Platform> P2PRegistry<P> {
-    /// Descends to what differs in a range, and derives it again. Of two relays that commit to the same, nothing.
+    /// Descends to what differs in a range, and derives it again. `proven`: what both were compared by.
     ///
     /// # Errors
     /// The relay that does not say what it commits to, or can't prove it, and why.
-    pub(crate) async fn settle(&self, relays: [PeerId; 2], range: &[u8]) -> Result<Settled, (PeerId, PeerError)> {
-        let disputed = self.disputed(relays, range).await?;
-        let mut settled = Settled::default();
+    pub(crate) async fn settle(
+        &self,
+        relays: [PeerId; 2],
+        proven: [&Proven; 2],
+    ) -> Result<Settled, (PeerId, PeerError)> {
+        let (disputed, is_whole) = self.disputed(relays, proven).await?;
+        let mut settled = Settled { is_whole, ..Settled::default() };
         let mut hits = [Vec::new(), Vec::new()];
         for (side, relay) in relays.into_iter().enumerate() {
             let entries = disputed.iter().filter(|entry| entry.values[side].is_some());
@@ -72,24 +78,31 @@ impl<P: Platform> P2PRegistry<P> {
         Ok(settled)
     }
 
-    async fn disputed(&self, relays: [PeerId; 2], range: &[u8]) -> Result<Vec<Disputed>, (PeerId, PeerError)> {
+    /// What differs, and whether that is all of it.
+    async fn disputed(
+        &self,
+        relays: [PeerId; 2],
+        proven: [&Proven; 2],
+    ) -> Result<(Vec<Disputed>, bool), (PeerId, PeerError)> {
         let [one, other] = relays;
-        let ours = self.range(one, range, 0).await.map_err(|error| (one, error))?;
-        let theirs = self.range(other, range, 0).await.map_err(|error| (other, error))?;
-        if ours.hash == theirs.hash {
-            return Ok(Vec::new());
-        }
-        let mut differences = Differences::within(range, ours.total.saturating_add(theirs.total));
+        let mut differences = Differences::within(&proven[0].range, proven[0].total.saturating_add(proven[1].total));
+        // Of two maps of one relay, parts would be compared that never stood beside each other.
+        let mut is_same = true;
         while let Some(question) = differences.next_question() {
             let ours = self.part(one, &question).await.map_err(|error| (one, error))?;
             let theirs = self.part(other, &question).await.map_err(|error| (other, error))?;
             // Both held when they came.
-            let pieces = |relay, answer| self.verified(relay, |asked| Ok(verify_pieces(&question, answer, asked)?.1));
-            let ours = pieces(one, &ours).map_err(|error| (one, error))?;
-            let theirs = pieces(other, &theirs).map_err(|error| (other, error))?;
+            let mut pieces = |relay, answer, proven: &Proven| {
+                let (checkpoint, pieces) = self.verified(relay, |asked| verify_pieces(&question, answer, asked))?;
+                is_same &= checkpoint.root == proven.checkpoint.root;
+                Ok(pieces)
+            };
+            let ours = pieces(one, &ours, proven[0]).map_err(|error| (one, error))?;
+            let theirs = pieces(other, &theirs, proven[1]).map_err(|error| (other, error))?;
             differences.on_answers(&ours, &theirs);
         }
-        Ok(differences.disputed())
+        let is_whole = is_same && differences.is_whole();
+        Ok((differences.disputed(), is_whole))
     }
 
     /// What a relay's map has in a range: its hash and count, and the first entries.

@@ -9,7 +9,7 @@ use crate::protocol::query::{RangeOf, Show};
 
 /// Questions of one descent, to each of both: one for a range of some hundred entries, a few more to a single entry among a million.
 pub const MAX_QUESTIONS: usize = 24;
-/// Disputed entries that are kept: each of them costs a record, and proofs of both sides.
+/// Disputed entries that are kept of each side, the first ones: each of them costs a record, and proofs of both sides.
 pub const MAX_DISPUTED: usize = 32;
 /// Levels that one question goes down.
 const LEVELS: u8 = 5;
@@ -30,17 +30,20 @@ pub struct Differences {
     open: Vec<(Prefix, u64)>,
     disputed: Vec<Disputed>,
     questions: usize,
+    /// Whether there was no room for an entry.
+    is_cut: bool,
 }
 
 impl Differences {
     /// A descent into a range of which both relays gave another hash. `entries`: how many both have there.
     pub fn within(range: &[u8], entries: u64) -> Self {
-        Self { open: vec![(Prefix::of(range), entries)], disputed: Vec::new(), questions: 0 }
+        Self { open: vec![(Prefix::of(range), entries)], disputed: Vec::new(), questions: 0, is_cut: false }
     }
 
-    /// What to ask both; None at the end.
+    /// What to ask both; None at the end. However much the one has that the other has not, it hides nothing: that ends only with the
+    /// questions.
     pub fn next_question(&mut self) -> Option<RangeOf> {
-        if self.questions >= MAX_QUESTIONS || self.disputed.len() >= MAX_DISPUTED {
+        if self.questions >= MAX_QUESTIONS || self.count(1) >= MAX_DISPUTED {
             return None;
         }
         let (prefix, entries) = self.open.pop()?;
@@ -72,16 +75,29 @@ impl Differences {
         self.open.extend(regions.into_iter().rev());
     }
 
-    /// Keeps an entry in its place among those that are disputed, as long as there is room.
+    /// Keeps an entry in its place among those that are disputed; where there are too many of its side, the last one makes room.
     fn dispute(&mut self, side: usize, key: &[u8], value: &[u8]) {
         let at = self.disputed.partition_point(|known| known.key[..] < *key);
         if self.disputed.get(at).is_none_or(|known| known.key[..] != *key) {
-            if self.disputed.len() >= MAX_DISPUTED {
-                return;
-            }
             self.disputed.insert(at, Disputed { key: key.to_vec(), values: [None, None] });
         }
         self.disputed[at].values[side] = Some(value.to_vec());
+        if self.count(side) > MAX_DISPUTED {
+            self.is_cut = true;
+            let last = self.disputed.iter_mut().rev().find(|entry| entry.values[side].is_some());
+            last.into_iter().for_each(|entry| entry.values[side] = None);
+            self.disputed.retain(|entry| entry.values != [None, None]);
+        }
+    }
+
+    /// How many of them a side has.
+    fn count(&self, side: usize) -> usize {
+        self.disputed.iter().filter(|entry| entry.values[side].is_some()).count()
+    }
+
+    /// Whether there is nothing that differs but what was found. Otherwise there may be more, and nobody knows.
+    pub fn is_whole(&self) -> bool {
+        self.open.is_empty() && !self.is_cut
     }
 
     /// The entries that differ, as far as they were found, in the order in which they stand.
@@ -123,8 +139,8 @@ mod tests {
         map
     }
 
-    /// All that is found, and how many questions it took.
-    fn descend(one: &Entries, other: &Entries, range: &[u8]) -> (Vec<Disputed>, usize) {
+    /// All that is found, whether it is whole, and how many questions it took.
+    fn descend(one: &Entries, other: &Entries, range: &[u8]) -> (Vec<Disputed>, bool, usize) {
         let maps = [map(one), map(other)];
         let mut differences = Differences::within(range, maps.iter().map(|map| map.count(range)).sum());
         let mut questions = 0;
@@ -141,7 +157,8 @@ mod tests {
             });
             differences.on_answers(&one, &other);
         }
-        (differences.disputed(), questions)
+        let is_whole = differences.is_whole();
+        (differences.disputed(), is_whole, questions)
     }
 
     fn expected(one: &Entries, other: &Entries, range: &[u8]) -> Vec<Disputed> {
@@ -167,8 +184,8 @@ mod tests {
                 Some(value) => other.insert(key.clone(), value),
                 None => other.remove(&key),
             };
-            let (found, questions) = descend(&one, &other, b"t/word\0");
-            assert_eq!(found, expected(&one, &other, b"t/word\0"));
+            let (found, is_whole, questions) = descend(&one, &other, b"t/word\0");
+            assert_eq!((found, is_whole), (expected(&one, &other, b"t/word\0"), true));
             assert!(questions <= 4, "{questions}");
         }
     }
@@ -176,13 +193,35 @@ mod tests {
     #[test]
     fn what_has_nothing_in_common_ends_at_the_bounds_with_the_first_entries() {
         let (one, other) = (many(5_000, 0), many(5_000, 1));
-        let (found, questions) = descend(&one, &other, b"t/word\0");
-        assert!(questions <= MAX_QUESTIONS);
-        assert_eq!(found.len(), MAX_DISPUTED);
-        assert_eq!(found[0], expected(&one, &other, b"t/word\0")[0], "what ranks first comes first");
-        let (found, _) = descend(&one, &Entries::new(), b"t/word\0");
-        assert_eq!(found.len(), MAX_DISPUTED);
-        assert_eq!(found[0], expected(&one, &Entries::new(), b"t/word\0")[0]);
+        let firsts = |entries: &Entries| entries.keys().take(MAX_DISPUTED).cloned().collect::<Vec<_>>();
+        let of = |found: &[Disputed], side: usize| {
+            let entries = found.iter().filter(|entry| entry.values[side].is_some());
+            entries.map(|entry| entry.key.clone()).collect::<Vec<_>>()
+        };
+        let nothing = Entries::new();
+        for (one, other) in [(&one, &other), (&one, &nothing), (&nothing, &one)] {
+            let (found, is_whole, questions) = descend(one, other, b"t/word\0");
+            assert!(questions <= MAX_QUESTIONS && !is_whole);
+            let [ours, theirs] = [0, 1].map(|side| of(&found, side));
+            let is_first = firsts(one).starts_with(&ours) && firsts(other).starts_with(&theirs);
+            assert!(is_first, "what ranks first comes first");
+            assert_eq!(ours.len().max(theirs.len()), MAX_DISPUTED);
+        }
+    }
+
+    #[test]
+    fn what_one_side_has_more_leaves_room_for_what_it_hides() {
+        let (one, mut other) = (many(40, 1), Entries::new());
+        let last = b"t/word\0\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec();
+        other.insert(last.clone(), 0);
+        let (found, is_whole, _) = descend(&one, &other, b"t/word\0");
+        assert_eq!(
+            (found.len(), found.last().map(|entry| &entry.key), is_whole),
+            (MAX_DISPUTED + 1, Some(&last), false)
+        );
+        // So many that it is not come to could hide it: then that is said.
+        let (found, is_whole, questions) = descend(&many(5_000, 1), &other, b"t/word\0");
+        assert_eq!((found.len(), is_whole, questions), (MAX_DISPUTED, false, MAX_QUESTIONS));
     }
 
     #[test]
@@ -198,7 +237,7 @@ mod tests {
             questions += 1;
             differences.on_answers(&[hidden(1)], &[hidden(2)]);
         }
-        assert_eq!(questions, MAX_QUESTIONS);
+        assert_eq!((questions, differences.is_whole()), (MAX_QUESTIONS, false));
     }
 
     proptest! {
@@ -217,8 +256,8 @@ mod tests {
                     None => _ = other.remove(&key),
                 }
             }
-            let (found, _) = descend(&keys, &other, &range);
-            prop_assert_eq!(found, expected(&keys, &other, &range));
+            let (found, is_whole, _) = descend(&keys, &other, &range);
+            prop_assert_eq!((found, is_whole), (expected(&keys, &other, &range), true));
         }
     }
 }
