@@ -178,6 +178,7 @@ fn a_full_name_means_the_publisher_of_its_fingerprint_and_of_its_handle_if_it_ha
 #[test]
 fn a_network_has_a_short_name() {
     assert_eq!(Network::main().as_str(), "ggen");
+    assert_eq!(Network::main().to_string(), "ggen");
     let longest = "a".repeat(limits::MAX_NETWORK_NAME_BYTES);
     assert_eq!(Network::named(&longest).unwrap().as_str(), longest);
     assert!(Network::named("").is_err());
