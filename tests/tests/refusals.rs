@@ -209,11 +209,14 @@ async fn a_record_that_breaks_a_rule_is_refused_by_that_rule() {
     let scene = Scene::new().await;
     let (publisher, package) = package(3);
     let [inception, release] = records(&package);
-    let unknown_kind = Envelope { kind: 99, payload: vec![0xa0], signature: [0; 64] };
+    let of_kind = |kind| Envelope { kind, payload: vec![0xa0], signature: [0; 64] }.encode().unwrap().to_vec();
     let with = |change: fn(&mut Release)| changed(&publisher, &package, change);
     let stranger = Publisher::new(4);
     let cases = [
-        (unknown_kind.encode().unwrap().to_vec(), "record/unknown-kind"),
+        (of_kind(0), "record/unknown-kind"),
+        (of_kind(256), "record/unknown-kind"),
+        // A kind of rules to come is kept, if it says who answers for it.
+        (of_kind(99), "record/field"),
         (with(|release| release.description = "x".repeat(513)), "record/field"),
         (with(|release| release.description = "two\nlines".into()), "record/field"),
         (with(|release| release.homepage = Some("javascript:alert(1)".into())), "record/field"),

@@ -34,6 +34,23 @@ impl UnverifiedRecord {
     /// [`Error::Encoding`], [`Error::UnknownKind`] for a number that is no kind, [`Error::Field`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let envelope = Envelope::decode(bytes)?;
+        let Some(kind @ Kind::Unknown(number)) = Kind::from_number(envelope.kind) else {
+            return Self::of_known(envelope, bytes);
+        };
+        let payload = Unknown::decode(number, &envelope.payload)?;
+        Ok(Self::Unknown(Unverified { kind, payload, envelope, bytes: RecordBytes::new(bytes) }))
+    }
+
+    /// Reads a record of a kind that these rules know: what a light peer does, which has no use for the others, and no room for what
+    /// reads them.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`], [`Error::UnknownKind`], [`Error::Field`].
+    pub fn decode_known(bytes: &[u8]) -> Result<Self, Error> {
+        Self::of_known(Envelope::decode(bytes)?, bytes)
+    }
+
+    fn of_known(envelope: Envelope, bytes: &[u8]) -> Result<Self, Error> {
         let bytes = RecordBytes::new(bytes);
         match Kind::from_number(envelope.kind) {
             Some(Kind::Inception) => Unverified::from_envelope(envelope, bytes).map(Self::Inception),
@@ -43,11 +60,7 @@ impl UnverifiedRecord {
                 Unverified::from_envelope(envelope, bytes).map(|record| Self::Release(Box::new(record)))
             }
             Some(Kind::Status) => Unverified::from_envelope(envelope, bytes).map(Self::Status),
-            Some(kind @ Kind::Unknown(number)) => {
-                let payload = Unknown::decode(number, &envelope.payload)?;
-                Ok(Self::Unknown(Unverified { kind, payload, envelope, bytes }))
-            }
-            None => Err(Error::UnknownKind(envelope.kind)),
+            Some(Kind::Unknown(_)) | None => Err(Error::UnknownKind(envelope.kind)),
         }
     }
 

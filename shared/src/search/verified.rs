@@ -826,7 +826,7 @@ fn verify_record(
     key_log: impl Fn(&PublisherId) -> Result<KeyLog, RefusedError>,
     network: &Network,
 ) -> Result<Record, RefusedError> {
-    let record = UnverifiedRecord::decode(bytes)?;
+    let record = UnverifiedRecord::decode_known(bytes)?;
     let actual = record.id();
     if actual != expected {
         return Err(record::Error::WrongId { expected, actual }.into());

@@ -451,8 +451,10 @@ impl<P: Platform> Driver<P> {
     }
 
     fn on_announcement(&mut self, from: PeerId, message: MessageId, data: &[u8]) {
-        let record = match UnverifiedRecord::decode(data) {
+        let record = match UnverifiedRecord::decode_known(data) {
             Ok(record) => record,
+            // Later rules may know it: no fault of whoever passed it on.
+            Err(record::Error::UnknownKind(_)) => return self.report(&message, from, MessageAcceptance::Ignore),
             Err(error) => return self.settle(Checked { message, from, outcome: Err(Some(error)) }),
         };
         // The same record under another signature, or long after gossip forgot it, is no news to pass on.
