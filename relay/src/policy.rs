@@ -76,6 +76,9 @@ pub const MAX_SYNCS: usize = 4;
 pub const SYNC_PAUSE: Duration = Duration::from_secs(15);
 /// How long a relay that is to be joined, and neither answers nor fails to, keeps this one from being ready.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a part of the records is left to the relay that is sending it: an answer takes a second or two. Past it, others are asked for the
+/// part as well.
+pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a long sync is told of in the log.
 pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many relays that were just met may wait for a sync; the others have their turn later.

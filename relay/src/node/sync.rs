@@ -185,10 +185,11 @@ impl Work {
                 keys.extend(Part::of_entry(&keys::claimed(&claimed)));
             }
             // Before any of them is verified: what was not asked for costs no more than its bytes.
-            let after = descent.on_records(&question, &keys, answer.rest)?;
-            let sound = self.keep_synced(relay, answer.records).await?;
-            descent.on_sound(sound);
-            cost.records += sound;
+            let bytes = answer.records.iter().map(|record| record.len()).sum();
+            let after = descent.on_records(&question, &keys, bytes, answer.rest)?;
+            let new = self.keep_synced(relay, answer.records).await?;
+            descent.on_sound(new);
+            cost.records += new;
             match after {
                 Some(_) => question.after = after,
                 None => return Ok(()),
@@ -196,58 +197,58 @@ impl Work {
         }
     }
 
-    /// Keeps what is to be kept of some records. How many are sound.
+    /// Keeps what is to be kept of some records. How many of them are new.
     async fn keep_synced(self: &Arc<Self>, relay: PeerId, bytes: Vec<ByteBuf>) -> Result<u64, Error> {
         let bytes = Arc::new(bytes);
         let (shelf, all) = (self.shelf().clone(), bytes.clone());
         let verified = tokio::task::spawn_blocking(move || shelf.verify_all(all.iter().map(|bytes| &bytes[..])));
         if let Ok(records) = verified.await.map_err(|_| Error::Stopping)? {
-            let sound = records.len() as u64;
-            self.keep_records(relay, records).await?;
-            return Ok(sound);
+            return self.keep_records(relay, records).await;
         }
         // One of them does not hold as things are here: each by itself then.
-        let mut sound = 0;
+        let mut new = 0;
         for bytes in bytes.iter() {
-            sound += u64::from(self.keep_one(relay, bytes).await?);
+            new += self.keep_one(relay, bytes).await?;
         }
-        Ok(sound)
+        Ok(new)
     }
 
-    /// Keeps a record if it is to be kept. Whether it is sound.
-    async fn keep_one(self: &Arc<Self>, relay: PeerId, bytes: &[u8]) -> Result<bool, Error> {
+    /// Keeps a record if it is to be kept. How many are new.
+    async fn keep_one(self: &Arc<Self>, relay: PeerId, bytes: &[u8]) -> Result<u64, Error> {
         let verify = || self.shelf().verify_all(std::iter::once(bytes));
         let mut verified = verify();
         if let Err(AdmitError::UnknownPublisher(publisher)) = verified {
             let found = timeout(policy::KEY_LOG_TIMEOUT, self.fetch_key_log_from(relay, publisher)).await;
             if let Ok(Some((_, key_log))) = found {
-                self.keep_records(relay, key_log).await?;
+                _ = self.keep_records(relay, key_log).await?;
                 verified = verify();
             }
         }
         match verified {
-            Ok(records) => self.keep_records(relay, records).await.map(|()| true),
+            Ok(records) => self.keep_records(relay, records).await,
             Err(AdmitError::Record(error)) if is_fault(&error) => Err(error.into()),
             Err(error) => {
                 tracing::debug!(%relay, %error, "a record of another relay is not kept");
-                Ok(false)
+                Ok(0)
             }
         }
     }
 
-    async fn keep_records(self: &Arc<Self>, relay: PeerId, mut records: Vec<Record>) -> Result<(), Error> {
+    /// Keeps verified records. How many are new.
+    async fn keep_records(self: &Arc<Self>, relay: PeerId, mut records: Vec<Record>) -> Result<u64, Error> {
         let now = super::now().as_secs();
         // A place that smaller ids have taken is theirs at the other relay too, once it syncs with this one.
         records
             .retain(|record| self.shelf().may_keep(record) && check_created(std::slice::from_ref(record), now).is_ok());
         let content = contents(&records).collect();
-        match self.shelf().admit(records, Vec::new()).await {
+        let new = match self.shelf().admit(records, Vec::new()).await {
+            Ok(receipt) => receipt.new.len() as u64,
             // Smaller ids were faster.
-            Ok(_) | Err(AdmitError::Conflict(_)) => {}
+            Err(AdmitError::Conflict(_)) => 0,
             Err(error) => return Err(error.into()),
-        }
+        };
         self.clone().fetch_content(relay, content);
-        Ok(())
+        Ok(new)
     }
 
     async fn ask<Q: Question>(&self, relay: PeerId, cost: &mut Cost, question: Q) -> Result<Q::Answer, Error> {

@@ -19,7 +19,7 @@ pub use part::Part;
 use serde_bytes::ByteBuf;
 
 use crate::catalogue::Leaf;
-use crate::limits::MAX_PARTS_PER_REQUEST;
+use crate::limits::{MAX_PARTS_PER_REQUEST, MAX_RECORD_BYTES, MAX_RECORDS_ANSWER_BYTES};
 use crate::merkle::{Hash, Map, Value};
 use crate::protocol::sync::{Below, Compare, Compared, RecordsOf};
 
@@ -35,8 +35,11 @@ const MAX_RECORDS_OF_PART: u64 = 1024;
 /// Parts that a descent may compare before any record is delivered, and for each that is.
 const FREE_PARTS: u64 = 2048;
 const PARTS_PER_RECORD: u64 = 16;
-/// Entries of a part that are looked through for the only one that the other relay has there.
-const MAX_LOOKED_THROUGH: usize = 4096;
+/// Entries of a part that are looked through for the only one that the other relay has there. Of more, the part is opened: each entry is a
+/// hash, and an answer has some hundred parts.
+const MAX_LOOKED_THROUGH: u64 = 64;
+/// Records that may come of some parts beside those that were promised: what the other relay got in between. The rest is for another descent.
+const MORE_THAN_PROMISED: u64 = 1024;
 
 /// A hash as it is compared.
 type Tag = [u8; TAG_BYTES];
@@ -92,6 +95,8 @@ pub struct Descent {
     missing: VecDeque<Missing>,
     /// What was missing of the parts that are to be fetched now.
     fetching: Vec<Missing>,
+    /// How many records may still come of them.
+    room: u64,
     postponed: Vec<Part>,
     compared: u64,
     delivered: u64,
@@ -106,6 +111,7 @@ impl Descent {
             open: vec![Part::ALL],
             missing: VecDeque::new(),
             fetching: Vec::new(),
+            room: MORE_THAN_PROMISED,
             postponed: Vec::new(),
             compared: 0,
             delivered: 0,
@@ -155,6 +161,7 @@ impl Descent {
                 break;
             }
         }
+        self.room = self.fetching.iter().map(|missing| missing.count).fold(MORE_THAN_PROMISED, u64::saturating_add);
         self.fetching.sort_by(|one, other| one.part.cmp(&other.part));
         self.fetching.iter().map(|missing| missing.part.clone()).collect()
     }
@@ -212,9 +219,12 @@ impl Descent {
         match ours {
             Some(ours) if tag(&self.salt, &ours) == *theirs => {}
             Some(_) if count == 1 => {
+                if here.count_under(&part.prefix()) > MAX_LOOKED_THROUGH {
+                    return open.push(part);
+                }
                 let is_theirs =
                     |(key, leaf): (&[u8], &Leaf)| tag(&self.salt, &Hash::leaf(key, leaf.bytes())) == *theirs;
-                if !part.entries(here, None).take(MAX_LOOKED_THROUGH).any(is_theirs) {
+                if !part.entries(here, None).any(is_theirs) {
                     self.missing.push_back(Missing { part, count, here: ours });
                 }
             }
@@ -229,8 +239,11 @@ impl Descent {
     /// them has come from elsewhere.
     pub fn still_missing(&mut self, here: &Map<Leaf>, parts: &[Part]) -> Vec<Part> {
         let mut still = Vec::with_capacity(parts.len());
-        for missing in self.fetching.drain(..).filter(|missing| parts.contains(&missing.part)) {
+        let fetching = std::mem::take(&mut self.fetching);
+        self.room = MORE_THAN_PROMISED;
+        for missing in fetching.into_iter().filter(|missing| parts.contains(&missing.part)) {
             if here.hash_under(&missing.part.prefix()) == missing.here {
+                self.room = self.room.saturating_add(missing.count);
                 still.push(missing.part);
             } else {
                 self.open.push(missing.part);
@@ -244,27 +257,37 @@ impl Descent {
         self.postponed.push(part);
     }
 
-    /// Takes in the keys of records that came for some parts. The key behind which the rest is to be asked for, if there is a rest.
+    /// Takes in the keys of records that came for some parts, of so many bytes together. The key behind which the rest is to be asked for,
+    /// if there is a rest, and no more came than was promised.
     ///
     /// # Errors
-    /// [`Error::NotAsked`] when one of them stands elsewhere or not in order, [`Error::NotAnAnswer`] for a rest that does not get smaller.
-    pub fn on_records(&self, asked: &RecordsOf, keys: &[Part], rest: bool) -> Result<Option<Part>, Error> {
+    /// [`Error::NotAsked`] when one of them stands elsewhere or not in order, [`Error::NotAnAnswer`] for a rest behind an answer that has
+    /// room for one more record: no relay that wants to deliver leaves it.
+    pub fn on_records(
+        &mut self,
+        asked: &RecordsOf,
+        keys: &[Part],
+        bytes: usize,
+        rest: bool,
+    ) -> Result<Option<Part>, Error> {
         let ordered = asked.after.iter().chain(keys).is_sorted_by(|one, next| one < next);
         if !ordered || keys.iter().any(|key| !asked.parts.iter().any(|part| part.contains(key))) {
             return Err(Error::NotAsked);
         }
-        match keys.last() {
-            None if rest => Err(Error::NotAnAnswer),
-            last => Ok(last.filter(|_| rest).cloned()),
+        if rest && bytes <= MAX_RECORDS_ANSWER_BYTES - MAX_RECORD_BYTES {
+            return Err(Error::NotAnAnswer);
         }
+        let room = self.room.checked_sub(keys.len() as u64);
+        self.room = room.unwrap_or_default();
+        Ok(keys.last().filter(|_| rest && room.is_some()).cloned())
     }
 
-    /// Takes in that more of the records that came have turned out to be sound.
+    /// Takes in that more of the records that came have turned out to be sound and new: what is known already pays for no question.
     pub const fn on_sound(&mut self, records: u64) {
         self.delivered = self.delivered.saturating_add(records);
     }
 
-    /// How many sound records were delivered.
+    /// How many sound and new records were delivered.
     pub const fn delivered(&self) -> u64 {
         self.delivered
     }

@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::keys;
 use crate::catalogue::testing::{Publisher, catalogue};
 use crate::codec;
-use crate::limits::MAX_RECORDS_ANSWER_BYTES;
+use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_ANSWER_BYTES};
 use crate::protocol::query::Question;
 use crate::record::{Record, UnverifiedRecord};
 
@@ -64,7 +64,8 @@ fn fetch(
             here.insert(record).expect("key logs come before releases");
         }
         descent.on_sound(keys.len() as u64);
-        match descent.on_records(&asked, &keys, answer.rest)? {
+        let bytes = answer.records.iter().map(|record| record.len()).sum();
+        match descent.on_records(&asked, &keys, bytes, answer.rest)? {
             Some(after) => asked.after = Some(after),
             None => return Ok(()),
         }
@@ -272,6 +273,7 @@ fn an_answer_is_cut_where_it_is_full_and_goes_on_there() {
     let bytes: usize = first.records.iter().map(|record| record.len()).sum();
     assert!(first.rest && bytes <= MAX_RECORDS_ANSWER_BYTES && bytes > MAX_RECORDS_ANSWER_BYTES / 2);
     let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
+    descent.room = 1608;
     fetch(&mut here, there, &mut descent, vec![Part::ALL], &mut cost).unwrap();
     assert_eq!(here.root(), there.root());
     assert_eq!(cost.questions, there.records().map(|one| one.bytes().len()).sum::<usize>() / bytes + 1);
@@ -326,7 +328,8 @@ fn records_that_were_not_asked_for_are_refused() {
         parts: parts.iter().map(|part| (*part).clone()).collect(),
         after: after.cloned(),
     };
-    let told = |asked: RecordsOf, keys: &[Part], rest| Descent::new(SALT).on_records(&asked, keys, rest);
+    let full = MAX_RECORDS_ANSWER_BYTES - MAX_RECORD_BYTES + 1;
+    let told = |asked: RecordsOf, keys: &[Part], rest| Descent::new(SALT).on_records(&asked, keys, full, rest);
     let all = Part::ALL;
     assert_eq!(told(asked(&[&all], None), &keys[..2], false), Ok(None));
     assert_eq!(told(asked(&[&all], None), &keys[..2], true), Ok(Some(keys[1].clone())));
@@ -334,8 +337,30 @@ fn records_that_were_not_asked_for_are_refused() {
     assert_eq!(told(asked(&[&keys[5]], None), &keys[..1], false), Err(Error::NotAsked));
     assert_eq!(told(asked(&[&all], Some(&keys[1])), &keys[1..2], true), Err(Error::NotAsked), "the same again");
     assert_eq!(told(asked(&[&all], None), &[keys[1].clone(), keys[0].clone()], false), Err(Error::NotAsked));
-    assert_eq!(told(asked(&[&all], None), &[], true), Err(Error::NotAnAnswer), "it would never end");
+    let told_in = |bytes| Descent::new(SALT).on_records(&asked(&[&all], None), &keys[..2], bytes, true);
+    assert_eq!(told_in(full - 1), Err(Error::NotAnAnswer), "one more would have fit");
+    assert_eq!(told_in(full), Ok(Some(keys[1].clone())));
+    let mut descent = Descent::new(SALT);
+    descent.room = 3;
+    let mut next = |after: Option<usize>, came: &[Part]| {
+        descent.on_records(&asked(&[&all], after.map(|at| &keys[at])), came, full, true)
+    };
+    assert_eq!(next(None, &keys[..2]), Ok(Some(keys[1].clone())));
+    assert_eq!(next(Some(1), &keys[2..4]), Ok(None), "more than was promised");
     assert_eq!(told(asked(&[&all], None), &[], false), Ok(None), "it left in between");
+}
+
+#[test]
+fn a_part_that_is_said_to_have_one_record_is_opened_where_much_is_here() {
+    let (here, mut descent) = (many(), Descent::new(SALT));
+    let Some(Step::Compare(question)) = descent.next_step().unwrap() else { panic!("it begins with all") };
+    let alone = Below { common: None, counts: vec![1; 16], tags: vec![0; 16 * TAG_BYTES].into() };
+    descent.on_compared(here.map(), &question.parts, &Compared { parts: vec![alone] }).unwrap();
+    let opened = |part: &Part| here.map().count_under(&part.prefix()) > MAX_LOOKED_THROUGH;
+    let expected: Vec<_> = (0..16).map(|half| Part::ALL.child(half)).filter(opened).collect();
+    assert!(expected.len() > 3);
+    let Some(Step::Compare(question)) = descent.next_step().unwrap() else { panic!("few are missing") };
+    assert_eq!(question.parts, expected);
 }
 
 #[test]
