@@ -80,12 +80,9 @@ impl Checkpoints {
     /// [`CommitError`]: the checkpoint is not durable, and nobody has seen it.
     pub async fn make(&mut self, shelf: &Shelf, now: Duration) -> Result<(), CommitError> {
         let (now, is_start) = (self.epoch(now), shelf.snapshots().latest().is_none());
-        let epoch = match &self.last {
-            Some(last) if is_start && last.epoch >= now && last.root == Root::from(shelf.catalogue().root()) => {
-                last.epoch
-            }
-            Some(last) if last.epoch < now => now,
-            Some(last) if is_start && last.epoch < now + MAX_EPOCHS_AHEAD => last.epoch + 1,
+        let next = match &self.last {
+            Some(last) if last.epoch < now => Some(now),
+            Some(last) if is_start && last.epoch < now + MAX_EPOCHS_AHEAD => Some(last.epoch + 1),
             Some(last) => {
                 if last.epoch > now + MAX_EPOCHS_AHEAD {
                     tracing::warn!(
@@ -94,14 +91,22 @@ impl Checkpoints {
                         "the clock is behind the last checkpoint: none is made until then"
                     );
                 }
-                return Ok(());
+                None
             }
-            None => now,
+            None => Some(now),
         };
+        let before = self.last.as_ref().filter(|last| is_start && last.epoch >= now);
+        if next.is_none() && before.is_none() {
+            return Ok(());
+        }
         let map = shelf.snapshot();
         // Of tens of thousands of packages a burst leaves much to hash: not on a thread that serves others.
         let hashing = map.clone();
         let root = tokio::task::spawn_blocking(move || hashing.root()).await.map_err(|_| CommitError::Closed)?;
+        // It is this snapshot that answers stand on, whatever came to the shelf since.
+        let Some(epoch) = before.filter(|last| last.root == Root::from(root)).map(|last| last.epoch).or(next) else {
+            return Ok(());
+        };
         let checkpoint = match &self.last {
             Some(last) if last.epoch == epoch => last.clone(),
             last => {

@@ -49,10 +49,22 @@ impl Catalogue {
         if self.waiting.iter().all(|waiting| waiting.id() != page.id()) {
             self.waiting.push_back(page);
             if self.waiting.len() > MAX_WAITING_PAGES {
-                self.waiting.pop_front();
+                self.forget_waiting();
             }
         }
         Ok(Inserted::Waits)
+    }
+
+    /// Forgets the oldest page of the publisher that has most of those that wait: many pages push out none of another publisher's few.
+    fn forget_waiting(&mut self) {
+        let mut counts: BTreeMap<PublisherId, usize> = BTreeMap::new();
+        for page in &self.waiting {
+            *counts.entry(page.publisher).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(publisher, _)| publisher);
+        if let Some(at) = self.waiting.iter().position(|page| Some(page.publisher) == most) {
+            self.waiting.remove(at);
+        }
     }
 
     /// The pages of a rotation that wait for it, those that are here.
@@ -68,7 +80,8 @@ impl Catalogue {
         if key_log.follow(rotation.clone())? != Followed::New {
             return Ok(Inserted::NotKept);
         }
-        let named = |page: &&Verified<KeepPage>| page.prev == rotation.prev && rotation.pages.contains(&page.id());
+        let named =
+            |page: &&Verified<KeepPage>| page.prev == rotation.prev && rotation.pages.binary_search(&page.id()).is_ok();
         let waiting: Vec<Verified<KeepPage>> = self.waiting_pages(&rotation).cloned().collect();
         for page in publisher.key_log.pages().filter(named).chain(&waiting) {
             key_log.add_page(page.clone())?;
@@ -85,6 +98,8 @@ impl Catalogue {
     fn continue_key_log(&mut self, key_log: KeyLog, prev: RecordId) -> Inserted {
         let id = key_log.publisher();
         let Some(publisher) = self.publishers.get_mut(&id) else { return Inserted::NotKept };
+        // What was kept before, its versions know as kept.
+        let was_settled = publisher.key_log.is_settled(&prev);
         let old: BTreeSet<RecordId> = publisher.key_log.clone().into_records().iter().map(Record::id).collect();
         publisher.key_log = key_log.clone();
         let events = key_log.clone().into_records();
@@ -94,24 +109,33 @@ impl Catalogue {
             self.keep(event);
         }
 
+        // Nothing changes for what was signed under other events, if they are still there: each record is looked up in one list.
+        let pages = key_log.pages().filter(|page| page.prev == prev);
+        let mut listed: Vec<RecordId> = pages.flat_map(|page| page.keep.iter().copied()).collect();
+        listed.sort_unstable();
         let mut touched = BTreeSet::new();
         let slots = self.publishers.get_mut(&id).map(|publisher| mem::take(&mut publisher.slots)).unwrap_or_default();
         let mut kept = BTreeMap::new();
         for (index, slot) in slots {
             let mut stays = Vec::new();
             for id in slot {
-                let Some(record) = self.records.get(&id).cloned() else { continue };
-                let Some(indexed) = record.indexed() else { continue };
-                if key_log.check(indexed, &id).is_err() {
-                    touched.extend(self.withdraw(&record));
-                    out.push(id);
-                } else {
-                    // What it keeps, it settles.
-                    if indexed.signed_under() == prev {
-                        touched.extend(self.withdraw(&record));
-                        touched.extend(self.enlist(&record, true));
-                    }
+                let Some(record) = self.records.get(&id) else { continue };
+                let Some(under) = record.indexed().map(Indexed::signed_under) else { continue };
+                let is_under = under == prev;
+                let holds = if is_under { listed.binary_search(&id).is_ok() } else { key_log.key_at(&under).is_some() };
+                if holds {
                     stays.push(id);
+                    if !is_under || was_settled {
+                        continue;
+                    }
+                } else {
+                    out.push(id);
+                }
+                let record = record.clone();
+                touched.extend(self.withdraw(&record));
+                if holds {
+                    // What it keeps, it settles.
+                    touched.extend(self.enlist(&record, true));
                 }
             }
             if !stays.is_empty() {

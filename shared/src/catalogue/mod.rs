@@ -22,7 +22,9 @@
 //! **The map** has an entry for each thing that can be asked for ([`keys`]); its root is a function of the members. A clone of it is a
 //! snapshot, and answers as the catalogue did then.
 //!
-//! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota.
+//! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota, and beside them
+//! all that rotations kept, which is at most what their pages list: [`MAX_KEPT_PER_PAGE`](crate::limits::MAX_KEPT_PER_PAGE) ids on each of
+//! [`MAX_PAGES_PER_KEY_LOG`](crate::limits::MAX_PAGES_PER_KEY_LOG) pages, and on those of one more rotation where the log forks.
 //! [`Catalogue::weight`] says how much that is, for whoever has less.
 
 pub mod answer;

@@ -238,6 +238,21 @@ fn few_pages_wait() {
 }
 
 #[test]
+fn many_waiting_pages_push_out_none_of_a_publisher_that_has_few() {
+    let (one, other) = (Publisher::new(1), Publisher::new(2));
+    let mut catalogue = catalogue(&[&one, &other], []);
+    let few = one.rotate(&[one.inception.id()]);
+    assert_eq!(catalogue.insert(few.records()[0].clone()), Ok(Inserted::Waits));
+    for at in 0..=MAX_WAITING_PAGES as u16 {
+        let id = RecordId::from_bytes(std::array::from_fn(|byte| at.to_be_bytes()[byte % 2]));
+        let page = other.rotate(&[id]).records().remove(0);
+        assert_eq!(catalogue.insert(page), Ok(Inserted::Waits));
+    }
+    assert_eq!(catalogue.waiting_pages(&few.rotation).count(), 1);
+    assert!(matches!(catalogue.insert(few.records()[1].clone()), Ok(Inserted::New { .. })));
+}
+
+#[test]
 fn a_page_that_does_not_follow_the_event_of_its_rotation_does_not_count() {
     let one = Publisher::new(1);
     let first = one.rotate(&[]);
