@@ -18,7 +18,7 @@
 //!
 //! A *package* is its [`PackageKey`], a *place* eight bytes of [`Rank`] and the [`ShortId`] of the release that the package is listed by.
 //! A *filter* is the [`Filter`](crate::search::filter::Filter) of that release's tokens. *State, status*: nothing while no status says
-//! anything of the version, then one byte ([`State`](crate::record::State)) and the [`ShortId`] of the status that decides. A term stands whole; a beginning has at most
+//! anything of the version, then one byte ([`State`]) and the [`ShortId`] of the status that decides. A term stands whole; a beginning has at most
 //! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
 use std::collections::{BTreeMap, BTreeSet};

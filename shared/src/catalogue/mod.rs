@@ -6,7 +6,7 @@
 //!   one of the two smallest ids that follow that event ([`KeyLog`]). Its *keep pages* are members with it. Pages that no rotation names yet
 //!   wait outside, a bounded number of them.
 //! - Every other record belongs to the slot of its publisher and index. Of those that hold under the key log, the
-//!   [`MAX_CONFLICTING_RECORDS`] smallest ids of a slot are members, and all that a rotation kept. What does not hold any more, since its key was rotated
+//!   [`MAX_CONFLICTING_RECORDS`](crate::limits::MAX_CONFLICTING_RECORDS) smallest ids of a slot are members, and all that a rotation kept. What does not hold any more, since its key was rotated
 //!   out or the log forked, leaves. Kinds that are unknown are members like any other, and nothing is derived from them.
 //!
 //! What left, or was not kept, is forgotten: if a later rotation makes it valid or gives it room again, it has to be offered again. A rotation
@@ -98,7 +98,7 @@ impl Eq for Catalogue {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Publisher {
     key_log: KeyLog,
-    /// The members at each index, smallest id first: [`MAX_CONFLICTING_RECORDS`], and what rotations kept.
+    /// The members at each index, smallest id first: [`MAX_CONFLICTING_RECORDS`](crate::limits::MAX_CONFLICTING_RECORDS), and what rotations kept.
     slots: BTreeMap<u32, Vec<RecordId>>,
 }
 
