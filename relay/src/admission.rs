@@ -361,7 +361,7 @@ fn is_one_log(last: &RecordKey, next: &Result<(RecordKey, Vec<u8>), LoadError>) 
 /// Whether a rotation among the records names the page.
 fn is_named(records: &[Record], page: &Verified<KeepPage>) -> bool {
     records.iter().any(|record| match record {
-        Record::Rotation(rotation) => rotation.prev == page.prev && rotation.pages.contains(&page.id()),
+        Record::Rotation(rotation) => rotation.names(page),
         _ => false,
     })
 }
@@ -434,8 +434,7 @@ impl Offered<'_> {
             _ => None,
         });
         let here = catalogue.key_log(&rotation.publisher).into_iter().flat_map(KeyLog::pages);
-        let is_named = |page: &&Verified<KeepPage>| rotation.pages.binary_search(&page.id()).is_ok();
-        let pages = in_batch.chain(here).filter(is_named).chain(catalogue.waiting_pages(rotation));
+        let pages = in_batch.chain(here).filter(|page| rotation.names(page)).chain(catalogue.waiting_pages(rotation));
         let pages: Vec<Verified<KeepPage>> = pages.cloned().collect();
         drop(catalogue);
         let Some(key_log) = self.key_logs.get_mut(&rotation.publisher) else { return Ok(()) };

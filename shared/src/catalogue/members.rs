@@ -69,9 +69,7 @@ impl Catalogue {
 
     /// The pages of a rotation that wait for it, those that are here.
     pub fn waiting_pages(&self, rotation: &Rotation) -> impl Iterator<Item = &Verified<KeepPage>> {
-        self.waiting
-            .iter()
-            .filter(|page| page.prev == rotation.prev && rotation.pages.binary_search(&page.id()).is_ok())
+        self.waiting.iter().filter(|page| rotation.names(page))
     }
 
     fn insert_rotation(&mut self, rotation: Verified<Rotation>) -> Result<Inserted, InsertError> {
@@ -80,8 +78,7 @@ impl Catalogue {
         if key_log.follow(rotation.clone())? != Followed::New {
             return Ok(Inserted::NotKept);
         }
-        let named =
-            |page: &&Verified<KeepPage>| page.prev == rotation.prev && rotation.pages.binary_search(&page.id()).is_ok();
+        let named = |page: &&Verified<KeepPage>| rotation.names(page);
         let waiting: Vec<Verified<KeepPage>> = self.waiting_pages(&rotation).cloned().collect();
         for page in publisher.key_log.pages().filter(named).chain(&waiting) {
             key_log.add_page(page.clone())?;

@@ -214,10 +214,7 @@ impl KeyLog {
 
     /// Whether a rotation of the log names a page that follows the same event.
     fn is_named(&self, page: &Verified<KeepPage>) -> bool {
-        let names = |rotation: &Arc<Verified<Rotation>>| {
-            rotation.prev == page.prev && rotation.pages.binary_search(&page.id()).is_ok()
-        };
-        self.rotations.iter().chain(&self.fork).any(names)
+        self.rotations().any(|rotation| rotation.names(page))
     }
 
     /// Adds a page that a rotation of the log names.
@@ -250,7 +247,7 @@ impl KeyLog {
     pub fn into_records(self) -> Vec<Record> {
         let mut records = vec![Record::Inception(self.inception.clone())];
         for rotation in self.rotations() {
-            let pages = self.pages().filter(|page| rotation.pages.binary_search(&page.id()).is_ok());
+            let pages = self.pages().filter(|page| rotation.names(page));
             records.extend(pages.map(|page| Record::KeepPage(Box::new(page.clone()))));
             records.push(Record::Rotation(Box::new(rotation.clone())));
         }

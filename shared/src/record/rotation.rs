@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Kind, Payload};
+use super::{Error, Kind, Payload, Verified};
 use crate::id::{KeyCommitment, PublicKey, PublisherId, RecordId};
 use crate::limits::{MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION};
 
@@ -44,31 +44,30 @@ pub(super) trait Follower {
     fn key(&self) -> &PublicKey;
 }
 
-impl Follower for Rotation {
-    fn publisher(&self) -> PublisherId {
-        self.publisher
-    }
+macro_rules! follower {
+    ($($kind:ty),*) => {$(
+        impl Follower for $kind {
+            fn publisher(&self) -> PublisherId {
+                self.publisher
+            }
 
-    fn prev(&self) -> &RecordId {
-        &self.prev
-    }
+            fn prev(&self) -> &RecordId {
+                &self.prev
+            }
 
-    fn key(&self) -> &PublicKey {
-        &self.key
-    }
+            fn key(&self) -> &PublicKey {
+                &self.key
+            }
+        }
+    )*};
 }
 
-impl Follower for KeepPage {
-    fn publisher(&self) -> PublisherId {
-        self.publisher
-    }
+follower!(Rotation, KeepPage);
 
-    fn prev(&self) -> &RecordId {
-        &self.prev
-    }
-
-    fn key(&self) -> &PublicKey {
-        &self.key
+impl Rotation {
+    /// Whether it keeps what a page lists: names it, and follows the same event.
+    pub fn names(&self, page: &Verified<KeepPage>) -> bool {
+        self.prev == page.prev && self.pages.binary_search(&page.id()).is_ok()
     }
 }
 
