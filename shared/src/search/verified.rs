@@ -1,6 +1,8 @@
 //! What a client makes of a relay's answer: the proof checked under the relay's checkpoint, every record verified or refused, one by
 //! one. One bad record never hides the good ones beside it, and none that the proof names can be left out unseen.
 
+mod error;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +10,14 @@ use serde_bytes::ByteBuf;
 
 use super::analyser::Tokens;
 use super::filter::Filter;
-use super::query::{self, Query};
+use super::query::Query;
 use super::rank::Popularity;
 use crate::catalogue::Decision;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
-use crate::checkpoint::{self, Checkpoint, Signed};
-use crate::id::{Handle, Network, PackageId, PublicKey, PublisherId, RecordId};
+use crate::checkpoint::{Checkpoint, Signed};
+use crate::id::{Network, PackageId, PublicKey, PublisherId, RecordId};
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
@@ -26,6 +28,8 @@ use crate::protocol::query::{
 use crate::record::{
     self, Inception, KeyLog, Record, Release, State, Status, Unverified, UnverifiedRecord, Verified, Version,
 };
+
+pub use error::{AnswerError, Refused, RefusedError};
 
 /// Whose answer it is and when it came: what its checkpoint has to fit.
 #[derive(Debug, Clone, Copy)]
@@ -55,143 +59,6 @@ pub struct Proven {
     pub walked: u64,
     /// Bytes of the proof.
     pub bytes: usize,
-}
-
-/// Why a whole answer is refused: the relay broke the protocol.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
-    /// The question was none.
-    #[error(transparent)]
-    Query(#[from] query::Error),
-    /// More of something than was asked for, or than makes sense.
-    #[error("the answer has {actual} {what}, at most {limit} make sense")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many came.
-        actual: usize,
-        /// How many may.
-        limit: usize,
-    },
-    /// It is an answer to another question, or without what proves it.
-    #[error("the answer does not fit the question")]
-    NotAnAnswer,
-    /// An entry of its map names a record that it does not deliver.
-    #[error("the relay commits to a record that it does not deliver")]
-    Withheld,
-    /// A record that an entry of its map names is refused.
-    #[error(transparent)]
-    Refused(RefusedError),
-    /// The relay signed another root for the same epoch.
-    #[error("the relay committed to two things at once")]
-    TwoRoots,
-    /// The relay committed to something later before.
-    #[error("the relay goes back to what it held before")]
-    Rollback,
-    /// The checkpoint that it stands on is refused.
-    #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
-    /// The proof does not hold.
-    #[error(transparent)]
-    Proof(#[from] proof::Error),
-    /// The publisher's key log is missing or refused, so nothing of the answer can be verified.
-    #[error("the publisher's key log is refused: {0}")]
-    KeyLog(#[source] record::Error),
-    /// The key log is of another publisher than the one that was asked for.
-    #[error("the answer is of {handle}, publisher {publisher}, who was not asked for")]
-    WrongPublisher {
-        /// Whose key log it is.
-        publisher: PublisherId,
-        /// What that publisher calls itself.
-        handle: Handle,
-    },
-}
-
-impl AnswerError {
-    /// A stable code for programs.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Query(error) => error.code(),
-            Self::KeyLog(error) => error.code(),
-            Self::TooMany { .. } | Self::NotAnAnswer => "relay/broke-protocol",
-            Self::Checkpoint(error) => error.code(),
-            Self::Proof(_) => "relay/bad-proof",
-            Self::Withheld => "relay/withheld",
-            Self::Refused(error) => error.code(),
-            Self::TwoRoots => "relay/two-roots",
-            Self::Rollback => "relay/rollback",
-            Self::WrongPublisher { .. } => "record/wrong-publisher",
-        }
-    }
-}
-
-/// Why one record of an answer is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedError {
-    /// It is no valid record.
-    #[error(transparent)]
-    Record(#[from] record::Error),
-    /// The answer has no key log of its publisher.
-    #[error("the answer has no key log of publisher {0}")]
-    NoKeyLog(PublisherId),
-    /// The key log of its publisher is refused.
-    #[error("the key log of publisher {publisher} is refused: {error}")]
-    KeyLog {
-        /// Whose key log.
-        publisher: PublisherId,
-        /// Why.
-        #[source]
-        error: record::Error,
-    },
-    /// It is valid, and no answer to the query.
-    #[error("the release does not match the query")]
-    DoesNotMatch,
-    /// The answer has that package, or that record, already.
-    #[error("the answer has it twice")]
-    Twice,
-    /// The proof names it, and the relay did not send it.
-    #[error("the relay proves that there is a release {0} here, and does not send it")]
-    Withheld(String),
-    /// It is not the release that the proof names in its place.
-    #[error("the release is not the one that the relay's proof names")]
-    NotProven,
-    /// The relay lists it otherwise than the rules say.
-    #[error("the relay lists the release wrongly")]
-    WrongEntry,
-    /// It is a release of another package than was asked for.
-    #[error("the release is of another package: {0}")]
-    WrongPackage(PackageId),
-    /// It is another version than was asked for.
-    #[error("the release is version {0}, which was not asked for")]
-    WrongVersion(Version),
-}
-
-impl RefusedError {
-    /// A stable code for programs.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Record(error) | Self::KeyLog { error, .. } => error.code(),
-            Self::NoKeyLog(_) => "record/no-key-log",
-            Self::DoesNotMatch => "record/does-not-match",
-            Self::Twice => "record/twice",
-            Self::Withheld(_) => "relay/withheld",
-            Self::NotProven => "record/not-proven",
-            Self::WrongEntry => "relay/wrong-entry",
-            Self::WrongPackage(_) => "record/wrong-package",
-            Self::WrongVersion(_) => "record/wrong-version",
-        }
-    }
-}
-
-/// A record of an answer that is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {index} of the answer: {error}")]
-pub struct Refused {
-    /// Which one of the answer's list.
-    pub index: usize,
-    /// Why.
-    #[source]
-    pub error: RefusedError,
 }
 
 /// A verified result.
