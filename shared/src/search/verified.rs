@@ -2,9 +2,9 @@
 //! one. One bad record never hides the good ones beside it, and none that the proof names can be left out unseen.
 
 mod error;
+mod package;
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_bytes::ByteBuf;
 
@@ -12,24 +12,21 @@ use super::analyser::Tokens;
 use super::filter::Filter;
 use super::query::Query;
 use super::rank::Popularity;
-use crate::catalogue::Decision;
-use crate::catalogue::delivery::Delivery;
 use crate::catalogue::find::MAX_WALKED;
-use crate::catalogue::keys::{self, PackageKey, Place, ShortId};
+use crate::catalogue::keys::{self, Place, ShortId};
 use crate::checkpoint::{Checkpoint, Signed};
 use crate::id::{Network, PackageId, PublicKey, PublisherId, RecordId};
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_RESULTS, MAX_VERSIONS_PER_ANSWER};
+use crate::limits::{MAX_LEVELS, MAX_RESULTS};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
 use crate::protocol::query::{
-    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, RangeOf, Records,
-    RecordsAnswer, Search, SearchAnswer, Show,
+    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, RangeOf, Records, RecordsAnswer, Search,
+    SearchAnswer, Show,
 };
-use crate::record::{
-    self, Inception, KeyLog, Record, Release, State, Status, Unverified, UnverifiedRecord, Verified, Version,
-};
+use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
 
 pub use error::{AnswerError, Refused, RefusedError};
+pub use package::{VerifiedPackage, verify_package};
 
 /// Whose answer it is and when it came: what its checkpoint has to fit.
 #[derive(Debug, Clone, Copy)]
@@ -85,87 +82,6 @@ pub struct VerifiedSearch {
     pub cursor: Option<ByteBuf>,
     /// What it stands on; None when nothing can match the question.
     pub proven: Option<Proven>,
-}
-
-/// A package answer, verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedPackage {
-    /// The publisher's key log.
-    pub key_log: KeyLog,
-    /// The releases that hold: highest version first, then smallest id. Two of one version may contest each other.
-    pub releases: Vec<Verified<Release>>,
-    /// Those of them that no checkpoint has yet.
-    pub recent: BTreeSet<RecordId>,
-    /// Those of versions that the relay's proof does not show to the end: what it leaves out may contest them.
-    pub uncertain: BTreeSet<RecordId>,
-    /// What the publisher says of versions; [`Self::status`] is what decides.
-    pub statuses: Vec<Verified<Status>>,
-    /// Those that don't hold: releases, then statuses.
-    pub refused: Vec<Refused>,
-    /// How many there are.
-    pub total: u64,
-    /// What it stands on.
-    pub proven: Proven,
-}
-
-impl VerifiedPackage {
-    /// Puts a release in its place: the order is ours to make, so there is no lie in a relay's to look for.
-    fn insert(&mut self, release: Verified<Release>) {
-        let stands_before = |other: &Verified<Release>| match other.version.cmp(&release.version) {
-            Ordering::Equal => other.id() < release.id(),
-            order => order == Ordering::Greater,
-        };
-        let place = self.releases.partition_point(stands_before);
-        self.releases.insert(place, release);
-    }
-
-    /// The release that the package is shown by: the highest version that no release contests, that was neither yanked nor retracted, and
-    /// that is no pre-release; a pre-release if there is nothing else. None when there is no such version, or nothing was accepted.
-    pub fn head(&self) -> Option<&Verified<Release>> {
-        let is_settled = |release: &&Verified<Release>| {
-            self.state(&release.version).is_listed() && self.standing(&release.version) == Some(*release)
-        };
-        let settled = || self.releases.iter().filter(is_settled);
-        settled().find(|release| !release.version.is_pre_release()).or_else(|| settled().next())
-    }
-
-    /// The release that stands for a version: what a rotation kept, else the smallest id, None when another delivers something else, or may.
-    pub fn standing(&self, version: &Version) -> Option<&Verified<Release>> {
-        let mut releases = self.releases.iter().filter(|release| release.version == *version);
-        let kept = releases.clone().find(|release| self.key_log.is_settled(&release.signed_under));
-        if kept.is_some() {
-            return kept;
-        }
-        let standing = releases.next()?;
-        let is_alone = releases.all(|release| Delivery::of(release) == Delivery::of(standing));
-        (is_alone && !self.uncertain.contains(&standing.id())).then_some(standing)
-    }
-}
-
-impl VerifiedPackage {
-    /// The status that decides about a version.
-    pub fn status(&self, version: &Version) -> Option<&Verified<Status>> {
-        let of_version = self.statuses.iter().filter(|status| status.version == *version);
-        of_version.max_by_key(|status| status.weight(status.id()))
-    }
-
-    /// What a version is good for.
-    pub fn state(&self, version: &Version) -> State {
-        self.status(version).map_or(State::Active, |status| status.state)
-    }
-
-    /// Checks what an entry says of the state of its version: the status that it names was sent, and says so.
-    fn check_decision(&self, version: &Version, value: &[u8]) -> Result<(), RefusedError> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        let decision = Decision::from_bytes(value).ok_or(RefusedError::WrongEntry)?;
-        match self.statuses.iter().find(|status| ShortId::of(&status.id()) == decision.status) {
-            None => Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(decision.status.as_bytes()))),
-            Some(status) if status.version == *version && status.state == decision.state => Ok(()),
-            Some(_) => Err(RefusedError::WrongEntry),
-        }
-    }
 }
 
 /// Verifies a search answer.
@@ -445,105 +361,6 @@ pub fn verify_pieces<'a>(
     Ok((checkpoint, pieces))
 }
 
-/// Verifies a package answer. None: the relay says that it does not know the package.
-///
-/// # Errors
-/// [`AnswerError`] when the answer as a whole breaks the protocol, or its key log or what it stands on is refused.
-pub fn verify_package(
-    question: &Package,
-    answer: PackageAnswer,
-    asked: &Asked<'_>,
-) -> Result<Option<VerifiedPackage>, AnswerError> {
-    let versions = if question.version.is_some() { 1 } else { MAX_VERSIONS_PER_ANSWER };
-    at_most("releases", answer.releases.len(), versions * MAX_CONFLICTING_RECORDS)?;
-    at_most("recent releases", answer.recent.len(), versions * MAX_CONFLICTING_RECORDS)?;
-    // Of each version the one that decides, and the one that did at the checkpoint.
-    at_most("statuses", answer.statuses.len(), 2 * versions * MAX_CONFLICTING_RECORDS)?;
-    if answer.releases.is_empty() && answer.recent.is_empty() && answer.key_log.is_empty() {
-        return Ok(None);
-    }
-    let evidence = answer.evidence.as_ref().ok_or(AnswerError::NotAnAnswer)?;
-    let publisher = publisher_of(&answer.key_log).map_err(AnswerError::KeyLog)?;
-    let key_log = KeyLog::verify(&answer.key_log, publisher, asked.network).map_err(AnswerError::KeyLog)?;
-    if !question.name.means(&publisher, key_log.handle()) {
-        return Err(AnswerError::WrongPublisher { publisher, handle: key_log.handle().clone() });
-    }
-    let key = PackageKey::of(&PackageId { publisher, name: question.name.name.clone() });
-    let range = match &question.version {
-        Some(version) => keys::of_version(&key, version),
-        None => keys::versions(&key),
-    };
-    let (run, proven) = verify_evidence(evidence, &Range::of(&range), &range, None, asked)?;
-
-    let mut package = VerifiedPackage {
-        key_log,
-        releases: Vec::new(),
-        recent: BTreeSet::new(),
-        uncertain: BTreeSet::new(),
-        statuses: Vec::new(),
-        refused: Vec::new(),
-        total: run.total(),
-        proven,
-    };
-    for (at, bytes) in answer.statuses.iter().enumerate() {
-        match verify_status(bytes, question, &package.key_log, asked.network) {
-            Ok(status) => package.statuses.push(status),
-            Err(error) => {
-                package.refused.push(Refused { index: answer.releases.len() + answer.recent.len() + at, error });
-            }
-        }
-    }
-    let mut seen = BTreeSet::new();
-    let mut releases = answer.releases.iter().enumerate();
-    for (entry, value) in &run.entries {
-        let (index, release) = match releases.next() {
-            Some((index, bytes)) => (index, verify_release(bytes, question, &package.key_log, asked.network)),
-            None => {
-                let id = entry.get(entry.len().saturating_sub(ShortId::BYTES)..).unwrap_or_default();
-                (answer.releases.len(), Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(id))))
-            }
-        };
-        // Which of two releases of a version stands for it is seen from both; the entry only has to name this one.
-        let is_named = |release: &Verified<Release>| {
-            let entries = keys::version(&key, &release.version, &release.id(), Some(&release.id()));
-            entries.contains(entry)
-        };
-        let release = release.and_then(|release| match is_named(&release) {
-            true => package.check_decision(&release.version, value).map(|()| release),
-            false => Err(RefusedError::NotProven),
-        });
-        match release {
-            Ok(release) if seen.insert(release.id()) => package.insert(release),
-            Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
-            Err(error) => package.refused.push(Refused { index, error }),
-        }
-    }
-    at_most("releases", answer.releases.len(), answer.releases.len() - releases.len())?;
-    for (at, bytes) in answer.recent.iter().enumerate() {
-        let index = answer.releases.len() + at;
-        match verify_release(bytes, question, &package.key_log, asked.network) {
-            Ok(release) if seen.insert(release.id()) => {
-                package.recent.insert(release.id());
-                package.total += 1;
-                package.insert(release);
-            }
-            Ok(_) => package.refused.push(Refused { index, error: RefusedError::Twice }),
-            Err(error) => package.refused.push(Refused { index, error }),
-        }
-    }
-    if run.rest > 0 {
-        // The entries of a version stand beside each other: the last that is shown may be followed by more of them.
-        let last = run.entries.last().map_or(&range, |(entry, _)| entry);
-        let is_shown = |release: &&Verified<Release>| {
-            let version = keys::of_version(&key, &release.version);
-            version < *last && !last.starts_with(&version)
-        };
-        let uncertain = package.releases.iter().filter(|release| !is_shown(release));
-        package.uncertain = uncertain.map(Verified::id).collect();
-    }
-    Ok(Some(package))
-}
-
 /// Records that were asked for by id, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedRecords {
@@ -653,38 +470,6 @@ fn verify_hit(bytes: &[u8], key_logs: &KeyLogs, network: &Network) -> Result<Hit
     let release = Unverified::<Release>::decode(bytes)?;
     let key_log = known(key_logs, &release.publisher())?;
     Ok(Hit { release: release.verify(key_log, network)?, key_log: key_log.clone(), in_checkpoint: false })
-}
-
-fn verify_release(
-    bytes: &[u8],
-    question: &Package,
-    key_log: &KeyLog,
-    network: &Network,
-) -> Result<Verified<Release>, RefusedError> {
-    let release = Unverified::<Release>::decode(bytes)?.verify(key_log, network)?;
-    if release.name != question.name.name {
-        return Err(RefusedError::WrongPackage(release.package()));
-    }
-    if question.version.as_ref().is_some_and(|version| *version != release.version) {
-        return Err(RefusedError::WrongVersion(release.version.clone()));
-    }
-    Ok(release)
-}
-
-fn verify_status(
-    bytes: &[u8],
-    question: &Package,
-    key_log: &KeyLog,
-    network: &Network,
-) -> Result<Verified<Status>, RefusedError> {
-    let status = Unverified::<Status>::decode(bytes)?.verify(key_log, network)?;
-    if status.name != question.name.name {
-        return Err(RefusedError::WrongPackage(status.package()));
-    }
-    if question.version.as_ref().is_some_and(|version| *version != status.version) {
-        return Err(RefusedError::WrongVersion(status.version.clone()));
-    }
-    Ok(status)
 }
 
 fn verify_record(

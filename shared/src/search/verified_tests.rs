@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalogue::keys::PackageKey;
 use crate::catalogue::testing::{Publisher, Relay, catalogue, depends_on, other_artifact, record};
 use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::id::FullName;
-use crate::protocol::query::RangeOf;
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_VERSIONS_PER_ANSWER};
+use crate::protocol::query::{Package, PackageAnswer, RangeOf};
 use crate::search::filter::FILTER_BYTES;
 use crate::search::rank::Rank;
 
