@@ -89,3 +89,14 @@ test("a list says how much of it is shown, and the proof's details say what was 
   assert.equal((await results(page)).length, 25);
   await page.getByText("All 25 entries of the relay’s catalogue that can match were gone through").waitFor();
 });
+
+test("the module comes compressed, which is a third of its bytes", async (t) => {
+  const relay = await Relay.start(t);
+  const page = await openPage(t, relay);
+  const module = page.waitForResponse((response) => new URL(response.url()).pathname.endsWith(".wasm"));
+  await page.reload();
+  const headers = await (await module).allHeaders();
+  assert.equal(headers["content-encoding"], "br");
+  assert.equal(headers["content-type"], "application/wasm");
+  assert.ok(Number(headers["content-length"]) < 600_000, headers["content-length"]);
+});

@@ -3,6 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { FLAGS } from "./support/flags.mjs";
 
 const [url = "http://127.0.0.1:8080", directory = "target/screenshots"] = process.argv.slice(2);
 
@@ -14,7 +15,7 @@ const LOOKS = {
 
 mkdirSync(directory, { recursive: true });
 const executablePath = process.env.GGEN_CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-quic"] });
+const browser = await chromium.launch({ executablePath, args: FLAGS });
 for (const [look, options] of Object.entries(LOOKS)) {
   const page = await browser.newPage(options);
   const take = (name) => page.screenshot({ path: join(directory, `${name}-${look}.png`) });

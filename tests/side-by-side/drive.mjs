@@ -2,18 +2,10 @@
 // key press, milliseconds and bytes for the first answer.
 import { readFileSync, writeFileSync } from "node:fs";
 import { chromium } from "playwright-core";
+import { FLAGS } from "../browser/support/flags.mjs";
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const PAGES = ["ours", "MiniSearch", "plain JSON"];
-const FILES = { ours: "ours", MiniSearch: "minisearch", "plain JSON": "plain" };
+const FILES = { ours: "index", MiniSearch: "minisearch", "plain JSON": "plain" };
 const FIRST_QUERY = "web server";
 const FIRST_ANSWERS = 9;
 const DEADLINE_MS = 60_000;

@@ -1,10 +1,10 @@
 // Builds the three pages with MiniSearch's index: `site.mjs DOCUMENTS SITE`. Text files are compressed as a server would keep them.
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { brotliCompressSync, constants } from "node:zlib";
 import MiniSearch from "minisearch";
 import { build } from "vite";
+import { compress } from "../../www/compress.mjs";
 import { INDEX } from "./pages/minisearch-options.js";
 
 // Each quality above costs a multiple of the time, and the index is some ten megabytes.
@@ -26,7 +26,7 @@ await build({
     target: "es2022",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: ["index", "ours", "minisearch", "plain"].map((name) => join(root, `${name}.html`)) },
+    rollupOptions: { input: ["index", "minisearch", "plain"].map((name) => join(root, `${name}.html`)) },
   },
 });
 
@@ -34,9 +34,4 @@ const index = new MiniSearch(INDEX);
 index.addAll(JSON.parse(readFileSync(documents, "utf8")).map((document, id) => ({ id, ...document })));
 writeFileSync(join(site, "minisearch-index.json"), JSON.stringify(index));
 
-for (const file of readdirSync(site, { recursive: true }).filter((file) => /\.(html|js|json|wasm)$/.test(file))) {
-  const bytes = readFileSync(join(site, file));
-  const quality = file.endsWith("index.json") ? QUALITY_OF_INDEX : QUALITY;
-  const params = { [constants.BROTLI_PARAM_QUALITY]: quality, [constants.BROTLI_PARAM_LGWIN]: 24 };
-  writeFileSync(join(site, `${file}.br`), brotliCompressSync(bytes, { params }));
-}
+compress(site, (name) => (name.endsWith("index.json") ? QUALITY_OF_INDEX : QUALITY));

@@ -3,18 +3,9 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { after, before } from "node:test";
 import { chromium } from "playwright-core";
+import { FLAGS } from "./flags.mjs";
 import { CHROMIUM, WWW } from "./programs.mjs";
 import { DEADLINE_MS, until } from "./wait.mjs";
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 export const TRANSPORTS = ["websocket", "webrtc-direct"];
 
