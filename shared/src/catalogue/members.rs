@@ -156,7 +156,7 @@ impl Catalogue {
         let slot = self.publishers.get_mut(&indexed.publisher()).map(|publisher| &mut publisher.slots);
         if let Some(slot) = slot.map(|slots| slots.entry(indexed.index()).or_default()) {
             slot.retain(|id| Some(*id) != displaced);
-            let at = slot.partition_point(|taken| *taken < record.id());
+            let (Ok(at) | Err(at)) = slot.binary_search(&record.id());
             slot.reserve_exact(1);
             slot.insert(at, record.id());
         }
@@ -175,7 +175,7 @@ impl Catalogue {
     fn displaced_by(&self, indexed: &dyn Indexed, id: &RecordId, is_kept: bool) -> Option<Option<RecordId>> {
         let Some(publisher) = self.publishers.get(&indexed.publisher()) else { return Some(None) };
         let slot = publisher.slots.get(&indexed.index()).map_or(&[][..], Vec::as_slice);
-        let at = slot.partition_point(|taken| taken < id);
+        let (Ok(at) | Err(at)) = slot.binary_search(id);
         if at >= MAX_CONFLICTING_RECORDS {
             return is_kept.then_some(None);
         }

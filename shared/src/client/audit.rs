@@ -31,9 +31,9 @@ fn behind(range: &[u8], point: &[u8; 32]) -> RangeOf {
 /// Which of the entries of a release are looked at.
 pub fn choose(mut entries: Vec<Vec<u8>>, entropy: &[u8; 32]) -> Vec<Vec<u8>> {
     let mut chosen: Vec<Vec<u8>> = Vec::new();
-    for number in entropy.chunks_exact(size_of::<u32>()).take(2 * MAX_AUDITED).collect::<Vec<_>>().chunks_exact(2) {
-        let [space, place] =
-            [0, 1].map(|at| number[at].iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte)));
+    let (numbers, _) = entropy.as_chunks::<2>();
+    for numbers in numbers.as_chunks::<2>().0.iter().take(MAX_AUDITED) {
+        let [space, place] = numbers.map(|number| usize::from(u16::from_be_bytes(number)));
         // The lists of words are most of all entries: each keyspace has the same share here.
         let mut spaces: Vec<Vec<u8>> = entries.iter().map(|entry| keyspace(entry).to_vec()).collect();
         spaces.dedup();

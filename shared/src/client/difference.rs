@@ -112,10 +112,10 @@ fn open(regions: &mut Vec<(Prefix, u64)>, prefix: &Prefix, count: u64) {
         *entries = entries.saturating_add(count);
         return;
     }
-    let inside: u64 = regions.iter().filter(|(region, _)| prefix.encloses(region)).map(|(_, count)| *count).sum();
-    regions.retain(|(region, _)| !prefix.encloses(region));
-    let place = regions.iter().position(|(region, _)| region.parts().1 > prefix.parts().1).unwrap_or(regions.len());
-    regions.insert(place, (prefix.clone(), count.saturating_add(inside)));
+    let inside = regions.extract_if(.., |(region, _)| prefix.encloses(region));
+    let count = inside.map(|(_, count)| count).fold(count, u64::saturating_add);
+    let (Ok(place) | Err(place)) = regions.binary_search_by(|(region, _)| region.parts().1.cmp(prefix.parts().1));
+    regions.insert(place, (prefix.clone(), count));
 }
 
 #[cfg(test)]
@@ -146,6 +146,7 @@ mod tests {
         let mut questions = 0;
         while let Some(question) = differences.next_question() {
             questions += 1;
+            assert!(questions <= MAX_QUESTIONS, "it goes on for ever");
             let range = question.meant().unwrap();
             let proofs = maps.each_ref().map(|map| match question.show {
                 Show::First(limit) => map.prove(&range, limit.into()),
@@ -235,9 +236,26 @@ mod tests {
         let mut questions = 0;
         while differences.next_question().is_some() {
             questions += 1;
+            assert!(questions <= MAX_QUESTIONS, "it goes on for ever");
             differences.on_answers(&[hidden(1)], &[hidden(2)]);
         }
         assert_eq!((questions, differences.is_whole()), (MAX_QUESTIONS, false));
+    }
+
+    #[test]
+    fn parts_are_looked_at_in_the_order_in_which_they_stand() {
+        let mut regions = Vec::new();
+        for (part, count) in [("b", 1), ("d", 2), ("a", 3), ("c", 4), ("dd", 5), ("", u64::MAX)] {
+            open(&mut regions, &Prefix::of(part.as_bytes()), count);
+            let expected: &[_] = match part {
+                "c" => &[("a", 3), ("b", 1), ("c", 4), ("d", 2)],
+                "dd" => &[("a", 3), ("b", 1), ("c", 4), ("d", 7)],
+                "" => &[("", u64::MAX)],
+                _ => continue,
+            };
+            let expected: Vec<_> = expected.iter().map(|(part, count)| (Prefix::of(part.as_bytes()), *count)).collect();
+            assert_eq!(regions, expected);
+        }
     }
 
     proptest! {

@@ -259,7 +259,7 @@ fn head_of(versions: &Run<'_>) -> Head {
         pre_release = pre_release.or(Some(version.release));
     }
     match pre_release {
-        _ if versions.rest > 0 || versions.skipped > 0 => Head::Unknown,
+        _ if versions.rest > 0 => Head::Unknown,
         Some(release) => Head::Is(release),
         None => Head::None,
     }

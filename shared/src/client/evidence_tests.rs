@@ -272,3 +272,50 @@ fn of_more_versions_than_are_shown_nothing_is_concluded() {
         assert_eq!(judged(relay, &publisher.key_log(), old, entry), Err(Error::ShowsNothing));
     }
 }
+
+#[test]
+fn an_honest_proof_that_shows_nothing_of_the_entry_accuses_nobody() {
+    let market = Market::new();
+    let (key_log, base) = market.base();
+    let relay = market.relay();
+    let entry = Market::entry(&relay, b"t/same\0", base);
+    let [at, versions, dependents] = questions(base, &entry);
+    let hidden = RangeOf::first(&at.range, 0);
+    let answers = [hidden, versions, dependents].map(|question| answer::range(&relay.snapshots, &question).unwrap());
+    assert_eq!(Evidence::of(&key_log, base, &entry, answers, &network()), Err(Error::ShowsNothing));
+}
+
+#[test]
+fn whether_the_last_version_that_is_shown_is_contested_stands_behind_it() {
+    let publisher = Publisher::new(1);
+    let above = u32::from(MAX_VERSIONS) - 1;
+    let early = (0..above).map(|index| publisher.release(index, "many", &format!("2.0.0-{index}"), |_| {}));
+    let contested = ["a", "b"].into_iter().zip(above..).map(|(content, index)| {
+        publisher.release(index, "many", "1.0.0", |release| release.artifact = other_artifact(content))
+    });
+    let releases: Vec<_> = early.chain(contested).collect();
+    let relay = Relay::new(&[&publisher], releases.clone());
+    for release in &releases {
+        for entry in &keys::listing(&release.id(), release, &Tokens::of(release), Popularity::of(0)) {
+            assert_eq!(judged(&relay, &publisher.key_log(), release, entry), Err(Error::ShowsNothing));
+        }
+    }
+}
+
+#[test]
+fn a_release_that_contests_another_version_hides_nothing() {
+    let market = Market::new();
+    let (key_log, base) = market.base();
+    let package = PackageKey::of(&base.package());
+    let mut relay = market.relay();
+    let entry = Market::entry(&relay, b"t/same\0", base);
+    let old = &market.releases[0];
+    let [standing, contesting] = &keys::version(&package, &old.version, &old.id(), Some(&old.id()))[..] else {
+        panic!("two entries")
+    };
+    relay.lie(|map| {
+        assert!(map.remove(standing) && map.remove(&entry));
+        map.insert(contesting, Leaf::NONE).unwrap();
+    });
+    convinces(&judged(&relay, &key_log, base, &entry).unwrap(), Misdeed::Missing, &relay);
+}

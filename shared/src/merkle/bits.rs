@@ -71,6 +71,11 @@ impl<'a> Known<'a> {
         Self { key, bits, then: None }
     }
 
+    /// A whole key: the bit that ends it is one of its bits.
+    pub(super) fn whole(key: &'a [u8]) -> Self {
+        Self::of(key, of_bytes(key) + 1)
+    }
+
     /// Where these bits stand before, equal to, or behind the first `bits` bits of `other`; None when too few are known to say.
     pub(super) fn compare(self, other: &[u8], bits: u16) -> Option<Ordering> {
         let differ = critical(self.key, other).unwrap_or(u16::MAX);

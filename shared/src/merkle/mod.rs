@@ -46,12 +46,6 @@ pub trait Value: Clone {
     fn bytes(&self) -> &[u8];
 }
 
-impl Value for () {
-    fn bytes(&self) -> &[u8] {
-        &[]
-    }
-}
-
 impl Value for std::sync::Arc<[u8]> {
     fn bytes(&self) -> &[u8] {
         self

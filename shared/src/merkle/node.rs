@@ -118,7 +118,7 @@ impl<V: Value> Node<V> {
     pub(super) fn stands_before(&self, other: &Self) -> bool {
         let Some(differ) = bits::critical(self.first_key(), other.first_key()) else { return false };
         let is_apart = |node: &Self| bits::critical(node.first_key(), node.last_key()).is_none_or(|bit| bit > differ);
-        self.first_key() < other.first_key() && is_apart(self) && is_apart(other)
+        bits::bit(other.first_key(), differ) && is_apart(self) && is_apart(other)
     }
 
     fn last_key(&self) -> &[u8] {

@@ -34,11 +34,11 @@ use super::map::Map;
 use super::node::{Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value};
 
-const ENTRY_IN_RANGE: u8 = 0;
-const ENTRY: u8 = 1;
-const HIDDEN: u8 = 2;
-const JOIN: u8 = 3;
-const JOIN_WITH_PREFIX: u8 = 4;
+pub(super) const ENTRY_IN_RANGE: u8 = 0;
+pub(super) const ENTRY: u8 = 1;
+pub(super) const HIDDEN: u8 = 2;
+pub(super) const JOIN: u8 = 3;
+pub(super) const JOIN_WITH_PREFIX: u8 = 4;
 
 /// What keys have in common: their first bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Prefix {
 
     /// Whether a key has this prefix.
     pub fn holds(&self, key: &[u8]) -> bool {
-        self.relation(Known::of(key, bits::of_bytes(key) + 1)) == Some(Ordering::Equal)
+        self.relation(Known::whole(key)) == Some(Ordering::Equal)
     }
 
     /// Whether all keys with another prefix have this one too.
@@ -74,7 +74,7 @@ impl Prefix {
     }
 
     /// The prefix of a key, up to a bit and with that bit.
-    fn child(key: &[u8], bit: u16, goes_right: bool) -> Self {
+    pub(super) fn child(key: &[u8], bit: u16, goes_right: bool) -> Self {
         let (whole, cut) = bits::prefix(key, bit);
         let mut bytes = whole.to_vec();
         let place = bit % 9;
@@ -120,8 +120,7 @@ impl Range {
             Ordering::Greater => Place::Behind,
             Ordering::Equal => match &self.after {
                 None => Place::In,
-                // The bit that ends a key is one of its bits.
-                Some(after) => match known.compare(after, bits::of_bytes(after) + 1)? {
+                Some(after) => match known.compare(after, Known::whole(after).bits)? {
                     Ordering::Greater => Place::In,
                     Ordering::Less | Ordering::Equal => Place::Skipped,
                 },
@@ -257,7 +256,7 @@ impl<V: Value> Map<V> {
         let sub = self.under_prefix(prefix)?;
         let key = sub.first_key();
         Some(match sub.split() {
-            Split::Leaf(..) => (key, bits::of_bytes(key) + 1),
+            Split::Leaf(..) => (key, Known::whole(key).bits),
             Split::Inner { bit, .. } => (key, bit),
         })
     }
@@ -275,8 +274,7 @@ impl<V: Value> Map<V> {
             }
             sub = if bits::bit(&prefix.bytes, bit) { right } else { left };
         }
-        let known = Known::of(sub.first_key(), bits::of_bytes(sub.first_key()) + 1);
-        (prefix.relation(known) == Some(Ordering::Equal)).then_some(sub)
+        (prefix.relation(Known::whole(sub.first_key())) == Some(Ordering::Equal)).then_some(sub)
     }
 }
 
@@ -299,7 +297,7 @@ impl Writer<'_> {
         }
         match sub.split() {
             Split::Leaf(key, value) => {
-                if self.range.place(Known::of(key, bits::of_bytes(key) + 1)) == Some(Place::In) {
+                if self.range.place(Known::of(key, Known::whole(key).bits)) == Some(Place::In) {
                     self.left = self.left.saturating_sub(1);
                 }
                 self.entry(key, value)
@@ -501,9 +499,9 @@ impl<'a, 'r> Reader<'a, 'r> {
                 {
                     return Err(Error::Malformed(start));
                 }
-                let bits = bits::of_bytes(&key) + 1;
-                let place = self.range.place(Known::of(&key, bits));
-                let known = Some((Text::KeyOf(self.pieces.len()), bits));
+                let whole = Known::whole(&key);
+                let place = self.range.place(whole);
+                let known = Some((Text::KeyOf(self.pieces.len()), whole.bits));
                 self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None })?;
                 self.pieces.push((place, Piece::Entry { key, value }));
             }

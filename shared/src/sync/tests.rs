@@ -72,18 +72,28 @@ fn fetch(
     }
 }
 
+/// The next step of a descent that has an end.
+fn next_step(descent: &mut Descent, steps: &mut u32) -> Result<Option<Step>, Error> {
+    *steps += 1;
+    assert!(*steps < 10_000, "it goes on for ever");
+    descent.next_step()
+}
+
 /// Performs a descent, as a relay does with another one; at most so many questions.
 fn perform_some(here: &mut Catalogue, there: &Catalogue, most: usize) -> Result<Cost, Error> {
-    let (mut descent, mut cost) = (Descent::new(SALT), Cost::default());
+    let (mut descent, mut cost, mut steps) = (Descent::new(SALT), Cost::default(), 0);
     while cost.questions < most
-        && let Some(step) = descent.next_step()?
+        && let Some(step) = next_step(&mut descent, &mut steps)?
     {
         match step {
             Step::Compare(question) => {
                 let answer = ask(&mut cost, question.clone(), |question| compare(there.map(), question).unwrap());
                 descent.on_compared(here.map(), &question.parts, &answer)?;
             }
-            Step::Fetch(parts) => fetch(here, there, &mut descent, parts, &mut cost)?,
+            Step::Fetch(parts) => {
+                let still = descent.still_missing(here.map(), &parts);
+                fetch(here, there, &mut descent, still, &mut cost)?;
+            }
             Step::Wait => {}
         }
     }
@@ -154,8 +164,8 @@ fn a_descent_that_was_cut_goes_on_without_fetching_again() {
 fn what_came_from_elsewhere_meanwhile_is_not_fetched() {
     let there = many();
     let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
-    let mut is_first = true;
-    while let Some(step) = descent.next_step().unwrap() {
+    let (mut is_first, mut steps) = (true, 0);
+    while let Some(step) = next_step(&mut descent, &mut steps).unwrap() {
         match step {
             Step::Compare(question) => {
                 let answer = compare(there.map(), &question).unwrap();
@@ -178,8 +188,8 @@ fn what_came_from_elsewhere_meanwhile_is_not_fetched() {
 fn what_was_postponed_is_compared_again_and_not_fetched_twice() {
     let there = many();
     let (mut here, mut descent, mut cost) = (Catalogue::new(), Descent::new(SALT), Cost::default());
-    let mut waited = 0;
-    while let Some(step) = descent.next_step().unwrap() {
+    let (mut waited, mut steps) = (0, 0);
+    while let Some(step) = next_step(&mut descent, &mut steps).unwrap() {
         match step {
             Step::Compare(question) => {
                 let answer = compare(there.map(), &question).unwrap();
@@ -366,9 +376,9 @@ fn a_part_that_is_said_to_have_one_record_is_opened_where_much_is_here() {
 #[test]
 fn a_map_without_end_is_given_up() {
     let (mut descent, here) = (Descent::new(SALT), Catalogue::new());
-    let mut compared = 0;
+    let (mut compared, mut steps) = (0, 0);
     loop {
-        match descent.next_step() {
+        match next_step(&mut descent, &mut steps) {
             Ok(Some(Step::Compare(question))) => {
                 compared += question.parts.len() as u64;
                 let endless = Below { common: None, counts: vec![u64::MAX; 16], tags: vec![0; 16 * TAG_BYTES].into() };
@@ -385,4 +395,107 @@ fn a_map_without_end_is_given_up() {
         }
     }
     assert!(compared <= FREE_PARTS);
+}
+
+/// A descent whose first answer said of each sixteenth how many records it has, and nothing of it is here.
+fn descent_with(counts: &[u64]) -> Descent {
+    let mut descent = Descent::new(SALT);
+    let Some(Step::Compare(question)) = descent.next_step().unwrap() else { panic!("it begins with all") };
+    let counts: Vec<_> = counts.iter().copied().chain(std::iter::repeat(0)).take(Part::CHILDREN).collect();
+    let filled = counts.iter().filter(|count| **count > 0).count();
+    let below = Below { common: None, counts, tags: vec![0; filled * TAG_BYTES].into() };
+    descent.on_compared(Catalogue::new().map(), &question.parts, &Compared { parts: vec![below] }).unwrap();
+    descent
+}
+
+#[test]
+fn records_are_fetched_as_soon_as_there_are_enough_for_a_question() {
+    let too_many = MAX_RECORDS_OF_PART + 1;
+    let children = |range: std::ops::Range<u8>| range.map(|half| Part::ALL.child(half)).collect::<Vec<_>>();
+    let first = |counts: &[u64]| descent_with(counts).next_step().unwrap().unwrap();
+    assert_eq!(first(&[ENOUGH_RECORDS, too_many]), Step::Fetch(children(0..1)));
+    assert!(matches!(first(&[ENOUGH_RECORDS - 1, too_many]), Step::Compare(it) if it.parts == children(1..2)));
+    assert_eq!(first(&[1]), Step::Fetch(children(0..1)), "there is nothing else to do");
+
+    let mut descent = descent_with(&[too_many]);
+    descent.missing = (0..MAX_PARTS_PER_REQUEST).map(|_| Missing { part: Part::ALL, count: 1, here: None }).collect();
+    assert!(matches!(descent.next_step(), Ok(Some(Step::Fetch(parts))) if parts.len() == MAX_PARTS_PER_REQUEST));
+    descent.missing = (1..MAX_PARTS_PER_REQUEST).map(|_| Missing { part: Part::ALL, count: 1, here: None }).collect();
+    assert!(matches!(descent.next_step(), Ok(Some(Step::Compare(_)))));
+}
+
+#[test]
+fn a_question_asks_for_as_many_records_as_an_answer_has_room_for() {
+    let lengths = |counts: &[u64]| {
+        let mut descent = descent_with(counts);
+        std::iter::from_fn(|| match descent.next_step().unwrap()? {
+            Step::Fetch(parts) => Some((parts.len(), descent.room - MORE_THAN_PROMISED)),
+            step => panic!("{step:?}"),
+        })
+        .collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(&[ENOUGH_RECORDS - 1, 1, 1]), [(2, ENOUGH_RECORDS), (1, 1)]);
+    assert_eq!(lengths(&[ENOUGH_RECORDS, 1]), [(1, ENOUGH_RECORDS), (1, 1)]);
+    assert_eq!(lengths(&[ENOUGH_RECORDS + 1, 2]), [(1, ENOUGH_RECORDS + 1), (1, 2)], "one part is always asked for");
+    let mut descent = descent_with(&[]);
+    let missing = |_| Missing { part: Part::ALL, count: 1, here: None };
+    descent.missing = (0..MAX_PARTS_PER_REQUEST + 1).map(missing).collect();
+    assert_eq!([descent.take_missing().len(), descent.take_missing().len()], [MAX_PARTS_PER_REQUEST, 1]);
+}
+
+#[test]
+fn as_many_parts_are_compared_as_records_pay_for_and_no_more() {
+    for delivered in [0, 5] {
+        let allowed = FREE_PARTS + delivered * PARTS_PER_RECORD;
+        let after = |compared| {
+            let mut descent = Descent::new(SALT);
+            descent.on_sound(delivered);
+            descent.compared = compared;
+            descent.next_step().map(|step| step.is_some())
+        };
+        assert_eq!(after(allowed - 1), Ok(true));
+        assert_eq!(after(allowed), Err(Error::TooManyQuestions));
+    }
+}
+
+#[test]
+fn how_many_records_there_are_is_what_the_first_answer_says() {
+    let mut descent = descent_with(&[2000, 0, 3]);
+    assert_eq!(descent.total(), 2003);
+    let Some(Step::Compare(question)) = descent.next_step().unwrap() else { panic!("too many to fetch") };
+    let below = Below { common: None, counts: vec![1; 16], tags: vec![0; 16 * TAG_BYTES].into() };
+    descent.on_compared(Catalogue::new().map(), &question.parts, &Compared { parts: vec![below] }).unwrap();
+    assert_eq!(descent.total(), 2003, "and not what a part has");
+}
+
+#[test]
+fn the_only_record_of_a_part_is_looked_for_among_the_few_that_are_here() {
+    let publisher = Publisher::new(1);
+    let of = |records: u64| {
+        let mut built = catalogue(&[&publisher], []);
+        // Its inception is one of them.
+        releases(&publisher, 1..u32::try_from(records).unwrap())
+            .into_iter()
+            .for_each(|it| _ = built.insert(it).unwrap());
+        built
+    };
+    let next = |here: &Catalogue, theirs: &Record| {
+        let entry = keys::record(theirs);
+        let part = (0..Part::CHILDREN as u8).map(|half| Part::ALL.child(half)).find(|it| it.contains(&key_of(theirs)));
+        let mut descent = Descent::new(SALT);
+        let Some(Step::Compare(question)) = descent.next_step().unwrap() else { panic!("it begins with all") };
+        let counts = (0..Part::CHILDREN as u8).map(|half| u64::from(Some(Part::ALL.child(half)) == part)).collect();
+        let tags = tag(&SALT, &Hash::leaf(&entry, &[])).to_vec().into();
+        let answer = Compared { parts: vec![Below { common: None, counts, tags }] };
+        descent.on_compared(here.map(), &question.parts, &answer).unwrap();
+        (descent.next_step().unwrap(), part.unwrap())
+    };
+    let (few, many) = (of(MAX_LOOKED_THROUGH), of(MAX_LOOKED_THROUGH + 1));
+    let known = few.records().last().unwrap();
+    assert_eq!(next(&few, known).0, None, "it is here");
+    let unknown = &releases(&publisher, [900])[0];
+    let (step, part) = next(&few, unknown);
+    assert_eq!(step, Some(Step::Fetch(vec![part])));
+    let (step, part) = next(&many, known);
+    assert!(matches!(step, Some(Step::Compare(question)) if question.parts == [part]));
 }

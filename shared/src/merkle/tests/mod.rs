@@ -147,6 +147,7 @@ fn a_key_that_is_too_long_is_refused_and_changes_nothing() {
     assert!(map.insert(&[7; MAX_KEY_BYTES + 1], value(1)).is_err());
     assert_eq!((map.root(), map.len()), (root, 1));
     assert!(Map::from_sorted(&[(vec![7; MAX_KEY_BYTES + 1], value(1))]).is_none());
+    assert_eq!(Map::from_sorted(&[(vec![7; MAX_KEY_BYTES], value(1))]), Some(map));
 }
 
 #[test]
@@ -154,4 +155,47 @@ fn entries_out_of_order_or_twice_are_no_sorted_ones() {
     assert!(Map::from_sorted(&[(b"b".to_vec(), value(1)), (b"a".to_vec(), value(1))]).is_none());
     assert!(Map::from_sorted(&[(b"a".to_vec(), value(1)), (b"a".to_vec(), value(1))]).is_none());
     assert_eq!(Map::<Value>::from_sorted::<Vec<u8>>(&[]).unwrap().root(), Hash::empty());
+}
+
+#[test]
+fn a_hash_is_shown_as_its_bytes() {
+    let mut bytes = [0; Hash::BYTES];
+    bytes[..2].copy_from_slice(&[0x0a, 0xff]);
+    assert_eq!(Hash::from_bytes(bytes).to_string(), format!("0aff{}", "00".repeat(30)));
+}
+
+#[test]
+fn maps_are_equal_that_have_the_same_entries() {
+    let of = |entries: &[(&str, u8)]| {
+        let mut map = Map::new();
+        entries.iter().for_each(|(key, number)| map.insert(key.as_bytes(), value(*number)).unwrap());
+        map
+    };
+    assert_eq!(of(&[("a", 1), ("b", 2)]), of(&[("b", 2), ("a", 1)]));
+    for other in [of(&[]), of(&[("a", 1)]), of(&[("a", 2)]), of(&[("b", 1)])] {
+        assert_eq!(other == of(&[("a", 1)]), other.get(b"a") == Some(&value(1)));
+    }
+}
+
+#[test]
+fn maps_are_joined_that_stand_apart_and_in_order() {
+    let of = |keys: &[&str]| map(&keys.iter().map(|key| (key.as_bytes().to_vec(), value(1))).collect::<Plain>());
+    let join = |parts: &[&[&str]]| Map::join(parts.iter().map(|keys| of(keys)).collect());
+    // `a` and `b` differ in the same bit as `a` and `c`, and so do `b` and `d`.
+    for apart in [&[&["a"][..], &["b", "c"]][..], &[&["a", "b"], &[], &["x", "y"], &["z"]], &[&["a"], &["ab", "abc"]]] {
+        assert_eq!(join(apart), Some(of(&apart.concat())), "{apart:?}");
+    }
+    for other in [&[&["a", "c"][..], &["b"]][..], &[&["a"], &["b", "d"]], &[&["b"], &["a"]], &[&["a"], &["a"]]] {
+        assert_eq!(join(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn a_joined_map_is_made_like_one_that_was_made_at_once() {
+    for count in [2, BUCKET, BUCKET + 1, 10 * BUCKET] {
+        let entries: Vec<_> = (0..u16::try_from(count).unwrap()).map(|at| (at.to_be_bytes(), value(1))).collect();
+        let parts = entries.chunk_by(|one, next| one.0[1] >> 2 == next.0[1] >> 2);
+        let joined = Map::join(parts.map(|part| Map::from_sorted(part).unwrap()).collect()).unwrap();
+        assert_eq!(format!("{joined:?}"), format!("{:?}", Map::from_sorted(&entries).unwrap()));
+    }
 }

@@ -2,7 +2,9 @@
 
 use proptest::sample::Index;
 
-use super::super::proof::{Error, Piece, Prefix, Range, verify_levels, verify_run};
+use super::super::proof::{
+    ENTRY_IN_RANGE, Error, HIDDEN, JOIN, JOIN_WITH_PREFIX, Piece, Prefix, Range, verify_levels, verify_run,
+};
 use super::*;
 
 fn range(prefix: &[u8], after: Option<Vec<u8>>) -> Range {
@@ -293,4 +295,84 @@ fn a_prefix_of_a_message_is_checked() {
     assert!(Prefix::from_parts(10, b"a\0".to_vec()).is_some());
     let long = vec![0; MAX_KEY_BYTES + 1];
     assert!(Prefix::from_parts(u16::try_from(long.len() * 9).unwrap(), long).is_none(), "longer than any key");
+}
+
+#[test]
+fn a_key_that_ends_where_others_go_on_stands_apart_from_them() {
+    let end = super::bits::of_bytes(b"ab");
+    let [ends, goes_on] = [false, true].map(|goes_right| Prefix::child(b"ab", end, goes_right));
+    assert!(ends.holds(b"ab") && !ends.holds(b"abc") && !ends.holds(b"a"));
+    assert!(goes_on.holds(b"abc") && !goes_on.holds(b"ab"));
+    assert!(Prefix::of(b"ab").encloses(&ends) && Prefix::of(b"ab").encloses(&goes_on) && !ends.encloses(&goes_on));
+}
+
+/// Operations of a proof, as its bytes have them.
+fn hidden(count: u8, hash: &Hash) -> Vec<u8> {
+    [&[HIDDEN, count][..], hash.as_bytes()].concat()
+}
+
+fn entry(key: &[u8]) -> Vec<u8> {
+    [&[ENTRY_IN_RANGE, key.len() as u8][..], key, &[3], &value(1)].concat()
+}
+
+const fn join(bit: u8) -> [u8; 3] {
+    [JOIN, 0, bit]
+}
+
+#[test]
+fn what_is_hidden_before_an_entry_makes_it_no_leading_run() {
+    let map = sample();
+    let behind = range(b"serde", Some(b"serde_json".to_vec()));
+    let proof = map.prove(&behind, 9);
+    assert_eq!(verify_run(&map.root(), &behind, &proof).map(|run| (run.skipped, run.entries.len())), Ok((2, 1)));
+    assert_eq!(verify_run(&map.root(), &range(b"serde", None), &proof), Err(Error::Incomplete));
+}
+
+#[test]
+fn a_descent_can_not_hide_an_entry_nor_what_has_no_bits_to_ask_by() {
+    let all = Prefix::of(b"");
+    let leaf = |key: &[u8]| Hash::leaf(key, &value(1));
+    let [a, ab] = [&b"a"[..], b"ab"].map(leaf);
+    let end = 9;
+    // One entry, with bits to ask by.
+    let alone = [entry(b"a"), hidden(1, &ab), join(end).to_vec()].concat();
+    let root = Hash::inner(end.into(), b"a", (1, &a), (1, &ab));
+    assert_eq!(verify_levels(&root, &all, &alone), Err(Error::Incomplete));
+    // Two entries, of which nothing says in what they could differ.
+    let bitless = [hidden(2, &a), entry(b"ab"), join(end).to_vec()].concat();
+    let root = Hash::inner(end.into(), b"a", (2, &a), (1, &ab));
+    assert_eq!(verify_levels(&root, &all, &bitless), Err(Error::Incomplete));
+}
+
+#[test]
+fn a_join_contradicts_itself_whose_sides_do_not_differ_just_there() {
+    let hash = Hash::leaf(b"", b"");
+    let no_order = [&hidden(1, &hash)[..], &hidden(1, &hash), &[JOIN_WITH_PREFIX, 0, 9, b'a']].concat();
+    let contradictions: [&[Vec<u8>]; 4] = [
+        // A join above another one is at a bit before it.
+        &[no_order, hidden(1, &hash), join(9).to_vec()],
+        // A key that has the bit stands on the right.
+        &[entry(&[0x80]), hidden(1, &hash), join(1).to_vec()],
+        &[hidden(1, &hash), entry(&[0]), join(1).to_vec()],
+        // They differ before it.
+        &[entry(&[0, 0]), entry(&[0x80, 0x80]), join(10).to_vec()],
+    ];
+    for proof in contradictions.map(<[_]>::concat) {
+        let at = proof.len() - 3;
+        assert_eq!(verify_run(&hash, &range(b"", None), &proof), Err(Error::Contradiction(at)), "{proof:?}");
+    }
+}
+
+#[test]
+fn what_stands_beside_a_prefix_is_hidden_as_one() {
+    let keys = (0..2_u8).flat_map(|first| (0..20_u8).map(move |second| (vec![first, second], value(1))));
+    let map = Map::from_sorted(&keys.collect::<Vec<_>>()).unwrap();
+    let hashes = |proof: &[u8]| proof.len() / Hash::BYTES;
+    for prefix in [[0], [1]].map(|prefix| Prefix::of(&prefix)) {
+        for (levels, shown) in [(0, 1), (1, 2), (2, 4)] {
+            let proof = map.prove_levels(&prefix, levels);
+            let (pieces, _) = verify_levels(&map.root(), &prefix, &proof).unwrap();
+            assert_eq!((pieces.len(), hashes(&proof)), (shown, shown + 1), "{levels}");
+        }
+    }
 }
