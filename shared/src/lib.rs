@@ -21,3 +21,4 @@ pub mod registry;
 pub mod reputation;
 pub mod search;
 pub mod sync;
+mod varint;

@@ -7,6 +7,7 @@
 use cid::Cid;
 
 use crate::record::ContentId;
+use crate::varint;
 
 /// PBNode.Links, PBNode.Data.
 const NODE_LINK: u8 = 0x12;
@@ -36,19 +37,19 @@ pub(super) struct Link {
 pub(super) fn encode(links: &[Link]) -> Vec<u8> {
     let mut node = Vec::with_capacity(links.len() * 60 + 16);
     let mut data = vec![FILE_TYPE];
-    put_varint(&mut data, TYPE_FILE);
+    varint::put(&mut data, TYPE_FILE);
     data.push(FILE_SIZE);
-    put_varint(&mut data, links.iter().map(|link| link.content_bytes).sum());
+    varint::put(&mut data, links.iter().map(|link| link.content_bytes).sum());
     for link in links {
         let mut encoded = Vec::with_capacity(56);
         put_bytes(&mut encoded, LINK_HASH, &link.cid.cid().to_bytes());
         // Links of a file have no name, and kubo writes the empty one.
         put_bytes(&mut encoded, LINK_NAME, &[]);
         encoded.push(LINK_TSIZE);
-        put_varint(&mut encoded, link.total_bytes);
+        varint::put(&mut encoded, link.total_bytes);
         put_bytes(&mut node, NODE_LINK, &encoded);
         data.push(BLOCK_SIZE);
-        put_varint(&mut data, link.content_bytes);
+        varint::put(&mut data, link.content_bytes);
     }
     put_bytes(&mut node, NODE_DATA, &data);
     node
@@ -103,17 +104,9 @@ fn decode_sizes(data: &[u8], links: &mut [Link]) -> Result<(), &'static str> {
     if sum != size { Err("the sizes of the links do not add up to the file size") } else { Ok(()) }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn put_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
-    put_varint(out, bytes.len() as u64);
+    varint::put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
@@ -150,20 +143,11 @@ impl<'a> Reader<'a> {
 
     /// A varint of at most 64 bits in its shortest form.
     fn varint(&mut self) -> Result<u64, &'static str> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first().ok_or("a number is cut off")?;
-            self.0 = rest;
-            // The tenth byte has room for one bit.
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return if byte == 0 && shift > 0 { Err("a number is not in its shortest form") } else { Ok(value) };
-            }
-        }
-        Err("a number has more than 64 bits")
+        varint::take(&mut self.0).map_err(|error| match error {
+            varint::Error::Insufficient => "a number is cut off",
+            varint::Error::NotMinimal => "a number is not in its shortest form",
+            _ => "a number has more than 64 bits",
+        })
     }
 
     fn end(&self, otherwise: &'static str) -> Result<(), &'static str> {

@@ -33,6 +33,7 @@ use super::bits::{self, Known};
 use super::map::Map;
 use super::node::{Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value};
+use crate::varint;
 
 pub(super) const ENTRY_IN_RANGE: u8 = 0;
 pub(super) const ENTRY: u8 = 1;
@@ -367,12 +368,8 @@ impl Writer<'_> {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.bytes.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.bytes.push(number as u8);
+    fn number(&mut self, number: u64) {
+        varint::put(&mut self.bytes, number);
     }
 }
 
@@ -629,20 +626,9 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 
     fn number(&mut self) -> Result<u64, Error> {
-        let start = self.at;
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let byte = self.take(1)?[0];
-            let bits = u64::from(byte & 0x7f);
-            number |= bits << shift;
-            let overflows = bits << shift >> shift != bits;
-            if overflows || (byte == 0 && shift > 0) {
-                break;
-            }
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(Error::Malformed(start))
+        let mut rest = self.proof.get(self.at..).unwrap_or_default();
+        let number = varint::take(&mut rest).map_err(|_| Error::Malformed(self.at))?;
+        self.at = self.proof.len() - rest.len();
+        Ok(number)
     }
 }

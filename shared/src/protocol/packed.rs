@@ -28,6 +28,7 @@ use serde_bytes::ByteBuf;
 use crate::id::PublisherId;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_RECORD_BYTES};
 use crate::record::{Inception, Unverified};
+use crate::varint;
 
 /// What records often say: pieces of descriptions of packages, and a release that has every field.
 pub const DICTIONARY: &[u8] = include_bytes!("packed.dict");
@@ -74,12 +75,9 @@ impl Packed {
         }
         let (text, ids, raw) = cut_out(bytes);
         let put_back = Source { ids: ids.iter(), raw: &raw }.put_back(&text);
-        match deflate(&text) {
-            Some(text) if text.len() + ids.len() * 33 + raw.len() < bytes.len() && put_back.as_deref() == Ok(bytes) => {
-                Self { text: text.into(), ids: ids.into(), raw: raw.into() }
-            }
-            _ => as_is(),
-        }
+        let deflated = deflate(&text).filter(|_| put_back.as_deref() == Ok(bytes));
+        let packed = deflated.map(|text| Self { text: text.into(), ids: ids.into(), raw: raw.into() });
+        packed.into_iter().chain([as_is()]).min_by_key(|it| it.cost(|_| false)).unwrap_or_else(as_is)
     }
 
     /// How many bytes it adds to an answer, if all of its ids but those that are known are new: rather too many than too few.
@@ -182,19 +180,11 @@ impl Table {
             if reference == next {
                 self.ids.extend_from_slice(id);
             }
-            number(&mut bytes, reference);
+            varint::put(&mut bytes, reference as u64);
         }
         bytes.extend_from_slice(&packed.raw);
         ByteBuf::from(bytes)
     }
-}
-
-fn number(bytes: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
 }
 
 /// What is cut out behind two bytes.
@@ -278,7 +268,7 @@ fn deflate(text: &[u8]) -> Option<Vec<u8>> {
     // What the dictionary deflates to is thrown away; behind it, the stream goes on at a whole byte.
     let mut room = vec![0; DICTIONARY.len().max(text.len()) + 1024];
     let (_, read, _) = compress(&mut compressor, DICTIONARY, &mut room, TDEFLFlush::Sync);
-    if read < DICTIONARY.len() {
+    if read != DICTIONARY.len() {
         return None;
     }
     let (_, read, written) = compress(&mut compressor, text, &mut room, TDEFLFlush::Finish);
@@ -326,10 +316,10 @@ impl<'a> Unpacker<'a> {
         let text = self.room.get(start..start + written).ok_or(Error::Malformed)?;
         let mut rest = packed.get(read..).ok_or(Error::Malformed)?;
         let mut ids = Vec::new();
-        let mut at = 0;
-        while let Some(left) = text.get(at..).filter(|left| !left.is_empty()) {
+        let mut left = text;
+        while let Some((_, behind)) = left.split_first() {
             let cut = Cut::behind(left);
-            at += if cut.is_some() { 2 } else { 1 };
+            left = if cut.is_some() { &left[2..] } else { behind };
             if let Some(Cut::Id) = cut {
                 ids.push(self.id(reference(&mut rest)?)?);
             }
@@ -347,17 +337,8 @@ impl<'a> Unpacker<'a> {
 }
 
 fn reference(rest: &mut &[u8]) -> Result<usize, Error> {
-    let mut number = 0;
-    // No answer has so many ids that a reference would be longer.
-    for shift in [0, 7, 14] {
-        let (byte, behind) = rest.split_first().ok_or(Error::Malformed)?;
-        *rest = behind;
-        number |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(Error::Malformed)
+    let number = varint::take(rest).map_err(|_| Error::Malformed)?;
+    usize::try_from(number).map_err(|_| Error::NoSuchId)
 }
 
 #[cfg(test)]

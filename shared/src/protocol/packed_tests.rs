@@ -74,9 +74,37 @@ fn references_to_nothing_are_refused() {
     assert_eq!(packed(&[7; 32], &[0]), Err(Error::NoSuchId), "the key log names no publisher");
     assert_eq!(packed(&[7; 32], &[2]), Err(Error::NoSuchId));
     assert_eq!(packed(&[7; 33], &[1]), Err(Error::Malformed));
+    assert_eq!(packed(&[7; 32], &[0x81, 0x80, 0x80, 1]), Err(Error::NoSuchId));
     for reference in [&[][..], &[0x80], &[0x81, 0x80, 0x80, 0], &[1, 1]] {
         assert_eq!(packed(&[7; 32], reference), Err(Error::Malformed));
     }
+}
+
+#[test]
+fn what_an_answer_can_hold_is_packed_where_that_makes_it_shorter() {
+    let id = [&[0x58, 0x20][..], &[7; 32]].concat();
+    let long = |length: usize| [vec![b'a'; length - id.len()], id.clone()].concat();
+    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES)).text[0], PACKED);
+    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES + 1)).text[0], AS_IS);
+    let noise: Vec<u8> = (0..100_u8).flat_map(|at| *blake3::hash(&[at]).as_bytes()).collect();
+    for length in [1, 40, 3200] {
+        assert_eq!(Packed::of(&noise[..length]).text[0], AS_IS);
+        assert_eq!(Packed::of(&noise[..length]).cost(|_| false), length + 1);
+    }
+}
+
+#[test]
+fn a_cost_is_what_the_record_adds_to_an_answer() {
+    let text = b"This package contains the development files of a library that reads files".repeat(4);
+    let bytes = [1, 2, 1].into_iter().flat_map(|id| [&text[..], &[0x58, 0x20], &[id; 32]].concat()).collect::<Vec<_>>();
+    let bytes = [&bytes[..], &[0x58, 0x40], &[9; 64]].concat();
+    let packed = Packed::of(&bytes);
+    assert_eq!(packed.ids.len(), 3);
+    let answer = PackedRecords::of([], [&packed]);
+    // Each reference takes one byte here, and two are counted.
+    assert_eq!(packed.cost(|_| true), answer.records[0].len() + 3);
+    assert_eq!(packed.cost(|id| *id == [1; 32]), packed.cost(|_| true) + 32);
+    assert_eq!(packed.cost(|_| false), packed.cost(|_| true) + 3 * 32);
 }
 
 proptest! {
