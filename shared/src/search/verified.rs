@@ -255,10 +255,9 @@ impl Matches<'_> {
             let here =
                 self.hits.values_mut().find(|(_, hit)| !hit.in_checkpoint && hit.release.bytes()[..] == bytes[..]);
             if let Some((place, _)) = here {
-                if let Some(best) = best.filter(|best| *best < *place) {
-                    place.clone_from(&best);
-                }
-                best = Some(place.clone());
+                let first = best.map_or_else(|| place.clone(), |best| best.min(place.clone()));
+                place.clone_from(&first);
+                best = Some(first);
             }
         }
     }

@@ -9,7 +9,9 @@ use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::id::FullName;
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_VERSIONS_PER_ANSWER};
 use crate::protocol::query::{Package, PackageAnswer, RangeOf};
+use crate::record::State;
 use crate::search::filter::FILTER_BYTES;
+use crate::search::query::Order;
 use crate::search::rank::Rank;
 
 fn ask(text: &str) -> Search {
@@ -202,11 +204,15 @@ fn a_recent_release_does_not_take_a_package_back() {
         ("1.0.0", "2.0.0", "2.0.0"),
         ("2.0.0-rc.1", "1.0.0", "1.0.0"),
         ("2.0.0-rc.2", "2.0.0-rc.1", "2.0.0-rc.2"),
+        ("2.0.0", "2.0.0", "2.0.0"),
     ] {
         let relay = Relay::new(&[&one], [word(&one, 0, "a", known)]);
         let mut answer = relay.answer(&ask("word")).unwrap();
         answer.recent = vec![wire(&word(&one, 1, "a", recent))];
-        assert_eq!(versions(&relay, answer), [shown], "{known}, then {recent}");
+        assert_eq!(versions(&relay, answer.clone()), [shown], "{known}, then {recent}");
+        // Of the same version, that it came since is what is to be seen of it.
+        let hits = relay.verify(&ask("word"), answer).unwrap().hits;
+        assert_eq!(hits[0].as_ref().unwrap().in_checkpoint, shown != recent);
     }
 }
 
@@ -287,6 +293,41 @@ fn rejects_a_run_of_more_entries_than_are_walked() {
     };
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED)), None);
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED + 1)), BROKEN);
+}
+
+/// A question that walks the range of a word, and sorts what is in it by itself.
+fn by_name(limit: u16) -> (Search, u8) {
+    let question = Search { limit, order: Order::Name, ..ask("word") };
+    let query = Query::new("word", &question.filters, Order::Name).unwrap();
+    let walk = (0..query.walks()).find(|walk| query.range(*walk).is_some_and(|range| range.starts_with(b"x/")));
+    assert!(!query.is_ordered(walk.unwrap()));
+    (question, walk.unwrap())
+}
+
+#[test]
+fn a_range_in_another_order_is_shown_whole_or_not_at_all() {
+    let (answer, relay) = honest("word");
+    let (question, walk) = by_name(10);
+    assert_eq!(search_code(&relay, &question, SearchAnswer { walk, ..answer.clone() }), None);
+    let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"x/word\0"), 1));
+    let evidence = Some(Evidence { proof, ..answer.evidence.unwrap() });
+    let part = SearchAnswer { walk, releases: vec![answer.releases[0].clone()], evidence, ..answer };
+    assert_eq!(search_code(&relay, &question, part), BROKEN);
+}
+
+#[test]
+fn pages_of_what_the_client_sorts_end_with_the_last_match() {
+    let (answer, relay) = honest("word");
+    let page = |limit, cursor| {
+        let (question, walk) = by_name(limit);
+        let verified = relay.verify(&Search { cursor, ..question }, SearchAnswer { walk, ..answer.clone() }).unwrap();
+        let names: Vec<_> = verified.hits.iter().map(|hit| hit.as_ref().unwrap().release.name.to_string()).collect();
+        (names, verified.cursor)
+    };
+    assert_eq!(page(3, None), (vec!["a".into(), "b".into(), "c".into()], None));
+    let (names, cursor) = page(2, None);
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(page(2, Some(cursor.unwrap())), (vec!["c".into()], None));
 }
 
 #[test]
@@ -728,6 +769,21 @@ fn rejects_more_releases_than_a_package_answer_may_have() {
 }
 
 #[test]
+fn rejects_more_statuses_than_a_package_answer_may_have() {
+    let (question, _, relay, one) = package();
+    let status = ByteBuf::from(one.status(7, "a", "2.0.0", 1, State::Yanked, |_| {}).bytes().to_vec());
+    let of = |question: &Package, count| {
+        let answer = PackageAnswer { statuses: vec![status.clone(); count], ..relay.package_answer(question) };
+        package_code(&relay, question, answer)
+    };
+    let one_version = Package { version: Some("2.0.0".parse().unwrap()), ..question.clone() };
+    let most = 2 * MAX_CONFLICTING_RECORDS;
+    assert_eq!((of(&one_version, most), of(&one_version, most + 1)), (None, BROKEN));
+    let most = most * MAX_VERSIONS_PER_ANSWER;
+    assert_eq!((of(&question, most), of(&question, most + 1)), (None, BROKEN));
+}
+
+#[test]
 fn the_client_and_the_catalogue_agree_on_the_head() {
     let one = Publisher::new(1);
     let other = |index, version| one.release(index, "a", version, |release| release.artifact = other_artifact("x"));
@@ -845,6 +901,40 @@ fn records_asked_for_by_id_are_verified_with_key_logs_known_or_in_the_answer() {
     let mut long = answer;
     long.records.push(None);
     assert_eq!(verify(&long, None).map_err(|error| error.code()), Err("relay/broke-protocol"));
+}
+
+#[test]
+fn an_inception_is_verified_by_itself() {
+    let (relay, one, _) = shop();
+    let question = Records { ids: vec![one.inception.id()] };
+    let answer = answer::records(&relay.catalogue, &question).unwrap();
+    let verified = verify_records(&question, answer, &one.network, |_| None).unwrap();
+    assert_eq!(verified.records, [Some(Ok(Record::Inception(one.inception)))]);
+}
+
+#[test]
+fn releases_asked_for_by_short_ids_are_those() {
+    let (relay, one, two) = shop();
+    let [a, b] = [word(&one, 2, "a", "1.0.0"), word(&two, 1, "b", "1.0.0")];
+    let missing = ShortId::from_bytes([0; ShortId::BYTES]);
+    let question = Named { ids: vec![ShortId::of(&a.id()), missing, ShortId::of(&b.id())] };
+    let answer = answer::named(&relay.catalogue, &question).unwrap();
+    let found = |answer: &NamedAnswer| {
+        let verified = verify_named(&question, answer, &one.network).unwrap().into_iter();
+        let id = |hit: Result<Hit, RefusedError>| hit.map(|hit| hit.release.id()).map_err(|error| error.code());
+        verified.map(|hit| hit.map(id)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&answer), [Some(Ok(a.id())), None, Some(Ok(b.id()))]);
+    let mut swapped = answer.clone();
+    swapped.releases.swap(0, 2);
+    assert_eq!(found(&swapped), [Some(Err("record/not-proven")), None, Some(Err("record/not-proven"))]);
+    let mut short = answer.clone();
+    short.releases.truncate(1);
+    short.key_logs.truncate(1);
+    assert_eq!(found(&short), [Some(Ok(a.id()))]);
+    let mut long = answer;
+    long.releases.push(None);
+    assert_eq!(verify_named(&question, &long, &one.network).map_err(|error| error.code()).err(), BROKEN);
 }
 
 fn record_bytes(record: &Record) -> Vec<u8> {

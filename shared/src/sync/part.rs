@@ -103,10 +103,8 @@ impl Part {
     ) -> impl Iterator<Item = (&'a [u8], &'a Leaf)> {
         let entry = self.entry();
         // What is shorter than a key stands right before all that it begins.
-        let mut start = entry[..entry.len() - usize::from(self.is_key())].to_vec();
-        if let Some(after) = after.map(Self::entry).filter(|after| *after > start) {
-            start = after;
-        }
+        let before = entry[..entry.len() - usize::from(self.is_key())].to_vec();
+        let start = after.map(Self::entry).into_iter().chain([before]).max().unwrap_or_default();
         let whole = &entry[..entry.len() - usize::from(self.is_half)];
         let found = map.iter_after(whole, &start);
         found.take_while(|(key, _)| Self::of_entry(key).is_some_and(|key| self.contains(&key)))

@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::keys;
 use crate::catalogue::testing::{Publisher, catalogue};
 use crate::codec;
-use crate::limits::{MAX_RECORD_BYTES, MAX_RECORDS_ANSWER_BYTES};
+use crate::limits::{MAX_DESCRIPTION_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_ANSWER_BYTES};
 use crate::protocol::query::Question;
 use crate::record::{Record, UnverifiedRecord};
 
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_of_a_part_are_apart_and_all_of_it(record in 0_usize..1608, depth in 0_usize..130) {
+    fn the_parts_of_a_part_are_apart_and_all_of_it(record in 0_usize..1608, depth in 0_usize..=130) {
         let map = many().map();
         let keys = || map.iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(entry));
         let key = keys().nth(record).unwrap();
@@ -287,6 +287,43 @@ fn an_answer_is_cut_where_it_is_full_and_goes_on_there() {
     fetch(&mut here, there, &mut descent, vec![Part::ALL], &mut cost).unwrap();
     assert_eq!(here.root(), there.root());
     assert_eq!(cost.questions, there.records().map(|one| one.bytes().len()).sum::<usize>() / bytes + 1);
+}
+
+#[test]
+fn an_answer_has_room_for_just_so_many_bytes() {
+    let publisher = Publisher::new(1);
+    let release = |index: u32, length: usize| {
+        Record::Release(Box::new(publisher.release(index, "thing", &format!("1.{index}.0"), |release| {
+            release.description = "a".repeat(length);
+        })))
+    };
+    let mut built = catalogue(&[&publisher], []);
+    // Indices, versions and descriptions of such lengths are written alike: each byte of a description is one of the record.
+    let (first, shortest, longest) = (300_u32, 256, MAX_DESCRIPTION_BYTES);
+    let least = release(first, shortest).bytes().len();
+    let room = MAX_RECORDS_ANSWER_BYTES - publisher.inception.bytes().len();
+    let count = room.div_ceil(least + longest - shortest);
+    for at in 0..count {
+        let length = room / count + usize::from(at < room % count);
+        built.insert(release(first + u32::try_from(at).unwrap(), shortest + length - least)).unwrap();
+    }
+    assert_eq!(built.records().map(|record| record.bytes().len()).sum::<usize>(), MAX_RECORDS_ANSWER_BYTES);
+    let all = RecordsOf { parts: vec![Part::ALL], after: None };
+    let answer = records_of(&built, &all).unwrap();
+    assert_eq!((answer.rest, answer.records.len()), (false, built.record_count()));
+    built.insert(release(0, 0)).unwrap();
+    assert!(records_of(&built, &all).unwrap().rest);
+}
+
+#[test]
+fn a_part_in_a_message_is_a_part_in_its_only_form() {
+    let of = |form: u8, bytes: &[u8]| Part::try_from(ByteBuf::from([&[form], bytes].concat()));
+    let key = key_of(many().records().next().unwrap()).bytes;
+    assert!(of(0, &key).is_ok_and(|part| part.is_key()));
+    assert!(of(0, &[&key[..], &[0]].concat()).is_err(), "longer than a key");
+    assert!(of(1, &[0x10]).is_ok());
+    assert!(of(1, &[0x1f]).is_err(), "what is not known of it is zero");
+    assert!(of(1, &[]).is_err() && of(2, &[0x10]).is_err());
 }
 
 #[test]

@@ -18,6 +18,12 @@ pub(super) fn network() -> Network {
     Network::named("test").unwrap()
 }
 
+#[test]
+fn bytes_of_records_are_equal_that_are_the_same() {
+    assert_eq!(RecordBytes::new(b"one"), RecordBytes::new(b"one"));
+    assert_ne!(RecordBytes::new(b"one"), RecordBytes::new(b"two"));
+}
+
 pub(super) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }

@@ -1,6 +1,5 @@
 //! What a client makes of the answer about one package.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, publisher_of, verify_evidence};
@@ -37,9 +36,8 @@ pub struct VerifiedPackage {
 impl VerifiedPackage {
     /// Puts a release in its place: the order is ours to make, so there is no lie in a relay's to look for.
     pub(super) fn insert(&mut self, release: Verified<Release>) {
-        let stands_before = |other: &Verified<Release>| match other.version.cmp(&release.version) {
-            Ordering::Equal => other.id() < release.id(),
-            order => order == Ordering::Greater,
+        let stands_before = |other: &Verified<Release>| {
+            release.version.cmp(&other.version).then_with(|| other.id().cmp(&release.id())).is_lt()
         };
         let place = self.releases.partition_point(stands_before);
         self.releases.insert(place, release);
