@@ -69,7 +69,7 @@ export class MarketClient {
   }
 
   /**
-   * The packages that depend on one, newest first: proven and counted like any search.
+   * The packages that depend on one, those first that most publishers depend on: proven and counted like any search.
    *
    * @param fullName - `handle~fingerprint/name`.
    * @throws {@link MarketError} `name/invalid`, `package/not-found`, `query/*`, `network/*`, `relay/*`, `client/closed`.

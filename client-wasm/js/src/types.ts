@@ -291,7 +291,7 @@ export interface MarketErrorShape extends Error {
 /** The names on the wasm side; `MarketClient` in `index.ts` is the public class and has the same methods. */
 export interface RawClient {
   search(query: string, options: SearchOptions): Promise<SearchAnswer>;
-  /** The packages that depend on one, newest first. */
+  /** The packages that depend on one, those first that most publishers depend on. */
   dependents(fullName: string, options: SearchOptions): Promise<SearchAnswer>;
   /** Compares the last first page with what other relays commit to. */
   compare(query: string): Promise<Comparison>;

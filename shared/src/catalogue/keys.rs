@@ -13,7 +13,7 @@
 //! | `o/` publisher, place | packages of a publisher, best first | filter |
 //! | `a/` name `\0` short id | packages by name | filter |
 //! | `b/` place | packages, those first that most publishers depend on | filter |
-//! | `d/` package, place | packages that depend on this one, newest first | filter |
+//! | `d/` package, place | packages that depend on this one, best first | filter |
 //! | `dp/` package, publisher | other publishers whose packages depend on this one | none |
 //!
 //! A *package* is its [`PackageKey`], a *place* eight bytes of [`Rank`] and the [`ShortId`] of the release that the package is listed by.
@@ -184,7 +184,7 @@ pub fn dependents(package: &PackageKey) -> Vec<u8> {
 
 /// Whether places of a range move when a package gets more popular.
 pub fn is_by_popularity(range: &[u8]) -> bool {
-    [b"t/", b"x/", b"c/", b"l/", b"o/", b"b/"].iter().any(|keyspace| range.starts_with(*keyspace))
+    [b"t/", b"x/", b"c/", b"l/", b"o/", b"b/", b"d/"].iter().any(|keyspace| range.starts_with(*keyspace))
 }
 
 /// The range of publishers who depend on a package.
@@ -355,7 +355,7 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
         entry(by_dependents(), &popular),
         entry(of_publisher(&release.publisher), &popular),
     ];
-    entries.extend(dependencies.iter().map(|package| entry(dependents(package), &newest_first)));
+    entries.extend(dependencies.iter().map(|package| entry(dependents(package), &popular)));
     entries.extend(categories.into_iter().map(|range| entry(range, &popular)));
     entries.extend(licenses.iter().map(|name| entry(license(name), &popular)));
     let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();

@@ -326,7 +326,7 @@ impl Catalogue {
         self.release(&self.listed(package)?.head()?)
     }
 
-    /// Packages whose head depends on this package, newest first.
+    /// Packages whose head depends on this package, those first that most publishers depend on.
     pub fn dependents(&self, package: &PackageId) -> impl Iterator<Item = &PackageId> {
         let entries = self.map.iter(&keys::dependents(&PackageKey::of(package)));
         entries.filter_map(|(_, leaf)| self.packages.get(&leaf.listed()?.package).map(|package| &package.id))

@@ -163,14 +163,14 @@ impl Condition {
         }
     }
 
-    /// The range of the packages for which it holds, and the order of that range. Tags have none.
-    fn range(&self) -> Option<(Vec<u8>, Order)> {
+    /// The range of the packages for which it holds, those first that most depend on. Tags have none.
+    fn range(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Category(category) => Some((keys::of_category(category), Order::Dependents)),
-            Self::License(license) => Some((keys::license(license), Order::Dependents)),
-            Self::Publisher(publisher) => Some((keys::of_publisher(publisher), Order::Dependents)),
+            Self::Category(category) => Some(keys::of_category(category)),
+            Self::License(license) => Some(keys::license(license)),
+            Self::Publisher(publisher) => Some(keys::of_publisher(publisher)),
             Self::Keyword(_) => None,
-            Self::DependsOn(package) => Some((keys::dependents(&PackageKey::of(package)), Order::Newest)),
+            Self::DependsOn(package) => Some(keys::dependents(&PackageKey::of(package))),
         }
     }
 
@@ -242,9 +242,9 @@ impl Query {
             let is_exact = is_only(walks.len() + 1) && keys::prefix_is_exact(&words.last);
             walks.push(Walk { range: keys::prefix(&words.last), is_exact, is_ordered });
         }
-        for (range, order) in self.conditions.iter().filter_map(Condition::range) {
+        for range in self.conditions.iter().filter_map(Condition::range) {
             let is_exact = self.words.is_none() && is_only(0);
-            walks.push(Walk { range, is_exact, is_ordered: order == self.order });
+            walks.push(Walk { range, is_exact, is_ordered: self.order == Order::Dependents });
         }
         let all = match self.order {
             Order::Best => None,

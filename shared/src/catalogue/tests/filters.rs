@@ -272,3 +272,36 @@ fn a_relay_that_puts_a_package_into_a_list_it_does_not_belong_to_is_caught() {
         page.hits.iter().map(|hit| hit.as_ref().map_err(|refused| refused.error.code()).err()).collect();
     assert_eq!(codes, [Some("relay/wrong-entry"); 2]);
 }
+
+#[test]
+fn what_depends_on_a_package_stands_in_the_order_asked_for() {
+    let [one, two, three] = publishers();
+    let base = one.package("base");
+    let user = |publisher: &Publisher, index, name: &str, on: &[&crate::id::PackageId]| {
+        publisher.release(index, name, "1.0.0", |release| {
+            release.description = "a word".into();
+            release.dependencies = on.iter().map(|package| depends_on(package)).collect();
+        })
+    };
+    let popular = two.package("a-popular-one");
+    let releases = [
+        one.release(0, "base", "1.0.0", |_| {}),
+        user(&two, 1, "a-popular-one", &[&base]),
+        user(&two, 2, "b-newer-one", &[&base]),
+        user(&three, 3, "other", &[&popular]),
+    ];
+    let relay = relay(releases);
+    for text in ["", "word"] {
+        let names = |order| {
+            let filters = Filters { depends_on: Some(base.clone()), ..Filters::default() };
+            let question = Search { text: text.into(), limit: 1, filters, order, ..Search::default() };
+            let hits = pages(&relay, question).into_iter().flat_map(|page| page.hits);
+            hits.map(|hit| hit.unwrap().release.name.to_string()).collect::<Vec<_>>()
+        };
+        let (popular_first, newer_first) = (["a-popular-one", "b-newer-one"], ["b-newer-one", "a-popular-one"]);
+        assert_eq!(names(Order::Dependents), popular_first, "{text}");
+        assert_eq!(names(Order::Best), popular_first, "{text}");
+        assert_eq!(names(Order::Newest), newer_first, "{text}");
+        assert_eq!(names(Order::Name), popular_first, "{text}");
+    }
+}
