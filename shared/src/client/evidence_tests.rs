@@ -274,11 +274,13 @@ fn of_more_versions_than_are_shown_nothing_is_concluded() {
 }
 
 #[test]
-fn an_honest_proof_that_shows_nothing_of_the_entry_accuses_nobody() {
+fn a_proof_that_hides_the_entry_does_not_show_that_it_is_missing() {
     let market = Market::new();
     let (key_log, base) = market.base();
-    let relay = market.relay();
+    let mut relay = market.relay();
     let entry = Market::entry(&relay, b"t/same\0", base);
+    // An entry that stands alone is always shown.
+    relay.lie(|map| map.insert(&[&entry[..], b"x"].concat(), Leaf::NONE).unwrap());
     let [at, versions, dependents] = questions(base, &entry);
     let hidden = RangeOf::first(&at.range, 0);
     let answers = [hidden, versions, dependents].map(|question| answer::range(&relay.snapshots, &question).unwrap());

@@ -482,11 +482,9 @@ fn verify_record(
     if actual != expected {
         return Err(record::Error::WrongId { expected, actual }.into());
     }
-    let key_log = match record {
-        UnverifiedRecord::Inception(_) => None,
-        _ => Some(key_log(&record.publisher())?),
-    };
-    Ok(record.verify(key_log.as_ref(), network)?)
+    // An inception is the key log that it is verified with.
+    let key_log = key_log(&record.publisher())?;
+    Ok(record.verify(Some(&key_log), network)?)
 }
 
 #[cfg(test)]

@@ -311,7 +311,8 @@ fn a_range_in_another_order_is_shown_whole_or_not_at_all() {
     assert_eq!(search_code(&relay, &question, SearchAnswer { walk, ..answer.clone() }), None);
     let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"x/word\0"), 1));
     let evidence = Some(Evidence { proof, ..answer.evidence.unwrap() });
-    let part = SearchAnswer { walk, releases: vec![answer.releases[0].clone()], evidence, ..answer };
+    let key_logs = vec![answer.key_logs[0].clone()];
+    let part = SearchAnswer { walk, releases: vec![answer.releases[0].clone()], key_logs, evidence, ..answer };
     assert_eq!(search_code(&relay, &question, part), BROKEN);
 }
 

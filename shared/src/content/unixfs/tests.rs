@@ -98,6 +98,7 @@ fn refuses_numbers_not_in_their_shortest_form_or_too_long() {
     assert_eq!(decode(&assembled(&link_bytes(), &eleven)), Err("a number has more than 64 bits"));
     let overflow = replaced(&DATA, 3, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]);
     assert_eq!(decode(&assembled(&link_bytes(), &overflow)), Err("a number has more than 64 bits"));
+    assert_eq!(decode(&assembled(&link_bytes(), &[FILE_TYPE, 0x80])), Err("a number is cut off"));
 }
 
 #[test]
