@@ -770,6 +770,31 @@ fn rejects_more_releases_than_a_package_answer_may_have() {
 }
 
 #[test]
+fn of_each_version_a_package_answer_may_have_what_contests_it() {
+    let one = Publisher::new(1);
+    // More releases than there may be versions.
+    let count = u32::try_from(MAX_VERSIONS_PER_ANSWER / MAX_CONFLICTING_RECORDS).unwrap() + 4;
+    let release = |version: u32, content: u32| {
+        one.release(2 * version + content, "a", &format!("1.{version}.0"), |release| {
+            release.artifact = other_artifact(&format!("{version} {content}"));
+        })
+    };
+    let relay = Relay::new(&[&one], (0..count).flat_map(|version| [0, 1].map(|content| release(version, content))));
+    let package = relay.package(&Package { name: one.full_name("a"), version: None }).unwrap();
+    assert_eq!((package.releases.len(), refused(&package)), (2 * count as usize, vec![]));
+}
+
+#[test]
+fn what_is_refused_is_told_by_its_place_behind_what_came_before() {
+    let (question, mut answer, relay, one) = package();
+    answer.recent = vec![wire(&one.release(5, "a", "3.0.0", |_| {})), ByteBuf::from([1])];
+    answer.statuses = vec![ByteBuf::from([1]), ByteBuf::from([2])];
+    let package = relay.verify_package(&question, answer).unwrap().unwrap();
+    let places: BTreeSet<_> = refused(&package).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, BTreeSet::from([3, 4, 5]), "behind two releases and the first recent one");
+}
+
+#[test]
 fn rejects_more_statuses_than_a_package_answer_may_have() {
     let (question, _, relay, one) = package();
     let status = ByteBuf::from(one.status(7, "a", "2.0.0", 1, State::Yanked, |_| {}).bytes().to_vec());
