@@ -245,9 +245,9 @@ impl Liar {
                 Lie::Filter => {
                     let listed = ggen_shared::catalogue::Listed {
                         filter: Filter::from_bytes([0; FILTER_BYTES]),
-                        ..(**listed).clone()
+                        ..listed.clone()
                     };
-                    (false, key.clone(), Leaf::of(Arc::new(listed)))
+                    (false, key.clone(), Leaf::of(listed))
                 }
                 // Of all ranks the last; a place that no package has.
                 lie => {

@@ -199,7 +199,7 @@ pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package)
     for (entry, leaf) in
         snapshot.map.iter(range.prefix.parts().1).take(MAX_VERSIONS_PER_ANSWER * MAX_CONFLICTING_RECORDS)
     {
-        let Some(id) = keys::short_id(entry) else { break };
+        let Some(id) = keys::short_id(&entry) else { break };
         // What left since the checkpoint is not here any more, and ends what can be shown of it.
         let Some(release) = catalogue.release_by_short_id(&package, &id) else { break };
         let decision = leaf.decision();

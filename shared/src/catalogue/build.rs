@@ -3,14 +3,14 @@
 //! in parts that stand apart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::keys::{self, PackageKey};
 use super::leaf::{Leaf, Listed, own_entries};
 use super::listing::counted;
+use super::package::Package;
 use super::{Catalogue, InsertError};
 use crate::id::Network;
-use crate::merkle::Map;
+use crate::merkle::{Map, Value};
 use crate::parallel;
 use crate::record::{Record, UnverifiedRecord};
 use crate::search::rank::Popularity;
@@ -142,40 +142,39 @@ impl Catalogue {
         for (key, listed, _) in parts.into_iter().flatten() {
             let popularity = self.popularity(&key);
             if let Some(package) = self.packages.get_mut(&key) {
-                package.listing = Some(Arc::new(Listed { popularity, ..listed }));
+                package.listing = Some(Leaf::of(Listed { popularity, ..listed }));
             }
         }
     }
 
     /// The map of all entries.
     fn derive_map(&self) -> Map<Leaf> {
-        let all: Vec<&PackageKey> = self.packages.keys().collect();
-        let listed = |key: &PackageKey| self.packages.get(key).and_then(|package| package.listing.clone());
-        let leaves: Vec<Leaf> = all.iter().map(|key| listed(key).map_or(Leaf::NONE, Leaf::of)).collect();
-        let parts = all.chunks(LARGE_PART).zip(leaves.chunks(LARGE_PART)).collect();
-        let mut parts = parallel::map(parts, |(keys, leaves)| self.entries_of_part(keys, leaves));
+        let all: Vec<_> = self.packages.iter().collect();
+        let mut parts = parallel::map(all.chunks(LARGE_PART).collect(), |packages| self.entries_of_part(packages));
         parts.push(self.other_entries());
 
         let mut groups: BTreeMap<u32, Vec<Group<'_>>> = BTreeMap::new();
-        for (begins, group) in parts.into_iter().flat_map(|part| part.0) {
+        for (begins, group) in parts.into_iter().flat_map(|part| part.groups) {
             groups.entry(begins).or_default().push(group);
         }
-        let maps = parallel::map(groups.into_values().collect(), |pieces: Vec<_>| into_map(&pieces));
+        let maps = parallel::map(groups.into_values().collect(), into_map);
         Map::join(maps).expect("groups of keys that begin alike stand apart")
     }
 
-    fn entries_of_part<'a>(&'a self, keys: &[&PackageKey], leaves: &'a [Leaf]) -> Groups<'a> {
+    fn entries_of_part<'a>(&'a self, packages: &[(&PackageKey, &'a Package)]) -> Groups<'a> {
         let mut groups = Groups::default();
-        for (key, leaf) in keys.iter().zip(leaves) {
-            let versions = self.packages.get(key).into_iter().flat_map(|package| package.versions_shown());
-            for (version, shown) in versions {
+        for (key, package) in packages {
+            for (version, shown) in package.versions_shown() {
                 for entry in shown.entries(key, version) {
                     groups.add(&entry, shown.leaf);
                 }
             }
-            let entries = leaf.listed().map_or_else(Vec::new, |listed| self.entries_of(listed));
-            entries.iter().for_each(|entry| groups.add(entry, leaf));
+            if let Some((leaf, listed)) = package.listing.as_ref().and_then(|leaf| Some((leaf, leaf.listed()?))) {
+                self.each_entry_of(listed, |entry| groups.add(entry, leaf));
+            }
         }
+        // What they could still grow into would be a third of all memory.
+        groups.groups.iter_mut().for_each(|(_, group)| group.shrink());
         groups
     }
 
@@ -196,32 +195,60 @@ impl Catalogue {
 
 /// Entries by the first bytes of their keys, as a number.
 #[derive(Default)]
-struct Groups<'a>(BTreeMap<u32, Group<'a>>);
+struct Groups<'a> {
+    groups: Vec<(u32, Group<'a>)>,
+    /// Where each is.
+    places: BTreeMap<u32, usize>,
+    /// The one that was added to last: mostly the next entry belongs to it too.
+    last: Option<(u32, usize)>,
+}
 
-/// Keys one behind the other, and where each of them ends. They are many: no allocation for each.
+/// Keys one behind the other, each without the end that its value knows. They are many: no allocation for each, and what can be told
+/// later is not kept.
 #[derive(Default)]
 struct Group<'a> {
     keys: Vec<u8>,
-    entries: Vec<(usize, &'a Leaf)>,
+    /// How many bytes of each are kept, and the value.
+    lengths: Vec<u8>,
+    leaves: Vec<&'a Leaf>,
 }
 
 impl<'a> Groups<'a> {
+    /// Where the group is of keys that begin so.
+    fn place(&mut self, begins: u32) -> usize {
+        *self.places.entry(begins).or_insert_with(|| {
+            self.groups.push((begins, Group::default()));
+            self.groups.len() - 1
+        })
+    }
+
     fn add(&mut self, key: &[u8], leaf: &'a Leaf) {
         let begins = key.iter().chain(&[0; GROUP_BYTES]).take(GROUP_BYTES);
         let begins = begins.fold(0, |number, byte| number << 8 | u32::from(*byte));
-        let group = self.0.entry(begins).or_default();
-        group.keys.extend_from_slice(key);
-        group.entries.push((group.keys.len(), leaf));
+        let last = self.last.filter(|(last, _)| *last == begins);
+        let at = last.map_or_else(|| self.place(begins), |(_, at)| at);
+        self.last = Some((begins, at));
+        let group = &mut self.groups[at].1;
+        let head = key.strip_suffix(leaf.tail()).expect("whatever lists a package ends with its head");
+        group.keys.extend_from_slice(head);
+        group.lengths.push(u8::try_from(head.len()).expect("keys are shorter than that"));
+        group.leaves.push(leaf);
     }
 }
 
 impl<'a> Group<'a> {
-    fn entries(&self) -> impl Iterator<Item = (Key<'_>, &'a Leaf)> {
-        let mut start = 0;
-        self.entries.iter().map(move |(end, leaf)| {
-            let key = &self.keys[start..*end];
-            start = *end;
-            (Key::of(key), *leaf)
+    fn shrink(&mut self) {
+        self.keys.shrink_to_fit();
+        self.lengths.shrink_to_fit();
+        self.leaves.shrink_to_fit();
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&[u8], &'a Leaf)> {
+        let mut rest = &self.keys[..];
+        self.lengths.iter().zip(&self.leaves).map(move |(length, leaf)| {
+            let (head, behind) = rest.split_at(usize::from(*length));
+            rest = behind;
+            (head, *leaf)
         })
     }
 }
@@ -251,8 +278,19 @@ impl AsRef<[u8]> for Key<'_> {
 }
 
 /// The map of the pieces of one group, hashed.
-fn into_map(pieces: &[Group<'_>]) -> Map<Leaf> {
-    let mut entries: Vec<_> = pieces.iter().flat_map(Group::entries).collect();
+fn into_map(pieces: Vec<Group<'_>>) -> Map<Leaf> {
+    let mut keys = Vec::new();
+    let mut ends = Vec::new();
+    for piece in pieces {
+        for (head, leaf) in piece.entries() {
+            keys.extend_from_slice(head);
+            keys.extend_from_slice(leaf.tail());
+            ends.push((keys.len(), leaf));
+        }
+    }
+    let starts = std::iter::once(0).chain(ends.iter().map(|(end, _)| *end));
+    let mut entries: Vec<_> =
+        starts.zip(&ends).map(|(start, (end, leaf))| (Key::of(&keys[start..*end]), *leaf)).collect();
     entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let map = Map::from_sorted_refs(&entries).expect("entries are derived once each, and their keys are short");
     map.root();

@@ -2,8 +2,6 @@
 //!
 //! The run ends when there are enough matches, at its range's end, or at [`MAX_WALKED`] entries: bounded work, whatever is asked.
 
-use std::sync::Arc;
-
 use super::keys;
 use super::{Catalogue, Leaf, Listed};
 use crate::merkle::Map;
@@ -26,7 +24,7 @@ pub struct Found<'a> {
     /// How many of its entries the page goes through.
     pub walked: usize,
     /// Those of them that filters do not rule out, in order.
-    pub candidates: Vec<&'a Arc<Listed>>,
+    pub candidates: Vec<&'a Listed>,
 }
 
 /// Which ranges to walk for a query, the first choice first: the shortest, and if that is not in the order asked for and turns out to be too much to be
@@ -78,7 +76,8 @@ pub fn find<'a>(
 impl Catalogue {
     /// The packages that match and whose head changed since the last snapshot, in the order asked for.
     pub fn find_recent(&self, query: &Query, limit: usize) -> Vec<&Listed> {
-        let matches = self.recent().take(MAX_RECENT).filter(|listed| query.matches(&listed.tokens));
+        let recent = self.recent().take(MAX_RECENT).filter(|listed| query.may_match(&listed.filter));
+        let matches = recent.filter(|listed| query.matches(&listed.tokens));
         let placed = matches.filter_map(|listed| {
             let release = self.release(&listed.head).filter(|release| query.admits(release))?;
             Some((query.place(release, &listed.tokens, listed.popularity), listed))

@@ -21,12 +21,13 @@
 //! anything of the version, then one byte ([`State`]) and the [`ShortId`] of the status that decides. A term stands whole; a beginning has at most
 //! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
+use crate::merkle::MAX_KEY_BYTES;
 use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
@@ -337,43 +338,68 @@ pub fn lists(key: &[u8], head: &ShortId) -> bool {
 
 /// Every entry of a package whose head is this release: a function of the release and of how many depend on it.
 pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: Popularity) -> Vec<Vec<u8>> {
+    let mut entries = Vec::new();
+    each_listing(head, release, tokens, popularity, |entry| entries.push(entry.to_vec()));
+    entries
+}
+
+/// Gives every entry of [`listing`]. They are many: no allocation for each.
+pub(super) fn each_listing(
+    head: &RecordId,
+    release: &Release,
+    tokens: &Tokens,
+    popularity: Popularity,
+    mut each: impl FnMut(&[u8]),
+) {
     let head = ShortId::of(head);
     let best = |matched| Place { rank: Rank::best(matched, popularity, release.created), head }.to_bytes();
     let newest_first = Place { rank: Rank::newest(release.created), head }.to_bytes();
-    let entry = |range: Vec<u8>, place: &[u8]| [&range, place].concat();
-    let of_word = |keyspace, word: &str, place: &[u8]| [keyspace, word.as_bytes(), b"\0", place].concat();
+    let mut key = Vec::with_capacity(MAX_KEY_BYTES);
+    let mut entry = |parts: &[&[u8]]| {
+        key.clear();
+        parts.iter().for_each(|part| key.extend_from_slice(part));
+        each(&key);
+    };
 
     // A release may name a dependency, a category or a license twice.
     let dependencies: BTreeSet<_> = dependencies(release).map(|package| PackageKey::of(&package)).collect();
     let categories: BTreeSet<_> = release.categories.iter().filter_map(|name| category(name)).collect();
     let licenses: BTreeSet<_> = release.license.iter().flat_map(|expression| licenses(expression)).collect();
-    let named = [release.name.as_str().as_bytes(), b"\0", head.as_bytes()].concat();
     let popular = best(Match::CATEGORY);
-    let mut entries = vec![
-        entry(newest(), &newest_first),
-        entry(by_name(), &named),
-        entry(by_dependents(), &popular),
-        entry(of_publisher(&release.publisher), &popular),
-    ];
-    entries.extend(dependencies.iter().map(|package| entry(dependents(package), &popular)));
-    entries.extend(categories.into_iter().map(|range| entry(range, &popular)));
-    entries.extend(licenses.iter().map(|name| entry(license(name), &popular)));
-    let mut beginnings: BTreeMap<&str, Match> = BTreeMap::new();
+    entry(&[&newest(), &newest_first]);
+    entry(&[&by_name(), release.name.as_str().as_bytes(), b"\0", head.as_bytes()]);
+    entry(&[&by_dependents(), &popular]);
+    entry(&[&of_publisher(&release.publisher), &popular]);
+    dependencies.iter().for_each(|package| entry(&[&dependents(package), &popular]));
+    categories.iter().for_each(|range| entry(&[range, &popular]));
+    licenses.iter().for_each(|name| entry(&[&license(name), &popular]));
+    // Tokens are in order, so those that begin alike stand together: the beginnings of the last one, the shortest first.
+    let mut open: Vec<(&str, Option<Match>)> = Vec::with_capacity(MAX_PREFIX_CHARS);
+    let mut close = |open: &mut Vec<(&str, Option<Match>)>, from: usize| {
+        for (beginning, matched) in open.drain(from..) {
+            if let Some(matched) = matched {
+                entry(&[b"x/", beginning.as_bytes(), b"\0", &best(matched)]);
+            }
+        }
+    };
     for (token, fields) in tokens.iter() {
         let whole = Match::whole(fields);
-        entries.push(of_word(b"t/", token, &best(whole)));
-        let parts = beginnings_of(token).filter(|part| part.len() < token.len());
-        let parts = parts.filter_map(|part| Some((part, Match::beginning(fields)?)));
-        // A token that is longer than beginnings are is found by its first letters, as if it ended there.
-        for (beginning, matched) in parts.chain(beginnings_of(token).last().map(|whole_or_cut| (whole_or_cut, whole))) {
-            let known = beginnings.entry(beginning).or_insert(matched);
-            *known = matched.max(*known);
+        let same = open.iter().take_while(|(beginning, _)| token.starts_with(beginning)).count();
+        close(&mut open, same);
+        for (at, beginning) in beginnings_of(token).enumerate() {
+            // A token that is longer than beginnings are is found by its first letters, as if it ended there.
+            let ends = beginning.len() == token.len() || at + 1 == MAX_PREFIX_CHARS;
+            let matched = if ends { Some(whole) } else { Match::beginning(fields) };
+            match open.get_mut(at) {
+                Some((_, known)) => *known = matched.max(*known),
+                None => open.push((beginning, matched)),
+            }
         }
     }
-    for (beginning, matched) in beginnings {
-        entries.push(of_word(b"x/", beginning, &best(matched)));
+    close(&mut open, 0);
+    for (token, fields) in tokens.iter() {
+        entry(&[b"t/", token.as_bytes(), b"\0", &best(Match::whole(fields))]);
     }
-    entries
 }
 
 /// The first letter of a token, the first two, and so on.

@@ -12,10 +12,15 @@ use crate::search::rank::Popularity;
 
 /// How a package is listed: a function of its head and of how many depend on it. A snapshot of the map keeps it, so that it
 /// answers as it did even when the head has changed since.
+///
+/// What a map looks at for every entry comes first: it is in memory beside the count of who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct Listed {
     /// The release that the package is listed by.
     pub head: RecordId,
+    /// What rules out most other words.
+    pub filter: Filter,
     /// Whose it is.
     pub publisher: PublisherId,
     /// The package.
@@ -24,8 +29,6 @@ pub struct Listed {
     pub bytes: RecordBytes,
     /// The words it is found by.
     pub tokens: Tokens,
-    /// What rules out most other words.
-    pub filter: Filter,
     /// How many depend on it.
     pub popularity: Popularity,
     /// When the release was made, as its publisher says.
@@ -76,12 +79,12 @@ impl Decision {
 }
 
 /// The value of an entry: a pointer, because there are millions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf(Option<Arc<Said>>);
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Said {
-    Listed(Arc<Listed>),
+    Listed(Listed),
     Decided([u8; Decision::BYTES]),
 }
 
@@ -90,7 +93,7 @@ impl Leaf {
     pub const NONE: Self = Self(None);
 
     /// The value of an entry of a package that is listed so.
-    pub fn of(listed: Arc<Listed>) -> Self {
+    pub fn of(listed: Listed) -> Self {
         Self(Some(Arc::new(Said::Listed(listed))))
     }
 
@@ -108,7 +111,7 @@ impl Leaf {
     }
 
     /// How the package is listed that the entry is about.
-    pub fn listed(&self) -> Option<&Arc<Listed>> {
+    pub fn listed(&self) -> Option<&Listed> {
         match self.0.as_deref() {
             Some(Said::Listed(listed)) => Some(listed),
             Some(Said::Decided(_)) | None => None,
@@ -124,16 +127,12 @@ impl Value for Leaf {
             None => &[],
         }
     }
-}
 
-/// Two leaves are the same when they say the same in the map.
-impl PartialEq for Leaf {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes() == other.bytes()
+    fn tail(&self) -> &[u8] {
+        // All entries by which a package is listed end with the release that it is listed by.
+        self.listed().map_or(&[], |listed| &listed.head.as_bytes()[..ShortId::BYTES])
     }
 }
-
-impl Eq for Leaf {}
 
 /// The entries of a member that do not depend on any other.
 pub(super) fn own_entries(record: &Record) -> Vec<Vec<u8>> {

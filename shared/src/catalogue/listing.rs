@@ -2,7 +2,6 @@
 //! its rank changes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Catalogue;
 use super::keys::{self, PackageKey, dependencies};
@@ -24,7 +23,7 @@ impl Catalogue {
         }
         let id = package.id.clone();
         let (old, new) = (package.listing.take(), package.head());
-        if old.as_ref().map(|listed| listed.head) == new {
+        if old.as_ref().and_then(Leaf::listed).map(|listed| listed.head) == new {
             package.listing = old;
             if package.is_empty() {
                 self.packages.remove(&key);
@@ -36,7 +35,7 @@ impl Catalogue {
         }
 
         let mut dependees = BTreeSet::new();
-        if let Some(listed) = &old {
+        if let Some(listed) = old.as_ref().and_then(Leaf::listed) {
             dependees.extend(self.unlist(listed));
         }
         if let Some(head) = new {
@@ -53,12 +52,9 @@ impl Catalogue {
     fn list(&mut self, key: PackageKey, head: RecordId) -> Vec<PackageKey> {
         let popularity = self.popularity(&key);
         let Some(release) = self.release(&head) else { return Vec::new() };
-        let listed = Arc::new(Listed::of(release, popularity));
+        let leaf = Leaf::of(Listed::of(release, popularity));
         let (publisher, dependees) = (release.publisher, counted(release));
-        self.enter(&listed);
-        if let Some(package) = self.packages.get_mut(&key) {
-            package.listing = Some(listed);
-        }
+        self.enter(key, leaf);
         for dependee in &dependees {
             self.count(dependee, publisher);
         }
@@ -101,35 +97,65 @@ impl Catalogue {
     fn rank_again(&mut self, key: PackageKey) {
         let popularity = self.popularity(&key);
         let Some(package) = self.packages.get_mut(&key) else { return };
-        let Some(old) = package.listing.take_if(|listed| listed.popularity != popularity) else { return };
-        self.leave(&old);
-        let listed = Arc::new(Listed { popularity, ..(*old).clone() });
-        self.enter(&listed);
-        if let Some(package) = self.packages.get_mut(&key) {
-            package.listing = Some(listed);
-        }
+        let Some(old) = package.listing.take_if(|leaf| leaf.listed().is_some_and(|it| it.popularity != popularity))
+        else {
+            return;
+        };
+        let Some(old) = old.listed() else { return };
+        self.leave(old);
+        self.enter(key, Leaf::of(Listed { popularity, ..old.clone() }));
     }
 
-    fn enter(&mut self, listed: &Arc<Listed>) {
-        let leaf = Leaf::of(listed.clone());
-        for entry in self.entries_of(listed) {
-            self.set(&entry, leaf.clone());
+    /// Adds the entries of a package, which is listed so from now on.
+    fn enter(&mut self, key: PackageKey, leaf: Leaf) {
+        for entry in leaf.listed().map_or_else(Entries::default, |listed| self.entries_of(listed)).iter() {
+            self.set(entry, leaf.clone());
+        }
+        if let Some(package) = self.packages.get_mut(&key) {
+            package.listing = Some(leaf);
         }
     }
 
     fn leave(&mut self, listed: &Listed) {
-        for entry in self.entries_of(listed) {
-            self.map.remove(&entry);
+        for entry in self.entries_of(listed).iter() {
+            self.map.remove(entry);
         }
     }
 
-    pub(super) fn entries_of(&self, listed: &Listed) -> Vec<Vec<u8>> {
-        let release = self.release(&listed.head);
-        release.map_or_else(Vec::new, |release| keys::listing(&listed.head, release, &listed.tokens, listed.popularity))
+    fn entries_of(&self, listed: &Listed) -> Entries {
+        let mut entries = Entries::default();
+        self.each_entry_of(listed, |entry| entries.push(entry));
+        entries
+    }
+
+    /// Gives the keys of the entries by which a package is listed.
+    pub(super) fn each_entry_of(&self, listed: &Listed, each: impl FnMut(&[u8])) {
+        if let Some(release) = self.release(&listed.head) {
+            keys::each_listing(&listed.head, release, &listed.tokens, listed.popularity, each);
+        }
     }
 
     pub(super) fn popularity(&self, key: &PackageKey) -> Popularity {
         Popularity::of(self.dependents.get(key).map_or(0, |publishers| publishers.len()))
+    }
+}
+
+/// Keys of entries, one behind the other, and where each of them ends.
+#[derive(Default)]
+struct Entries {
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Entries {
+    fn push(&mut self, key: &[u8]) {
+        self.keys.extend_from_slice(key);
+        self.ends.push(self.keys.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.keys[start..*end])
     }
 }
 

@@ -41,6 +41,7 @@ pub mod snapshots;
 pub(crate) mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use keys::{PackageKey, ShortId};
 pub use leaf::{Decision, Leaf, Listed};
@@ -182,8 +183,8 @@ impl Catalogue {
 
     /// Memory that all of it takes, estimated in bytes: a function of the members, rather too much than too little.
     pub fn weight(&self) -> u64 {
-        // A record is in memory as its bytes and as its fields.
-        2 * self.record_bytes
+        // A record is in memory as its bytes, as its fields, and packed for answers.
+        3 * self.record_bytes
             + self.records.len() as u64 * RECORD_WEIGHT
             + self.dependents.len() as u64 * DEPENDEE_WEIGHT
             + self.entries() * ENTRY_WEIGHT
@@ -213,7 +214,7 @@ impl Catalogue {
     /// How packages are listed whose head changed since the snapshot that answers stand on.
     pub fn recent(&self) -> impl Iterator<Item = &Listed> {
         let keys = self.recent.iter().chain(self.committing.iter().filter(|key| !self.recent.contains(*key)));
-        keys.filter_map(|key| self.packages.get(key)?.listing.as_deref())
+        keys.filter_map(|key| self.packages.get(key)?.listed())
     }
 
     /// How many entries there are, or will be about.
@@ -229,6 +230,12 @@ impl Catalogue {
     /// Every record, in the order of ids.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// The records whose ids stand behind this one, or all, in the order of ids.
+    pub fn records_after(&self, after: Option<&RecordId>) -> impl Iterator<Item = &Record> {
+        let start = after.map_or(Bound::Unbounded, |id| Bound::Excluded(*id));
+        self.records.range((start, Bound::Unbounded)).map(|(_, record)| record)
     }
 
     /// The record with this id.

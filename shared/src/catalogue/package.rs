@@ -1,7 +1,5 @@
 //! The releases of one package: which stands for each version, which contests it, what statuses say of it, and which is the head.
 
-use std::sync::Arc;
-
 use super::delivery::Delivery;
 use super::keys::{self, PackageKey, ShortId};
 use super::leaf::{Decision, Leaf, Listed};
@@ -108,12 +106,18 @@ pub(super) struct Package {
     pub(super) id: PackageId,
     /// In order.
     versions: Vec<(Version, Said)>,
-    pub(super) listing: Option<Arc<Listed>>,
+    /// How it is listed: the value of its entries.
+    pub(super) listing: Option<Leaf>,
 }
 
 impl Package {
     pub(super) const fn new(id: PackageId) -> Self {
         Self { id, versions: Vec::new(), listing: None }
+    }
+
+    /// How it is listed.
+    pub(super) fn listed(&self) -> Option<&Listed> {
+        self.listing.as_ref()?.listed()
     }
 
     fn find(&self, version: &Version) -> Result<usize, usize> {

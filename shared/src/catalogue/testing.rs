@@ -1,7 +1,6 @@
 //! Publishers, releases and relays for tests, in a few words.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use ipld_core::ipld::Ipld;
@@ -312,10 +311,10 @@ impl Relay {
             let old: Vec<_> = map.iter(range).map(|(key, leaf)| (key.to_vec(), leaf.clone())).collect();
             for (key, leaf) in old {
                 let mut place = Place::from_bytes(&key[range.len()..]).unwrap();
-                let mut listed = (**leaf.listed().unwrap()).clone();
+                let mut listed = leaf.listed().unwrap().clone();
                 change(&mut place, &mut listed);
                 map.remove(&key);
-                map.insert(&[range, &place.to_bytes()].concat(), Leaf::of(Arc::new(listed))).unwrap();
+                map.insert(&[range, &place.to_bytes()].concat(), Leaf::of(listed)).unwrap();
             }
         });
     }

@@ -131,7 +131,7 @@ fn an_honest_relay_is_not_accused_for_statuses_or_a_rotation() {
     catalogue.insert(Record::Rotation(Box::new(rotated.rotation))).unwrap();
     let later = Relay::of(101, catalogue);
     for (relay, head) in [(&relay, &releases[1]), (&later, &releases[0])] {
-        let listed: Vec<_> = relay.catalogue.map().iter(&keys::newest()).map(|(key, _)| keys::short_id(key)).collect();
+        let listed: Vec<_> = relay.catalogue.map().iter(&keys::newest()).map(|(key, _)| keys::short_id(&key)).collect();
         assert_eq!(listed, [Some(ShortId::of(&head.id()))]);
         let all: Vec<Vec<u8>> = relay.catalogue.map().iter(&[]).map(|(key, _)| key.to_vec()).collect();
         for release in &releases {

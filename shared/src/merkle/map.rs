@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use super::key::Key;
 use super::node::{Kind, Node, Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value, bits};
 
@@ -100,7 +101,7 @@ impl<V: Value> Map<V> {
         }
         match &mut self.root {
             None => self.root = Some(Node::leaf(key, value)),
-            Some(root) => match bits::critical(root.nearest(key), key) {
+            Some(root) => match bits::critical(&root.nearest(key), key) {
                 Some(differs) => Node::insert(root, key, value, differs),
                 None => Node::set(root, key, value),
             },
@@ -111,7 +112,7 @@ impl<V: Value> Map<V> {
     /// Takes out a key. Whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
         let Some(root) = &mut self.root else { return false };
-        if bits::critical(root.nearest(key), key).is_some() {
+        if bits::critical(&root.nearest(key), key).is_some() {
             return false;
         }
         if Node::remove(root, key) {
@@ -156,11 +157,11 @@ impl<V: Value> Map<V> {
         let (mut left, mut next) = (Vec::new(), self.under(prefix));
         while let Some(sub) = next.take() {
             match sub.split() {
-                Split::Leaf(key, _) if key > after => left.push(sub),
+                Split::Leaf(key, _) if key.cmp(after).is_gt() => left.push(sub),
                 Split::Leaf(..) => {}
                 Split::Inner { bit, left: lower, right } => {
                     // Where `after` leaves the keys of this subtree, if it does so before the critical bit.
-                    let differs = bits::critical(sub.first_key(), after).filter(|differs| *differs < bit);
+                    let differs = bits::critical(&sub.first_key(), after).filter(|differs| *differs < bit);
                     match differs.map(|differs| bits::bit(after, differs)) {
                         Some(true) => {}
                         Some(false) => left.push(sub),
@@ -185,12 +186,12 @@ pub struct Iter<'a, V> {
 }
 
 impl<'a, V: Value> Iterator for Iter<'a, V> {
-    type Item = (&'a [u8], &'a V);
+    type Item = (Key, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             match self.left.pop()?.split() {
-                Split::Leaf(key, value) => return Some((key, value)),
+                Split::Leaf(key, value) => return Some((Key::of(key), value)),
                 Split::Inner { left, right, .. } => self.left.extend([right, left]),
             }
         }

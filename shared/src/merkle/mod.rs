@@ -30,10 +30,12 @@
 //! sorted lists; the tree inside them is only thought of, and hashed again when it is needed.
 
 mod bits;
+mod key;
 mod map;
 mod node;
 pub mod proof;
 
+pub use key::Key;
 pub use map::{Iter, KeyTooLong, Map};
 pub use node::BUCKET;
 
@@ -44,6 +46,11 @@ pub const MAX_KEY_BYTES: usize = 192;
 pub trait Value: Clone {
     /// The bytes that the entry commits to.
     fn bytes(&self) -> &[u8];
+
+    /// What keys of entries with this value mostly end with. A map does not keep it beside them once more.
+    fn tail(&self) -> &[u8] {
+        &[]
+    }
 }
 
 impl Value for std::sync::Arc<[u8]> {
@@ -78,15 +85,21 @@ impl Hash {
     /// The hash of one entry.
     pub fn leaf(key: &[u8], value: &[u8]) -> Self {
         // Keys are bounded far below two bytes of length.
-        let length = u16::try_from(key.len()).unwrap_or(u16::MAX).to_be_bytes();
-        hash(&[&[1], &length, key, value])
+        let [high, low] = u16::try_from(key.len()).unwrap_or(u16::MAX).to_be_bytes();
+        hash(&[&[1, high, low], key, value])
     }
 
     /// The hash of two subtrees under one critical bit. `key`: any key below, or the prefix.
     fn inner(bit: u16, key: &[u8], left: (u64, &Self), right: (u64, &Self)) -> Self {
         let (whole, rest) = bits::prefix(key, bit);
-        let counts = (left.0.to_be_bytes(), right.0.to_be_bytes());
-        hash(&[&[2], &bit.to_be_bytes(), &counts.0, &counts.1, &left.1.0, &right.1.0, whole, rest.as_slice()])
+        // Of a length that is known beforehand, which takes a fraction of the time.
+        let mut fixed = [2; 3 + 2 * size_of::<u64>() + 2 * Self::BYTES];
+        fixed[1..3].copy_from_slice(&bit.to_be_bytes());
+        fixed[3..11].copy_from_slice(&left.0.to_be_bytes());
+        fixed[11..19].copy_from_slice(&right.0.to_be_bytes());
+        fixed[19..51].copy_from_slice(&left.1.0);
+        fixed[51..].copy_from_slice(&right.1.0);
+        hash(&[&fixed, whole, rest.as_slice()])
     }
 }
 
@@ -107,6 +120,7 @@ const HASH_KEY: &[u8; 32] = b"ggen marketplace 2026 merkle map";
 /// Bytes that are hashed at once: what almost every node and leaf fits in.
 const AT_ONCE: usize = 256;
 
+#[inline]
 fn hash(parts: &[&[u8]]) -> Hash {
     let mut buffer = [0; AT_ONCE];
     let mut length = 0;

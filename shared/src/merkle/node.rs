@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use super::key::{Key, Parts};
 use super::{Hash, Value, bits};
 
 /// Entries of a subtree that is kept as a sorted list. More of them save memory, fewer save time when the list is hashed.
@@ -27,31 +28,34 @@ pub(super) enum Kind<V> {
 /// At most [`BUCKET`] entries in order of their keys.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket<V> {
-    /// Where each key ends, in [`END_BYTES`] bytes; then the keys, one behind the other.
+    /// Where each key ends, in [`END_BYTES`] bytes, with [`IS_CUT`] where its value knows the rest; then the keys, one behind the other.
     keys: Box<[u8]>,
     values: Box<[V]>,
 }
 
 /// Bytes of a number in a bucket: its keys are bounded far below what they can say.
 const END_BYTES: usize = 2;
+/// The bit of such a number that says that [`Value::tail`] follows the key.
+const IS_CUT: u16 = 1 << 15;
 
 impl<V: Value> Bucket<V> {
     /// Of entries in order. They are gone through twice, so that what is allocated is what is needed: a map has many buckets.
-    fn new<'a>(entries: impl Iterator<Item = (&'a [u8], &'a V)> + Clone) -> Self
+    fn new<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)> + Clone) -> Self
     where
         V: 'a,
     {
-        let lengths = || entries.clone().take(BUCKET).map(|(key, _)| key.len());
-        let count = lengths().count();
-        let mut keys = Vec::with_capacity(count * END_BYTES + lengths().sum::<usize>());
+        let heads = || entries.clone().take(BUCKET).map(|(key, _)| key);
+        let count = heads().count();
+        let mut keys = Vec::with_capacity(count * END_BYTES + heads().map(|key| key.0.len()).sum::<usize>());
         let mut end = 0;
-        for length in lengths() {
-            end += length;
-            keys.extend(u16::try_from(end).unwrap_or(u16::MAX).to_be_bytes());
+        for key in heads() {
+            end += key.0.len();
+            let is_cut = if key.1.is_empty() { 0 } else { IS_CUT };
+            keys.extend((u16::try_from(end).unwrap_or_default() + is_cut).to_be_bytes());
         }
         let mut values = Vec::with_capacity(count);
         for (key, value) in entries.take(BUCKET) {
-            keys.extend_from_slice(key);
+            keys.extend_from_slice(key.0);
             values.push(value.clone());
         }
         Self { keys: keys.into(), values: values.into() }
@@ -61,29 +65,69 @@ impl<V: Value> Bucket<V> {
         self.values.len()
     }
 
-    pub(super) fn key(&self, at: usize) -> &[u8] {
+    /// A key as it is kept.
+    fn parts(&self, at: usize) -> Parts<'_> {
         let (ends, keys) = self.keys.split_at(self.len() * END_BYTES);
-        let end = |at: usize| usize::from(u16::from_be_bytes([ends[at * END_BYTES], ends[at * END_BYTES + 1]]));
-        &keys[at.checked_sub(1).map_or(0, end)..end(at)]
+        let end = |at: usize| u16::from_be_bytes([ends[at * END_BYTES], ends[at * END_BYTES + 1]]);
+        let start = at.checked_sub(1).map_or(0, |before| usize::from(end(before) & !IS_CUT));
+        let head = &keys[start..usize::from(end(at) & !IS_CUT)];
+        Parts(head, if end(at) & IS_CUT == 0 { &[] } else { self.values[at].tail() })
+    }
+
+    pub(super) fn key(&self, at: usize) -> Key {
+        Key::of(self.parts(at))
     }
 
     pub(super) fn value(&self, at: usize) -> &V {
         &self.values[at]
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], &V)> + Clone {
-        (0..self.len()).map(|at| (self.key(at), &self.values[at]))
+    fn entries(&self) -> impl Iterator<Item = (Parts<'_>, &V)> + Clone {
+        (0..self.len()).map(|at| (self.parts(at), &self.values[at]))
     }
 
     /// Where a key is, or would be.
     pub(super) fn find(&self, key: &[u8]) -> Result<usize, usize> {
         (0..self.len())
-            .find_map(|at| match self.key(at).cmp(key) {
+            .find_map(|at| match self.parts(at).cmp(key) {
                 Ordering::Less => None,
                 Ordering::Equal => Some(Ok(at)),
                 Ordering::Greater => Some(Err(at)),
             })
             .unwrap_or(Err(self.len()))
+    }
+
+    /// The critical bit of the entries from one up to but not including another, and the first that has a 1 there.
+    #[inline(never)]
+    fn split(&self, from: usize, to: usize) -> (u16, usize) {
+        let bit = bits::critical(&self.key(from), &self.key(to - 1)).unwrap_or_default();
+        (bit, (from..to).find(|at| bits::bit(&self.key(*at), bit)).unwrap_or(to))
+    }
+
+    /// The hash of the entries from one up to but not including another, at least one: of the tree that they would be, from left to right.
+    fn hash(&self, from: usize, to: usize) -> Hash {
+        // Subtrees that wait for what is on the right of their critical bit, the topmost first: how many entries they have, and their hash.
+        let mut waiting: Vec<(u16, u64, Hash)> = Vec::with_capacity(BUCKET);
+        let mut last = self.key(from);
+        let mut here = (1, Hash::leaf(&last, self.values[from].bytes()));
+        // Any key below says what all of them begin with.
+        let join = |(bit, count, hash): (u16, u64, Hash), here: (u64, Hash), key: &Key| {
+            (count + here.0, Hash::inner(bit, key, (count, &hash), (here.0, &here.1)))
+        };
+        for at in from + 1..to {
+            let key = self.key(at);
+            let bit = bits::critical(&last, &key).unwrap_or_default();
+            while let Some(left) = waiting.pop_if(|(above, ..)| bit.cmp(above).is_lt()) {
+                here = join(left, here, &last);
+            }
+            waiting.push((bit, here.0, here.1));
+            here = (1, Hash::leaf(&key, self.values[at].bytes()));
+            last = key;
+        }
+        while let Some(left) = waiting.pop() {
+            here = join(left, here, &last);
+        }
+        here.1
     }
 }
 
@@ -91,7 +135,7 @@ impl<V: Value> Node<V> {
     /// The subtree of entries in strict order of their keys, at least one.
     pub(super) fn of<K: AsRef<[u8]>, B: Borrow<V>>(entries: &[(K, B)]) -> Self {
         if entries.len() <= BUCKET {
-            return Self::bucket(entries.iter().map(|(key, value)| (key.as_ref(), value.borrow())));
+            return Self::bucket(entries.iter().map(|(key, value)| Parts::entry(key.as_ref(), value.borrow())));
         }
         let (first, last) = (entries[0].0.as_ref(), entries[entries.len() - 1].0.as_ref());
         let bit = bits::critical(first, last).unwrap_or_default();
@@ -109,19 +153,20 @@ impl<V: Value> Node<V> {
             parts.iter().for_each(|part| part.collect(&mut entries));
             return Arc::new(Self::of::<_, V>(&entries));
         }
-        let bit = bits::critical(first.first_key(), last.first_key()).unwrap_or_default();
-        let at = parts.partition_point(|part| !bits::bit(part.first_key(), bit));
+        let bit = bits::critical(&first.first_key(), &last.first_key()).unwrap_or_default();
+        let at = parts.partition_point(|part| !bits::bit(&part.first_key(), bit));
         Arc::new(Self::inner(bit, Self::join(&parts[..at]), Self::join(&parts[at..])))
     }
 
     /// Whether all keys here come before all keys there, and neither subtree could hold a key of the other.
     pub(super) fn stands_before(&self, other: &Self) -> bool {
-        let Some(differ) = bits::critical(self.first_key(), other.first_key()) else { return false };
-        let is_apart = |node: &Self| bits::critical(node.first_key(), node.last_key()).is_none_or(|bit| bit > differ);
-        bits::bit(other.first_key(), differ) && is_apart(self) && is_apart(other)
+        let (here, there) = (self.first_key(), other.first_key());
+        let Some(differ) = bits::critical(&here, &there) else { return false };
+        let is_apart = |node: &Self| bits::critical(&node.first_key(), &node.last_key()).is_none_or(|bit| bit > differ);
+        bits::bit(&there, differ) && is_apart(self) && is_apart(other)
     }
 
-    fn last_key(&self) -> &[u8] {
+    fn last_key(&self) -> Key {
         let mut node = self;
         loop {
             match &node.kind {
@@ -134,7 +179,9 @@ impl<V: Value> Node<V> {
     /// Adds the entries to a list, in order.
     fn collect(&self, into: &mut Vec<(Vec<u8>, V)>) {
         match &self.kind {
-            Kind::Bucket(bucket) => into.extend(bucket.entries().map(|(key, value)| (key.to_vec(), value.clone()))),
+            Kind::Bucket(bucket) => {
+                into.extend(bucket.entries().map(|(key, value)| (Key::of(key).to_vec(), value.clone())))
+            }
             Kind::Inner { left, right, .. } => {
                 left.collect(into);
                 right.collect(into);
@@ -142,7 +189,7 @@ impl<V: Value> Node<V> {
         }
     }
 
-    fn bucket<'a>(entries: impl Iterator<Item = (&'a [u8], &'a V)> + Clone) -> Self
+    fn bucket<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)> + Clone) -> Self
     where
         V: 'a,
     {
@@ -150,12 +197,29 @@ impl<V: Value> Node<V> {
     }
 
     pub(super) fn leaf(key: &[u8], value: V) -> Arc<Self> {
-        Arc::new(Self::bucket(std::iter::once((key, &value))))
+        Arc::new(Self::bucket(std::iter::once(Parts::entry(key, &value))))
     }
 
     fn inner(bit: u16, left: Arc<Self>, right: Arc<Self>) -> Self {
         let count = u32::try_from(left.count() + right.count()).unwrap_or(u32::MAX);
         Self { hash: OnceLock::new(), kind: Kind::Inner { bit, count, left, right } }
+    }
+
+    fn compute_hash(&self) -> Hash {
+        match &self.kind {
+            Kind::Bucket(bucket) => bucket.hash(0, bucket.len()),
+            Kind::Inner { bit, left, right, .. } => {
+                let hashes = (Sub::Node(left).hash(), Sub::Node(right).hash());
+                Self::hash_of(*bit, left, right, hashes)
+            }
+        }
+    }
+
+    /// The hash of an inner node. A function of its own: a key on the stack would be there once a level.
+    #[inline(never)]
+    fn hash_of(bit: u16, left: &Self, right: &Self, hashes: (Hash, Hash)) -> Hash {
+        let count = |child: &Self| child.count() as u64;
+        Hash::inner(bit, &left.first_key(), (count(left), &hashes.0), (count(right), &hashes.1))
     }
 
     pub(super) fn count(&self) -> usize {
@@ -165,7 +229,7 @@ impl<V: Value> Node<V> {
         }
     }
 
-    fn first_key(&self) -> &[u8] {
+    fn first_key(&self) -> Key {
         let mut node = self;
         loop {
             match &node.kind {
@@ -176,7 +240,7 @@ impl<V: Value> Node<V> {
     }
 
     /// A key here that shares as many bits with this one as any: this one itself if it is here.
-    pub(super) fn nearest(&self, key: &[u8]) -> &[u8] {
+    pub(super) fn nearest(&self, key: &[u8]) -> Key {
         let mut node = self;
         loop {
             match &node.kind {
@@ -184,7 +248,7 @@ impl<V: Value> Node<V> {
                 Kind::Bucket(bucket) => {
                     // One of those that it would stand between: keys are in the order of their bits.
                     let at = bucket.find(key).unwrap_or_else(|at| at);
-                    let common = |at: &usize| bits::critical(bucket.key(*at), key).unwrap_or(u16::MAX);
+                    let common = |at: &usize| bits::critical(&bucket.key(*at), key).unwrap_or(u16::MAX);
                     let best = (at.saturating_sub(1)..bucket.len().min(at + 1)).max_by_key(common).unwrap_or_default();
                     return bucket.key(best);
                 }
@@ -209,10 +273,10 @@ impl<V: Value> Node<V> {
             return;
         };
         let at = bucket.find(key).unwrap_or_else(|at| at);
-        let entries = bucket.entries().take(at).chain([(key, &value)]).chain(bucket.entries().skip(at));
+        let entries = bucket.entries().take(at).chain([Parts::entry(key, &value)]).chain(bucket.entries().skip(at));
         *this = Arc::new(match bucket.len() < BUCKET {
             true => Self::bucket(entries),
-            false => Self::of::<_, &V>(&entries.collect::<Vec<_>>()),
+            false => Self::of::<_, &V>(&entries.map(|(key, value)| (Key::of(key), value)).collect::<Vec<_>>()),
         });
     }
 
@@ -224,9 +288,9 @@ impl<V: Value> Node<V> {
             match &mut node.kind {
                 Kind::Inner { bit, left, right, .. } => this = if bits::bit(key, *bit) { right } else { left },
                 Kind::Bucket(bucket) => {
-                    if let Ok(at) = bucket.find(key) {
-                        bucket.values[at] = value;
-                    }
+                    let at = bucket.find(key).unwrap_or(bucket.len());
+                    let behind = bucket.entries().skip(at + 1);
+                    *bucket = Bucket::new(bucket.entries().take(at).chain([Parts::entry(key, &value)]).chain(behind));
                     return;
                 }
             }
@@ -239,7 +303,7 @@ impl<V: Value> Node<V> {
         node.hash.take();
         match &mut node.kind {
             Kind::Bucket(bucket) => {
-                let others = bucket.entries().filter(|(other, _)| *other != key);
+                let others = bucket.entries().filter(|(other, _)| other.cmp(key).is_ne());
                 *bucket = Bucket::new(others);
                 bucket.len() == 0
             }
@@ -282,7 +346,7 @@ impl<V> Copy for Sub<'_, V> {}
 
 /// What a subtree is.
 pub(super) enum Split<'a, V> {
-    Leaf(&'a [u8], &'a V),
+    Leaf(Parts<'a>, &'a V),
     Inner { bit: u16, left: Sub<'a, V>, right: Sub<'a, V> },
 }
 
@@ -293,10 +357,9 @@ impl<'a, V: Value> Sub<'a, V> {
                 Split::Inner { bit: *bit, left: Sub::Node(left), right: Sub::Node(right) }
             }
             Sub::Node(Node { kind: Kind::Bucket(bucket), .. }) => Sub::Run(bucket, 0, bucket.len()).split(),
-            Sub::Run(bucket, from, to) if to - from == 1 => Split::Leaf(bucket.key(from), bucket.value(from)),
+            Sub::Run(bucket, from, to) if to - from == 1 => Split::Leaf(bucket.parts(from), bucket.value(from)),
             Sub::Run(bucket, from, to) => {
-                let bit = bits::critical(bucket.key(from), bucket.key(to - 1)).unwrap_or_default();
-                let middle = (from..to).find(|at| bits::bit(bucket.key(*at), bit)).unwrap_or(to);
+                let (bit, middle) = bucket.split(from, to);
                 Split::Inner { bit, left: Sub::Run(bucket, from, middle), right: Sub::Run(bucket, middle, to) }
             }
         }
@@ -315,25 +378,16 @@ impl<'a, V: Value> Sub<'a, V> {
             Sub::Node(node) => match node.hash.get() {
                 Some(hash) => *hash,
                 None => {
-                    let hash = self.compute_hash();
+                    let hash = node.compute_hash();
                     *node.hash.get_or_init(|| hash)
                 }
             },
-            Sub::Run(..) => self.compute_hash(),
-        }
-    }
-
-    fn compute_hash(self) -> Hash {
-        match self.split() {
-            Split::Leaf(key, value) => Hash::leaf(key, value.bytes()),
-            Split::Inner { bit, left, right } => {
-                Hash::inner(bit, left.first_key(), (left.count(), &left.hash()), (right.count(), &right.hash()))
-            }
+            Sub::Run(bucket, from, to) => bucket.hash(from, to),
         }
     }
 
     /// The first key; all others here agree with it up to the critical bit.
-    pub(super) fn first_key(self) -> &'a [u8] {
+    pub(super) fn first_key(self) -> Key {
         match self {
             Sub::Node(node) => node.first_key(),
             Sub::Run(bucket, from, _) => bucket.key(from),

@@ -30,6 +30,7 @@
 use std::cmp::Ordering;
 
 use super::bits::{self, Known};
+use super::key::{Key, Parts};
 use super::map::Map;
 use super::node::{Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value};
@@ -253,11 +254,11 @@ impl<V: Value> Map<V> {
     }
 
     /// What all keys with a prefix have in common: a key of theirs, and how many of its bits; None when there is none.
-    pub(crate) fn common_under(&self, prefix: &Prefix) -> Option<(&[u8], u16)> {
+    pub(crate) fn common_under(&self, prefix: &Prefix) -> Option<(Key, u16)> {
         let sub = self.under_prefix(prefix)?;
         let key = sub.first_key();
         Some(match sub.split() {
-            Split::Leaf(..) => (key, Known::whole(key).bits),
+            Split::Leaf(..) => (key, Known::whole(&key).bits),
             Split::Inner { bit, .. } => (key, bit),
         })
     }
@@ -275,7 +276,7 @@ impl<V: Value> Map<V> {
             }
             sub = if bits::bit(&prefix.bytes, bit) { right } else { left };
         }
-        (prefix.relation(Known::whole(sub.first_key())) == Some(Ordering::Equal)).then_some(sub)
+        (prefix.relation(Known::whole(&sub.first_key())) == Some(Ordering::Equal)).then_some(sub)
     }
 }
 
@@ -286,11 +287,11 @@ struct Writer<'a> {
     bytes: Vec<u8>,
 }
 
+// Keys are put together in functions that call no deeper one: else they would be on the stack once a level.
 impl Writer<'_> {
     /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown.
     fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16) -> bool {
-        let key = sub.first_key();
-        match self.range.place(Known::of(key, bits)) {
+        match self.place(sub, bits) {
             Some(Place::In) if self.left > 0 => {}
             Some(_) if bits > 0 => return self.hide(sub),
             // Where it stands is not clear yet, or it is the whole map.
@@ -298,20 +299,20 @@ impl Writer<'_> {
         }
         match sub.split() {
             Split::Leaf(key, value) => {
-                if self.range.place(Known::of(key, Known::whole(key).bits)) == Some(Place::In) {
+                if self.place_of_key(key) == Some(Place::In) {
                     self.left = self.left.saturating_sub(1);
                 }
                 self.entry(key, value)
             }
             Split::Inner { bit, left, right } => {
                 let shown = [self.run(left, bit + 1), self.run(right, bit + 1)];
-                self.join(bit, key, shown)
+                self.join(bit, sub, shown)
             }
         }
     }
 
     fn levels<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, levels: u8) -> bool {
-        let place = self.range.place(Known::of(sub.first_key(), bits));
+        let place = self.place(sub, bits);
         let is_enough = place == Some(Place::In) && levels == 0 && sub.count() > 1;
         if bits > 0 && (is_enough || place.is_some_and(|place| place != Place::In)) {
             return self.hide(sub);
@@ -321,12 +322,23 @@ impl Writer<'_> {
             Split::Leaf(key, value) => self.entry(key, value),
             Split::Inner { bit, left, right } => {
                 // The topmost join of the range is seen as such only by its own bit.
-                let topmost = place.is_none() && self.range.place(Known::of(sub.first_key(), bit)).is_some();
+                let topmost = place.is_none() && self.place(sub, bit).is_some();
                 let below = if topmost { below.saturating_sub(1) } else { below };
                 let shown = [self.levels(left, bit + 1, below), self.levels(right, bit + 1, below)];
-                self.join(bit, sub.first_key(), shown)
+                self.join(bit, sub, shown)
             }
         }
+    }
+
+    /// Where a subtree stands of which so many bits are known.
+    #[inline(never)]
+    fn place<V: Value>(&self, sub: Sub<'_, V>, bits: u16) -> Option<Place> {
+        self.range.place(Known::of(&sub.first_key(), bits))
+    }
+
+    #[inline(never)]
+    fn place_of_key(&self, key: Parts<'_>) -> Option<Place> {
+        self.range.place(Known::whole(&Key::of(key)))
     }
 
     fn hide<V: Value>(&mut self, sub: Sub<'_, V>) -> bool {
@@ -336,27 +348,31 @@ impl Writer<'_> {
         false
     }
 
-    fn entry<V: Value>(&mut self, key: &[u8], value: &V) -> bool {
-        match self.range.prefix.rest_of(key) {
+    #[inline(never)]
+    fn entry<V: Value>(&mut self, key: Parts<'_>, value: &V) -> bool {
+        let key = Key::of(key);
+        match self.range.prefix.rest_of(&key) {
             Some(rest) => {
                 self.bytes.push(ENTRY_IN_RANGE);
                 self.text(rest);
             }
             None => {
                 self.bytes.push(ENTRY);
-                self.text(key);
+                self.text(&key);
             }
         }
         self.text(value.bytes());
         true
     }
 
-    fn join(&mut self, bit: u16, key: &[u8], shown: [bool; 2]) -> bool {
+    #[inline(never)]
+    fn join<V: Value>(&mut self, bit: u16, sub: Sub<'_, V>, shown: [bool; 2]) -> bool {
         let is_known = shown[0] || shown[1];
         self.bytes.push(if is_known { JOIN } else { JOIN_WITH_PREFIX });
         self.bytes.extend_from_slice(&bit.to_be_bytes());
         if !is_known {
-            let (whole, cut) = bits::prefix(key, bit);
+            let key = sub.first_key();
+            let (whole, cut) = bits::prefix(&key, bit);
             self.bytes.extend_from_slice(whole);
             self.bytes.extend(cut);
         }

@@ -184,7 +184,7 @@ fn rejects_a_package_that_is_there_twice() {
     relay.insert(former);
     relay.lie(|map| {
         for (key, leaf) in with_former.latest().map.iter(b"x/word\0") {
-            map.insert(key, leaf.clone()).unwrap();
+            map.insert(&key, leaf.clone()).unwrap();
         }
     });
     let rows = rows(&relay, relay.answer(&ask("word")).unwrap());

@@ -48,7 +48,7 @@ pub fn records_of(catalogue: &Catalogue, question: &RecordsOf) -> Reply<RecordsO
     let mut bytes = 0;
     for part in &question.parts {
         for (entry, _) in part.entries(catalogue.map(), question.after.as_ref()) {
-            let Some(record) = keys::record_of(entry).and_then(|id| catalogue.record(&id)) else { continue };
+            let Some(record) = keys::record_of(&entry).and_then(|id| catalogue.record(&id)) else { continue };
             bytes += record.bytes().len();
             // One record fits, however large it is: else there would be no end.
             if bytes > MAX_RECORDS_ANSWER_BYTES && !answer.records.is_empty() {

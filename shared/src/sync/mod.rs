@@ -20,7 +20,7 @@ use serde_bytes::ByteBuf;
 
 use crate::catalogue::Leaf;
 use crate::limits::{MAX_PARTS_PER_REQUEST, MAX_RECORD_BYTES, MAX_RECORDS_ANSWER_BYTES};
-use crate::merkle::{Hash, Map, Value};
+use crate::merkle::{Hash, Key, Map, Value};
 use crate::protocol::sync::{Below, Compare, Compared, RecordsOf};
 
 /// Bytes of a salt.
@@ -222,8 +222,7 @@ impl Descent {
                 if here.count_under(&part.prefix()) > MAX_LOOKED_THROUGH {
                     return open.push(part);
                 }
-                let is_theirs =
-                    |(key, leaf): (&[u8], &Leaf)| tag(&self.salt, &Hash::leaf(key, leaf.bytes())) == *theirs;
+                let is_theirs = |(key, leaf): (Key, &Leaf)| tag(&self.salt, &Hash::leaf(&key, leaf.bytes())) == *theirs;
                 if !part.entries(here, None).any(is_theirs) {
                     self.missing.push_back(Missing { part, count, here: ours });
                 }

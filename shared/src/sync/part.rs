@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::catalogue::{Leaf, keys};
-use crate::merkle::Map;
 use crate::merkle::proof::Prefix;
+use crate::merkle::{Key, Map};
 
 /// Bytes of a record's key behind the name of its range: publisher, kind, record id.
 const KEY_BYTES: usize = 32 + 1 + 32;
@@ -92,7 +92,7 @@ impl Part {
     /// What all entries of a map have in common that are in this part, if there are any.
     pub(super) fn common_in(&self, map: &Map<Leaf>) -> Option<Self> {
         let (entry, bits) = map.common_under(&self.prefix())?;
-        Self::common(entry, bits)
+        Self::common(&entry, bits)
     }
 
     /// The entries of a map that are in this part and stand behind another key, in order.
@@ -100,7 +100,7 @@ impl Part {
         &'a self,
         map: &'a Map<Leaf>,
         after: Option<&Self>,
-    ) -> impl Iterator<Item = (&'a [u8], &'a Leaf)> {
+    ) -> impl Iterator<Item = (Key, &'a Leaf)> {
         let entry = self.entry();
         // What is shorter than a key stands right before all that it begins.
         let before = entry[..entry.len() - usize::from(self.is_key())].to_vec();

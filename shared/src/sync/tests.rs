@@ -255,14 +255,14 @@ proptest! {
     #[test]
     fn the_parts_of_a_part_are_apart_and_all_of_it(record in 0_usize..1608, depth in 0_usize..=130) {
         let map = many().map();
-        let keys = || map.iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(entry));
+        let keys = || map.iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(&entry));
         let key = keys().nth(record).unwrap();
         let halves = |at: usize| if at.is_multiple_of(2) { key.bytes[at / 2] >> 4 } else { key.bytes[at / 2] & 15 };
         let part = (0..depth).fold(Part::ALL, |part, at| part.child(halves(at)));
         prop_assert!(part.contains(&key) && part.contains(&part) && part.is_key() == (depth == 130));
         let expected: Vec<_> = keys().filter(|key| part.contains(key)).collect();
         let found = |after: Option<&Part>| {
-            part.entries(map, after).filter_map(|(entry, _)| Part::of_entry(entry)).collect::<Vec<_>>()
+            part.entries(map, after).filter_map(|(entry, _)| Part::of_entry(&entry)).collect::<Vec<_>>()
         };
         prop_assert_eq!(found(None), expected.clone());
         prop_assert_eq!(map.count_under(&part.prefix()), expected.len() as u64);
@@ -370,7 +370,7 @@ fn answers_that_are_none_are_refused() {
 
 #[test]
 fn records_that_were_not_asked_for_are_refused() {
-    let keys: Vec<_> = many().map().iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(entry)).collect();
+    let keys: Vec<_> = many().map().iter(&keys::records()).filter_map(|(entry, _)| Part::of_entry(&entry)).collect();
     let asked = |parts: &[&Part], after: Option<&Part>| RecordsOf {
         parts: parts.iter().map(|part| (*part).clone()).collect(),
         after: after.cloned(),

@@ -137,7 +137,7 @@ fn check_map(vector: &MapOf) -> Result<(), String> {
     same(&vector.map, "the root", show(map.root()), vector.root.clone())?;
     let mut inserted = Map::new();
     for (key, value) in map.iter(&[]).collect::<Vec<_>>().into_iter().rev() {
-        inserted.insert(key, value.clone()).map_err(|error| format!("{}: {error}", vector.map))?;
+        inserted.insert(&key, value.clone()).map_err(|error| format!("{}: {error}", vector.map))?;
     }
     same(&vector.map, "the root, built one by one", show(inserted.root()), vector.root.clone())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalogue::keys::{self, PackageKey, ShortId};
 use crate::catalogue::testing::{Publisher, catalogue, depends_on, other_artifact, record};
 use crate::catalogue::{Catalogue, Inserted};
-use crate::record::{Release, Verified};
+use crate::record::{Record, Release, Verified};
 use crate::search::analyser::Tokens;
 use crate::search::filter::{FILTER_BYTES, Filter};
 
@@ -166,9 +166,22 @@ fn a_publisher_counts_once_for_a_package_and_not_for_its_own() {
 fn an_entry_says_which_record_it_is_about() {
     let catalogue = catalogue(&[&Publisher::new(1), &Publisher::new(2)], [release(0, "1.0.0", |_| {})]);
     let named: BTreeSet<_> =
-        catalogue.map().iter(&keys::records()).map(|(key, _)| keys::record_of(key).unwrap()).collect();
+        catalogue.map().iter(&keys::records()).map(|(key, _)| keys::record_of(&key).unwrap()).collect();
     assert_eq!(named, catalogue.records().map(crate::record::Record::id).collect());
     for none in [&b"r/"[..], b"", b"n/abc", &[0; 80]] {
         assert_eq!(keys::record_of(none), None);
+    }
+}
+
+#[test]
+fn records_are_gone_through_from_any_of_them() {
+    let publisher = Publisher::new(1);
+    let releases = (0..3).map(|index| publisher.release(index, "a", &format!("1.0.{index}"), |_| {}));
+    let catalogue = catalogue(&[&publisher], releases);
+    let all: Vec<_> = catalogue.records().map(Record::id).collect();
+    let behind = |after| catalogue.records_after(after).map(Record::id).collect::<Vec<_>>();
+    assert_eq!(behind(None), all);
+    for at in 0..all.len() {
+        assert_eq!(behind(Some(&all[at])), all[at + 1..]);
     }
 }

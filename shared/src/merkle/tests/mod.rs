@@ -35,6 +35,23 @@ fn map<'a>(entries: impl IntoIterator<Item = (&'a Vec<u8>, &'a Value)>) -> Map<V
     map
 }
 
+/// A value that knows what keys end with, or says so wrongly.
+#[derive(Debug, Clone, PartialEq)]
+struct Knowing {
+    value: Value,
+    tail: Vec<u8>,
+}
+
+impl super::Value for Knowing {
+    fn bytes(&self) -> &[u8] {
+        &self.value
+    }
+
+    fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+}
+
 /// The root as the module's prose defines it, in the plainest way.
 fn root_by_definition(entries: &[(&Vec<u8>, &Value)]) -> Hash {
     fn bits(key: &[u8]) -> Vec<bool> {
@@ -136,6 +153,56 @@ proptest! {
         }
         prop_assert_eq!(snapshot.root(), root);
         prop_assert!(snapshot.iter(&[]).map(|(key, value)| (key.to_vec(), value.clone())).eq(plain.clone()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_map_is_the_same_whatever_its_values_know_of_keys(plain in plain(100), lengths in vec(0_usize..7, 100), others in vec(key(), 0..20)) {
+        let known = |key: &Vec<u8>, value: &Value, length: usize| {
+            // The whole key, a part of it, nothing; and one byte that it does not end with.
+            let tail = key.get(key.len().saturating_sub(length)..).filter(|_| length < 6);
+            Knowing { value: value.clone(), tail: tail.map_or_else(|| vec![b'z'], <[u8]>::to_vec) }
+        };
+        let expected = map(&plain);
+        let entries: Vec<_> = plain.iter().zip(lengths.iter().cycle()).map(|((key, value), length)| (key, known(key, value, *length))).collect();
+        let built = Map::from_sorted(&entries).unwrap();
+        let (mut one_by_one, mut set) = (Map::new(), Map::new());
+        for (key, value) in &entries {
+            one_by_one.insert(key, value.clone()).unwrap();
+            set.insert(key, Knowing { value: [9, 9].as_slice().into(), tail: value.tail[value.tail.len() / 2..].to_vec() }).unwrap();
+        }
+        for (key, value) in entries.iter().rev() {
+            set.insert(key, value.clone()).unwrap();
+        }
+        for here in [built, one_by_one, set] {
+            prop_assert_eq!(here.root(), expected.root());
+            prop_assert!(here.iter(&[]).map(|(key, value)| (key.to_vec(), value.clone())).eq(entries.iter().map(|(key, value)| ((*key).clone(), value.clone()))));
+            for key in others.iter().chain(plain.keys()) {
+                prop_assert_eq!(here.get(key).map(|known| &known.value), plain.get(key));
+                prop_assert_eq!(here.count(key), expected.count(key));
+                let behind = |(key, _): (Key, _)| key.to_vec();
+                let (here_behind, expected_behind): (Vec<_>, Vec<_>) = (here.iter_after(&[], key).map(|it| behind((it.0, ()))).collect(), expected.iter_after(&[], key).map(|it| behind((it.0, ()))).collect());
+                prop_assert_eq!(here_behind, expected_behind);
+            }
+            let mut fewer = here.clone();
+            for key in plain.keys().step_by(2) {
+                prop_assert!(fewer.remove(key));
+            }
+            prop_assert_eq!(fewer.root(), map(plain.iter().skip(1).step_by(2)).root());
+        }
+    }
+}
+
+#[test]
+fn the_longest_keys_that_differ_most_are_kept_whole() {
+    let keys: Vec<Vec<u8>> = (0..=u8::MAX).map(|number| vec![number; MAX_KEY_BYTES]).collect();
+    for known in [0, 1, MAX_KEY_BYTES / 2, MAX_KEY_BYTES] {
+        let value = |key: &Vec<u8>| Knowing { value: value(1), tail: key[..known].to_vec() };
+        let map = Map::from_sorted(&keys.iter().map(|key| (key, value(key))).collect::<Vec<_>>()).unwrap();
+        assert!(map.iter(&[]).map(|(key, _)| key.to_vec()).eq(keys.iter().cloned()));
     }
 }
 
