@@ -156,6 +156,20 @@ impl Shelf {
         self.catalogue.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Packs some records for answers, those behind an id, so that no answer has to wait for it. The last of them; None when there are no more.
+    /// The catalogue is locked only to get hold of them.
+    pub(crate) fn pack_after(&self, after: Option<&RecordId>) -> Option<RecordId> {
+        let some = |record: &Record| (record.id(), record.bytes().clone());
+        let records: Vec<_> = self.catalogue().records_after(after).take(policy::PACKED_AT_ONCE).map(some).collect();
+        records
+            .into_iter()
+            .map(|(id, bytes)| {
+                bytes.packed();
+                id
+            })
+            .last()
+    }
+
     fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
         self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

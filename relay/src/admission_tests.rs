@@ -233,3 +233,23 @@ async fn rejects_a_rotation_by_a_key_that_nobody_committed_to() {
     assert_eq!(offer(&shelf, &[inception().bytes(), thief.bytes()]).await, Err("record/not-committed"));
     assert_eq!(stored(&shelf), []);
 }
+
+#[tokio::test]
+async fn all_that_it_holds_is_packed_some_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    assert_eq!(shelf.pack_after(None), None);
+    let count = 2 * policy::PACKED_AT_ONCE as u32;
+    let releases = (1..count).map(|index| Record::Release(Box::new(release(1, inception().id(), index))));
+    let records: Vec<Record> = std::iter::once(Record::Inception(inception())).chain(releases).collect();
+    for some in records.chunks(100) {
+        shelf.admit(some.to_vec(), Vec::new()).await.unwrap();
+    }
+    let ids: Vec<RecordId> = shelf.catalogue().records().map(Record::id).collect();
+    assert_eq!(ids.len(), records.len());
+    let first = shelf.pack_after(None);
+    assert_eq!(first, Some(ids[policy::PACKED_AT_ONCE - 1]));
+    let second = shelf.pack_after(first.as_ref());
+    assert_eq!(second, ids.last().copied());
+    assert_eq!(shelf.pack_after(second.as_ref()), None);
+}

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Records that are packed for answers at a time after a start: a few milliseconds of one core, so that a stop is heard between.
+pub const PACKED_AT_ONCE: usize = 128;
+
 /// Connections in all. A settled one costs some 75 kB, so this is about 300 MB.
 pub const MAX_CONNECTIONS: u32 = 4096;
 /// Connections that are still shaking hands: what a flood of dials can hold.

@@ -161,6 +161,7 @@ impl Relay {
             });
         }
         tasks.spawn(make_checkpoints(checkpoints, shelf.clone(), stopped.clone()));
+        tasks.spawn(pack_records(shelf.clone(), stopped.clone()));
         let mut relay = Self { peer_id, shelf, status, commands, progress, http: None, stop, tasks };
         if let Some(address) = config.http {
             relay.serve_http(address, config.www.as_deref(), stopped).await?;
@@ -260,6 +261,19 @@ async fn make_checkpoints(mut checkpoints: Checkpoints, shelf: Arc<Shelf>, mut s
     tokio::select! {
         () = checkpoints => {}
         () = stopped => {}
+    }
+}
+
+/// Packs for answers what the relay holds, in the background: else the first answers after a start would have to.
+async fn pack_records(shelf: Arc<Shelf>, stopped: watch::Receiver<bool>) {
+    let mut last = None;
+    while !*stopped.borrow() {
+        let shelf = shelf.clone();
+        let some = tokio::task::spawn_blocking(move || shelf.pack_after(last.as_ref())).await;
+        match some {
+            Ok(Some(id)) => last = Some(id),
+            Ok(None) | Err(_) => return,
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 //! What comes out is what was signed, byte for byte, and is verified as such: packing is no part of what anybody has to trust.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
 use miniz_oxide::inflate::TINFLStatus;
@@ -264,15 +265,24 @@ impl<'a, I: Iterator<Item = &'a Id>> Source<'a, I> {
 }
 
 fn deflate(text: &[u8]) -> Option<Vec<u8>> {
-    let mut compressor = Box::new(CompressorOxide::new(create_comp_flags_from_zip_params(EFFORT, RAW_WINDOW, 0)));
-    // What the dictionary deflates to is thrown away; behind it, the stream goes on at a whole byte.
-    let mut room = vec![0; DICTIONARY.len().max(text.len()) + 1024];
-    let (_, read, _) = compress(&mut compressor, DICTIONARY, &mut room, TDEFLFlush::Sync);
-    if read != DICTIONARY.len() {
-        return None;
-    }
+    let mut compressor = Box::new(primed()?.clone());
+    let mut room = vec![0; text.len() + 1024];
     let (_, read, written) = compress(&mut compressor, text, &mut room, TDEFLFlush::Finish);
     (read == text.len()).then(|| [&[PACKED], &room[..written]].concat())
+}
+
+/// A compressor that has read the dictionary. To do so takes ten times as long as to go on behind it, so it is done once.
+fn primed() -> Option<&'static CompressorOxide> {
+    static PRIMED: OnceLock<Option<Box<CompressorOxide>>> = OnceLock::new();
+    let prime = || {
+        let flags = create_comp_flags_from_zip_params(EFFORT, RAW_WINDOW, 0);
+        let mut compressor = Box::new(CompressorOxide::new(flags));
+        // What the dictionary deflates to is thrown away; behind it, the stream goes on at a whole byte.
+        let mut room = vec![0; DICTIONARY.len() + 1024];
+        let (_, read, _) = compress(&mut compressor, DICTIONARY, &mut room, TDEFLFlush::Sync);
+        (read == DICTIONARY.len()).then_some(compressor)
+    };
+    PRIMED.get_or_init(prime).as_deref()
 }
 
 struct Unpacker<'a> {
