@@ -13,6 +13,8 @@ use crate::{page, paths, say, tools, wasm};
 pub(crate) enum Bench {
     /// The catalogue: derive, insert, answer, verify.
     Catalogue,
+    /// Answers over the wire, beside an echo of the same sizes.
+    Wire,
     /// Whether people find what they look for, beside MiniSearch and tantivy.
     Relevance,
     /// Sync: the bytes and the time that relays need to hold the same.
@@ -33,7 +35,8 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     let results = paths::at("target/bench");
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
     match name {
-        Bench::Catalogue => run_program("ggen-bench", "catalogue", &[&shown(&results.join("catalogue.json"))]),
+        Bench::Catalogue => run_core_program("catalogue", &[&shown(&results.join("catalogue.json"))]),
+        Bench::Wire => run_program("ggen-bench", "wire", &[&shown(&results.join("wire.json"))]),
         Bench::Relevance => relevance(&results),
         Bench::SideBySide => side_by_side(&results),
         Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
@@ -75,17 +78,26 @@ fn shown(path: &Path) -> String {
 
 /// Makes `target/corpus/<name>.records`.
 pub(crate) fn corpus(Corpus::Debian: Corpus) -> Result<()> {
-    run_program("ggen-bench", "corpus", &["debian", &shown(&paths::at("target/corpus/debian.records"))])
+    run_core_program("corpus", &["debian", &shown(&paths::at("target/corpus/debian.records"))])
+}
+
+/// Runs a program of `ggen-bench` that needs no relay, and builds none for it.
+fn run_core_program(name: &str, arguments: &[&str]) -> Result<()> {
+    run_built(&["--package", "ggen-bench", "--no-default-features", "--bin", name], arguments)
 }
 
 fn run_program(package: &str, name: &str, arguments: &[&str]) -> Result<()> {
+    run_built(&["--package", package, "--bin", name], arguments)
+}
+
+fn run_built(program: &[&str], arguments: &[&str]) -> Result<()> {
     if crate::tools::find_in_path("apt-cache").is_none() {
         bail!("the packages are those of a Debian machine, and apt-cache is not in PATH: run it there");
     }
     say::line("building in release mode, then reading the package index");
-    let build = ["run", "--locked", "--release", "--package", package, "--bin", name, "--"];
+    let build = ["run", "--locked", "--release"];
     run(
-        &mut cargo(build.into_iter().chain(arguments.iter().copied())),
+        &mut cargo(build.iter().chain(program).chain(&["--"]).chain(arguments)),
         "it did not come to an end; see above. Long descriptions come with `apt-get -o Acquire::Languages=en update`",
     )
 }

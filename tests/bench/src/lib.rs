@@ -16,7 +16,6 @@ use ed25519_dalek::SigningKey;
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::catalogue::build::Builder;
 use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
-use ggen_shared::checkpoint::{Checkpoint, RULES};
 use ggen_shared::id::{Handle, KeyCommitment, Network, PackageName, PublicKey, PublisherId};
 use ggen_shared::limits::{MAX_DEPENDENCIES, MAX_DESCRIPTION_BYTES, MAX_TAGS, MAX_TITLE_BYTES, MAX_URL_BYTES};
 use ggen_shared::record::{Artifact, ContentId, Dependency, Inception, Record, Release, Verified, Work, sign};
@@ -312,17 +311,10 @@ pub fn verified_catalogue<'a>(all: impl Iterator<Item = &'a [u8]>) -> Result<Cat
 }
 
 /// What a relay of the corpus' network commits to in epoch 1, and which relay that is.
-///
-/// # Errors
-/// When the checkpoint can't be signed.
-pub fn committed(catalogue: &mut Catalogue) -> Result<(Snapshots, PublicKey)> {
+pub fn committed(catalogue: &mut Catalogue) -> (Snapshots, PublicKey) {
     let key = SigningKey::from_bytes(&[7; 32]);
-    let relay = PublicKey::from_bytes(key.verifying_key().to_bytes());
-    let map = catalogue.snapshot();
-    let root = map.root().into();
-    let checkpoint =
-        Checkpoint { network: network(), relay, epoch: 1, root, rules: RULES, exclusions: None, previous: None };
+    let snapshot = Snapshot::sign(catalogue, &network(), &key, 1, None);
     let mut snapshots = Snapshots::default();
-    snapshots.push(Snapshot { checkpoint: checkpoint.sign(&key)?, map });
-    Ok((snapshots, relay))
+    snapshots.push(snapshot);
+    (snapshots, PublicKey::from_bytes(key.verifying_key().to_bytes()))
 }

@@ -80,6 +80,31 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (result, start.elapsed())
 }
 
+/// Hundredths of a second: what the kernel counts a process's time in.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Seconds of all cores that this process has used: on a busy machine they say more than those on the clock.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn cpu_time() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may hold anything: in user mode and in the kernel.
+    let (_, fields) = stat.rsplit_once(')').context("a name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SECOND)
+}
+
+/// How busy the machine is: processes that run or want to, over the last minute.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn load() -> Result<String> {
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let cores = std::thread::available_parallelism()?;
+    Ok(format!("load {} on {cores} cores", load.split_whitespace().next().context("a number")?))
+}
+
 /// The result, and the median of several times in milliseconds.
 pub fn median_time<T>(runs: usize, mut work: impl FnMut() -> T) -> (T, f64) {
     let (result, took) = timed(&mut work);

@@ -13,7 +13,9 @@ fn main() -> Result<()> {
     let (mut publishers, all) = records(&packages);
     let mut rows = Vec::new();
     println!("{} packages, {} records", packages.len(), all.len());
+    println!("before: {}", report::load()?);
     let mut catalogue = derive::measure(&mut publishers, &all, &mut rows)?;
     answers::measure(&mut catalogue, &mut rows)?;
+    println!("after: {}", report::load()?);
     report::publish(&rows, std::env::args().nth(1).as_deref().map(Path::new))
 }
