@@ -266,7 +266,8 @@ impl<'a, I: Iterator<Item = &'a Id>> Source<'a, I> {
 
 fn deflate(text: &[u8]) -> Option<Vec<u8>> {
     let mut compressor = Box::new(primed()?.clone());
-    let mut room = vec![0; text.len() + 1024];
+    // What fills it is no shorter than the record, and goes as it is.
+    let mut room = vec![0; MAX_RECORD_BYTES];
     let (_, read, written) = compress(&mut compressor, text, &mut room, TDEFLFlush::Finish);
     (read == text.len()).then(|| [&[PACKED], &room[..written]].concat())
 }
@@ -278,7 +279,7 @@ fn primed() -> Option<&'static CompressorOxide> {
         let flags = create_comp_flags_from_zip_params(EFFORT, RAW_WINDOW, 0);
         let mut compressor = Box::new(CompressorOxide::new(flags));
         // What the dictionary deflates to is thrown away; behind it, the stream goes on at a whole byte.
-        let mut room = vec![0; DICTIONARY.len() + 1024];
+        let mut room = vec![0; MAX_RECORD_BYTES];
         let (_, read, _) = compress(&mut compressor, DICTIONARY, &mut room, TDEFLFlush::Sync);
         (read == DICTIONARY.len()).then_some(compressor)
     };
