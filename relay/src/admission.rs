@@ -276,7 +276,10 @@ impl Shelf {
     /// # Errors
     /// [`AdmitError::Conflict`] when a record's place is taken for good, [`AdmitError::Full`], [`AdmitError::Commit`].
     pub async fn admit(&self, records: Vec<Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
-        if let Some(id) = self.without_place(&records) {
+        // A rotation that comes with them may make room: then it shows when they are listed.
+        if !self.brings_rotation(&records)
+            && let Some(id) = self.without_place(&records)
+        {
             // Its content would be kept for nothing.
             return Err(AdmitError::Conflict(id));
         }
@@ -318,6 +321,13 @@ impl Shelf {
             all.push(record);
         }
         all
+    }
+
+    /// Whether a rotation that is new here is among the records.
+    fn brings_rotation(&self, records: &[Record]) -> bool {
+        let catalogue = self.catalogue();
+        let is_new = |record: &Record| catalogue.record(&record.id()).is_none();
+        records.iter().any(|record| matches!(record, Record::Rotation(_)) && is_new(record))
     }
 
     /// The first record whose place is taken already.

@@ -120,6 +120,7 @@ fn scene() -> Scene {
 async fn offer(shelf: &Shelf, records: &[&RecordBytes]) -> Result<Receipt, &'static str> {
     let known = |error: AdmitError| match error.refusal().code.as_str() {
         "publish/missing-pages" => "publish/missing-pages",
+        "publish/conflict" => "publish/conflict",
         "record/void" => "record/void",
         "record/unknown-key-event" => "record/unknown-key-event",
         "record/not-committed" => "record/not-committed",
@@ -223,6 +224,43 @@ async fn a_fork_is_admitted_and_takes_away_what_came_after_it() {
     let root = shelf.catalogue().root();
     drop(shelf);
     assert_eq!(open(directory.path()).catalogue().root(), root);
+}
+
+/// Releases at one index, the smallest id first.
+fn of_one_index(number: u8, signed_under: RecordId) -> Vec<Verified<Release>> {
+    let text = |text: u8| {
+        let release = Release { description: text.to_string(), ..(*release(number, signed_under, 0)).clone() };
+        sign(release, &key(number), &network()).unwrap()
+    };
+    let mut releases: Vec<_> = (0..20).map(text).collect();
+    releases.sort_by_key(Verified::id);
+    releases
+}
+
+#[tokio::test]
+async fn what_a_rotation_makes_room_for_is_admitted_with_it_and_nothing_else() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [makes_room, makes_none] = directories.each_ref().map(|directory| open(directory.path()));
+    let start = inception().id();
+    let [one, two, .., last] = &of_one_index(1, start)[..] else { panic!("many") };
+    for shelf in [&makes_room, &makes_none] {
+        offer(shelf, &[inception().bytes(), one.bytes(), two.bytes()]).await.unwrap();
+        assert_eq!(offer(shelf, &[last.bytes()]).await, Err("publish/conflict"));
+    }
+    let page_of_last = page(2, start, &[last.id()]);
+    let rotation_to_last = rotation(2, start, &[&page_of_last]);
+    let all = [page_of_last.bytes(), rotation_to_last.bytes(), last.bytes()];
+    assert!(offer(&makes_room, &all).await.unwrap().kept.contains(&last.id()));
+    assert_eq!((stored(&makes_room).len(), stored(&makes_room)), (4, members(&makes_room)));
+
+    let page_of_two = page(2, start, &[one.id(), two.id()]);
+    let rotation_to_two = rotation(2, start, &[&page_of_two]);
+    let young = of_one_index(2, rotation_to_two.id());
+    let young = young.last().unwrap();
+    assert!(young.id() > two.id());
+    let all = [page_of_two.bytes(), rotation_to_two.bytes(), young.bytes()];
+    assert_eq!(offer(&makes_none, &all).await, Err("publish/conflict"));
+    assert_eq!((stored(&makes_none).len(), stored(&makes_none)), (5, members(&makes_none)));
 }
 
 #[tokio::test]

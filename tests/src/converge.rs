@@ -1,5 +1,8 @@
 //! Relays that lose announcements, and what they come to hold all the same.
 
+mod market;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,19 +11,20 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use ggen_net::{exchange, light::AskError};
 use ggen_relay::query::Answer;
-use ggen_shared::catalogue::Catalogue;
+use ggen_shared::id::PublisherId;
 use ggen_shared::merkle::Hash;
 use ggen_shared::protocol::query::Request;
-use ggen_shared::record::Record;
+use ggen_shared::record::{KeyLog, Record};
+use market::{Market, Publication};
 
-use crate::{Package, Publisher, TestPeer, TestRelay, within};
+use crate::{TestPeer, TestRelay, within};
 
 /// Relays of the network.
 pub const RELAYS: usize = 5;
 /// Announcements in a hundred that a relay does not hear.
 pub const LOST_PERCENT: u64 = 30;
-/// Publishers, whose records come to all relays at once.
-const PUBLISHERS: u8 = 16;
+/// Why a publication may be refused: two others stand at its index, or its key was rotated out.
+const REFUSALS: [&str; 3] = ["publish/conflict", "record/void", "record/unknown-key-event"];
 /// Publish sessions of one peer at a time.
 const SESSIONS: usize = 8;
 /// How long it may take until all hold the same: far more than the claim, so that a failure says by how much.
@@ -72,14 +76,21 @@ pub struct Outcome {
     pub converging: Duration,
     /// Records that each relay holds.
     pub records: usize,
+    /// Statuses among them.
+    pub statuses: usize,
+    /// Key logs among them that forked.
+    pub frozen: usize,
+    /// Records that were published, and that a rotation has made void.
+    pub void: usize,
     /// Announcements that were not heard.
     pub lost: u64,
-    /// Publications that were refused, because two others stood at their index.
+    /// Publications that were refused at first: two others stood at their index, or a rotation had made them void.
     pub refused: usize,
 }
 
-/// Starts relays that lose announcements, publishes so many packages at all of them at once, and waits until all hold the same: the whole
-/// map, and just that of the records that were published. Among them are contested versions, and indices that are taken twice and thrice.
+/// Starts relays that lose announcements, publishes so many things at all of them at once, and waits until all hold the same: the whole
+/// map, and just that of the records that were published. Among them are contested versions, indices that are taken twice and thrice, statuses
+/// that come before what they are about, rotations that void half of what was said before, and key logs that fork.
 ///
 /// # Panics
 /// When anything else comes of it.
@@ -88,18 +99,28 @@ pub async fn converge(publications: usize, seed: u64) -> Outcome {
     let numbers = Numbers::new(seed);
     let lost = Arc::<AtomicU64>::default();
     let relays = start(&numbers, &lost).await;
-    let packages = packages(publications, &numbers);
+    let market = Market::new(publications, &numbers);
+    let (expected, void) = market.expected();
     let mut queues = vec![Vec::new(); RELAYS];
-    for package in &packages {
-        queues[numbers.below(RELAYS as u64) as usize].push(package);
+    for publication in &market.publications {
+        queues[numbers.below(RELAYS as u64) as usize].push(publication);
     }
     let start = Instant::now();
     let publish = relays.iter().zip(queues).map(|(relay, queue)| publish_all(relay, queue, &numbers));
     let refused = futures::future::join_all(publish).await.into_iter().sum();
+    let again = market.again.iter().map(|its| {
+        let relay = &relays[numbers.below(RELAYS as u64) as usize];
+        async move {
+            let peer = TestPeer::start(&[relay]).await;
+            for publication in its {
+                publication.publish(&peer, relay.peer_id()).await.expect("what a rotation keeps has a place");
+            }
+        }
+    });
+    futures::future::join_all(again).await;
     let publishing = start.elapsed();
 
     let start = Instant::now();
-    let expected = expected(&packages);
     let mut pause = tokio::time::interval(Duration::from_millis(50));
     while let Some(other) = relays.iter().find(|relay| root(relay) != expected.root()) {
         let have = other.relay().shelf().catalogue().record_count();
@@ -107,11 +128,21 @@ pub async fn converge(publications: usize, seed: u64) -> Outcome {
         pause.tick().await;
     }
     let converging = start.elapsed();
-    let records = relays[0].relay().shelf().catalogue().record_count();
     for mut relay in relays {
         relay.stop().await;
     }
-    Outcome { publishing, converging, records, lost: lost.load(Ordering::Relaxed), refused }
+    let publishers: BTreeSet<_> = expected.records().map(Record::publisher).collect();
+    let is_frozen = |publisher: &&PublisherId| expected.key_log(publisher).is_some_and(KeyLog::is_frozen);
+    Outcome {
+        publishing,
+        converging,
+        records: expected.record_count(),
+        statuses: expected.records().filter_map(Record::status).count(),
+        frozen: publishers.iter().filter(is_frozen).count(),
+        void,
+        lost: lost.load(Ordering::Relaxed),
+        refused,
+    }
 }
 
 fn root(relay: &TestRelay) -> Hash {
@@ -133,55 +164,16 @@ async fn start(numbers: &Numbers, lost: &Arc<AtomicU64>) -> Vec<TestRelay> {
     relays
 }
 
-fn packages(count: usize, numbers: &Numbers) -> Vec<Package> {
-    let mut publishers: Vec<_> = (1..=PUBLISHERS).map(Publisher::new).collect();
-    let mut packages: Vec<Package> = Vec::with_capacity(count);
-    for at in 0..count {
-        let publisher = &mut publishers[numbers.below(u64::from(PUBLISHERS)) as usize];
-        let (mut name, mut version) = (format!("package-{at}"), "1.0.0".to_owned());
-        let is_of = |package: &&Package| package.release.publisher == publisher.key_log.publisher();
-        let before = packages.iter().rev().find(is_of).map(|package| &package.release);
-        match (before, numbers.below(20)) {
-            // Another thing under the same version.
-            (Some(before), 0..2) => {
-                name = before.name.to_string();
-                version = before.version.to_string();
-            }
-            (Some(before), 2..5) => {
-                name = before.name.to_string();
-                version = format!("1.0.{at}");
-            }
-            // An index that is taken; by the one before it twice, now and then.
-            (Some(before), 5..8) => publisher.next_index = before.index,
-            _ => {}
-        }
-        packages.push(publisher.release(&name, &version, "one of many", format!("content {at}").as_bytes()));
-    }
-    packages
-}
-
-/// Publishes some packages at one relay, in an order of its own. How many were refused.
-async fn publish_all(relay: &TestRelay, mut packages: Vec<&Package>, numbers: &Numbers) -> usize {
-    packages.sort_by_cached_key(|_| numbers.below(u64::MAX));
+/// Publishes some things at one relay, in an order of its own. How many were refused.
+async fn publish_all(relay: &TestRelay, mut publications: Vec<&Publication>, numbers: &Numbers) -> usize {
+    publications.sort_by_cached_key(|_| numbers.below(u64::MAX));
     let peer = TestPeer::start(&[relay]).await;
-    let sessions = futures::stream::iter(packages).map(|package| package.publish(&peer, relay.peer_id()));
+    let sessions = futures::stream::iter(publications).map(|publication| publication.publish(&peer, relay.peer_id()));
     let receipts: Vec<_> = sessions.buffer_unordered(SESSIONS).collect().await;
     let refusals = receipts.into_iter().filter_map(|receipt| match receipt {
         Ok(_) => None,
-        Err(AskError::Exchange(exchange::Error::Refused(refusal))) if refusal.code == "publish/conflict" => Some(()),
+        Err(AskError::Exchange(exchange::Error::Refused(refusal))) if REFUSALS.contains(&&*refusal.code) => Some(()),
         Err(error) => panic!("a publication failed: {error}"),
     });
     refusals.count()
-}
-
-/// What there is to hold.
-fn expected(packages: &[Package]) -> Catalogue {
-    let mut catalogue = Catalogue::new();
-    let records = (1..=PUBLISHERS).map(|number| Record::Inception(Publisher::new(number).inception));
-    let published = packages.iter().map(|package| Record::Release(Box::new(package.release.clone())));
-    let is_used = |record: &Record| packages.iter().any(|package| package.release.publisher == record.publisher());
-    for record in records.chain(published).filter(is_used) {
-        catalogue.insert(record).expect("key logs come first");
-    }
-    catalogue
 }

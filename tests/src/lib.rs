@@ -204,7 +204,6 @@ pub struct Publisher {
     pub signing: SigningKey,
     /// The key log.
     pub key_log: KeyLog,
-    inception: Verified<Inception>,
     next_index: u32,
 }
 
@@ -241,7 +240,7 @@ impl Publisher {
             work: Work::NONE,
         };
         let inception = sign(inception, &signing, &network()).expect("a valid inception");
-        Self { key_log: KeyLog::new(inception.clone()), inception, signing, next_index: 0 }
+        Self { key_log: KeyLog::new(inception), signing, next_index: 0 }
     }
 
     /// Signs a release of a package whose artifact is `content`.
@@ -329,8 +328,9 @@ impl Publisher {
         (pages, sign(rotation, &signing, &network()).expect("a valid rotation"))
     }
 
+    /// The key log as it is now, then some records.
     fn offer<'a>(&'a self, records: impl IntoIterator<Item = &'a RecordBytes>) -> Offer {
-        let records = std::iter::once(self.inception.bytes()).chain(records);
+        let records = self.key_log.events().chain(records);
         Offer { records: records.map(|bytes| ByteBuf::from(bytes.to_vec())).collect(), blocks: Vec::new() }
     }
 
@@ -369,10 +369,8 @@ impl Publisher {
         self.next_index += 1;
         change(&mut release);
         let release = sign(release, &self.signing, &network()).expect("a valid release");
-        let offer = Offer {
-            records: [self.inception.bytes(), release.bytes()].map(|bytes| ByteBuf::from(bytes.to_vec())).into(),
-            blocks: artifact.blocks.iter().map(|block| block.cid).collect(),
-        };
+        let blocks = artifact.blocks.iter().map(|block| block.cid).collect();
+        let offer = Offer { blocks, ..self.offer([release.bytes()]) };
         Package { release, artifact, offer }
     }
 }

@@ -12,5 +12,6 @@ async fn five_relays_that_lose_a_third_of_all_announcements_hold_the_same_30_s_a
     let outcome = converge(PUBLICATIONS, 0x0067_6765_6e00_0001).await;
     eprintln!("{outcome:?}");
     assert!(outcome.lost > 0, "it was not lossy");
+    assert!(outcome.statuses > 0 && outcome.frozen > 0 && outcome.void > 0, "{outcome:?}");
     assert!(outcome.converging < Duration::from_secs(30), "{outcome:?}");
 }
