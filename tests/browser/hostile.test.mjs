@@ -15,6 +15,9 @@ const BOTH = ["hidden", "plain"];
 
 /** Two liars and an honest relay that hold the same, and a page whose client is a new one for each test. */
 let liars, honest, page;
+/** Who released the package that lies are about, and the record ids of its versions. */
+let publisher;
+const released = {};
 const cleanups = [];
 
 before(async () => {
@@ -28,7 +31,8 @@ before(async () => {
   const hidden = ["0.9.0", "1.0.0"].map((version) =>
     two.write("hidden", { version, description: "the same word", fields: '[dependencies]\nplain = "1"' }),
   );
-  await two.publish(relays, hidden, { plain: one.id });
+  publisher = two;
+  for (const { version, id } of await two.publish(relays, hidden, { plain: one.id })) released[version] = id;
   ({ page } = await openOwnPage(t, options(relays)));
   await page.evaluate(() => {
     // Bytes as a list, so that they come out of the page whatever carries them.
@@ -241,3 +245,50 @@ test("in the browser, two roots for one epoch are seen", async () => {
   await newClient([liars[0]]);
   await until("two answers within one epoch", async () => (await attempt("search", "same word")).code === "relay/two-roots");
 });
+
+/** What is to be chosen in the end: what is shown, but for what is known to be void. */
+function chosen({ answer, comparison }) {
+  const verified = answer.hits.filter(({ status }) => status === "verified").map(({ release }) => release);
+  const outdated = comparison.differ.flatMap(({ outdated }) => outdated);
+  const all = [...verified, ...comparison.differ.flatMap(({ more }) => more)];
+  const left = all.filter(({ id }) => !outdated.includes(id)).map(({ name, version }) => `${name} ${version}`);
+  return [...new Set(left)].sort();
+}
+
+/** Makes the newest release void at all relays, and waits until the honest one has committed to that. */
+const voided = {};
+function once(what, voids) {
+  voided[what] ??= (async () => {
+    await orderAll("honest");
+    await voids([...liars, honest]);
+    await newClient([honest]);
+    await until("a checkpoint with it", async () => {
+      const { hits } = await call("search", "hidden");
+      return hits.some(({ release, inCheckpoint }) => release?.version === "0.9.0" && inCheckpoint);
+    });
+  })();
+  return voided[what];
+}
+
+// The last ones of this file: what they publish changes what the relays hold.
+for (const [what, lie, code, claim] of [
+  ["yank", "yank", undefined, "a yank that relays hide is known from an honest one"],
+  ["yank", "unheeded", "relay/unheeded-status", "a yank that relays hold and do not heed is proven"],
+  ["rotation", "rotation", undefined, "a rotation that relays hide is known from an honest one"],
+  ["rotation", "void", "relay/void-release", "a release that relays keep although they hold the rotation that voids it is proven"],
+]) {
+  test(`in the browser, ${claim}`, async () => {
+    await once(what, (relays) =>
+      what === "yank"
+        ? publisher.say(relays, "hidden", "1.0.0", "yanked", "burns")
+        : publisher.rotate(relays, [released["0.9.0"]]),
+    );
+    const found = await compared(lie, "same word");
+    assert.deepEqual(chosen(found), ["hidden 0.9.0", "plain 1.0.0"], JSON.stringify(found));
+    assert.equal(found.comparison.complete, false);
+    const faults = found.comparison.differ.flatMap(({ faults }) => faults);
+    assert.deepEqual([...new Set(faults.map((fault) => fault.code))], code ? [code] : []);
+    assert.ok(faults.every(({ relay, release }) => isLiar(relay) && release === released["1.0.0"]));
+    if (code) await convinces(faults[0]);
+  });
+}

@@ -3,7 +3,7 @@
 //! A lie about what is derived is a map that the library made and that one line changes; a lie about what is held is the whole catalogue of
 //! fewer records. What is beyond that, such as a stream without end, is done to the answer's bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +77,14 @@ pub enum Lie {
     Decoys,
     /// The same, with so many that no comparison comes to its place.
     Bury,
+    /// Says that it never heard of a status of the package.
+    Yank,
+    /// Says that it never heard of a rotation, and has what it made void.
+    Rotation,
+    /// Holds the statuses of the package, and says of its versions what it would without them.
+    Unheeded,
+    /// Holds all rotations, and what they made void as if there were none.
+    Void,
     /// Does not deliver what its entries name.
     Mute,
     /// Says nothing when it is asked for a search.
@@ -87,7 +95,7 @@ pub enum Lie {
     Endless,
 }
 
-const ALL: [(&str, Lie); 24] = [
+const ALL: [(&str, Lie); 28] = [
     ("lie", Lie::Flip),
     ("forge", Lie::Forge),
     ("count", Lie::Count),
@@ -108,6 +116,10 @@ const ALL: [(&str, Lie); 24] = [
     ("refuse", Lie::Refuse),
     ("decoys", Lie::Decoys),
     ("bury", Lie::Bury),
+    ("yank", Lie::Yank),
+    ("rotation", Lie::Rotation),
+    ("unheeded", Lie::Unheeded),
+    ("void", Lie::Void),
     ("mute", Lie::Mute),
     ("silence", Lie::Silence),
     ("stall", Lie::Stall),
@@ -152,12 +164,14 @@ pub struct Liar {
     asked: AtomicU64,
     /// What it made up last, and for which epoch and lie: one map an epoch, as an honest relay has.
     made: Mutex<Option<(u64, Lie, Snapshots)>>,
+    /// All records that it ever held when it was asked: a rotation does not make it forget.
+    seen: Mutex<BTreeMap<RecordId, Record>>,
 }
 
 impl Liar {
     /// Lies on order, from what a relay holds.
     pub fn new(shelf: Arc<Shelf>, orders: Orders, epoch: Duration) -> Self {
-        Self { shelf, orders, epoch, asked: AtomicU64::new(0), made: Mutex::new(None) }
+        Self { shelf, orders, epoch, asked: AtomicU64::new(0), made: Mutex::default(), seen: Mutex::default() }
     }
 
     /// What is about the package: the short ids of its releases, and their records.
@@ -168,11 +182,35 @@ impl Liar {
         (records.iter().map(|record| ShortId::of(&record.id())).collect(), records)
     }
 
+    /// Takes note of what it holds now.
+    fn remember(&self) {
+        let held: Vec<_> = self.shelf.catalogue().records().cloned().collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(held.into_iter().map(|record| (record.id(), record)));
+    }
+
+    /// What a lie says was never there.
+    fn gone(&self, lie: Lie) -> BTreeSet<RecordId> {
+        let is_said = |record: &Record| record.status().is_some_and(|status| status.name.as_str() == HIDDEN);
+        let is_rotation = |record: &Record| matches!(record, Record::Rotation(_) | Record::KeepPage(_));
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = |is_gone: &dyn Fn(&Record) -> bool| {
+            seen.values().filter(|record| is_gone(record)).map(Record::id).collect()
+        };
+        match lie {
+            Lie::Withhold | Lie::Old => gone(&self.target().1, lie),
+            Lie::Yank | Lie::Unheeded => all(&is_said),
+            // As long as nothing had been said of it.
+            Lie::Rotation | Lie::Void => all(&|record| is_said(record) || is_rotation(record)),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// The catalogue without some records, as a relay has it that never heard of them.
     fn without(&self, gone: &BTreeSet<RecordId>) -> Catalogue {
         let mut catalogue = Catalogue::new();
-        let records: Vec<_> = self.shelf.catalogue().records().cloned().collect();
-        let mut left: Vec<_> = records.into_iter().filter(|record| !gone.contains(&record.id())).collect();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left: Vec<_> = seen.values().filter(|record| !gone.contains(&record.id())).cloned().collect();
         // Key logs come before what is signed under them; what is refused for its order is offered again.
         while !left.is_empty() {
             let before = left.len();
@@ -185,7 +223,7 @@ impl Liar {
     }
 
     fn map(&self, lie: Lie) -> Map<Leaf> {
-        let (ids, records) = self.target();
+        let (ids, _) = self.target();
         let mut map = self.shelf.catalogue().map().clone();
         let lists = |key: &[u8]| ids.iter().any(|id| keys::lists(key, id));
         let mut remove = |beginnings: &[&[u8]]| {
@@ -216,7 +254,15 @@ impl Liar {
             Lie::Beginnings => remove(&[b"x/"]),
             Lie::Newest => remove(&[b"n/"]),
             Lie::Dependents => remove(&[b"d/"]),
-            Lie::Withhold | Lie::Old => map = self.without(&gone(&records, lie)).map().clone(),
+            Lie::Withhold | Lie::Old | Lie::Yank | Lie::Rotation => map = self.without(&self.gone(lie)).map().clone(),
+            Lie::Unheeded | Lie::Void => {
+                let gone = self.gone(lie);
+                map = self.without(&gone).map().clone();
+                let catalogue = self.shelf.catalogue();
+                for record in gone.iter().filter_map(|id| catalogue.record(id)) {
+                    _ = map.insert(&keys::record(record), Leaf::NONE);
+                }
+            }
             Lie::Version => {
                 let is_of = |key: &[u8]| key.starts_with(b"p/") && ids.iter().any(|id| key.ends_with(id.as_bytes()));
                 let gone: Vec<_> = map.iter(b"p/").map(|(key, _)| key.to_vec()).filter(|key| is_of(key)).collect();
@@ -298,9 +344,17 @@ impl Liar {
             return matches!(request, Request::Named(_)).then(refusal);
         }
         let snapshots = self.snapshots(key, lie)?;
+        // What it says that it never heard of, no answer of it shows.
+        let pretends = matches!(lie, Lie::Yank | Lie::Rotation | Lie::Unheeded | Lie::Void);
+        let catalogue = if pretends { self.without(&self.gone(lie)) } else { self.shelf.catalogue().clone() };
         match request {
+            Request::Named(named) if pretends => Some(codec::encode(&answer::named(&catalogue, named))),
+            Request::KeyLogOf(key_log) if pretends => Some(codec::encode(&answer::key_log_of(&catalogue, key_log))),
+            Request::Package(package) if pretends => {
+                Some(codec::encode(&answer::package(&catalogue, &snapshots, package)))
+            }
             Request::Search(search) => {
-                let reply = answer::search(&self.shelf.catalogue(), &snapshots, search);
+                let reply = answer::search(&catalogue, &snapshots, search);
                 let mut reply = reply.map(|packed| SearchAnswer::try_from(packed).expect("it was just packed"));
                 if let Ok(answer) = &mut reply {
                     answer.recent.clear();
@@ -312,8 +366,7 @@ impl Liar {
             Request::Named(_) | Request::Records(_) if lie == Lie::Refuse => Some(refusal()),
             Request::Range(range) => Some(codec::encode(&answer::range(&snapshots, range))),
             Request::Package(package) if matches!(lie, Lie::Withhold | Lie::Old) => {
-                let catalogue = self.without(&gone(&self.target().1, lie));
-                Some(codec::encode(&answer::package(&catalogue, &snapshots, package)))
+                Some(codec::encode(&answer::package(&self.without(&self.gone(lie)), &snapshots, package)))
             }
             _ => None,
         }
@@ -363,6 +416,7 @@ fn spoil(answer: &mut SearchAnswer, lie: Lie) {
 impl Answer for Liar {
     fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
         async move {
+            self.remember();
             let Some((key, lie)) = self.orders.get() else { return self.shelf.answer(request).await };
             if lie == Lie::Silence && matches!(request, Request::Search(_)) {
                 return std::future::pending().await;

@@ -3,18 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use ggen_net::{Comparison, P2PConfig, P2PRegistry};
+use ggen_net::{Comparison, Difference, P2PConfig, P2PRegistry};
 use ggen_relay::identity::Identity;
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_shared::client::{Contradiction, Evidence};
+use ggen_shared::id::RecordId;
 use ggen_shared::protocol::publish::Offer;
+use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, SearchResults};
 use ggen_shared::reputation::UNKNOWN_SCORE;
 use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
-use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, until};
+use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, offer_to, until};
 use libp2p::PeerId;
 
 type Client = P2PRegistry<Tokio>;
@@ -262,37 +265,144 @@ async fn an_old_release_is_replaced_by_the_newer_one_of_an_honest_relay_and_is_n
     assert!(difference.faults.is_empty() && difference.hidden.is_empty());
 }
 
-/// Something that one relay has and the one that is asked does not say: the release that it voids is not to be taken for good.
-async fn is_known_from_another(voids: impl FnOnce(&mut Publisher) -> Offer) {
-    let scene = Scene::of(1, 1).await;
-    let honest = &scene.honest[0];
+/// The publisher of the hidden package, who goes on from its two releases.
+fn hidden_publisher() -> Publisher {
     let mut publisher = Publisher::new(6);
-    let [_, _, hidden] = packages().map(|package| package.release.id());
     publisher.release(HIDDEN, "0.9.0", "the same word", b"old");
     publisher.release(HIDDEN, "1.0.0", "the same word", b"hidden");
-    let before = honest.relay().shelf().snapshots().latest().map(|latest| latest.map.root());
-    let peer = ggen_tests::TestPeer::start(&[honest]).await;
-    peer.peer.publish(honest.peer_id(), &voids(&mut publisher), |_| None).await.unwrap();
-    until("a checkpoint with it", async || {
-        let now = honest.relay().shelf().snapshots().latest().map(|latest| latest.map.root());
-        (now != before).then_some(())
-    })
-    .await;
+    publisher
+}
+
+fn yank() -> Offer {
+    hidden_publisher().yank(HIDDEN, "1.0.0")
+}
+
+/// A rotation that makes the newest release void.
+fn rotation() -> Offer {
+    hidden_publisher().rotate(&[packages()[1].release.id()])
+}
+
+/// Hands something to a relay, and waits until it has committed to it.
+async fn tell(relay: &TestRelay, offer: &Offer) {
+    let root = || relay.relay().shelf().snapshots().latest().map(|latest| latest.map.root());
+    let before = root();
+    offer_to(relay, offer).await;
+    until("a checkpoint with it", async || (root() != before).then_some(())).await;
+}
+
+/// What is to be chosen in the end: what is shown, but for what is known to be void.
+fn chosen(results: &SearchResults, comparison: &Comparison) -> BTreeSet<RecordId> {
+    let more = comparison.differ.iter().flat_map(|difference| &difference.more);
+    let outdated: Vec<_> = comparison.differ.iter().flat_map(|difference| &difference.outdated).collect();
+    let shown = results.hits.iter().flatten().chain(more).map(|hit| hit.release.id());
+    shown.filter(|id| !outdated.contains(&id)).collect()
+}
+
+/// What is to be chosen where the newest release is not.
+fn old_and_plain() -> BTreeSet<RecordId> {
+    packages()[..2].iter().map(|package| package.release.id()).collect()
+}
+
+/// Something that one relay has and the one that is asked does not say: the release that it voids is not to be taken for good.
+async fn is_known_from_another(voids: Offer) {
+    let scene = Scene::of(1, 1).await;
+    tell(&scene.honest[0], &voids).await;
     let (found, comparison) = scene.compared("same word").await;
     assert_eq!(names(&found), [HIDDEN, "plain"]);
     let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    let [_, _, hidden] = packages().map(|package| package.release.id());
     assert_eq!((&difference.outdated[..], &difference.lacks[..]), (&[hidden][..], &[][..]));
     assert!(difference.faults.is_empty(), "it may just not have heard of it");
+    assert_eq!(chosen(&found, &comparison), old_and_plain());
 }
 
 #[tokio::test]
-async fn a_yank_that_a_relay_hides_is_known_from_another() {
-    is_known_from_another(|publisher| publisher.yank(HIDDEN, "1.0.0")).await;
+async fn a_yank_that_a_relay_did_not_hear_of_is_known_from_another() {
+    is_known_from_another(yank()).await;
 }
 
 #[tokio::test]
-async fn a_rotation_that_a_relay_hides_is_known_from_another() {
-    is_known_from_another(|publisher| publisher.rotate_away()).await;
+async fn a_rotation_that_a_relay_did_not_hear_of_is_known_from_another() {
+    is_known_from_another(rotation()).await;
+}
+
+/// Three relays that all hold what voids the newest release, two of which lie about it.
+async fn voided_at_all(lie: Lie, voids: Offer) -> Scene {
+    let scene = Scene::of(2, 1).await;
+    for relay in scene.liars.iter().map(|liar| &liar.relay).chain(&scene.honest) {
+        // What it holds when it is asked, a liar does not forget.
+        let publisher = packages()[0].release.publisher;
+        scene.client.peer().ask(relay.peer_id(), KeyLogOf { publisher }).await.unwrap();
+        tell(relay, &voids).await;
+    }
+    scene.lie(lie);
+    scene
+}
+
+/// A lie about what voids a release, told by the relay that is asked, then by those that the answer is compared with: none of both shows the
+/// release for good, and the liar is named if it commits to what it ignores.
+async fn voids_all_the_same(lie: Lie, voids: Offer, codes: &[&str]) {
+    let scene = voided_at_all(lie, voids).await;
+    let (found, comparison) = scene.compared("same word").await;
+    assert!(!comparison.is_complete(), "{comparison:?}");
+    let [old, plain] = [1, 0].map(|at| packages()[at].release.id());
+    let hidden = packages()[2].release.id();
+    assert!(found.hits.iter().flatten().any(|hit| hit.release.id() == hidden), "the lie is told");
+    let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    assert_eq!(difference.source.0, scene.honest[0].peer_id().to_string());
+    assert_eq!((&difference.outdated[..], &difference.lacks[..]), (&[hidden][..], &[][..]));
+    assert_eq!(chosen(&found, &comparison), BTreeSet::from([old, plain]));
+    let named = |difference: &Difference, liar: PeerId| {
+        for fault in &difference.faults {
+            assert_eq!((&fault.source.0, fault.evidence.release()), (&liar.to_string(), hidden));
+            let convinced = Evidence::verify(fault.evidence.bytes(), &network()).unwrap();
+            assert_eq!(ggen_net::address::key_of(&liar).as_ref(), Some(convinced.relay()));
+        }
+        let faults: Vec<_> = difference.faults.iter().map(|fault| fault.evidence.misdeed().code()).collect();
+        assert_eq!(faults, codes);
+    };
+    named(difference, scene.liar());
+    assert_eq!(
+        scene.score(scene.liar()) < UNKNOWN_SCORE,
+        !codes.is_empty(),
+        "whoever just did not hear of it is not blamed"
+    );
+
+    let honest = scene.honest[0].peer_id();
+    for _ in 0..8 {
+        scene.liars.iter().for_each(|liar| scene.client.peer().note_fault(liar.relay.peer_id()));
+    }
+    let found = scene.search("same word").await.unwrap();
+    assert_eq!(found.source.0, honest.to_string());
+    let comparison = scene.client.compare("same word", &SearchOptions::default(), &found).await;
+    assert_eq!(chosen(&found, &comparison), BTreeSet::from([old, plain]), "{comparison:?}");
+    assert!(comparison.agree.is_empty(), "{comparison:?}");
+    for liar in &scene.liars {
+        let liar = liar.relay.peer_id();
+        let its = comparison.differ.iter().find(|difference| difference.source.0 == liar.to_string()).unwrap();
+        assert_eq!((&its.more[..], &its.outdated[..], &its.lacks[..]), (&[][..], &[][..], &[old][..]));
+        named(its, liar);
+    }
+}
+
+#[tokio::test]
+async fn a_yank_that_relays_hide_is_known_from_an_honest_one() {
+    voids_all_the_same(Lie::Yank, yank(), &[]).await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_relays_hide_is_known_from_an_honest_one() {
+    voids_all_the_same(Lie::Rotation, rotation(), &[]).await;
+}
+
+#[tokio::test]
+async fn a_yank_that_relays_hold_and_do_not_heed_is_proven() {
+    voids_all_the_same(Lie::Unheeded, yank(), &["relay/unheeded-status"]).await;
+}
+
+#[tokio::test]
+async fn a_release_that_relays_keep_although_they_hold_the_rotation_that_voids_it_is_proven() {
+    voids_all_the_same(Lie::Void, rotation(), &["relay/void-release"]).await;
 }
 
 #[tokio::test]

@@ -161,8 +161,9 @@ export interface Fault {
   /** Peer id. */
   relay: string;
   /**
-   * `relay/missing-entry`, `relay/false-filter`, `relay/wrong-entry`, `relay/stale-entry` (an older version is listed) or
-   * `relay/missing-version`.
+   * `relay/missing-entry`, `relay/false-filter`, `relay/wrong-entry`, `relay/stale-entry` (an older version is listed),
+   * `relay/missing-version`, `relay/unheeded-status` (it is held, and the version is listed as if it were not) or `relay/void-release` (the
+   * rotation that makes it void is held too).
    */
   code: string;
   /** Record id of the release whose entry shows it. */

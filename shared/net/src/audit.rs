@@ -53,7 +53,7 @@ impl<P: Platform> P2PRegistry<P> {
         let Some(id) = release.and_then(|release| keys::record_of(&release)) else { return Ok(None) };
         let (hits, missing) = self.named(relay, vec![ShortId::of(&id)]).await?;
         let Some(hit) = hits.into_iter().next() else { return missing.map_or(Ok(None), Err) };
-        if let Some(evidence) = self.examine(relay, &hit, &evidence::record_entry(&hit.release)).await? {
+        if let Some(evidence) = self.examine(relay, &hit, None, &evidence::record_entry(&hit.release)).await? {
             return Ok(Some(Some(evidence)));
         }
         let package = PackageKey::of(&hit.release.package());
@@ -62,7 +62,7 @@ impl<P: Platform> P2PRegistry<P> {
         let mut entries = keys::listing(&hit.release.id(), &hit.release, &Tokens::of(&hit.release), popularity);
         entries.extend(keys::counted(&hit.release));
         for entry in choose(entries, entropy) {
-            if let Some(evidence) = self.examine(relay, &hit, &entry).await? {
+            if let Some(evidence) = self.examine(relay, &hit, None, &entry).await? {
                 return Ok(Some(Some(evidence)));
             }
         }

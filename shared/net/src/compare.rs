@@ -3,7 +3,7 @@
 
 use ggen_shared::catalogue::find::MAX_WALKED;
 use ggen_shared::catalogue::keys::{self, ShortId};
-use ggen_shared::client::Evidence;
+use ggen_shared::client::evidence::{self, Evidence};
 use ggen_shared::id::RecordId;
 use ggen_shared::protocol::query::{KeyLogOf, Package, Search};
 use ggen_shared::record::{self, Release, Unverified};
@@ -106,7 +106,7 @@ impl<P: Platform> P2PRegistry<P> {
         if theirs.hash == page.proven.hash {
             return Ok(None);
         }
-        let mut settled = match self.settle([page.compared, relay], [page.proven, &theirs]).await {
+        let settled = match self.settle([page.compared, relay], [page.proven, &theirs]).await {
             Ok(settled) => settled,
             Err((silent, error)) if silent == relay => return Err(error),
             // What the compared relay does not say any more, it said with its page.
@@ -118,16 +118,25 @@ impl<P: Platform> P2PRegistry<P> {
         for hit in settled.only.iter().flatten() {
             self.hand_over(hit).await;
         }
-        let wrong = |at: PeerId, hit: &Hit| {
-            settled.evidence.iter().any(|(relay, evidence)| *relay == at && evidence.release() == hit.release.id())
+        let Settled { only: [ours, mut more], unbacked: [unbacked, its], mut evidence, silent: mut failed, is_whole } =
+            settled;
+        let is_about = |(at, evidence): &(PeerId, Evidence), relay, hit: &Hit| {
+            *at == relay && evidence.release() == hit.release.id()
         };
-        let [ours, more] = &settled.only;
         // What it lists against the rules is nothing that the page lacks; what an entry of a page that does not match says is no matter.
-        let is_asked_for =
-            |hit: &&Hit| page.query.matches(&Tokens::of(&hit.release)) && page.query.admits(&hit.release);
-        let more: Vec<_> = more.iter().filter(is_asked_for).cloned().collect();
-        let more: Vec<_> = more.into_iter().filter(|hit| !wrong(relay, hit) && !page.has(hit.release.id())).collect();
-        let mut lacks: Vec<_> = ours.iter().filter(|hit| page.has(hit.release.id())).cloned().collect();
+        more.retain(|hit| {
+            let is_asked_for = page.query.matches(&Tokens::of(&hit.release)) && page.query.admits(&hit.release);
+            is_asked_for && !page.has(hit.release.id()) && !evidence.iter().any(|one| is_about(one, relay, hit))
+        });
+        let before = more.len();
+        for hit in std::mem::take(&mut more) {
+            match self.voided(page.compared, &hit, relay).await {
+                Some(ignored) => evidence.extend(ignored.map(|ignored| (relay, ignored))),
+                None => more.push(hit),
+            }
+        }
+        let is_behind = more.len() < before;
+        let mut lacks: Vec<_> = ours.into_iter().filter(|hit| page.has(hit.release.id())).collect();
         if !lacks.is_empty() {
             // What one of them just heard of is no difference of the results.
             let answer = self.peer().ask(relay, page.question.clone()).await.map_err(peer_error)?;
@@ -135,24 +144,27 @@ impl<P: Platform> P2PRegistry<P> {
             let theirs = search_results(theirs, relay);
             lacks.retain(|hit| !shows(&theirs, hit.release.id()));
         }
-        let [unbacked, its] = settled.unbacked;
-        if more.is_empty() && lacks.is_empty() && settled.evidence.is_empty() && unbacked == 0 {
+        if more.is_empty() && lacks.is_empty() && evidence.is_empty() && unbacked == 0 {
             // Whoever has something else agrees only if all of it was seen, and is beside the point.
-            let is_settled = settled.is_whole && its == 0 && settled.silent.is_empty();
-            let failure = settled.silent.iter().position(|(at, _)| *at == relay).map(|at| settled.silent.remove(at).1);
-            silent.extend(settled.silent.into_iter().map(|(relay, error)| (source(relay), error)));
+            let is_settled = is_whole && its == 0 && failed.is_empty() && !is_behind;
+            let failure = failed.iter().position(|(at, _)| *at == relay).map(|at| failed.remove(at).1);
+            silent.extend(failed.into_iter().map(|(relay, error)| (source(relay), error)));
             return if is_settled { Ok(None) } else { Err(failure.unwrap_or(PeerError::Undecided)) };
         }
-        silent.extend(settled.silent.into_iter().map(|(relay, error)| (source(relay), error)));
+        silent.extend(failed.into_iter().map(|(relay, error)| (source(relay), error)));
         let (mut outdated, mut missing) = (Vec::new(), Vec::new());
         for hit in &lacks {
-            let is_outdated = more.iter().any(|other| replaces(other, hit)) || self.is_void_at(relay, hit).await;
+            let mut is_outdated = more.iter().any(|other| replaces(other, hit));
+            if !is_outdated && let Some(ignored) = self.voided(relay, hit, page.compared).await {
+                evidence.extend(ignored.map(|ignored| (page.compared, ignored)));
+                is_outdated = true;
+            }
             if is_outdated { &mut outdated } else { &mut missing }.push(hit.release.id());
         }
-        let hidden = more.iter().filter(|hit| wrong(page.compared, hit)).map(|hit| hit.release.id()).collect();
-        let faults = settled.evidence.iter();
-        let faults = faults.map(|(at, evidence)| Fault { source: source(*at), evidence: evidence.clone() }).collect();
+        let is_hidden = |hit: &&Hit| evidence.iter().any(|one| is_about(one, page.compared, hit));
+        let hidden = more.iter().filter(is_hidden).map(|hit| hit.release.id()).collect();
         let more = more.iter().map(view).collect();
+        let faults = evidence.into_iter().map(|(at, evidence)| Fault { source: source(at), evidence }).collect();
         Ok(Some(Difference { source: source(relay), more, hidden, lacks: missing, outdated, unbacked, faults }))
     }
 
@@ -170,25 +182,34 @@ impl<P: Platform> P2PRegistry<P> {
     }
 
     /// Whether records of a relay show that a release is not to be chosen any more: a status says so, or the key that it was signed with was
-    /// rotated out without keeping it.
-    async fn is_void_at(&self, relay: PeerId, hit: &Hit) -> bool {
+    /// rotated out without keeping it. Some: they do; with evidence against another one that lists it, if that has these records too.
+    async fn voided(&self, by: PeerId, hit: &Hit, at: PeerId) -> Option<Option<Evidence>> {
         let (release, publisher) = (&hit.release, PublisherView::from(&hit.key_log));
         let question =
             Package { name: publisher.full_name(&release.package()), version: Some(release.version.clone()) };
-        if let Ok(answer) = self.peer().ask(relay, question.clone()).await
-            && let Ok(Some(package)) = self.verified(relay, |asked| verify_package(&question, answer, asked))
-            && !package.state(&release.version).is_listed()
+        let mut known = None;
+        if let Ok(answer) = self.peer().ask(by, question.clone()).await
+            && let Ok(Some(package)) = self.verified(by, |asked| verify_package(&question, answer, asked))
         {
-            return true;
+            let status = package.status(&release.version).filter(|status| !status.state.is_listed()).cloned();
+            known = status.map(|status| (package.key_log, Some(status)));
         }
-        let (network, question) = (self.peer().network(), KeyLogOf { publisher: release.publisher });
-        let Ok(answer) = self.peer().ask(relay, question.clone()).await else { return false };
-        let Ok(Some(key_log)) = self.verified(relay, |asked| verify_key_log(&question, &answer, asked.network)) else {
-            return false;
-        };
-        let verified =
-            Unverified::<Release>::decode(release.bytes()).and_then(|release| release.verify(&key_log, network));
-        matches!(verified, Err(record::Error::Void(_)))
+        if known.is_none() {
+            let (network, question) = (self.peer().network(), KeyLogOf { publisher: release.publisher });
+            let answer = self.peer().ask(by, question.clone()).await.ok()?;
+            let key_log = self.verified(by, |asked| verify_key_log(&question, &answer, asked.network)).ok()??;
+            match Unverified::<Release>::decode(release.bytes()).and_then(|release| release.verify(&key_log, network)) {
+                Err(record::Error::Void(_)) => {}
+                // Nothing follows a fork.
+                Err(record::Error::UnknownKeyEvent(_)) if key_log.is_frozen() => {}
+                _ => return None,
+            }
+            known = Some((key_log, None));
+        }
+        let (key_log, status) = known?;
+        let entry = status.as_ref().map_or_else(|| evidence::record_entry(release), evidence::status_entry);
+        let known = Hit { key_log, ..hit.clone() };
+        Some(self.examine(at, &known, status.as_ref(), &entry).await.ok().flatten())
     }
 
     /// Announces a release to all relays: those that lack it take it in.

@@ -7,6 +7,7 @@ use ggen_shared::catalogue::keys::{self, ShortId};
 use ggen_shared::client::evidence::{self, Evidence};
 use ggen_shared::client::{Differences, Disputed};
 use ggen_shared::protocol::query::{self, Named, RangeOf};
+use ggen_shared::record::{Status, Verified};
 use ggen_shared::registry::PeerError;
 use ggen_shared::search::verified::{AnswerError, Hit, Proven, verify_named, verify_pieces, verify_range};
 use libp2p::PeerId;
@@ -63,7 +64,7 @@ impl<P: Platform> P2PRegistry<P> {
         for entry in disputed.iter().take(MAX_EXAMINED) {
             let Some(hit) = hits.iter().flatten().find(|hit| names(&entry.key, hit)) else { continue };
             for relay in relays {
-                match self.examine(relay, hit, &entry.key).await {
+                match self.examine(relay, hit, None, &entry.key).await {
                     Ok(Some(evidence)) => settled.evidence.push((relay, evidence)),
                     Ok(None) => {}
                     Err(error) => settled.silent.push((relay, error)),
@@ -161,15 +162,22 @@ impl<P: Platform> P2PRegistry<P> {
     }
 
     /// Derives an entry that a release has, or that names it, and looks whether a relay's map is what the rules say. Evidence is kept.
-    pub(crate) async fn examine(&self, relay: PeerId, hit: &Hit, entry: &[u8]) -> Result<Option<Evidence>, PeerError> {
+    /// `status`: one of the release's version, if the entry is its.
+    pub(crate) async fn examine(
+        &self,
+        relay: PeerId,
+        Hit { key_log, release, .. }: &Hit,
+        status: Option<&Verified<Status>>,
+        entry: &[u8],
+    ) -> Result<Option<Evidence>, PeerError> {
         for _ in 0..ATTEMPTS {
-            let [at, versions, dependents] = evidence::questions(&hit.release, entry);
+            let [at, versions, last] = evidence::questions(release, entry);
             let answers = [
                 self.proven(relay, &at).await?.0,
                 self.proven(relay, &versions).await?.0,
-                self.proven(relay, &dependents).await?.0,
+                self.proven(relay, &last).await?.0,
             ];
-            match Evidence::of(&hit.key_log, &hit.release, entry, answers, self.peer().network()) {
+            match Evidence::of(key_log, release, status, entry, answers, self.peer().network()) {
                 Ok(evidence) => {
                     self.keep_evidence(relay, evidence.clone());
                     return Ok(Some(evidence));

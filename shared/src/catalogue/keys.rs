@@ -32,9 +32,6 @@ use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::rank::{Match, Popularity, Rank};
 
-/// The number of the kind of releases.
-const RELEASE: u8 = Kind::Release.number();
-
 /// A package in a key: 160 bits of the hash of its id. Two packages with one key cost 2⁸⁰ hashes to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageKey([u8; 20]);
@@ -198,20 +195,30 @@ pub fn records() -> Vec<u8> {
     b"r/".to_vec()
 }
 
+/// The range of a publisher's records of a kind.
+pub fn records_of(publisher: &PublisherId, kind: Kind) -> Vec<u8> {
+    [b"r/", &publisher.as_bytes()[..], &[kind.number()]].concat()
+}
+
+/// The entry of a publisher's record of a kind.
+pub fn record_entry(publisher: &PublisherId, kind: Kind, id: &RecordId) -> Vec<u8> {
+    [&records_of(publisher, kind), &id.as_bytes()[..]].concat()
+}
+
 /// The entry of a record.
 pub fn record(record: &Record) -> Vec<u8> {
-    [b"r/", &record.publisher().as_bytes()[..], &[record.kind().number()], record.id().as_bytes()].concat()
+    record_entry(&record.publisher(), record.kind(), &record.id())
 }
 
 /// The range of the releases of the publisher whose record this entry is about.
 pub fn releases_beside(record: &[u8]) -> Option<Vec<u8>> {
     let publisher = record.strip_prefix(b"r/")?.first_chunk::<32>()?;
-    Some([b"r/", &publisher[..], &[RELEASE]].concat())
+    Some(records_of(&PublisherId::from_inception(RecordId::from_bytes(*publisher)), Kind::Release))
 }
 
 /// The entry that a record would have if it holds.
 pub fn claimed(record: &UnverifiedRecord) -> Vec<u8> {
-    [b"r/", &record.publisher().as_bytes()[..], &[record.kind().number()], record.id().as_bytes()].concat()
+    record_entry(&record.publisher(), record.kind(), &record.id())
 }
 
 /// The id of the record that an entry is about.

@@ -5,6 +5,11 @@
 //! its publisher's key log, and proofs of three parts of one map: an entry, the package's versions, its dependents. What they show is
 //! judged here, in the same way by whoever found it and by whoever is shown it. A relay that merely lacks records is never accused:
 //! its map is what the rules make of what it has.
+//!
+//! Where the entry is that of a record (`r/`), it is looked at whether the map makes of the record what follows from it: a release has a
+//! version, a status is said of its version, and no release stays that the publisher's key log makes void. For that, all rotations that the map
+//! has of the publisher are proven in the place of the dependents: void is what is void by just these. Another rotation, of which the map knows
+//! nothing, may void what it rightly has; or it may have one that keeps it.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -13,16 +18,18 @@ use crate::catalogue::keys::{self, PackageKey, ShortId, VersionEntry};
 use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::codec;
 use crate::id::{Network, PublicKey, RecordId};
-use crate::limits::MAX_EVIDENCE_BYTES;
+use crate::limits::{MAX_EVIDENCE_BYTES, MAX_KEY_EVENTS};
 use crate::merkle::proof::{self, Range, Run, verify_run};
 use crate::protocol::query::{self, RangeOf};
-use crate::record::{self, KeyLog, Record, Release, Unverified, Verified};
+use crate::record::{self, KeyLog, Kind, RecordBytes, Release, Status, Unverified, Verified};
 use crate::search::analyser::Tokens;
 use crate::search::filter::Filter;
 use crate::search::rank::Popularity;
 
 /// Versions of a package that are proven, at most: the release that it is listed by is among the first.
 const MAX_VERSIONS: u16 = 64;
+/// Rotations of a publisher that are proven: all that a key log may have, and one that forks it.
+const MAX_ROTATIONS: u16 = MAX_KEY_EVENTS as u16;
 
 /// Which rule a map breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +44,10 @@ pub enum Misdeed {
     NotHead,
     /// A release is held, and its version does not exist.
     NoVersion,
+    /// A status is held, and nothing is said of its version.
+    Unheeded,
+    /// Rotations are held, and a release that they make void.
+    Void,
 }
 
 impl Misdeed {
@@ -48,6 +59,8 @@ impl Misdeed {
             Self::Misplaced => "relay/wrong-entry",
             Self::NotHead => "relay/stale-entry",
             Self::NoVersion => "relay/missing-version",
+            Self::Unheeded => "relay/unheeded-status",
+            Self::Void => "relay/void-release",
         }
     }
 }
@@ -92,30 +105,40 @@ struct Parts {
     key_log: Vec<ByteBuf>,
     /// The release, as signed.
     release: ByteBuf,
+    /// The status of its version that is in question, as signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<ByteBuf>,
     /// The key of the entry that is in question.
     entry: ByteBuf,
-    /// The entry, or that there is none; the versions of the package; how many depend on it.
+    /// The entry, or that there is none; the versions of the package; how many depend on it. Of a record's entry: the entry; the version; the
+    /// publisher's rotations.
     proofs: [ByteBuf; 3],
 }
 
 /// What to ask a relay about an entry that this release has, or names.
 pub fn questions(release: &Release, entry: &[u8]) -> [RangeOf; 3] {
-    let [_, versions, dependents] = ranges(release, entry);
-    [RangeOf::first(entry, 1), RangeOf::first(&versions, MAX_VERSIONS), RangeOf::first(&dependents, 0)]
+    let [_, versions, last] = ranges(release, entry);
+    let limit = if is_record(entry) { MAX_ROTATIONS } else { 0 };
+    [RangeOf::first(entry, 1), RangeOf::first(&versions, MAX_VERSIONS), RangeOf::first(&last, limit)]
 }
 
 fn ranges(release: &Release, entry: &[u8]) -> [Vec<u8>; 3] {
     let package = PackageKey::of(&release.package());
-    let versions = match is_record(entry) {
-        true => keys::of_version(&package, &release.version),
-        false => keys::versions(&package),
+    let [versions, last] = match is_record(entry) {
+        true => [keys::of_version(&package, &release.version), keys::records_of(&release.publisher, Kind::Rotation)],
+        false => [keys::versions(&package), keys::dependent_publishers(&package)],
     };
-    [entry.to_vec(), versions, keys::dependent_publishers(&package)]
+    [entry.to_vec(), versions, last]
 }
 
-/// The entry of a release among the records, where [`Misdeed::NoVersion`] is looked for.
+/// The entry of a release among the records, where [`Misdeed::NoVersion`] and [`Misdeed::Void`] are looked for.
 pub fn record_entry(release: &Verified<Release>) -> Vec<u8> {
-    keys::record(&Record::Release(Box::new(release.clone())))
+    keys::record_entry(&release.publisher, Kind::Release, &release.id())
+}
+
+/// The entry of a status among the records, where [`Misdeed::Unheeded`] is looked for.
+pub fn status_entry(status: &Verified<Status>) -> Vec<u8> {
+    keys::record_entry(&status.publisher, Kind::Status, &status.id())
 }
 
 fn is_record(entry: &[u8]) -> bool {
@@ -123,21 +146,25 @@ fn is_record(entry: &[u8]) -> bool {
 }
 
 impl Evidence {
-    /// What the answers of a relay to [`questions`] show.
+    /// What the answers of a relay to [`questions`] show. `key_log`: what is known of it, which the release need not hold under. `status`: one of
+    /// its version, which holds, if it is the one whose entry is in question.
     ///
     /// # Errors
     /// [`Error::ShowsNothing`] of an honest relay.
     pub fn of(
         key_log: &KeyLog,
         release: &Verified<Release>,
+        status: Option<&Verified<Status>>,
         entry: &[u8],
         answers: [query::Evidence; 3],
         network: &Network,
     ) -> Result<Self, Error> {
+        let wire = |bytes: &RecordBytes| ByteBuf::from(bytes.to_vec());
         let parts = Parts {
             checkpoint: answers[0].checkpoint.clone(),
-            key_log: key_log.events().map(|event| ByteBuf::from(event.to_vec())).collect(),
-            release: ByteBuf::from(release.bytes().to_vec()),
+            key_log: key_log.events().map(wire).collect(),
+            release: wire(release.bytes()),
+            status: status.map(|status| wire(status.bytes())),
             entry: ByteBuf::from(entry.to_vec()),
             proofs: answers.each_ref().map(|answer| answer.proof.clone()),
         };
@@ -148,8 +175,8 @@ impl Evidence {
                 return Err(Error::NotOneRoot);
             }
         }
-        let misdeed = judge(&checkpoint, release, entry, &parts.proofs)?;
-        Ok(Self { relay: checkpoint.relay, misdeed, release: release.id(), bytes: codec::encode(&parts) })
+        // Judged as by whoever was not there.
+        Self::verify(&codec::encode(&parts), network)
     }
 
     /// Verifies evidence that somebody else found.
@@ -160,10 +187,17 @@ impl Evidence {
         let parts: Parts = codec::read(bytes, MAX_EVIDENCE_BYTES)?;
         let checkpoint = Checkpoint::verify(&parts.checkpoint, network)?;
         let release = Unverified::<Release>::decode(&parts.release)?;
-        let key_log = KeyLog::verify(&parts.key_log, release.publisher(), network)?;
-        let release = release.verify(&key_log, network)?;
-        let misdeed = judge(&checkpoint, &release, &parts.entry, &parts.proofs)?;
-        Ok(Self { relay: checkpoint.relay, misdeed, release: release.id(), bytes: bytes.to_vec() })
+        let key_log = &KeyLog::verify(&parts.key_log, release.publisher(), network)?;
+        let status = parts.status.as_ref().map(|status| Unverified::<Status>::decode(status)?.verify(key_log, network));
+        let status = status.transpose()?;
+        let subject = Subject { key_log, release: release.claims(), id: release.id(), status: status.as_ref() };
+        let misdeed = subject.judge(&checkpoint, &parts.entry, &parts.proofs)?;
+        let id = subject.id;
+        // What is void does not hold, and that is the point: nor does it matter who signed it.
+        if misdeed != Misdeed::Void {
+            release.verify(key_log, network)?;
+        }
+        Ok(Self { relay: checkpoint.relay, misdeed, release: id, bytes: bytes.to_vec() })
     }
 
     /// Whose map it is.
@@ -187,44 +221,79 @@ impl Evidence {
     }
 }
 
-fn judge(
-    checkpoint: &Signed<Checkpoint>,
-    release: &Verified<Release>,
-    entry: &[u8],
-    proofs: &[ByteBuf; 3],
-) -> Result<Misdeed, Error> {
-    let root = checkpoint.root.into();
-    let [at, versions, dependents] = ranges(release, entry);
-    let at = verify_run(&root, &Range::of(&at), &proofs[0])?;
-    let versions = verify_run(&root, &Range::of(&versions), &proofs[1])?;
-    let dependents = verify_run(&root, &Range::of(&dependents), &proofs[2])?.total();
-    let found = at.entries.first().filter(|(key, _)| key == entry).map(|(_, value)| *value);
-    // It would be the first of all keys that begin with it: any other that is shown says that it is not there, and what is hidden could be it.
-    if at.entries.is_empty() && at.rest > 0 {
-        return Err(Error::ShowsNothing);
+/// What a map is held against.
+struct Subject<'a> {
+    key_log: &'a KeyLog,
+    release: &'a Release,
+    id: RecordId,
+    status: Option<&'a Verified<Status>>,
+}
+
+impl Subject<'_> {
+    fn judge(&self, checkpoint: &Signed<Checkpoint>, entry: &[u8], proofs: &[ByteBuf; 3]) -> Result<Misdeed, Error> {
+        let root = checkpoint.root.into();
+        let [at, versions, last] = ranges(self.release, entry);
+        let at = verify_run(&root, &Range::of(&at), &proofs[0])?;
+        let versions = verify_run(&root, &Range::of(&versions), &proofs[1])?;
+        let last = verify_run(&root, &Range::of(&last), &proofs[2])?;
+        let found = at.entries.first().filter(|(key, _)| key == entry).map(|(_, value)| *value);
+        // It would be the first of all keys that begin with it: any other that is shown says that it is not there, and what is hidden could be it.
+        let is_shown = !at.entries.is_empty() || at.rest == 0;
+        let misdeed = match (is_record(entry), found) {
+            (true, Some(_)) => self.of_record(entry, &versions, &last),
+            (false, found) if is_shown && self.status.is_none() => self.of_entry(entry, found, &versions, last.total()),
+            _ => None,
+        };
+        misdeed.ok_or(Error::ShowsNothing)
     }
-    if is_record(entry) {
-        let is_held = found.is_some() && entry == record_entry(release);
-        return if is_held && versions.total() == 0 { Ok(Misdeed::NoVersion) } else { Err(Error::ShowsNothing) };
-    }
-    let popularity = Popularity::of(usize::try_from(dependents).unwrap_or(usize::MAX));
-    let tokens = Tokens::of(release);
-    let short_id = ShortId::of(&release.id());
-    let is_head = match head_of(&versions) {
-        Head::Unknown => return Err(Error::ShowsNothing),
-        Head::None => false,
-        Head::Is(head) => head == short_id,
-    };
-    let belongs = keys::listing(&release.id(), release, &tokens, popularity).iter().any(|key| key == entry);
-    let counts = || keys::counted(release).any(|key| key == entry);
-    match found {
-        None if is_head && (belongs || counts()) => Ok(Misdeed::Missing),
-        Some(value) if is_head && belongs && value != Filter::of(release, &tokens).as_bytes() => {
-            Ok(Misdeed::FalseFilter)
+
+    /// What is wrong with what the map makes of a record that it has.
+    fn of_record(&self, entry: &[u8], version: &Run<'_>, rotations: &Run<'_>) -> Option<Misdeed> {
+        if let Some(status) = self.status {
+            let is_of = (status.package(), &status.version) == (self.release.package(), &self.release.version);
+            // Another status may decide; then it is named.
+            let says_nothing =
+                |key: &[u8], value: &[u8]| keys::short_id(key) == Some(ShortId::of(&self.id)) && value.is_empty();
+            let is_unheeded = version.entries.iter().any(|(key, value)| says_nothing(key, value));
+            return (is_of && is_unheeded && entry == status_entry(status)).then_some(Misdeed::Unheeded);
         }
-        Some(_) if keys::lists(entry, &short_id) && !is_head => Ok(Misdeed::NotHead),
-        Some(_) if keys::lists(entry, &short_id) && !belongs => Ok(Misdeed::Misplaced),
-        _ => Err(Error::ShowsNothing),
+        if entry != keys::record_entry(&self.release.publisher, Kind::Release, &self.id) {
+            return None;
+        }
+        match self.key_log.check(self.release, &self.id) {
+            Ok(_) => (version.total() == 0).then_some(Misdeed::NoVersion),
+            Err(record::Error::Void(_) | record::Error::UnknownKeyEvent(_)) => {
+                let count = self.key_log.rotations().count();
+                let is_of_log = |id| self.key_log.rotations().any(|rotation| Some(rotation.id()) == id);
+                let mut held = rotations.entries.iter().map(|(key, _)| keys::record_of(key));
+                let is_all = rotations.rest == 0 && rotations.entries.len() == count && held.all(is_of_log);
+                is_all.then_some(Misdeed::Void)
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// What is wrong with an entry of the package, or with there being none.
+    fn of_entry(&self, entry: &[u8], found: Option<&[u8]>, versions: &Run<'_>, dependents: u64) -> Option<Misdeed> {
+        let popularity = Popularity::of(usize::try_from(dependents).unwrap_or(usize::MAX));
+        let tokens = Tokens::of(self.release);
+        let short_id = ShortId::of(&self.id);
+        let is_head = match head_of(versions) {
+            Head::Unknown => return None,
+            Head::None => false,
+            Head::Is(head) => head == short_id,
+        };
+        let belongs = keys::listing(&self.id, self.release, &tokens, popularity).iter().any(|key| key == entry);
+        let counts = || keys::counted(self.release).any(|key| key == entry);
+        match found {
+            None if is_head && (belongs || counts()) => Some(Misdeed::Missing),
+            Some(value) if is_head && belongs && value != Filter::of(self.release, &tokens).as_bytes() => {
+                Some(Misdeed::FalseFilter)
+            }
+            Some(_) if keys::lists(entry, &short_id) && !is_head => Some(Misdeed::NotHead),
+            Some(_) if keys::lists(entry, &short_id) && !belongs => Some(Misdeed::Misplaced),
+            _ => None,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
+use crate::catalogue::testing::{Publisher, Relay, Rotated, depends_on, other_artifact};
 use crate::catalogue::{Leaf, answer};
-use crate::record::State;
+use crate::record::{Record, State};
 
 fn network() -> Network {
     Network::named("test").unwrap()
@@ -11,8 +13,28 @@ fn network() -> Network {
 
 /// What a relay shows of an entry, judged.
 fn judged(relay: &Relay, key_log: &KeyLog, release: &Verified<Release>, entry: &[u8]) -> Result<Evidence, Error> {
+    judged_with(relay, key_log, release, None, entry)
+}
+
+fn judged_with(
+    relay: &Relay,
+    key_log: &KeyLog,
+    release: &Verified<Release>,
+    status: Option<&Verified<Status>>,
+    entry: &[u8],
+) -> Result<Evidence, Error> {
     let answers = questions(release, entry).map(|question| answer::range(&relay.snapshots, &question).unwrap());
-    Evidence::of(key_log, release, entry, answers, &network())
+    Evidence::of(key_log, release, status, entry, answers, &network())
+}
+
+/// What a relay shows of a status that it holds, about the version of a release.
+fn heeds(
+    relay: &Relay,
+    key_log: &KeyLog,
+    release: &Verified<Release>,
+    status: &Verified<Status>,
+) -> Result<Evidence, Error> {
+    judged_with(relay, key_log, release, Some(status), &status_entry(status))
 }
 
 /// Two publishers, and packages of every kind: depended on, with pre-releases, contested.
@@ -76,11 +98,18 @@ fn convinces(found: &Evidence, misdeed: Misdeed, relay: &Relay) {
     assert_eq!(Evidence::verify(found.bytes(), &network()).as_ref(), Ok(found));
     assert!(Evidence::verify(found.bytes(), &Network::named("other").unwrap()).is_err());
     // Each byte counts; of some shapes, a part of them says as much.
-    let step = if misdeed == Misdeed::NoVersion { 1 } else { 13 };
+    let step = if matches!(misdeed, Misdeed::NoVersion | Misdeed::Unheeded | Misdeed::Void) { 1 } else { 13 };
     for at in (0..found.bytes().len()).step_by(step) {
         let mut bytes = found.bytes().to_vec();
         bytes[at] ^= 1;
-        assert!(Evidence::verify(&bytes, &network()).is_err(), "byte {at}");
+        match Evidence::verify(&bytes, &network()) {
+            Err(_) => {}
+            // Who signed what is void is no matter.
+            Ok(same) if misdeed == Misdeed::Void => {
+                assert_eq!((same.misdeed(), same.release()), (misdeed, found.release()))
+            }
+            Ok(_) => panic!("byte {at}"),
+        }
     }
     for cut in [&found.bytes()[1..], &found.bytes()[..found.bytes().len() - 1]] {
         assert!(Evidence::verify(cut, &network()).is_err());
@@ -251,11 +280,11 @@ fn parts_of_two_maps_or_of_two_relays_are_no_evidence() {
     relay.lie(|map| assert!(map.remove(&entry)));
     let after = [0, 1, 2].map(|at| ask(&relay, at));
     let mixed = [after[0].clone(), before[1].clone(), after[2].clone()];
-    assert_eq!(Evidence::of(&key_log, base, &entry, mixed, &network()), Err(Error::NotOneRoot));
+    assert_eq!(Evidence::of(&key_log, base, None, &entry, mixed, &network()), Err(Error::NotOneRoot));
     let mut other = Relay::of(101, relay.catalogue.clone());
     other.lie(|map| assert!(map.remove(&entry)));
     let mixed = [after[0].clone(), after[1].clone(), ask(&other, 2)];
-    assert_eq!(Evidence::of(&key_log, base, &entry, mixed, &network()), Err(Error::NotOneRoot));
+    assert_eq!(Evidence::of(&key_log, base, None, &entry, mixed, &network()), Err(Error::NotOneRoot));
 }
 
 #[test]
@@ -273,6 +302,279 @@ fn of_more_versions_than_are_shown_nothing_is_concluded() {
     }
 }
 
+/// A version with a status, and a relay that says nothing of it, or what a test makes of it.
+struct Yanked {
+    publisher: Publisher,
+    release: Verified<Release>,
+    status: Verified<Status>,
+}
+
+impl Yanked {
+    fn new() -> Self {
+        let publisher = Publisher::new(1);
+        let release = publisher.release(0, "tool", "1.0.0", |_| {});
+        let status = publisher.status(1, "tool", "1.0.0", 1, State::Yanked, |_| {});
+        Self { publisher, release, status }
+    }
+
+    fn catalogue(&self, others: &[&Verified<Release>], statuses: &[&Verified<Status>]) -> crate::catalogue::Catalogue {
+        let releases = std::iter::once(&self.release).chain(others.iter().copied()).cloned();
+        let mut catalogue = crate::catalogue::testing::catalogue(&[&self.publisher], releases);
+        for status in statuses {
+            catalogue.insert(Record::Status(Box::new((*status).clone()))).unwrap();
+        }
+        catalogue
+    }
+
+    /// A relay that holds some statuses, and says of all versions what it would without some of these.
+    fn ignoring(
+        &self,
+        others: &[&Verified<Release>],
+        heeded: &[&Verified<Status>],
+        not: &[&Verified<Status>],
+    ) -> Relay {
+        let mut relay = Relay::of(100, self.catalogue(others, heeded));
+        relay.lie(|map| not.iter().for_each(|status| map.insert(&status_entry(status), Leaf::NONE).unwrap()));
+        relay
+    }
+}
+
+#[test]
+fn a_status_that_is_held_and_not_heeded_is_seen() {
+    let Yanked { publisher, release, status } = &Yanked::new();
+    let key_log = publisher.key_log();
+    let relay = Yanked::new().ignoring(&[], &[], &[status]);
+    convinces(&heeds(&relay, &key_log, release, status).unwrap(), Misdeed::Unheeded, &relay);
+    // Whatever it says, for who decides is seen from no entry alone.
+    let kind = publisher.status(2, "tool", "1.0.0", 0, State::Active, |_| {});
+    let relay = Yanked::new().ignoring(&[], &[], &[&kind]);
+    convinces(&heeds(&relay, &key_log, release, &kind).unwrap(), Misdeed::Unheeded, &relay);
+}
+
+#[test]
+fn a_status_shows_nothing_of_who_lacks_it_of_other_versions_or_where_another_one_decides() {
+    let scene = Yanked::new();
+    let Yanked { publisher, release, status } = &scene;
+    let key_log = publisher.key_log();
+    let nothing = Err(Error::ShowsNothing);
+    let honest = Relay::of(100, scene.catalogue(&[], &[status]));
+    assert_eq!(heeds(&honest, &key_log, release, status), nothing);
+    let lacks = Relay::of(100, scene.catalogue(&[], &[]));
+    assert_eq!(heeds(&lacks, &key_log, release, status), nothing);
+    // Another one is named, which may decide.
+    let later = publisher.status(2, "tool", "1.0.0", 2, State::Active, |_| {});
+    let decided = Relay::of(100, scene.catalogue(&[], &[status, &later]));
+    assert_eq!(heeds(&decided, &key_log, release, status), nothing);
+    // Of a version that was never released there is nothing to say.
+    let early = publisher.status(3, "tool", "9.0.0", 1, State::Yanked, |_| {});
+    let without = Relay::of(100, scene.catalogue(&[], &[&early]));
+    assert_eq!(heeds(&without, &key_log, release, &early), nothing);
+
+    // Of a relay that ignores it: only together with the release of the version that it is about, and at its own entry.
+    let other_version = publisher.release(4, "tool", "1.1.0", |_| {});
+    let other_package = publisher.release(5, "rule", "1.0.0", |_| {});
+    let liar = scene.ignoring(&[&other_version, &other_package], &[], &[status, &early]);
+    assert!(heeds(&liar, &key_log, release, status).is_ok());
+    for other in [&other_version, &other_package] {
+        assert_eq!(heeds(&liar, &key_log, other, status), nothing);
+    }
+    assert_eq!(heeds(&liar, &key_log, release, &early), nothing);
+    let unlisted = publisher.release(6, "tool", "1.0.0", |release| release.description = "never heard of".into());
+    assert_eq!(heeds(&liar, &key_log, &unlisted, status), nothing);
+    for entry in [status_entry(&early), record_entry(release)] {
+        assert_eq!(judged_with(&liar, &key_log, release, Some(status), &entry), nothing);
+    }
+    // Nor is it anything beside an entry of the package.
+    let mut hides = scene.ignoring(&[], &[], &[]);
+    let place = Market::entry(&hides, b"n/", release);
+    hides.lie(|map| assert!(map.remove(&place)));
+    assert!(judged(&hides, &key_log, release, &place).is_ok());
+    assert_eq!(judged_with(&hides, &key_log, release, Some(status), &place), nothing);
+    // One that does not hold is none.
+    let stranger = Publisher::new(2).status(1, "tool", "1.0.0", 1, State::Yanked, |_| {});
+    assert!(matches!(heeds(&liar, &key_log, release, &stranger), Err(Error::Record(_))));
+}
+
+/// A key log, as far as its events are given.
+fn key_log_of(publisher: &Publisher, rotations: &[&Rotated]) -> KeyLog {
+    let mut key_log = publisher.key_log();
+    for rotated in rotations {
+        key_log.follow(rotated.rotation.clone()).unwrap();
+        rotated.pages.iter().for_each(|page| _ = key_log.add_page(page.clone()).unwrap());
+    }
+    key_log
+}
+
+/// A relay that holds some rotations, and releases that it should not.
+fn keeping(publisher: &Publisher, rotations: &[&Rotated], void: &[&Verified<Release>]) -> Relay {
+    let mut catalogue = crate::catalogue::testing::catalogue(&[publisher], []);
+    for record in rotations.iter().flat_map(|rotated| rotated.records()) {
+        catalogue.insert(record).unwrap();
+    }
+    let mut relay = Relay::of(100, catalogue);
+    relay.lie(|map| void.iter().for_each(|release| map.insert(&record_entry(release), Leaf::NONE).unwrap()));
+    relay
+}
+
+#[test]
+fn a_release_that_the_rotations_which_are_held_make_void_is_seen() {
+    let publisher = Publisher::new(1);
+    let [kept, stolen] = [0, 1].map(|index| publisher.release(index, "tool", &format!("1.{index}.0"), |_| {}));
+    let rotated = publisher.rotate(&[kept.id()]);
+    let key_log = key_log_of(&publisher, &[&rotated]);
+    let relay = keeping(&publisher, &[&rotated], &[&stolen]);
+    convinces(&judged(&relay, &key_log, &stolen, &record_entry(&stolen)).unwrap(), Misdeed::Void, &relay);
+    // What forks is void behind the fork.
+    let fork = publisher.rotate_with(&[kept.id()], 64, 3);
+    let behind = rotated.after.release(2, "tool", "1.2.0", |_| {});
+    let key_log = key_log_of(&publisher, &[&rotated, &fork]);
+    let relay = keeping(&publisher, &[&rotated, &fork], &[&behind, &stolen]);
+    for release in [&behind, &stolen] {
+        convinces(&judged(&relay, &key_log, release, &record_entry(release)).unwrap(), Misdeed::Void, &relay);
+    }
+}
+
+#[test]
+fn nothing_is_void_by_rotations_that_are_not_just_those_which_are_held() {
+    let publisher = Publisher::new(1);
+    let [kept, stolen] = [0, 1].map(|index| publisher.release(index, "tool", &format!("1.{index}.0"), |_| {}));
+    let (rotated, fork) = (publisher.rotate(&[kept.id()]), publisher.rotate_with(&[stolen.id()], 64, 3));
+    let next = rotated.after.rotate(&[]);
+    let nothing = Err(Error::ShowsNothing);
+    let at = |relay: &Relay, key_log: &KeyLog, release| judged(relay, key_log, release, &record_entry(release));
+    let key_log = key_log_of(&publisher, &[&rotated]);
+    // It does not have the rotation.
+    assert_eq!(at(&keeping(&publisher, &[], &[&stolen]), &key_log, &stolen), nothing);
+    // It has another one, which keeps the release.
+    assert_eq!(at(&keeping(&publisher, &[&rotated, &fork], &[&stolen]), &key_log, &stolen), nothing);
+    assert_eq!(at(&keeping(&publisher, &[&fork], &[&stolen]), &key_log, &stolen), nothing);
+    // It has one more, or one less.
+    assert_eq!(at(&keeping(&publisher, &[&rotated, &next], &[&stolen]), &key_log, &stolen), nothing);
+    let longer = key_log_of(&publisher, &[&rotated, &next]);
+    assert_eq!(at(&keeping(&publisher, &[&rotated], &[&stolen]), &longer, &stolen), nothing);
+    // The page that may keep it was not shown.
+    let mut without = publisher.key_log();
+    without.follow(rotated.rotation.clone()).unwrap();
+    let relay = keeping(&publisher, &[&rotated], &[&stolen, &kept]);
+    assert_eq!(at(&relay, &without, &stolen), nothing);
+    // What is kept, or not there, is not void; nor is anything else than its own entry.
+    assert_eq!(at(&relay, &key_log, &kept).unwrap().misdeed(), Misdeed::NoVersion);
+    assert_eq!(at(&keeping(&publisher, &[&rotated], &[]), &key_log, &stolen), nothing);
+    assert_eq!(judged(&relay, &key_log, &stolen, &record_entry(&kept)), nothing);
+}
+
+#[test]
+fn rotations_are_all_shown_or_nothing_is_concluded() {
+    // As many as a key log may have, and a fork at its end: all fit the question.
+    let start = Publisher::new(1);
+    let stolen = start.release(0, "tool", "1.0.0", |_| {});
+    let mut rotations: Vec<Rotated> = Vec::new();
+    while rotations.len() + 1 < MAX_KEY_EVENTS {
+        rotations.push(rotations.last().map_or(&start, |last| &last.after).rotate(&[]));
+    }
+    rotations.push(rotations[rotations.len() - 2].after.rotate_with(&[], 64, 3));
+    assert_eq!(rotations.len(), usize::from(MAX_ROTATIONS));
+    let rotations: Vec<&Rotated> = rotations.iter().collect();
+    let mut relay = keeping(&start, &rotations, &[&stolen]);
+    let key_log = key_log_of(&start, &rotations);
+    let found = judged(&relay, &key_log, &stolen, &record_entry(&stolen)).unwrap();
+    assert_eq!(found.misdeed(), Misdeed::Void);
+    // One more is not shown, and may be what keeps it.
+    let last = keys::record_entry(&start.id(), Kind::Rotation, &RecordId::from_bytes([0xff; 32]));
+    relay.lie(|map| {
+        map.insert(&last, Leaf::NONE).unwrap();
+        map.insert(&record_entry(&stolen), Leaf::NONE).unwrap();
+    });
+    assert_eq!(judged(&relay, &key_log, &stolen, &record_entry(&stolen)), Err(Error::ShowsNothing));
+}
+
+/// The catalogue of all that was offered, until nothing changes.
+fn offered(publisher: &Publisher, records: &[Record]) -> crate::catalogue::Catalogue {
+    let mut catalogue = crate::catalogue::testing::catalogue(&[publisher], []);
+    loop {
+        let before = catalogue.root();
+        records.iter().for_each(|record| _ = catalogue.insert(record.clone()));
+        if catalogue.root() == before {
+            return catalogue;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn an_honest_relay_is_not_accused_whatever_it_and_who_asks_have_heard_of(
+        said in prop::collection::vec((0_u8..2, 0_u8..2, 0_u8..8), 1..8),
+        keeps in [any::<u8>(), any::<u8>()],
+        heard in any::<u16>(),
+        known in any::<u8>(),
+    ) {
+        let publisher = Publisher::new(1);
+        let mut spoken = Spoken::default();
+        spoken.say(&publisher, &said, 0);
+        let [one, other] = [0, 1].map(|at| {
+            let kept = |(bit, id): (usize, RecordId)| (keeps[at] >> bit & 1 == 1).then_some(id);
+            let kept: Vec<_> = spoken.ids().into_iter().enumerate().filter_map(kept).collect();
+            publisher.rotate_with(&kept, 2, at as u8)
+        });
+        spoken.say(&one.after, &said, 100);
+        let Spoken { releases, statuses } = &spoken;
+        let records = releases.iter().map(|release| Record::Release(Box::new(release.clone())));
+        let records = records.chain(statuses.iter().map(|status| Record::Status(Box::new(status.clone()))));
+        let records = records.zip((0..14).cycle()).filter(|(_, bit)| heard >> bit & 1 == 1).map(|(record, _)| record);
+        let rotations = [&one, &other].into_iter().zip(14..).filter(|(_, bit)| heard >> bit & 1 == 1);
+        let all: Vec<Record> = rotations.flat_map(|(rotated, _)| rotated.records()).chain(records).collect();
+        let relay = Relay::of(100, offered(&publisher, &all));
+
+        let rotations = [&one, &other].into_iter().zip(0..).filter(|(_, bit)| known >> bit & 1 == 1);
+        let mut key_log = publisher.key_log();
+        for (rotated, _) in rotations {
+            key_log.follow(rotated.rotation.clone()).unwrap();
+            for (page, _) in rotated.pages.iter().zip(2..).filter(|(_, bit)| known >> bit & 1 == 1) {
+                key_log.add_page(page.clone()).unwrap();
+            }
+        }
+        for release in releases {
+            let popularity = Popularity::of(0);
+            let derived = keys::listing(&release.id(), release, &Tokens::of(release), popularity);
+            for entry in derived.iter().take(4).chain([&record_entry(release)]) {
+                prop_assert!(judged(&relay, &key_log, release, entry).is_err());
+            }
+            for status in statuses {
+                prop_assert!(heeds(&relay, &key_log, release, status).is_err());
+            }
+        }
+    }
+}
+
+/// What a publisher said, at random.
+#[derive(Default)]
+struct Spoken {
+    releases: Vec<Verified<Release>>,
+    statuses: Vec<Verified<Status>>,
+}
+
+impl Spoken {
+    fn say(&mut self, publisher: &Publisher, said: &[(u8, u8, u8)], from: u32) {
+        for (index, (name, version, what)) in (from..).zip(said) {
+            let (name, version) = (format!("thing-{name}"), format!("1.{version}.0"));
+            match State::from_number(*what) {
+                Some(state) => {
+                    self.statuses.push(publisher.status(index, &name, &version, u64::from(*what) / 2, state, |_| {}))
+                }
+                None => self.releases.push(publisher.release(index, &name, &version, |release| {
+                    release.artifact = other_artifact(&what.to_string());
+                })),
+            }
+        }
+    }
+
+    fn ids(&self) -> Vec<RecordId> {
+        self.releases.iter().map(Verified::id).chain(self.statuses.iter().map(Verified::id)).collect()
+    }
+}
+
 #[test]
 fn a_proof_that_hides_the_entry_does_not_show_that_it_is_missing() {
     let market = Market::new();
@@ -284,7 +586,7 @@ fn a_proof_that_hides_the_entry_does_not_show_that_it_is_missing() {
     let [at, versions, dependents] = questions(base, &entry);
     let hidden = RangeOf::first(&at.range, 0);
     let answers = [hidden, versions, dependents].map(|question| answer::range(&relay.snapshots, &question).unwrap());
-    assert_eq!(Evidence::of(&key_log, base, &entry, answers, &network()), Err(Error::ShowsNothing));
+    assert_eq!(Evidence::of(&key_log, base, None, &entry, answers, &network()), Err(Error::ShowsNothing));
 }
 
 #[test]

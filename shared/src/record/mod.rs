@@ -229,6 +229,11 @@ macro_rules! indexed {
 indexed!(Release, Status, Unknown);
 
 impl<T: Indexed> Unverified<T> {
+    /// What it says. Nobody may have signed that.
+    pub(crate) const fn claims(&self) -> &T {
+        &self.payload
+    }
+
     /// Who is said to publish it: whose key log is needed to verify it.
     pub fn publisher(&self) -> PublisherId {
         self.payload.publisher()

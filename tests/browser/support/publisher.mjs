@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { MARKET, ROOT, SAY_STATUS, run, temporaryDirectory } from "./programs.mjs";
+import { MARKET, ROOT, ROTATE_KEY, SAY_STATUS, run, temporaryDirectory } from "./programs.mjs";
 
 export class Publisher {
   /** Makes a key that is removed at the end of the test. */
@@ -30,10 +30,16 @@ export class Publisher {
     });
   }
 
-  /** Says of a version that it is deprecated, yanked or retracted, why, and what other package to use. */
-  async say(relay, name, version, state, reason, ...instead) {
+  /** Says to one relay, or the same to some, of a version that it is deprecated, yanked or retracted, why, and what other package to use. */
+  async say(relays, name, version, state, reason, ...instead) {
     this.said = (this.said ?? 0) + 1;
-    await run(SAY_STATUS, [this.key, relay.address("tcp"), String(this.said), name, version, state, reason, ...instead]);
+    const said = [String(this.said), name, version, state, reason, ...instead];
+    for (const relay of [relays].flat()) await run(SAY_STATUS, [this.key, relay.address("tcp"), ...said]);
+  }
+
+  /** Rotates to the next key, keeps these records, and hands the rotation to some relays. */
+  async rotate(relays, kept) {
+    for (const relay of relays) await run(ROTATE_KEY, [this.key, relay.address("tcp"), ...kept]);
   }
 
   /** Writes a ggen package directory and gives its path. */

@@ -89,6 +89,8 @@ const MISDEEDS: Record<string, string> = {
   "relay/wrong-entry": "lists a package where it does not belong",
   "relay/stale-entry": "lists another version of a package than its newest",
   "relay/missing-version": "leaves a version out of a package’s versions",
+  "relay/unheeded-status": "does not heed what a publisher says of a version",
+  "relay/void-release": "keeps a release that its publisher’s new key made void",
 };
 
 /** What was published since the relay last committed itself. */
