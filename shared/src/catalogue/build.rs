@@ -291,6 +291,7 @@ fn into_map(pieces: Vec<Group<'_>>) -> Map<Leaf> {
     let starts = std::iter::once(0).chain(ends.iter().map(|(end, _)| *end));
     let mut entries: Vec<_> =
         starts.zip(&ends).map(|(start, (end, leaf))| (Key::of(&keys[start..*end]), *leaf)).collect();
+    drop(ends);
     entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let map = Map::from_sorted_refs(&entries).expect("entries are derived once each, and their keys are short");
     map.root();

@@ -9,7 +9,7 @@ use super::key::{Key, Parts};
 use super::{Hash, Value, bits};
 
 /// Entries of a subtree that is kept as a sorted list. More of them save memory, fewer save time when the list is hashed.
-pub const BUCKET: usize = 16;
+pub const BUCKET: usize = 24;
 
 /// A subtree of at least one entry: a bucket if it has at most [`BUCKET`], inner otherwise. So its shape is a function of its entries.
 #[derive(Debug, Clone)]
@@ -39,39 +39,81 @@ const END_BYTES: usize = 2;
 const IS_CUT: u16 = 1 << 15;
 
 impl<V: Value> Bucket<V> {
-    /// Of entries in order. They are gone through twice, so that what is allocated is what is needed: a map has many buckets.
+    /// Of entries in order.
     fn new<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)> + Clone) -> Self
     where
         V: 'a,
     {
-        let heads = || entries.clone().take(BUCKET).map(|(key, _)| key);
-        let count = heads().count();
-        let mut keys = Vec::with_capacity(count * END_BYTES + heads().map(|key| key.0.len()).sum::<usize>());
+        let entries = entries.take(BUCKET);
+        let keys = Self::pack(entries.clone().map(|(key, _)| (key.0, !key.1.is_empty())));
+        Self { keys, values: entries.map(|(_, value)| value.clone()).collect() }
+    }
+
+    /// The keys of a bucket: what is kept of each, and whether its value knows the rest. They are gone through twice, so that what is
+    /// allocated is what is needed: a map has many buckets.
+    fn pack<'a>(heads: impl Iterator<Item = (&'a [u8], bool)> + Clone) -> Box<[u8]> {
+        let bytes = heads.clone().map(|(head, _)| END_BYTES + head.len()).sum();
+        let mut keys = Vec::with_capacity(bytes);
         let mut end = 0;
-        for key in heads() {
-            end += key.0.len();
-            let is_cut = if key.1.is_empty() { 0 } else { IS_CUT };
-            keys.extend((u16::try_from(end).unwrap_or_default() + is_cut).to_be_bytes());
+        for (head, is_cut) in heads.clone() {
+            end += head.len();
+            let flag = if is_cut { IS_CUT } else { 0 };
+            keys.extend((u16::try_from(end).unwrap_or_default() + flag).to_be_bytes());
         }
-        let mut values = Vec::with_capacity(count);
-        for (key, value) in entries.take(BUCKET) {
-            keys.extend_from_slice(key.0);
-            values.push(value.clone());
+        heads.for_each(|(head, _)| keys.extend_from_slice(head));
+        keys.into()
+    }
+
+    /// Adds an entry that is not here, or gives one that is here another value. The other values, which are far away, are not looked at.
+    fn put(&mut self, key: &[u8], value: V) {
+        let (at, is_here) = match self.find(key) {
+            Ok(at) => (at, true),
+            Err(at) => (at, false),
+        };
+        let (Parts(head, tail), _) = Parts::entry(key, &value);
+        let (before, behind) = (self.heads().take(at), self.heads().skip(at).skip(usize::from(is_here)));
+        self.keys = Self::pack(before.chain([(head, !tail.is_empty())]).chain(behind));
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        if is_here {
+            values[at] = value;
+        } else {
+            values.reserve_exact(1);
+            values.insert(at, value);
         }
-        Self { keys: keys.into(), values: values.into() }
+        self.values = values.into();
+        debug_assert!(self.len() <= BUCKET);
+    }
+
+    /// Takes out an entry, as [`Self::put`] adds one.
+    fn take_out(&mut self, key: &[u8]) {
+        let Ok(at) = self.find(key) else { return };
+        let heads = self.heads().enumerate().filter(|(other, _)| *other != at);
+        self.keys = Self::pack(heads.map(|(_, head)| head));
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        values.remove(at);
+        self.values = values.into();
     }
 
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// A key as it is kept.
-    fn parts(&self, at: usize) -> Parts<'_> {
+    /// What is kept of a key, and whether its value knows the rest.
+    fn head(&self, at: usize) -> (&[u8], bool) {
         let (ends, keys) = self.keys.split_at(self.len() * END_BYTES);
         let end = |at: usize| u16::from_be_bytes([ends[at * END_BYTES], ends[at * END_BYTES + 1]]);
         let start = at.checked_sub(1).map_or(0, |before| usize::from(end(before) & !IS_CUT));
-        let head = &keys[start..usize::from(end(at) & !IS_CUT)];
-        Parts(head, if end(at) & IS_CUT == 0 { &[] } else { self.values[at].tail() })
+        (&keys[start..usize::from(end(at) & !IS_CUT)], end(at) & IS_CUT != 0)
+    }
+
+    fn heads(&self) -> impl Iterator<Item = (&[u8], bool)> + Clone {
+        (0..self.len()).map(|at| self.head(at))
+    }
+
+    /// A key as it is kept.
+    fn parts(&self, at: usize) -> Parts<'_> {
+        let (head, is_cut) = self.head(at);
+        Parts(head, if is_cut { self.values[at].tail() } else { &[] })
     }
 
     pub(super) fn key(&self, at: usize) -> Key {
@@ -272,12 +314,17 @@ impl<V: Value> Node<V> {
             *this = Arc::new(Self::inner(differs, left, right));
             return;
         };
+        if bucket.len() < BUCKET {
+            let node = Arc::make_mut(this);
+            node.hash.take();
+            if let Kind::Bucket(bucket) = &mut node.kind {
+                bucket.put(key, value);
+            }
+            return;
+        }
         let at = bucket.find(key).unwrap_or_else(|at| at);
         let entries = bucket.entries().take(at).chain([Parts::entry(key, &value)]).chain(bucket.entries().skip(at));
-        *this = Arc::new(match bucket.len() < BUCKET {
-            true => Self::bucket(entries),
-            false => Self::of::<_, &V>(&entries.map(|(key, value)| (Key::of(key), value)).collect::<Vec<_>>()),
-        });
+        *this = Arc::new(Self::of::<_, &V>(&entries.map(|(key, value)| (Key::of(key), value)).collect::<Vec<_>>()));
     }
 
     /// Gives a key that is here another value.
@@ -288,9 +335,7 @@ impl<V: Value> Node<V> {
             match &mut node.kind {
                 Kind::Inner { bit, left, right, .. } => this = if bits::bit(key, *bit) { right } else { left },
                 Kind::Bucket(bucket) => {
-                    let at = bucket.find(key).unwrap_or(bucket.len());
-                    let behind = bucket.entries().skip(at + 1);
-                    *bucket = Bucket::new(bucket.entries().take(at).chain([Parts::entry(key, &value)]).chain(behind));
+                    bucket.put(key, value);
                     return;
                 }
             }
@@ -303,8 +348,7 @@ impl<V: Value> Node<V> {
         node.hash.take();
         match &mut node.kind {
             Kind::Bucket(bucket) => {
-                let others = bucket.entries().filter(|(other, _)| other.cmp(key).is_ne());
-                *bucket = Bucket::new(others);
+                bucket.take_out(key);
                 bucket.len() == 0
             }
             Kind::Inner { bit, count, left, right } => {
