@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{self, PackageKey};
+use super::keys::{self, PackageKey, ShortId};
 use super::leaf::{Leaf, Listed, own_entries};
 use super::listing::counted;
 use super::package::Package;
@@ -279,8 +279,10 @@ impl AsRef<[u8]> for Key<'_> {
 
 /// The map of the pieces of one group, hashed.
 fn into_map(pieces: Vec<Group<'_>>) -> Map<Leaf> {
-    let mut keys = Vec::new();
-    let mut ends = Vec::new();
+    let count = pieces.iter().map(|piece| piece.leaves.len()).sum();
+    let heads: usize = pieces.iter().map(|piece| piece.keys.len()).sum();
+    let mut keys = Vec::with_capacity(heads + count * ShortId::BYTES);
+    let mut ends = Vec::with_capacity(count);
     for piece in pieces {
         for (head, leaf) in piece.entries() {
             keys.extend_from_slice(head);
