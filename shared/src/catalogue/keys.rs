@@ -29,8 +29,8 @@ use crate::id::{Handle, PackageId, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
 use crate::merkle::MAX_KEY_BYTES;
 use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
-use crate::search::analyser::{Token, Tokens};
-use crate::search::rank::{Match, Popularity, Rank};
+use crate::search::analyser::{Fields, Token, Tokens};
+use crate::search::rank::{Brevity, Match, Popularity, Rank};
 
 /// A package in a key: 160 bits of the hash of its id. Two packages with one key cost 2⁸⁰ hashes to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -359,7 +359,8 @@ pub(super) fn each_listing(
     mut each: impl FnMut(&[u8]),
 ) {
     let head = ShortId::of(head);
-    let best = |matched| Place { rank: Rank::best(matched, popularity, release.created), head }.to_bytes();
+    let brevity = Brevity::of(tokens);
+    let best = |matched| Place { rank: Rank::best(matched, brevity, popularity, release.created), head }.to_bytes();
     let newest_first = Place { rank: Rank::newest(release.created), head }.to_bytes();
     let mut key = Vec::with_capacity(MAX_KEY_BYTES);
     let mut entry = |parts: &[&[u8]]| {
@@ -372,7 +373,7 @@ pub(super) fn each_listing(
     let dependencies: BTreeSet<_> = dependencies(release).map(|package| PackageKey::of(&package)).collect();
     let categories: BTreeSet<_> = release.categories.iter().filter_map(|name| category(name)).collect();
     let licenses: BTreeSet<_> = release.license.iter().flat_map(|expression| licenses(expression)).collect();
-    let popular = best(Match::CATEGORY);
+    let popular = Place { rank: Rank::popular(popularity, release.created), head }.to_bytes();
     entry(&[&newest(), &newest_first]);
     entry(&[&by_name(), release.name.as_str().as_bytes(), b"\0", head.as_bytes()]);
     entry(&[&by_dependents(), &popular]);
@@ -380,32 +381,35 @@ pub(super) fn each_listing(
     dependencies.iter().for_each(|package| entry(&[&dependents(package), &popular]));
     categories.iter().for_each(|range| entry(&[range, &popular]));
     licenses.iter().for_each(|name| entry(&[&license(name), &popular]));
-    // Tokens are in order, so those that begin alike stand together: the beginnings of the last one, the shortest first.
-    let mut open: Vec<(&str, Option<Match>)> = Vec::with_capacity(MAX_PREFIX_CHARS);
-    let mut close = |open: &mut Vec<(&str, Option<Match>)>, from: usize| {
-        for (beginning, matched) in open.drain(from..) {
-            if let Some(matched) = matched {
+    // Tokens are in order, so those that begin alike stand together: the beginnings of the last one, the shortest first, each with the fields
+    // where it stands whole, and with those where it begins a token.
+    let mut open: Vec<(&str, Fields, Fields)> = Vec::with_capacity(MAX_PREFIX_CHARS);
+    let mut close = |open: &mut Vec<(&str, Fields, Fields)>, from: usize| {
+        for (beginning, whole, begun) in open.drain(from..) {
+            if let Some(matched) = Match::of(whole, begun) {
                 entry(&[b"x/", beginning.as_bytes(), b"\0", &best(matched)]);
             }
         }
     };
     for (token, fields) in tokens.iter() {
-        let whole = Match::whole(fields);
-        let same = open.iter().take_while(|(beginning, _)| token.starts_with(beginning)).count();
+        let same = open.iter().take_while(|(beginning, ..)| token.starts_with(beginning)).count();
         close(&mut open, same);
+        let others = fields.beside_description().unwrap_or_default();
         for (at, beginning) in beginnings_of(token).enumerate() {
             // A token that is longer than beginnings are is found by its first letters, as if it ended there.
             let ends = beginning.len() == token.len() || at + 1 == MAX_PREFIX_CHARS;
-            let matched = if ends { Some(whole) } else { Match::beginning(fields) };
+            let (whole, begun) = if ends { (fields, Fields::default()) } else { (Fields::default(), others) };
             match open.get_mut(at) {
-                Some((_, known)) => *known = matched.max(*known),
-                None => open.push((beginning, matched)),
+                Some((_, known, known_begun)) => (*known, *known_begun) = (known.and(whole), known_begun.and(begun)),
+                None => open.push((beginning, whole, begun)),
             }
         }
     }
     close(&mut open, 0);
     for (token, fields) in tokens.iter() {
-        entry(&[b"t/", token.as_bytes(), b"\0", &best(Match::whole(fields))]);
+        if let Some(matched) = Match::of(fields, Fields::default()) {
+            entry(&[b"t/", token.as_bytes(), b"\0", &best(matched)]);
+        }
     }
 }
 

@@ -8,10 +8,12 @@
 //! 3. A *name* is one or more parts, joined by camel case or by at most two of `_ - . / '`: `serde_json`, `I/O`, `don't`.
 //! 4. Case is folded by upper-casing and then lower-casing each character (`ß` is `ss`, `ς` is `σ`), then NFKC again.
 //! 5. A token longer than [`MAX_TOKEN_BYTES`] is cut at a character's end, in texts and in queries alike.
+//! 6. The plural of a word of four ASCII letters or more is its singular, by these endings, the first that fits: `ies` is `y`; `sses`,
+//!    `shes`, `ches` and `xes` lose `es`; `s` goes, except behind `s`, `u` or `i`.
 //!
 //! A text has the tokens of every part and of every name with its parts run together; a query looks for names run together.
 //! So `serde_json`, `serde-json` and `SerdeJson` find each other, `serde` finds them all, and `JavaScript` finds `javascript`.
-//! Nothing is stemmed. A script without spaces is one long part, found by its beginning.
+//! Nothing else is stemmed. A script without spaces is one long part, found by its beginning.
 //!
 //! The tables of NFKC are in `nfkc.bin` ([`NFKC_TABLES`]), case and alphanumeric those of the standard library ([`CASE_TABLES`]). They are part of the rules: a toolchain with other tables fails a test. Time and
 //! memory are linear in the text.
@@ -50,6 +52,7 @@ impl Token {
             }
             token.push(c);
         }
+        make_singular(&mut token);
         (!token.is_empty()).then_some(Self(token))
     }
 
@@ -68,6 +71,22 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
     }
+}
+
+/// Rule 6. No singular is a plural, so that a token is its own token.
+fn make_singular(token: &mut String) {
+    let is_word = token.len() >= 4 && token.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let ends_with = |endings: &[&str]| endings.iter().any(|ending| token.ends_with(ending));
+    if !is_word || !token.ends_with('s') || ends_with(&["ss", "us", "is"]) {
+        return;
+    }
+    let (without, is_y) = match () {
+        () if ends_with(&["ies"]) => (3, true),
+        () if ends_with(&["sses", "shes", "ches", "xes"]) => (2, false),
+        () => (1, false),
+    };
+    token.truncate(token.len() - without);
+    token.extend(is_y.then_some('y'));
 }
 
 /// A name as it stands in a text: its parts, not yet folded.
@@ -200,9 +219,11 @@ const fn is_invisible(c: char) -> bool {
 pub enum Field {
     /// It is the package's name.
     Name,
+    /// It is in the title.
+    Title,
     /// It is a part of the package's name.
     NamePart,
-    /// It is in a tag or in the title.
+    /// It is in a tag.
     Tag,
     /// It is in a category.
     Category,
@@ -210,45 +231,38 @@ pub enum Field {
     Description,
 }
 
-/// The fields that a token stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fields {
-    best: Field,
-    described: bool,
+/// The fields that a token stands in, a bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fields(u8);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [Field::Name, Field::Title, Field::NamePart, Field::Tag, Field::Category, Field::Description];
+        f.debug_list().entries(all.into_iter().filter(|field| self.have(*field))).finish()
+    }
 }
 
 impl Fields {
-    pub(super) const fn only(field: Field) -> Self {
-        Self { best: field, described: matches!(field, Field::Description) }
+    /// This field alone.
+    pub const fn only(field: Field) -> Self {
+        Self(1 << field as u8)
     }
 
-    pub(super) fn and(self, other: Self) -> Self {
-        Self { best: self.best.min(other.best), described: self.described || other.described }
+    /// These and others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
-    /// The field that says most.
-    pub const fn best(self) -> Field {
-        self.best
+    /// Whether it is one of them.
+    pub const fn have(self, field: Field) -> bool {
+        self.0 & 1 << field as u8 != 0
     }
 
-    const fn to_byte(self) -> u8 {
-        self.best as u8 | (self.described as u8) << 7
-    }
-
-    fn from_byte(byte: u8) -> Self {
-        let best = match byte & 0x7f {
-            0 => Field::Name,
-            1 => Field::NamePart,
-            2 => Field::Tag,
-            3 => Field::Category,
-            _ => Field::Description,
-        };
-        Self { best, described: byte & 0x80 != 0 }
-    }
-
-    /// Whether the description has it besides a field that says more.
-    pub fn is_described_too(self) -> bool {
-        self.described && self.best != Field::Description
+    /// These without the description; None when there is no other.
+    pub fn beside_description(self) -> Option<Self> {
+        let others = Self(self.0 & !Self::only(Field::Description).0);
+        (others != Self::default()).then_some(others)
     }
 }
 
@@ -263,12 +277,12 @@ impl Tokens {
     /// The tokens of a release.
     pub fn of(release: &Release) -> Self {
         let name = release.name.as_str();
-        let tagged = release.title.iter().chain(&release.tags);
         let in_order = Token::joined(name)
             .map(|token| (token, Field::Name))
             .into_iter()
             .chain(tokens(name).into_iter().map(|token| (token, Field::NamePart)))
-            .chain(tagged.flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
+            .chain(release.title.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Title)))
+            .chain(release.tags.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
             .chain(release.categories.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Category)))
             .chain(tokens(&release.description).into_iter().map(|token| (token, Field::Description)));
         let mut kept: BTreeMap<Token, Fields> = BTreeMap::new();
@@ -282,7 +296,7 @@ impl Tokens {
         let mut packed = Vec::new();
         for (token, fields) in kept {
             // A token has at most MAX_TOKEN_BYTES.
-            packed.extend([token.0.len() as u8, fields.to_byte()]);
+            packed.extend([token.0.len() as u8, fields.0]);
             packed.extend_from_slice(token.0.as_bytes());
         }
         Self(packed.into())
@@ -295,7 +309,7 @@ impl Tokens {
             let [length, fields, behind @ ..] = rest else { return None };
             let (token, behind) = behind.split_at_checked(usize::from(*length))?;
             rest = behind;
-            Some((std::str::from_utf8(token).ok()?, Fields::from_byte(*fields)))
+            Some((std::str::from_utf8(token).ok()?, Fields(*fields)))
         })
     }
 
@@ -309,6 +323,11 @@ impl Tokens {
         let beginning = beginning.as_str();
         let tokens = self.iter().filter(move |(token, _)| token.starts_with(beginning));
         tokens.map(move |(token, fields)| (fields, token.len() == beginning.len()))
+    }
+
+    /// Bytes of the package's name, its parts run together: [`MAX_TOKEN_BYTES`] at most.
+    pub fn name_bytes(&self) -> usize {
+        self.iter().find(|(_, fields)| fields.have(Field::Name)).map_or(MAX_TOKEN_BYTES, |(name, _)| name.len())
     }
 }
 

@@ -74,7 +74,7 @@ fn the_unicode_tables_are_those_of_the_rules() {
 }
 
 #[test]
-fn the_field_that_says_most_counts() {
+fn a_token_has_every_field_that_it_stands_in() {
     let release = Publisher::new(1).release(0, "serde_json", "1.0.0", |release| {
         release.title = Some("A title".into());
         release.tags = vec!["serde".into(), "tagged".into()];
@@ -82,16 +82,36 @@ fn the_field_that_says_most_counts() {
         release.description = "JSON, encoding described".into();
     });
     let tokens = Tokens::of(&release);
-    let best = |word: &str| tokens.fields(&wholes(word)[0]).map(Fields::best);
-    assert_eq!(best("serdejson"), Some(Field::Name));
-    assert_eq!(best("serde"), Some(Field::NamePart));
-    assert_eq!(best("title"), Some(Field::Tag));
-    assert_eq!(best("tagged"), Some(Field::Tag));
-    assert_eq!(best("encoding"), Some(Field::Category));
-    assert_eq!(best("described"), Some(Field::Description));
-    assert_eq!(best("absent"), None);
-    assert!(tokens.fields(&wholes("json")[0]).is_some_and(Fields::is_described_too));
-    assert!(!tokens.fields(&wholes("described")[0]).is_some_and(Fields::is_described_too));
+    let fields = |word: &str| tokens.fields(&wholes(word)[0]).map(|fields| format!("{fields:?}"));
+    assert_eq!(fields("serdejson").as_deref(), Some("[Name]"));
+    assert_eq!(fields("serde").as_deref(), Some("[NamePart, Tag]"));
+    assert_eq!(fields("title").as_deref(), Some("[Title]"));
+    assert_eq!(fields("tagged").as_deref(), Some("[Tag, Category]"));
+    assert_eq!(fields("json").as_deref(), Some("[NamePart, Description]"));
+    assert_eq!(fields("described").as_deref(), Some("[Description]"));
+    assert_eq!(fields("absent"), None);
+    let beside = |word: &str| tokens.fields(&wholes(word)[0]).and_then(Fields::beside_description);
+    assert_eq!(beside("json"), Some(Fields::only(Field::NamePart)));
+    assert_eq!(beside("described"), None);
+}
+
+#[test]
+fn the_name_is_as_long_as_its_letters() {
+    let length = |name: &str| Tokens::of(&Publisher::new(1).release(0, name, "1.0.0", |_| {})).name_bytes();
+    assert_eq!((length("serde_json"), length("a"), length(&"a-".repeat(20).trim_end_matches('-'))), (9, 1, 20));
+    assert_eq!(length(&"x".repeat(40)), MAX_TOKEN_BYTES);
+}
+
+#[test]
+fn plurals_are_singular() {
+    let singular = "editor utility class hash match box database cache tool font";
+    let plural = "Editors utilities classes hashes matches boxes databases caches TOOLS fonts";
+    // Which of `ches` is one of `che` no rule tells.
+    assert_eq!(sought(plural), sought(&singular.replace("cache", "cach")));
+    for word in ["class", "redis", "status", "tls", "js", "k8s", "c++", "größes", "ss", "s"] {
+        assert_eq!(sought(word), [word]);
+    }
+    assert_eq!(words("http-servers"), ["http", "server", "httpserver"]);
 }
 
 #[test]
@@ -107,7 +127,7 @@ fn a_package_has_a_bounded_number_of_tokens_and_its_name_is_among_them() {
     });
     let tokens = Tokens::of(&release);
     assert_eq!(tokens.iter().count(), MAX_TOKENS_PER_PACKAGE);
-    assert_eq!(tokens.fields(&wholes("zzz")[0]).map(Fields::best), Some(Field::Name));
+    assert_eq!(tokens.fields(&wholes("zzz")[0]).map(|fields| fields.have(Field::Name)), Some(true));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! rule out most packages that have only one of them without seeing their records. It decides nothing: what it lets through is
 //! matched by its record.
 
-use super::analyser::{Field, Token, Tokens};
+use super::analyser::{Token, Tokens};
 use crate::catalogue::keys::licenses;
 use crate::id::PublisherId;
 use crate::record::Release;
@@ -92,7 +92,7 @@ impl Filter {
         let mut last = [""; BEGINNINGS.len()];
         for (token, fields) in tokens.iter() {
             filter = filter.with(Of::Whole, token);
-            if fields.best() != Field::Description {
+            if fields.beside_description().is_some() {
                 for (beginning, last) in beginnings(token).zip(&mut last) {
                     if beginning != *last {
                         filter = filter.with(Of::Beginning, beginning);
@@ -188,7 +188,7 @@ mod tests {
         let (tokens, filter) = (Tokens::of(&release()), filter());
         for (token, fields) in tokens.iter() {
             assert!(may_have(&filter, token) && may_begin(&filter, token));
-            if fields.best() != Field::Description {
+            if fields.beside_description().is_some() {
                 for (at, c) in token.char_indices() {
                     assert!(may_begin(&filter, &token[..at + c.len_utf8()]), "{token}");
                 }

@@ -4,7 +4,7 @@ use super::analyser::{Token, Tokens, wholes};
 use super::filter::{Filter, Probe};
 use serde::{Deserialize, Serialize};
 
-use super::rank::{Match, Popularity, Rank};
+use super::rank::{Brevity, Match, Popularity, Rank};
 use crate::catalogue::keys::{self, PackageKey};
 use crate::id::{PackageId, PublisherId};
 use crate::limits::{MAX_LICENSE_BYTES, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_TAG_BYTES};
@@ -308,11 +308,11 @@ impl Query {
 
     /// Where a match stands among others, as bytes that sort so.
     pub fn place(&self, release: &Verified<Release>, tokens: &Tokens, popularity: Popularity) -> Vec<u8> {
-        let rank = match self.order {
-            Order::Best => Rank::best(self.matched(tokens).unwrap_or(Match::CATEGORY), popularity, release.created),
-            Order::Dependents => Rank::best(Match::CATEGORY, popularity, release.created),
-            Order::Newest => Rank::newest(release.created),
-            Order::Name => {
+        let rank = match (self.order, self.matched(tokens)) {
+            (Order::Best, Some(matched)) => Rank::best(matched, Brevity::of(tokens), popularity, release.created),
+            (Order::Best | Order::Dependents, _) => Rank::popular(popularity, release.created),
+            (Order::Newest, _) => Rank::newest(release.created),
+            (Order::Name, _) => {
                 return [release.name.as_str().as_bytes(), b"\0", &release.id().as_bytes()[..]].concat();
             }
         };
@@ -348,13 +348,13 @@ impl Words {
     /// How well a package with these tokens matches; None when a word does not.
     pub fn matched(&self, tokens: &Tokens) -> Option<Match> {
         // Whole words first: they are looked up faster, and usually it is one of them that does not match.
-        let whole = self.whole.iter().map(|word| tokens.fields(word).map(Match::whole));
+        let whole = self.whole.iter().map(|word| Match::whole(tokens, word));
         let mean = Match::mean(whole.chain(std::iter::once_with(|| Match::of_beginning(tokens, &self.last))))?;
         if self.whole.is_empty() {
             return Some(mean);
         }
         // `serde json` means the package serde_json, if there is one.
-        Some(tokens.fields(&self.joined).map(Match::whole).map_or(mean, |name| name.max(mean)))
+        Some(Match::whole(tokens, &self.joined).map_or(mean, |name| name.max(mean)))
     }
 }
 

@@ -1,61 +1,72 @@
-//! What comes first. Only what can be verified counts: which field matched, how many distinct publishers depend on the
-//! package (as a power of two, so that one more changes little), and how new its release is.
+//! What comes first. Only what can be verified counts: which fields have the words, how short the name is, how many distinct publishers
+//! depend on the package (as a power of two, so that one more changes little), and how new its release is.
+//!
+//! The points were found with the queries of `tests/relevance` that are there to work with; a fifth more or less of any one changes little.
 
 use super::analyser::{Field, Fields, Token, Tokens};
 
-/// What a power of two more dependent publishers is worth, in points.
-const POINTS_PER_BUCKET: u8 = 6;
-/// What it is worth that the description has a word that the name or a tag has too: it is less likely to be there in passing.
-const POINTS_OF_DESCRIPTION: u8 = 8;
+/// What a word is worth in each field, and what the beginning of one is. A title says what a package is as well as a part of its name does. Words
+/// of a description are found whole: the beginnings of all of them would be most of the catalogue.
+const POINTS: [(Field, u16, u16); 6] = [
+    (Field::Name, 80, 30),
+    (Field::Title, 40, 22),
+    (Field::NamePart, 36, 18),
+    (Field::Tag, 26, 12),
+    (Field::Category, 18, 6),
+    (Field::Description, 16, 0),
+];
+/// A word in several fields is hardly there in passing: what the others are worth counts as a part of so many.
+const PART_OF_OTHER_FIELDS: u16 = 4;
+/// What a power of two more dependent publishers is worth: three of them make up for a word that is a tag rather than in the title.
+const POINTS_PER_BUCKET: u16 = 4;
 /// Buckets beyond this one are not told apart.
 const MAX_BUCKET: u8 = 16;
+/// A name has a point for each letter that it is shorter than this: `vim` comes before `vim-addon-manager`. Longer ones are not told apart.
+const LETTERS_OF_A_LONG_NAME: usize = 26;
 
 /// How well the words of a query match a package, in points: more is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Match(u8);
+pub struct Match(u16);
 
 impl Match {
-    /// A package is of a category: in its list, only popularity and age tell packages apart.
-    pub const CATEGORY: Self = Self(0);
-
-    /// A word is a token of these fields.
-    pub fn whole(fields: Fields) -> Self {
-        let points = match fields.best() {
-            Field::Name => 140,
-            Field::NamePart => 60,
-            Field::Tag => 50,
-            Field::Category => 34,
-            Field::Description => 26,
-        };
-        Self(if fields.is_described_too() { points + POINTS_OF_DESCRIPTION } else { points })
+    /// A word that stands whole in some fields, and in others as the beginning of a longer one. None when it is in none.
+    pub fn of(whole: Fields, beginning: Fields) -> Option<Self> {
+        let (mut best, mut sum) = (0, 0);
+        for (field, of_whole, of_beginning) in POINTS {
+            let points = match () {
+                () if whole.have(field) => of_whole,
+                () if beginning.have(field) => of_beginning,
+                () => 0,
+            };
+            best = points.max(best);
+            sum += points;
+        }
+        (best > 0).then_some(Self(best + (sum - best) / PART_OF_OTHER_FIELDS))
     }
 
-    /// A word is the beginning of a token of these fields: less than the whole of any token. None for what stands only in the
-    /// description, whose words are found whole: the beginnings of all of them would be most of the catalogue.
-    pub fn beginning(fields: Fields) -> Option<Self> {
-        Some(Self(match fields.best() {
-            Field::Name => 24,
-            Field::NamePart => 18,
-            Field::Tag => 14,
-            Field::Category => 8,
-            Field::Description => return None,
-        }))
+    /// A word that is a token.
+    pub fn whole(tokens: &Tokens, word: &Token) -> Option<Self> {
+        Self::of(tokens.fields(word)?, Fields::default())
     }
 
-    /// The better of both for the last word of a query.
+    /// The last word of a query: a token, or the beginning of some.
     pub fn of_beginning(tokens: &Tokens, word: &Token) -> Option<Self> {
-        let of = |(fields, is_whole)| if is_whole { Some(Self::whole(fields)) } else { Self::beginning(fields) };
-        tokens.beginning_with(word).filter_map(of).max()
+        let (mut whole, mut beginning) = (Fields::default(), Fields::default());
+        for (fields, is_whole) in tokens.beginning_with(word) {
+            let known = if is_whole { &mut whole } else { &mut beginning };
+            *known = known.and(fields);
+        }
+        Self::of(whole, beginning)
     }
 
     /// The match of several words: their mean. None as soon as one of them does not match.
     pub fn mean(words: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
-        let (mut sum, mut count) = (0_u32, 0_u32);
+        let (mut sum, mut count) = (0, 0);
         for word in words {
-            sum += u32::from(word?.0);
+            sum += word?.0;
             count += 1;
         }
-        sum.checked_div(count).and_then(|mean| u8::try_from(mean).ok()).map(Self)
+        sum.checked_div(count).map(Self)
     }
 }
 
@@ -71,27 +82,52 @@ impl Popularity {
     }
 }
 
+/// What a package has for a short name, in points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brevity(u16);
+
+impl Brevity {
+    /// That of the package with these tokens.
+    pub fn of(tokens: &Tokens) -> Self {
+        Self(LETTERS_OF_A_LONG_NAME.saturating_sub(tokens.name_bytes()) as u16)
+    }
+}
+
 /// A place in an ordered list: eight bytes that sort as the list does, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank([u8; 8]);
 
 impl Rank {
-    /// The rank of a match: points of match and popularity, then the newer.
-    pub fn best(matched: Match, popularity: Popularity, created: u64) -> Self {
-        let points = matched.0.saturating_add(popularity.0 * POINTS_PER_BUCKET);
-        // Seven bytes of seconds outlast the sun; what claims more is the newest that can be said.
-        let mut bytes = (!created.min((1 << 56) - 1)).to_be_bytes();
-        bytes[0] = !points;
+    /// The rank of a match: points of match, name and popularity, then the newer.
+    pub fn best(matched: Match, brevity: Brevity, popularity: Popularity, created: u64) -> Self {
+        Self::of(matched.0 + brevity.0, popularity, created)
+    }
+
+    /// The rank where only popularity and age count.
+    pub fn popular(popularity: Popularity, created: u64) -> Self {
+        Self::of(0, popularity, created)
+    }
+
+    fn of(points: u16, popularity: Popularity, created: u64) -> Self {
+        let points = points + u16::from(popularity.0) * POINTS_PER_BUCKET;
+        // Six bytes of seconds are nine million years; what claims more is the newest that can be said.
+        let mut bytes = (!created.min((1 << 48) - 1)).to_be_bytes();
+        bytes[..2].copy_from_slice(&(!points).to_be_bytes());
         Self(bytes)
     }
 
     /// How popular a package is whose rank is this one, and would be `plain` if nobody depended on it; None when no popularity
     /// makes the one of the other.
     pub fn popularity_beyond(&self, plain: &Self) -> Option<Popularity> {
-        let points = plain.0[0].checked_sub(self.0[0])?;
-        let popularity = Popularity(points / POINTS_PER_BUCKET);
-        let is_one = self.0[1..] == plain.0[1..] && points % POINTS_PER_BUCKET == 0 && popularity.0 <= MAX_BUCKET;
+        let points = plain.points().checked_sub(self.points())?;
+        let popularity = Popularity(u8::try_from(points / POINTS_PER_BUCKET).ok()?);
+        let is_one = self.0[2..] == plain.0[2..] && points % POINTS_PER_BUCKET == 0 && popularity.0 <= MAX_BUCKET;
         is_one.then_some(popularity)
+    }
+
+    /// The points, as they are written: the fewer, the better.
+    const fn points(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
     /// The rank where only age counts.
@@ -113,31 +149,55 @@ impl Rank {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const FIELDS: [Field; 5] = [Field::Name, Field::NamePart, Field::Tag, Field::Category, Field::Description];
+    use crate::catalogue::testing::Publisher;
 
     fn whole(field: Field) -> Match {
-        Match::whole(Fields::only(field))
+        Match::of(Fields::only(field), Fields::default()).unwrap()
+    }
+
+    fn beginning(field: Field) -> Option<Match> {
+        Match::of(Fields::default(), Fields::only(field))
+    }
+
+    fn tokens(name: &str) -> Tokens {
+        Tokens::of(&Publisher::new(1).release(0, name, "1.0.0", |_| {}))
+    }
+
+    fn brevity(name: &str) -> Brevity {
+        Brevity::of(&tokens(name))
     }
 
     #[test]
-    fn a_whole_word_ranks_before_any_beginning() {
-        let worst_whole = FIELDS.map(whole).into_iter().min();
-        let best_beginning = FIELDS.map(|field| Match::beginning(Fields::only(field))).into_iter().flatten().max();
-        assert!(worst_whole > best_beginning);
+    fn a_whole_word_ranks_before_a_beginning_in_the_same_field() {
+        assert!(POINTS.iter().all(|(field, ..)| beginning(*field).is_none_or(|points| points < whole(*field))));
     }
 
     #[test]
     fn a_field_that_says_more_ranks_first() {
-        assert!(FIELDS.map(whole).is_sorted_by(|a, b| a > b));
-        assert!(FIELDS.map(|field| Match::beginning(Fields::only(field))).is_sorted_by(|a, b| a > b));
+        assert!(POINTS.is_sorted_by(|a, b| whole(a.0) > whole(b.0) && beginning(a.0) > beginning(b.0)));
     }
 
     #[test]
-    fn a_tag_that_the_description_has_too_ranks_before_one_that_it_has_not() {
-        let tag = Fields::only(Field::Tag);
-        assert!(Match::whole(tag.and(Fields::only(Field::Description))) > Match::whole(tag));
-        assert_eq!(Match::whole(Fields::only(Field::Description)), whole(Field::Description));
+    fn a_word_in_more_fields_ranks_before_one_in_the_best_of_them() {
+        let fields =
+            |all: &[Field]| all.iter().fold(Fields::default(), |fields, field| fields.and(Fields::only(*field)));
+        let of = |whole: &[Field], beginning: &[Field]| Match::of(fields(whole), fields(beginning)).unwrap().0;
+        assert_eq!(of(&[Field::Tag, Field::Description], &[]), 26 + 16 / 4);
+        assert_eq!(of(&[Field::Tag], &[Field::Tag]), 26, "what is whole is not a beginning besides");
+        assert_eq!(of(&[Field::Tag], &[Field::NamePart, Field::Category]), 26 + (18 + 6) / 4);
+        assert_eq!(of(&[], &[Field::NamePart, Field::Description]), 18, "descriptions are matched whole");
+    }
+
+    #[test]
+    fn the_last_word_counts_whole_where_it_is_whole_and_as_a_beginning_elsewhere() {
+        let tokens = tokens("tower-towering");
+        let word = |text| Token::joined(text).unwrap();
+        let (part, name) = (Fields::only(Field::NamePart), Fields::only(Field::Name));
+        assert_eq!(Match::of_beginning(&tokens, &word("tower")), Match::of(part, name));
+        assert_eq!(Match::of_beginning(&tokens, &word("toweri")), Match::of(Fields::default(), part));
+        assert_eq!(Match::of_beginning(&tokens, &word("x")), None);
+        assert_eq!(Match::whole(&tokens, &word("tower")), Match::of(part, Fields::default()));
+        assert_eq!(Match::whole(&tokens, &word("towe")), None);
     }
 
     #[test]
@@ -156,17 +216,52 @@ mod tests {
     }
 
     #[test]
-    fn points_never_overflow_into_a_worse_rank() {
-        let best = Rank::best(whole(Field::Name), Popularity::of(usize::MAX), 0);
-        assert!(best < Rank::best(whole(Field::Name), Popularity::of(1), 0));
-        assert!((whole(Field::Name).0 + POINTS_OF_DESCRIPTION).checked_add(MAX_BUCKET * POINTS_PER_BUCKET).is_some());
+    fn popularity_is_told_from_the_points_beyond_a_plain_rank() {
+        let rank = |popularity, created| Rank::best(whole(Field::Tag), brevity("a"), popularity, created);
+        let (plain, four) = (rank(Popularity::default(), 9), rank(Popularity::of(4), 9));
+        assert_eq!(four.popularity_beyond(&plain), Some(Popularity::of(4)));
+        assert_eq!(plain.popularity_beyond(&plain), Some(Popularity::default()));
+        assert_eq!(plain.popularity_beyond(&four), None, "no popularity takes points away");
+        assert_eq!(four.popularity_beyond(&rank(Popularity::default(), 8)), None, "another age");
+        let beyond = |points: u16| {
+            let mut bytes = plain.0;
+            bytes[..2].copy_from_slice(&(plain.points() - points).to_be_bytes());
+            Rank(bytes).popularity_beyond(&plain)
+        };
+        assert_eq!(beyond(POINTS_PER_BUCKET + 1), None, "between two powers");
+        assert_eq!(beyond(POINTS_PER_BUCKET * u16::from(MAX_BUCKET)), Some(Popularity::of(usize::MAX)));
+        assert_eq!(beyond(POINTS_PER_BUCKET * u16::from(MAX_BUCKET + 1)), None, "more than anybody has");
+        assert_eq!(beyond(POINTS_PER_BUCKET * 256), None, "more than a byte");
+    }
+
+    #[test]
+    fn a_shorter_name_ranks_first_until_both_are_long() {
+        let rank = |name: &str| Rank::best(whole(Field::Tag), brevity(name), Popularity::default(), 1);
+        assert!(rank("abc") < rank("abcd") && rank("a-b") < rank("abc"));
+        let long = "a".repeat(LETTERS_OF_A_LONG_NAME);
+        assert!(rank(&long[1..]) < rank(&long));
+        assert_eq!(rank(&long), rank(&format!("{long}b")));
+    }
+
+    #[test]
+    fn points_never_overflow() {
+        let all = POINTS.iter().fold(Fields::default(), |fields, (field, ..)| fields.and(Fields::only(*field)));
+        let most = Match::of(all, all).unwrap();
+        let best = Rank::best(most, brevity("a"), Popularity::of(usize::MAX), 0);
+        assert!(best < Rank::best(most, brevity("a"), Popularity::of(1), 0));
+        assert_eq!(
+            best.popularity_beyond(&Rank::best(most, brevity("a"), Popularity::default(), 0)),
+            Some(Popularity(MAX_BUCKET))
+        );
     }
 
     #[test]
     fn at_equal_points_the_newer_ranks_first() {
-        let rank = |created| Rank::best(whole(Field::Tag), Popularity::default(), created);
+        let rank = |created| Rank::best(whole(Field::Tag), brevity("a"), Popularity::default(), created);
         assert!(rank(2) < rank(1));
         assert!(rank(u64::MAX) < rank(1 << 40));
+        assert!(Rank::popular(Popularity::of(1), 1) < Rank::popular(Popularity::default(), 2));
+        assert!(Rank::popular(Popularity::of(1), 2) < Rank::popular(Popularity::of(1), 1));
         assert!(Rank::newest(2) < Rank::newest(1));
     }
 }

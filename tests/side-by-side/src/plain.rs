@@ -13,7 +13,7 @@ use ggen_shared::catalogue::Catalogue;
 use ggen_shared::catalogue::find::{find, walks};
 use ggen_shared::record::{Record, Release};
 use ggen_shared::search::query::Query;
-use ggen_shared::search::rank::Rank;
+use ggen_shared::search::rank::{Brevity, Rank};
 use serde::Serialize;
 
 /// Results of an answer.
@@ -61,7 +61,7 @@ async fn search(State(catalogue): State<Arc<Catalogue>>, Path(text): Path<String
         .filter(|listed| query.matches(&listed.tokens))
         .filter_map(|listed| {
             let rank = match query.matched(&listed.tokens) {
-                Some(matched) => Rank::best(matched, listed.popularity, listed.created),
+                Some(matched) => Rank::best(matched, Brevity::of(&listed.tokens), listed.popularity, listed.created),
                 None => Rank::newest(listed.created),
             };
             match catalogue.record(&listed.head)? {

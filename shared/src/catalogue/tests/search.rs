@@ -15,7 +15,7 @@ use crate::record::{Release, Verified};
 use crate::search::analyser::{Token, Tokens};
 use crate::search::filter::Filter;
 use crate::search::query::Query;
-use crate::search::rank::Rank;
+use crate::search::rank::{Brevity, Rank};
 use crate::search::verified::VerifiedSearch;
 
 fn described(index: u32, name: &str, description: &str) -> Verified<Release> {
@@ -270,7 +270,7 @@ proptest! {
         for (key, leaf) in relay.catalogue.map().iter(&range) {
             let (place, listed) = (keys::Place::from_bytes(&key[range.len()..]).unwrap(), leaf.listed().unwrap());
             let matched = query.matched(&listed.tokens).unwrap();
-            prop_assert_eq!(place.rank, Rank::best(matched, listed.popularity, listed.created));
+            prop_assert_eq!(place.rank, Rank::best(matched, Brevity::of(&listed.tokens), listed.popularity, listed.created));
             ranks.push((place.rank, listed.head));
         }
         prop_assert!(ranks.is_sorted());

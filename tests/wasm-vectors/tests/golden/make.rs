@@ -395,10 +395,8 @@ pub(crate) fn analyser() -> Value {
         json!({ "text": text, "tokens": strings(analyse::tokens(text)), "query": strings(analyse::wholes(text)) })
     });
     let found = |name: &str, release: &Release| {
-        let tokens: Vec<_> = Tokens::of(release)
-            .iter()
-            .map(|(token, fields)| json!([token, format!("{:?}", fields.best()), fields.is_described_too()]))
-            .collect();
+        let tokens: Vec<_> =
+            Tokens::of(release).iter().map(|(token, fields)| json!([token, format!("{fields:?}")])).collect();
         json!({ "release": name, "tokens": tokens })
     };
     json!({
