@@ -105,6 +105,7 @@ pub(crate) struct SearchAnswer {
     cursor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<Proof>,
+    suggestions: Vec<String>,
 }
 
 /// What an answer stands on.
@@ -264,6 +265,7 @@ impl SearchAnswer {
             relay: results.source.0,
             cursor: results.cursor.map(|cursor| BASE64URL_NOPAD.encode(&cursor)),
             proof: results.proven.map(Into::into),
+            suggestions: results.suggestions,
         }
     }
 }
@@ -526,11 +528,12 @@ mod tests {
             cursor: Some(serde_bytes::ByteBuf::from([1, 2])),
             source: Source("relay".into()),
             proven: None,
+            suggestions: vec!["r".into()],
         };
         let answer = serde_json::to_value(SearchAnswer::new("q".into(), results)).expect("plain data");
         let expected = json!({
             "query": "q", "hits": [], "total": 18_446_744_073_709_551_615.0_f64, "totalIsExact": false, "relay": "relay",
-            "cursor": "AQI",
+            "cursor": "AQI", "suggestions": ["r"],
         });
         assert_eq!(answer, expected);
     }

@@ -19,6 +19,7 @@ use ggen_shared::record::{
 
 use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
+use crate::suggest::Suggester;
 
 /// Records that are verified at a time at the start: enough for all cores, and not much memory.
 const LOADED_AT_ONCE: usize = 4096;
@@ -29,6 +30,7 @@ pub struct Shelf {
     catalogue: RwLock<Catalogue>,
     snapshots: RwLock<Snapshots>,
     store: Store,
+    suggester: Suggester,
     /// Held from the storing of rotations and pages until what is not kept of them is removed: two batches may hold the same page, and
     /// one of them the rotation that keeps it.
     key_events: tokio::sync::Mutex<()>,
@@ -134,8 +136,14 @@ impl Shelf {
             left_out += builder.load(&page, &network);
         }
         let catalogue = RwLock::new(builder.finish());
-        let shelf =
-            Self { network, catalogue, snapshots: RwLock::default(), store, key_events: tokio::sync::Mutex::default() };
+        let shelf = Self {
+            network,
+            catalogue,
+            snapshots: RwLock::default(),
+            store,
+            suggester: Suggester::default(),
+            key_events: tokio::sync::Mutex::default(),
+        };
         if unlisted > 0 {
             tracing::warn!(unlisted, "the catalogue is full: records are stored and not listed");
         }
@@ -172,6 +180,11 @@ impl Shelf {
 
     fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
         self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What other spellings are suggested by.
+    pub(crate) const fn suggester(&self) -> &Suggester {
+        &self.suggester
     }
 
     /// What the last checkpoints committed to. Don't hold it over an await.

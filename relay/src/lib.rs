@@ -16,6 +16,7 @@ pub mod package;
 pub mod policy;
 pub mod query;
 pub mod store;
+mod suggest;
 mod transport;
 
 pub use config::Config;

@@ -31,6 +31,9 @@ pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may take to take its answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a search that finds little waits for other spellings of its words: the vocabulary of 63,000 packages may have to be built first.
+pub const SUGGESTION_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How long an upload may take: some time to begin, and the time at the slowest pace.
 pub const fn upload_timeout(bytes: usize) -> Duration {
     Duration::from_secs(10 + (bytes / MIN_UPLOAD_BYTES_PER_SECOND) as u64)

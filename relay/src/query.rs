@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::admission::Shelf;
+use crate::suggest;
 
 /// Who answers questions. A relay answers from its [`Shelf`]; tests put a liar between.
 pub trait Answer: Send + Sync + 'static {
@@ -41,7 +42,16 @@ impl Answer for Arc<Shelf> {
     fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
         async move {
             match request {
-                Request::Search(search) => encode(&answer::search(&self.catalogue(), &self.snapshots(), search)),
+                Request::Search(search) => {
+                    let mut reply = answer::search(&self.catalogue(), &self.snapshots(), search);
+                    if let Ok(answer) = &mut reply
+                        && answer.records.count() < suggest::FEW_RESULTS
+                        && search.cursor.is_none()
+                    {
+                        answer.suggestions = self.suggester().suggest(self, search).await;
+                    }
+                    encode(&reply)
+                }
                 Request::Package(package) => encode(&answer::package(&self.catalogue(), &self.snapshots(), package)),
                 Request::Range(range) => encode(&answer::range(&self.snapshots(), range)),
                 Request::Compare(compare) => {

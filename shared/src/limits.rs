@@ -59,6 +59,8 @@ pub const MAX_QUERY_BYTES: usize = 256;
 pub const MAX_QUERY_TOKENS: usize = 8;
 /// Results of one answer.
 pub const MAX_RESULTS: usize = 50;
+/// Other spellings that an answer suggests.
+pub const MAX_SUGGESTIONS: usize = 3;
 /// A token of the analyser.
 pub const MAX_TOKEN_BYTES: usize = 32;
 /// Tokens that one package can be found by.

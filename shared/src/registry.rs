@@ -161,6 +161,8 @@ pub struct SearchResults {
     pub source: Source,
     /// What the answer stands on; None when nothing can match the question.
     pub proven: Option<Proven>,
+    /// What the relay takes for what was meant, where it finds little: its guess, unproven.
+    pub suggestions: Vec<String>,
 }
 
 /// One version in a list.

@@ -29,6 +29,12 @@ for (const [look, options] of Object.entries(LOOKS)) {
   await page.locator('[data-testid="result-count"][data-query="async io"]').waitFor();
   await take("search");
 
+  await page.getByTestId("search-input").fill("serdee");
+  await page.getByTestId("suggestions").waitFor();
+  await take("misspelled");
+
+  await page.getByTestId("search-input").fill("async io");
+  await page.locator('[data-testid="result-count"][data-query="async io"]').waitFor();
   await page.getByTestId("result").getByRole("link").first().click();
   await page.getByTestId("readme").waitFor();
   await take("package");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Hit, Release, SearchAnswer } from "@ggen/market-client";
-import { appendPage, countText, hitKey, renewFirstPage, uniqueHits } from "../src/lib/hits.ts";
+import { appendPage, countText, hitKey, renewFirstPage, suggestionsFor, uniqueHits } from "../src/lib/hits.ts";
 
 const verified = (id: string): Hit => ({ status: "verified", inCheckpoint: true, release: { id } as Release });
 const refused: Hit = { status: "refused", refusal: { code: "record/bad-signature", message: "", relay: "r" } };
@@ -11,6 +11,7 @@ const answer = (hits: Hit[], rest: Partial<SearchAnswer> = {}): SearchAnswer => 
   total: hits.length,
   totalIsExact: true,
   relay: "r",
+  suggestions: [],
   ...rest,
 });
 const ids = ({ hits }: SearchAnswer) => hits.map((hit) => (hit.status === "verified" ? hit.release.id : "refused"));
@@ -47,4 +48,11 @@ test("the count says when it is only a lower bound, and when it is not all that 
   const first = { total: 40, cursor: "c" };
   assert.equal(countText(answer([verified("a")], first)), "first 1 of 40 packages");
   assert.equal(countText(answer([verified("a")], { ...first, totalIsExact: false })), "first 1 of at least 40 packages");
+});
+
+test("other spellings are shown where little was found, each once", () => {
+  const suggestions = ["serde", "serde", "serve"];
+  assert.deepEqual(suggestionsFor(answer([], { suggestions })), ["serde", "serve"]);
+  assert.deepEqual(suggestionsFor(answer([verified("a"), verified("b")], { suggestions: ["serde"] })), ["serde"]);
+  assert.deepEqual(suggestionsFor(answer(["a", "b", "c"].map(verified), { suggestions })), []);
 });

@@ -59,7 +59,12 @@ fn relevance(results: &Path) -> Result<()> {
         results.join("relevance.json"),
     ];
     let arguments = arguments.each_ref().map(|path| shown(path));
-    run_program("ggen-side-by-side", "relevance", &arguments.each_ref().map(String::as_str))
+    // What is found is the same however fast it is, and what tests run is built already.
+    run_built(
+        "dev",
+        &["--package", "ggen-side-by-side", "--bin", "relevance"],
+        &arguments.each_ref().map(String::as_str),
+    )
 }
 
 fn side_by_side(results: &Path) -> Result<()> {
@@ -83,19 +88,19 @@ pub(crate) fn corpus(Corpus::Debian: Corpus) -> Result<()> {
 
 /// Runs a program of `ggen-bench` that needs no relay, and builds none for it.
 fn run_core_program(name: &str, arguments: &[&str]) -> Result<()> {
-    run_built(&["--package", "ggen-bench", "--no-default-features", "--bin", name], arguments)
+    run_built("release", &["--package", "ggen-bench", "--no-default-features", "--bin", name], arguments)
 }
 
 fn run_program(package: &str, name: &str, arguments: &[&str]) -> Result<()> {
-    run_built(&["--package", package, "--bin", name], arguments)
+    run_built("release", &["--package", package, "--bin", name], arguments)
 }
 
-fn run_built(program: &[&str], arguments: &[&str]) -> Result<()> {
+fn run_built(profile: &str, program: &[&str], arguments: &[&str]) -> Result<()> {
     if crate::tools::find_in_path("apt-cache").is_none() {
         bail!("the packages are those of a Debian machine, and apt-cache is not in PATH: run it there");
     }
-    say::line("building in release mode, then reading the package index");
-    let build = ["run", "--locked", "--release"];
+    say::line("building, then reading the package index");
+    let build = ["run", "--locked", "--profile", profile];
     run(
         &mut cargo(build.iter().chain(program).chain(&["--"]).chain(arguments)),
         "it did not come to an end; see above. Long descriptions come with `apt-get -o Acquire::Languages=en update`",

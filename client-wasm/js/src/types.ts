@@ -124,6 +124,11 @@ export interface SearchAnswer {
   cursor?: string;
   /** Absent when nothing can match, as of punctuation. */
   proof?: Proof;
+  /**
+   * Up to three other spellings of the query, where the relay finds little. They are the relay's guess, and nothing proves them: search for
+   * one, and what is found is proven as always. They are text of a stranger: show them as text.
+   */
+  suggestions: string[];
 }
 
 /** What other relays commit to, where the relay of an answer commits to something. */

@@ -302,6 +302,7 @@ pub(crate) fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchR
         cursor: verified.cursor,
         source: source.clone(),
         proven: verified.proven,
+        suggestions: verified.suggestions,
     }
 }
 

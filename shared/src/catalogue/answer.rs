@@ -107,7 +107,8 @@ fn search_within(
     }
     let releases = releases.iter().map(|listed| listed.bytes.packed());
     let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
-    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof })
+    let suggestions = Vec::new();
+    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof, suggestions })
 }
 
 /// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.

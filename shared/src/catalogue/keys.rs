@@ -121,6 +121,22 @@ pub fn term(token: &Token) -> Vec<u8> {
     range(b"t/", token.as_str().as_bytes())
 }
 
+/// The range of all tokens.
+pub fn terms() -> Vec<u8> {
+    b"t/".to_vec()
+}
+
+/// The token of an entry of that range.
+pub fn term_of(key: &[u8]) -> Option<&str> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(key[..end].strip_prefix(b"t/")?).ok()
+}
+
+/// A key behind all entries of a token, and before those of the next one.
+pub fn behind_term(token: &str) -> Vec<u8> {
+    [b"t/", token.as_bytes(), b"\x01"].concat()
+}
+
 /// The range of packages with a token that begins so. Of a beginning longer than [`MAX_PREFIX_CHARS`] it is the range of its first
 /// letters: more packages than are meant.
 pub fn prefix(beginning: &Token) -> Vec<u8> {
@@ -449,6 +465,15 @@ mod tests {
         let versions: Vec<Version> = ordered.iter().map(|text| text.parse().unwrap()).collect();
         assert!(versions.is_sorted(), "SemVer's own order");
         assert!(versions.iter().map(precedence).is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn what_is_behind_a_term_is_before_the_next_one() {
+        let entry = |word| [&term(&Token::joined(word).unwrap())[..], &[0xff; Place::BYTES]].concat();
+        let (short, next) = (entry("ab"), entry("aba"));
+        assert_eq!((term_of(&short), term_of(&next)), (Some("ab"), Some("aba")));
+        assert!(short < behind_term("ab") && behind_term("ab") < next);
+        assert_eq!((term_of(b"x/ab\0"), term_of(b"t/ab"), term_of(b"t/\xff\0")), (None, None, None));
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl PackedRecords {
         Self { ids: ByteBuf::from(table.ids), key_logs, records }
     }
 
+    /// How many records there are besides key logs.
+    pub const fn count(&self) -> usize {
+        self.records.len()
+    }
+
     /// The records as they were signed: of at most [`MAX_ANSWER_BYTES`] together, and [`MAX_RECORD_BYTES`] each.
     ///
     /// # Errors

@@ -187,6 +187,8 @@ pub struct SearchAnswer {
     pub key_logs: Vec<Vec<ByteBuf>>,
     /// What proves it; none when nothing can match.
     pub evidence: Option<Evidence>,
+    /// The text with words in it that are spelled a little otherwise: what the relay takes for what was meant. Nothing proves it.
+    pub suggestions: Vec<String>,
 }
 
 /// A [`SearchAnswer`] as it travels.
@@ -202,6 +204,9 @@ pub struct PackedSearchAnswer {
     /// What proves it; none when nothing can match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What may have been meant, [`MAX_SUGGESTIONS`](crate::limits::MAX_SUGGESTIONS) at most; where little is found only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<String>,
 }
 
 impl From<SearchAnswer> for PackedSearchAnswer {
@@ -210,7 +215,7 @@ impl From<SearchAnswer> for PackedSearchAnswer {
         let recent = u16::try_from(answer.recent.len()).unwrap_or(u16::MAX);
         let records = answer.releases.into_iter().chain(answer.recent).collect();
         let records = PackedRecords::from(&Unpacked { key_logs: answer.key_logs, records });
-        Self { walk: answer.walk, records, recent, evidence: answer.evidence }
+        Self { walk: answer.walk, records, recent, evidence: answer.evidence, suggestions: answer.suggestions }
     }
 }
 
@@ -221,7 +226,8 @@ impl TryFrom<PackedSearchAnswer> for SearchAnswer {
         let Unpacked { key_logs, records: mut releases } = answer.records.unpack()?;
         let at = releases.len().checked_sub(answer.recent.into()).ok_or(packed::Error::Malformed)?;
         let recent = releases.split_off(at);
-        Ok(Self { walk: answer.walk, releases, recent, key_logs, evidence: answer.evidence })
+        let PackedSearchAnswer { walk, evidence, suggestions, .. } = answer;
+        Ok(Self { walk, releases, recent, key_logs, evidence, suggestions })
     }
 }
 

@@ -9,7 +9,7 @@
 //! 4. Case is folded by upper-casing and then lower-casing each character (`ß` is `ss`, `ς` is `σ`), then NFKC again.
 //! 5. A token longer than [`MAX_TOKEN_BYTES`] is cut at a character's end, in texts and in queries alike.
 //! 6. The plural of a word of four ASCII letters or more is its singular, by these endings, the first that fits: `ies` is `y`; `sses`,
-//!    `shes`, `ches` and `xes` lose `es`; `s` goes, except behind `s`, `u` or `i`.
+//!    `shes`, `ches` and `xes` lose `es`; `s` goes, except behind `s`, `u`, `i` or `j`.
 //!
 //! A text has the tokens of every part and of every name with its parts run together; a query looks for names run together.
 //! So `serde_json`, `serde-json` and `SerdeJson` find each other, `serde` finds them all, and `JavaScript` finds `javascript`.
@@ -77,7 +77,7 @@ impl fmt::Debug for Token {
 fn make_singular(token: &mut String) {
     let is_word = token.len() >= 4 && token.bytes().all(|byte| byte.is_ascii_alphabetic());
     let ends_with = |endings: &[&str]| endings.iter().any(|ending| token.ends_with(ending));
-    if !is_word || !token.ends_with('s') || ends_with(&["ss", "us", "is"]) {
+    if !is_word || !token.ends_with('s') || ends_with(&["ss", "us", "is", "js"]) {
         return;
     }
     let (without, is_y) = match () {
@@ -221,7 +221,7 @@ pub enum Field {
     Name,
     /// It is in the title.
     Title,
-    /// It is a part of the package's name.
+    /// It is a part of the package's name, or all of it.
     NamePart,
     /// It is in a tag.
     Tag,

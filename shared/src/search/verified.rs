@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_bytes::ByteBuf;
 
-use super::analyser::Tokens;
+use super::analyser::{Tokens, wholes};
 use super::filter::Filter;
 use super::query::Query;
 use super::rank::Popularity;
@@ -16,7 +16,7 @@ use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, Place, ShortId};
 use crate::checkpoint::{Checkpoint, Signed};
 use crate::id::{Network, PackageId, PublicKey, PublisherId, RecordId};
-use crate::limits::{MAX_LEVELS, MAX_RESULTS};
+use crate::limits::{MAX_LEVELS, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_RESULTS, MAX_SUGGESTIONS};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
 use crate::protocol::query::{
@@ -82,6 +82,8 @@ pub struct VerifiedSearch {
     pub cursor: Option<ByteBuf>,
     /// What it stands on; None when nothing can match the question.
     pub proven: Option<Proven>,
+    /// What the relay takes for what was meant: its guess, of which nothing is proven but that each is a query.
+    pub suggestions: Vec<String>,
 }
 
 /// Verifies a search answer.
@@ -97,10 +99,24 @@ pub fn verify_search(
     at_most("results", answer.releases.len(), MAX_WALKED)?;
     at_most("recent results", answer.recent.len(), MAX_RESULTS)?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len() + answer.recent.len())?;
+    at_most("suggestions", answer.suggestions.len(), MAX_SUGGESTIONS)?;
+    if !answer.suggestions.iter().all(|text| is_query(text)) {
+        return Err(AnswerError::NotAnAnswer);
+    }
     let Some(evidence) = &answer.evidence else {
-        // Only of punctuation nothing can be found, which needs no proof.
-        let is_nothing = query.walks() == 0 && answer.releases.is_empty() && answer.recent.is_empty();
-        let nothing = VerifiedSearch { hits: Vec::new(), total: 0, total_is_exact: true, cursor: None, proven: None };
+        // Only of punctuation nothing can be found, which needs no proof. Nothing is like it either.
+        let is_nothing = query.walks() == 0
+            && answer.releases.is_empty()
+            && answer.recent.is_empty()
+            && answer.suggestions.is_empty();
+        let nothing = VerifiedSearch {
+            hits: Vec::new(),
+            total: 0,
+            total_is_exact: true,
+            cursor: None,
+            proven: None,
+            suggestions: Vec::new(),
+        };
         return if is_nothing { Ok(nothing) } else { Err(AnswerError::NotAnAnswer) };
     };
     let bytes = query.range(answer.walk).ok_or(AnswerError::NotAnAnswer)?;
@@ -162,7 +178,15 @@ pub fn verify_search(
         None if run.rest > 0 => return Err(AnswerError::NotAnAnswer),
         _ => (found.in_order(), None),
     };
-    Ok(VerifiedSearch { hits, total, total_is_exact, cursor, proven: Some(proven) })
+    let suggestions = answer.suggestions;
+    Ok(VerifiedSearch { hits, total, total_is_exact, cursor, proven: Some(proven), suggestions })
+}
+
+/// Whether a text is a query with words, and one that may be shown.
+fn is_query(text: &str) -> bool {
+    text.len() <= MAX_QUERY_BYTES
+        && !text.chars().any(record::is_unprintable)
+        && (1..=MAX_QUERY_TOKENS).contains(&wholes(text).len())
 }
 
 /// An entry of a package in one of the ranges that are searched.

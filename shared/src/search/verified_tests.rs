@@ -154,13 +154,42 @@ fn a_recent_release_that_does_not_match_is_refused() {
 }
 
 #[test]
+fn what_is_suggested_is_bounded_and_each_is_a_query() {
+    let (answer, relay) = honest("wrod");
+    let with = |suggestions: &[&str]| SearchAnswer {
+        suggestions: suggestions.iter().map(|text| (*text).into()).collect(),
+        ..answer.clone()
+    };
+    let longest = "a".repeat(MAX_QUERY_BYTES);
+    let words = |count| vec!["a"; count].join(" ");
+    for suggestions in [&["word", "sword", "a b"][..], &[&longest], &[&words(MAX_QUERY_TOKENS)], &[]] {
+        let verified = relay.verify(&ask("wrod"), with(suggestions)).unwrap();
+        assert_eq!((verified.suggestions, verified.hits.len()), (with(suggestions).suggestions, 0));
+    }
+    let too_long = "a".repeat(MAX_QUERY_BYTES + 1);
+    for one in ["", " ", "?!", "a\u{202e}b", "a\nb", &too_long, &words(MAX_QUERY_TOKENS + 1)] {
+        assert_eq!(search_code(&relay, &ask("wrod"), with(&["word", one])), BROKEN, "{one:?}");
+    }
+    assert_eq!(search_code(&relay, &ask("wrod"), with(&["word"; MAX_SUGGESTIONS + 1])), BROKEN);
+    let nothing = SearchAnswer { evidence: None, ..with(&["word"]) };
+    assert_eq!(search_code(&relay, &ask("?"), nothing), BROKEN, "nothing is like punctuation");
+}
+
+#[test]
 fn any_recent_release_is_an_answer_to_no_words_and_none_is_to_punctuation() {
     let (answer, relay) = honest("");
     let recent = || vec![wire(&Publisher::new(2).release(5, "other", "1.0.0", |_| {}))];
     let more = SearchAnswer { recent: recent(), ..answer };
     assert!(relay.verify(&ask(""), more.clone()).unwrap().hits.iter().all(Result::is_ok));
     assert_eq!(search_code(&relay, &ask("?"), more.clone()), BROKEN);
-    let nothing = SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence: None };
+    let nothing = SearchAnswer {
+        walk: 0,
+        releases: vec![],
+        recent: vec![],
+        key_logs: vec![],
+        evidence: None,
+        suggestions: vec![],
+    };
     assert_eq!(search_code(&relay, &ask("?"), nothing.clone()), None);
     let more = SearchAnswer { recent: recent(), ..nothing.clone() };
     assert_eq!(search_code(&relay, &ask("?"), more), BROKEN);
@@ -289,7 +318,7 @@ fn rejects_a_run_of_more_entries_than_are_walked() {
     let proof_of = |limit| {
         let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"t/first\0"), limit));
         let evidence = Some(Evidence { checkpoint: relay.latest().checkpoint.bytes().clone(), proof });
-        SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence }
+        SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence, suggestions: vec![] }
     };
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED)), None);
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED + 1)), BROKEN);
@@ -445,11 +474,11 @@ fn a_relay_that_lists_a_package_in_a_false_place_is_caught() {
     let c = ShortId::of(&word(&Publisher::new(1), 0, "c", "1.0.0").id());
     type Lie<'a> = (&'a str, &'a dyn Fn(&mut [u8; 8]));
     let lies: [Lie<'_>; 5] = [
-        ("better", &|rank| rank[0] -= 1),
+        ("better", &|rank| rank[1] -= 1),
         ("the best", &|rank| rank[0] = 0),
-        ("worse", &|rank| rank[0] += 6),
+        ("worse", &|rank| rank[1] += 4),
         ("newer", &|rank| rank[7] -= 1),
-        ("much newer", &|rank| rank[1] -= 1),
+        ("much newer", &|rank| rank[2] -= 1),
     ];
     for (lie, change) in lies {
         let (_, mut relay) = honest("word");

@@ -32,6 +32,14 @@ export function renewFirstPage(shown: SearchAnswer, fresh: SearchAnswer): Search
   return { ...renewed, hits, ...(shown.cursor !== undefined && { cursor: shown.cursor }) };
 }
 
+/** Fewer rows than these may be due to a misspelled word. */
+const FEW_HITS = 3;
+
+/** Other spellings, where little was found by the one that was typed. */
+export function suggestionsFor({ hits, suggestions }: SearchAnswer): string[] {
+  return hits.length < FEW_HITS ? [...new Set(suggestions)] : [];
+}
+
 /** What the count line says: how many match, and how many of them are shown as long as there are more. */
 export function countText(answer: SearchAnswer): string {
   const { total, totalIsExact, hits, cursor } = answer;

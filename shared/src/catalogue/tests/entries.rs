@@ -50,8 +50,8 @@ fn a_release_has_the_entries_of_the_table_and_no_others() {
     let short = ShortId::of(&release.id());
     let short = &short.as_bytes()[..];
     let age = (!5_u64).to_be_bytes();
-    // Eight bytes of rank: points from best to worst, then from new to old.
-    let best = |range: &[u8], points: u8| [range, &[!points], &age[1..], short].concat();
+    // Eight bytes of rank: points from best to worst, then from new to old. A name of two letters has 24.
+    let best = |range: &[u8], points: u16| [range, &(!points).to_be_bytes(), &age[2..], short].concat();
     let inverted = |numbers: [u64; 3]| numbers.map(|number| (!number).to_be_bytes()).concat();
     let expected = Keys::from([
         [b"r/", &one.id().as_bytes()[..], &[1], one.inception.id().as_bytes()].concat(),
@@ -61,13 +61,13 @@ fn a_release_has_the_entries_of_the_table_and_no_others() {
         [b"h/two\0", &two.id().as_bytes()[..]].concat(),
         [b"p/", &own.as_bytes()[..], &inverted([1, 2, 3]), &[0], &[0], short].concat(),
         [b"n/", &age[..], short].concat(),
-        best(b"t/ab\0", 140),
-        best(b"x/a\0", 24),
-        best(b"x/ab\0", 140),
-        best(b"t/web\0", 34),
-        best(b"x/w\0", 8),
-        best(b"x/we\0", 8),
-        best(b"x/web\0", 34),
+        best(b"t/ab\0", 80 + 36 / 4 + 24),
+        best(b"x/a\0", 30 + 18 / 4 + 24),
+        best(b"x/ab\0", 80 + 36 / 4 + 24),
+        best(b"t/web\0", 18 + 24),
+        best(b"x/w\0", 6 + 24),
+        best(b"x/we\0", 6 + 24),
+        best(b"x/web\0", 18 + 24),
         best(b"c/web\0", 0),
         best(b"l/mit\0", 0),
         best(b"l/apache20\0", 0),

@@ -46,6 +46,7 @@ impl Registry for InMemory {
             cursor: found.cursor,
             source: here(),
             proven: found.proven,
+            suggestions: found.suggestions,
         })
     }
 

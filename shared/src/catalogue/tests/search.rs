@@ -87,11 +87,24 @@ fn the_words_of_a_name_find_the_package_first() {
 }
 
 #[test]
-fn a_whole_word_ranks_before_the_beginning_of_one() {
-    let relay = of([described(2, "serialize", ""), described(1, "other", "ser")]);
-    assert_eq!(found(&relay, "ser"), ["other", "serialize"]);
-    let relay = of([described(2, "serializers", ""), described(1, "other", "serialize")]);
-    assert_eq!(found(&relay, "serialize"), ["other", "serializers"]);
+fn a_whole_word_ranks_before_the_beginning_of_one_in_the_same_field() {
+    let relay = of([described(2, "serial-abc", ""), described(1, "ser-abcdef", "")]);
+    assert_eq!(found(&relay, "ser"), ["ser-abcdef", "serial-abc"]);
+    let relay = of([described(1, "serialize", ""), described(2, "other", "ser")]);
+    assert_eq!(found(&relay, "ser"), ["serialize", "other"], "a name says more than a description");
+}
+
+#[test]
+fn a_shorter_name_ranks_before_a_longer_one() {
+    let relay = of([described(2, "vim-addons", ""), described(1, "vim", ""), described(3, "libvim", "vim")]);
+    assert_eq!(found(&relay, "vim"), ["vim", "vim-addons", "libvim"]);
+}
+
+#[test]
+fn one_and_many_are_one_word() {
+    let relay = of([described(2, "text-editors", ""), described(1, "editor", "of libraries")]);
+    assert_eq!(found(&relay, "editor"), found(&relay, "editors"));
+    assert_eq!(found(&relay, "library editors"), ["editor"]);
 }
 
 #[test]
@@ -120,7 +133,7 @@ fn more_distinct_dependent_publishers_rank_first() {
     };
     let words = |index, name| one.release(index, name, "1.0.0", |release| release.tags = vec!["word".into()]);
     let releases = [
-        words(9, "newest"),
+        words(9, "new"),
         words(2, "many"),
         words(1, "few"),
         words(3, "own"),
@@ -131,7 +144,7 @@ fn more_distinct_dependent_publishers_rank_first() {
     ];
     // Which of them comes first must not matter, so the dependents are offered before and after what they depend on.
     for relay in [of(releases.clone()), of(releases.into_iter().rev())] {
-        assert_eq!(found(&relay, "word"), ["many", "few", "newest", "own"]);
+        assert_eq!(found(&relay, "word"), ["many", "few", "new", "own"]);
     }
 }
 

@@ -59,14 +59,23 @@ fn asks() -> Vec<Value> {
 
 fn answers() -> Vec<Value> {
     let proven = Evidence { checkpoint: bytes(8), proof: bytes(9) };
-    let nothing = SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence: None };
+    let nothing = SearchAnswer {
+        walk: 0,
+        releases: vec![],
+        recent: vec![],
+        key_logs: vec![],
+        evidence: None,
+        suggestions: vec![],
+    };
     let search = SearchAnswer {
         walk: 7,
         releases: vec![bytes(1), bytes(2)],
         recent: vec![bytes(5)],
         key_logs: vec![vec![bytes(3)], vec![bytes(4)]],
         evidence: Some(proven.clone()),
+        suggestions: vec![],
     };
+    let little = SearchAnswer { releases: vec![], suggestions: vec!["serde json".into()], ..search.clone() };
     let unknown = PackageAnswer { releases: vec![], recent: vec![], statuses: vec![], key_log: vec![], evidence: None };
     let package = PackageAnswer {
         releases: vec![bytes(1)],
@@ -77,7 +86,7 @@ fn answers() -> Vec<Value> {
     };
     let refusal: Reply<BlockAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
     [
-        replies("search reply", vec![nothing, search]),
+        replies("search reply", vec![nothing, search, little]),
         replies("package reply", vec![unknown, package]),
         replies("range reply", vec![proven]),
         replies("records reply", vec![RecordsAnswer { records: vec![None, Some(bytes(1))] }]),
