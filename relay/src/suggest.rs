@@ -140,9 +140,8 @@ impl Vocabulary {
         if letters < MIN_LETTERS || own >= FEW_RESULTS as u64 {
             return Vec::new();
         }
-        let most_faults = if letters < LETTERS_FOR_TWO_FAULTS { 1 } else { 2 };
         let mut found: Vec<(u32, bool, u64, Token)> = Vec::new();
-        for faults in 1..=most_faults {
+        for faults in 1..=2 {
             let Ok(automaton) = Levenshtein::new_with_limit(word.as_str(), faults, MAX_STATES) else { break };
             let mut near = self.words.search(automaton).into_stream();
             for _ in 0..MAX_CANDIDATES {
@@ -150,8 +149,11 @@ impl Vocabulary {
                 let Some(other) = std::str::from_utf8(other).ok().and_then(Token::joined) else { continue };
                 let begins_otherwise = other.as_str().chars().next() != word.as_str().chars().next();
                 let count = has(&other);
+                let is_swap = is_swap(word.as_str(), other.as_str());
+                let is_near = faults == 1 || is_swap || letters >= LETTERS_FOR_TWO_FAULTS;
                 let is_likelier = count >= own * TIMES_AS_MANY && count > 0 && other != *word;
-                if is_likelier && !found.iter().any(|(.., known)| *known == other) {
+                if is_near && is_likelier && !found.iter().any(|(.., known)| *known == other) {
+                    let faults = if is_swap { 1 } else { faults };
                     found.push((faults, begins_otherwise, u64::MAX - count, other));
                 }
             }
@@ -159,6 +161,14 @@ impl Vocabulary {
         found.sort();
         found.into_iter().map(|(.., word)| word).take(MAX_SUGGESTIONS).collect()
     }
+}
+
+/// Whether two letters beside each other have changed places: one fault to who types, two to the automaton.
+fn is_swap(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let Some(at) = one.iter().zip(&other).position(|(a, b)| a != b) else { return false };
+    let swapped = [other.get(at + 1), other.get(at)];
+    one.len() == other.len() && [one.get(at), one.get(at + 1)] == swapped && one.get(at + 2..) == other.get(at + 2..)
 }
 
 /// How the first package that has a token spells it: tokens are folded, and names run together.

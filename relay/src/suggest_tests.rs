@@ -85,7 +85,7 @@ fn suggested(text: &str) -> Vec<String> {
 #[test]
 fn a_misspelled_word_is_suggested_as_packages_spell_it() {
     assert_eq!(suggested("serdee"), ["serde"]);
-    assert_eq!(suggested("sedre"), ["serde"], "two letters that changed places are two faults");
+    assert_eq!(suggested("jsno"), ["json"], "two letters that changed places are one fault");
     assert_eq!(suggested("kubernets"), ["kubernetes"], "not the singular that it is found by");
     assert_eq!(suggested("tokio-utl"), ["tokio-util"], "not the letters run together");
 }
@@ -100,6 +100,24 @@ fn other_words_stay_as_they_were_typed() {
 fn words_that_are_there_short_words_and_words_like_nothing_are_not_corrected() {
     for text in ["serde", "ser", "js", "jx", "quaternion", "?!", "", "json quaternion"] {
         assert_eq!(suggested(text), [""; 0], "{text:?}");
+    }
+}
+
+#[test]
+fn two_letters_beside_each_other_that_changed_places_are_a_swap() {
+    for (one, other, is) in [
+        ("gmip", "gimp", true),
+        ("ab", "ba", true),
+        ("éa", "aé", true),
+        ("ab", "ab", false),
+        ("abc", "acd", false),
+        ("abcd", "badc", false),
+        ("abc", "cba", false),
+        ("ab", "bac", false),
+        ("abc", "ba", false),
+        ("a", "b", false),
+    ] {
+        assert_eq!(is_swap(one, other), is, "{one} {other}");
     }
 }
 

@@ -98,7 +98,7 @@ fn a_token_has_every_field_that_it_stands_in() {
 #[test]
 fn the_name_is_as_long_as_its_letters() {
     let length = |name: &str| Tokens::of(&Publisher::new(1).release(0, name, "1.0.0", |_| {})).name_bytes();
-    assert_eq!((length("serde_json"), length("a"), length(&"a-".repeat(20).trim_end_matches('-'))), (9, 1, 20));
+    assert_eq!((length("serde_json"), length("a"), length("a-".repeat(20).trim_end_matches('-'))), (9, 1, 20));
     assert_eq!(length(&"x".repeat(40)), MAX_TOKEN_BYTES);
 }
 
