@@ -143,7 +143,13 @@ impl<V: Value> Bucket<V> {
     #[inline(never)]
     fn split(&self, from: usize, to: usize) -> (u16, usize) {
         let bit = bits::critical(&self.key(from), &self.key(to - 1)).unwrap_or_default();
-        (bit, (from..to).find(|at| bits::bit(&self.key(*at), bit)).unwrap_or(to))
+        (bit, (from..to).find(|at| self.bit(*at, bit)).unwrap_or(to))
+    }
+
+    /// The bit of a key at a place. Mostly it is in what is kept of it.
+    fn bit(&self, at: usize, bit: u16) -> bool {
+        let (head, _) = self.head(at);
+        if bits::prefix_length(bit) < head.len() { bits::bit(head, bit) } else { bits::bit(&self.key(at), bit) }
     }
 
     /// The hash of the entries from one up to but not including another, at least one: of the tree that they would be, from left to right.

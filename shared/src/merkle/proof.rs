@@ -212,7 +212,7 @@ impl<V: Value> Map<V> {
     pub fn prove(&self, range: &Range, limit: usize) -> Vec<u8> {
         let mut writer = Writer { range, left: limit, bytes: Vec::new() };
         if let Some(root) = self.sub() {
-            writer.run(root, 0);
+            writer.run(root, 0, None);
         }
         writer.bytes
     }
@@ -289,9 +289,11 @@ struct Writer<'a> {
 
 // Keys are put together in functions that call no deeper one: else they would be on the stack once a level.
 impl Writer<'_> {
-    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown.
-    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16) -> bool {
-        match self.place(sub, bits) {
+    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown. `above`: where the subtree that it is
+    /// a part of stands, if that is clear; then it stands there too.
+    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, above: Option<Place>) -> bool {
+        let place = above.or_else(|| self.place(sub, bits));
+        match place {
             Some(Place::In) if self.left > 0 => {}
             Some(_) if bits > 0 => return self.hide(sub),
             // Where it stands is not clear yet, or it is the whole map.
@@ -299,13 +301,13 @@ impl Writer<'_> {
         }
         match sub.split() {
             Split::Leaf(key, value) => {
-                if self.place_of_key(key) == Some(Place::In) {
+                if place.or_else(|| self.place_of_key(key)) == Some(Place::In) {
                     self.left = self.left.saturating_sub(1);
                 }
                 self.entry(key, value)
             }
             Split::Inner { bit, left, right } => {
-                let shown = [self.run(left, bit + 1), self.run(right, bit + 1)];
+                let shown = [self.run(left, bit + 1, place), self.run(right, bit + 1, place)];
                 self.join(bit, sub, shown)
             }
         }
