@@ -80,6 +80,13 @@ impl Score {
         self.reciprocals += place.map_or(0.0, |place| 1.0 / place as f64);
     }
 
+    /// Counts what another score has counted.
+    pub fn add(&mut self, other: Self) {
+        self.queries += other.queries;
+        self.successes += other.successes;
+        self.reciprocals += other.reciprocals;
+    }
+
     /// Queries that were counted.
     pub const fn queries(&self) -> usize {
         self.queries
