@@ -354,12 +354,13 @@ impl Shelf {
     fn list(&self, records: Vec<Record>, stored: &HashSet<RecordId>) -> (Receipt, Vec<RecordKey>, Option<RecordId>) {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         let (mut out, mut conflict) = (Vec::new(), None);
-        let mut waiting = Vec::new();
+        let (mut waiting, mut listed) = (Vec::new(), Vec::new());
         let mut catalogue = self.catalogue_mut();
         for record in records {
-            let key = RecordKey::of(&record);
+            let (key, bytes) = (RecordKey::of(&record), record.bytes().clone());
             match catalogue.insert(record) {
                 Ok(Inserted::New { left, .. }) => {
+                    listed.push(bytes);
                     // With its rotation, a page is no longer waiting.
                     let came: Vec<RecordKey> =
                         waiting.extract_if(.., |page: &mut RecordKey| catalogue.record(&page.id).is_some()).collect();
@@ -383,6 +384,9 @@ impl Shelf {
                 }
             }
         }
+        drop(catalogue);
+        // Here, so that no answer has to wait for it.
+        listed.iter().for_each(|bytes| _ = bytes.packed());
         // Those that were stored for a rotation which is not kept. The others were never stored.
         out.extend(waiting.into_iter().filter(|page| stored.contains(&page.id)));
         (receipt, out, conflict)

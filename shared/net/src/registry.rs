@@ -13,7 +13,6 @@ use ggen_shared::registry::{
     DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
     ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
-use ggen_shared::search::query::Order;
 use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
@@ -155,8 +154,8 @@ impl<P: Platform> P2PRegistry<P> {
         }
     }
 
-    /// The packages that depend on one, newest first: proven and counted like any search. `options` say which page; their filters and order
-    /// hold besides.
+    /// The packages that depend on one, those first that most publishers depend on, unless `options` say otherwise: proven and counted like
+    /// any search. They say which page, too, and their filters hold besides.
     ///
     /// # Errors
     /// [`SearchError`].
@@ -166,10 +165,6 @@ impl<P: Platform> P2PRegistry<P> {
         mut options: SearchOptions,
     ) -> Result<SearchResults, SearchError> {
         options.filters.depends_on = Some(package.clone());
-        if options.order.is_best() {
-            // The order of the range itself: so each page costs no more than it shows.
-            options.order = Order::Newest;
-        }
         self.search("", options).await
     }
 
