@@ -245,7 +245,8 @@ impl Liar {
                     let count: u16 = if lie == Lie::Bury { 5_000 } else { 40 };
                     let step = 0xfe00 / count;
                     for number in 0..count {
-                        let place = [&key[..b"x/word\0".len() + 1], &(number * step).to_be_bytes()].concat();
+                        let points = &key[..b"x/word\0".len() + size_of::<u16>()];
+                        let place = [points, &(number * step).to_be_bytes()].concat();
                         _ = map.insert(&place, leaf.clone());
                     }
                 }
