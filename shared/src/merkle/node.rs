@@ -52,7 +52,7 @@ impl<V: Value> Bucket<V> {
     /// The keys of a bucket: what is kept of each, and whether its value knows the rest. They are gone through twice, so that what is
     /// allocated is what is needed: a map has many buckets.
     fn pack<'a>(heads: impl Iterator<Item = (&'a [u8], bool)> + Clone) -> Box<[u8]> {
-        let bytes = heads.clone().map(|(head, _)| END_BYTES + head.len()).sum();
+        let bytes = heads.clone().flat_map(|(head, _)| [END_BYTES, head.len()]).sum();
         let mut keys = Vec::with_capacity(bytes);
         let mut end = 0;
         for (head, is_cut) in heads.clone() {

@@ -26,6 +26,7 @@ fn records_come_out_as_they_went_in_and_are_a_third_as_long() {
     let unpacked = unpacked();
     let packed = PackedRecords::from(&unpacked);
     assert_eq!(packed.unpack(), Ok(unpacked.clone()));
+    assert_eq!(packed.count(), unpacked.records.len());
     // A signature, and the digest of an artifact.
     assert_eq!(Packed::of(&unpacked.records[0]).raw.len(), 64 + 32);
     let bytes: usize = unpacked.records.iter().map(|record| record.len()).sum();

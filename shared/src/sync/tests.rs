@@ -487,6 +487,7 @@ fn as_many_parts_are_compared_as_records_pay_for_and_no_more() {
         let after = |compared| {
             let mut descent = Descent::new(SALT);
             descent.on_sound(delivered);
+            assert_eq!(descent.delivered(), delivered);
             descent.compared = compared;
             descent.next_step().map(|step| step.is_some())
         };

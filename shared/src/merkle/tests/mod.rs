@@ -239,6 +239,7 @@ fn maps_are_equal_that_have_the_same_entries() {
         map
     };
     assert_eq!(of(&[("a", 1), ("b", 2)]), of(&[("b", 2), ("a", 1)]));
+    assert!(of(&[]).is_empty() && !of(&[("a", 1)]).is_empty());
     for other in [of(&[]), of(&[("a", 1)]), of(&[("a", 2)]), of(&[("b", 1)])] {
         assert_eq!(other == of(&[("a", 1)]), other.get(b"a") == Some(&value(1)));
     }
