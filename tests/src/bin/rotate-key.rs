@@ -6,14 +6,10 @@
 use anyhow::{Context, bail};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
-use futures::StreamExt;
-use ggen_net::P2PConfig;
 use ggen_relay::market::keys::{PublisherKey, next_path};
-use ggen_relay::market::peer;
 use ggen_shared::id::{KeyCommitment, PublicKey, RecordId};
-use ggen_shared::protocol::publish::Offer;
 use ggen_shared::record::{KeepPage, Record, Rotation, sign};
-use serde_bytes::ByteBuf;
+use ggen_tests::offer::offer;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,19 +20,7 @@ async fn main() -> anyhow::Result<()> {
     let next = BASE64.decode(next.context("no next key")?.as_bytes())?;
     let next: [u8; 32] = next.try_into().ok().context("no next key")?;
     let key = PublisherKey::load(key.as_ref())?;
-    let records: Vec<Record> =
-        key.key_log.clone().into_records().into_iter().chain(rotation(&key, next, kept)?).collect();
-    let records = records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect();
-
-    let config =
-        P2PConfig { network: key.network, relays: vec![relay.parse()?], discover: false, ..P2PConfig::default() };
-    let (peer, mut events) = peer::start(config)?;
-    while peer.connected().is_empty() {
-        events.next().await.context("the relay cannot be reached")?;
-    }
-    let receipt = peer.publish(peer.connected()[0], &Offer { records, blocks: Vec::new() }, |_| None).await?;
-    println!("{} records are new to the relay", receipt.new.len());
-    Ok(())
+    offer(&key, relay, rotation(&key, next, kept)?).await
 }
 
 /// A page of what is kept, and the rotation to the next key. Nobody has the one after that.

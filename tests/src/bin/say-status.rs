@@ -5,15 +5,11 @@
 //! another package of the same publisher.
 
 use anyhow::{Context, bail};
-use futures::StreamExt;
-use ggen_net::P2PConfig;
 use ggen_relay::market::keys::PublisherKey;
-use ggen_relay::market::peer;
 use ggen_shared::id::PackageId;
 use ggen_shared::limits::BASE_QUOTA;
-use ggen_shared::protocol::publish::Offer;
 use ggen_shared::record::{Record, State, Status, sign};
-use serde_bytes::ByteBuf;
+use ggen_tests::offer::offer;
 
 const STATES: [State; 4] = [State::Active, State::Deprecated, State::Yanked, State::Retracted];
 
@@ -39,17 +35,6 @@ async fn main() -> anyhow::Result<()> {
         reason: reason.clone(),
         instead,
     };
-    let mut records = key.key_log.clone().into_records();
-    records.push(Record::Status(Box::new(sign(status, &key.signing, &key.network)?)));
-    let records = records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect();
-
-    let config =
-        P2PConfig { network: key.network, relays: vec![relay.parse()?], discover: false, ..P2PConfig::default() };
-    let (peer, mut events) = peer::start(config)?;
-    while peer.connected().is_empty() {
-        events.next().await.context("the relay cannot be reached")?;
-    }
-    let receipt = peer.publish(peer.connected()[0], &Offer { records, blocks: Vec::new() }, |_| None).await?;
-    println!("{} records are new to the relay", receipt.new.len());
-    Ok(())
+    let status = Record::Status(Box::new(sign(status, &key.signing, &key.network)?));
+    offer(&key, relay, [status]).await
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use ggen_bench::report::{self, Row};
 use ggen_bench::{debian, network, records};
 use ggen_relay::{Config, Cost, Relay};
@@ -88,20 +88,25 @@ fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
     }
 }
 
-/// Waits until two relays hold the same.
+/// Waits until two relays hold the same: it is looked at whenever one of them says that it came further.
 async fn equal(one: &Relay, other: &Relay) -> Result<()> {
-    let start = Instant::now();
     // Counted first: to hash what changed, again and again while they sync, would cost more than the sync.
     let count = |relay: &Relay| relay.shelf().catalogue().record_count();
     let root = |relay: &Relay| {
         let map = relay.shelf().catalogue().map().clone();
         map.root()
     };
-    while count(one) != count(other) || root(one) != root(other) {
-        ensure!(start.elapsed() < DEADLINE, "the relays did not come to hold the same");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
+    let (mut here, mut there) = (one.progress().clone(), other.progress().clone());
+    let same = async {
+        while count(one) != count(other) || root(one) != root(other) {
+            tokio::select! {
+                changed = here.changed() => changed?,
+                changed = there.changed() => changed?,
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(DEADLINE, same).await.context("the relays did not come to hold the same")?
 }
 
 /// What syncs of a relay have cost, once none of them runs.
