@@ -223,3 +223,7 @@ fn check_subject(question: &Package, package: PackageId, version: &Version) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "package_tests.rs"]
+mod tests;
