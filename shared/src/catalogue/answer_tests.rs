@@ -192,6 +192,18 @@ fn a_search_answer_that_does_not_fit_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn ids_that_are_on_a_page_already_take_none_of_its_bytes() {
+    let publisher = Publisher::new(1);
+    let needed: Vec<_> = (2..=21).map(|it| depends_on(&Publisher::new(it).package("needed"))).collect();
+    let releases =
+        (0..9).map(|n| publisher.release(n, &format!("p{n}"), "1.0.0", |it| it.dependencies = needed.clone()));
+    let relay = Relay::new(&[&publisher], releases);
+    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000).unwrap();
+    assert!(9 * needed.len() * 32 + 9 * BYTES_PER_ENTRY > 6000, "with ids of their own they would not fit");
+    assert_eq!(answer.records.count(), 9);
+}
+
+#[test]
 fn a_budget_that_is_spent_stops_and_stays_within_bounds() {
     let mut budget = Budget(10);
     assert!(budget.spend(4));

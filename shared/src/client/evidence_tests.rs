@@ -623,3 +623,18 @@ fn a_release_that_contests_another_version_hides_nothing() {
     });
     convinces(&judged(&relay, &key_log, base, &entry).unwrap(), Misdeed::Missing, &relay);
 }
+
+#[test]
+fn programs_tell_misdeeds_apart() {
+    let misdeeds = [
+        Misdeed::Missing,
+        Misdeed::FalseFilter,
+        Misdeed::Misplaced,
+        Misdeed::NotHead,
+        Misdeed::NoVersion,
+        Misdeed::Unheeded,
+        Misdeed::Void,
+    ];
+    let codes: BTreeSet<_> = misdeeds.map(Misdeed::code).into();
+    assert!(codes.len() == misdeeds.len() && codes.iter().all(|code| code.starts_with("relay/")), "{codes:?}");
+}
