@@ -1,7 +1,7 @@
 //! The answers of the query protocol, from a catalogue and its last snapshots: what a relay sends. An answer stands on a checkpoint, with
 //! what came since beside it. None is longer than its budget; what does not fit is left for the next question.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_bytes::ByteBuf;
 
@@ -21,7 +21,7 @@ use crate::protocol::query::{
     Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf, Records,
     RecordsAnswer, Refusal, Reply, Search, Show,
 };
-use crate::record::{KeyLog, Record, RecordBytes, Release, Status, Verified};
+use crate::record::{KeepPage, KeyLog, Record, RecordBytes, Release, Status, Verified};
 use crate::search::filter::FILTER_BYTES;
 
 /// What the encoding needs beside records: names of fields, numbers, a checkpoint, the sides of a proof.
@@ -119,21 +119,20 @@ struct Page<'a> {
     seen: BTreeMap<PublisherId, usize>,
     pages: BTreeSet<RecordId>,
     /// Ids that records refer to.
-    ids: BTreeSet<[u8; 32]>,
+    ids: HashSet<[u8; 32]>,
     key_logs: Vec<(PublisherId, Vec<&'a Packed>)>,
 }
 
 impl<'a> Page<'a> {
     fn new(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: BTreeSet::new(), key_logs: Vec::new() }
+        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: HashSet::new(), key_logs: Vec::new() }
     }
 
     /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
     fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
         let key_log = self.catalogue.key_log(&listed.publisher);
         let chain = key_log.filter(|_| !self.seen.contains_key(&listed.publisher));
-        let release_now = self.catalogue.record(&listed.head).and_then(Record::release);
-        let page = release_now.and_then(|release| key_log?.page_for(&release.signed_under, &listed.head));
+        let page = key_log.and_then(|key_log| self.page_for(key_log, &listed.head));
         let page = page.filter(|page| !self.pages.contains(&page.id()));
         let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
         let events: Vec<&'a Packed> = events.map(RecordBytes::packed).collect();
@@ -153,6 +152,13 @@ impl<'a> Page<'a> {
             None => {}
         }
         true
+    }
+
+    /// The page that keeps a release. Most key logs have none, and the release need not be looked up.
+    fn page_for(&self, key_log: &'a KeyLog, id: &RecordId) -> Option<&'a Verified<KeepPage>> {
+        key_log.pages().next()?;
+        let release = self.catalogue.record(id)?.release()?;
+        key_log.page_for(&release.signed_under, id)
     }
 
     fn key_logs(&self) -> impl Iterator<Item = (Option<PublisherId>, Vec<&'a Packed>)> {

@@ -59,7 +59,7 @@ pub fn find<'a>(
     let range = Range { prefix: Prefix::of(&prefix), after };
     let mut found = Found { walk, range, walked: 0, candidates: Vec::new() };
     let (is_exact, mut matches) = (query.is_exact(walk), 0);
-    for listed in entries.filter_map(|(_, leaf)| leaf.listed()).take(MAX_WALKED) {
+    for listed in entries.values().filter_map(Leaf::listed).take(MAX_WALKED) {
         let is_candidate = is_exact || query.may_match(&listed.filter);
         if (is_ordered && is_candidate && matches == limit) || !fits(listed, is_candidate) {
             break;
@@ -89,7 +89,7 @@ impl Catalogue {
 
     /// The newest packages.
     pub fn newest(&self, limit: usize) -> impl Iterator<Item = &Verified<Release>> {
-        let listed = self.map.iter(&keys::newest()).filter_map(|(_, leaf)| leaf.listed());
+        let listed = self.map.iter(&keys::newest()).values().filter_map(Leaf::listed);
         listed.filter_map(|listed| self.release(&listed.head)).take(limit)
     }
 }

@@ -335,8 +335,8 @@ impl Catalogue {
 
     /// Packages whose head depends on this package, those first that most publishers depend on.
     pub fn dependents(&self, package: &PackageId) -> impl Iterator<Item = &PackageId> {
-        let entries = self.map.iter(&keys::dependents(&PackageKey::of(package)));
-        entries.filter_map(|(_, leaf)| self.packages.get(&leaf.listed()?.package).map(|package| &package.id))
+        let leaves = self.map.iter(&keys::dependents(&PackageKey::of(package))).values();
+        leaves.filter_map(|leaf| self.packages.get(&leaf.listed()?.package).map(|package| &package.id))
     }
 
     fn listed(&self, package: &PackageId) -> Option<&Package> {

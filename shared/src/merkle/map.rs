@@ -1,16 +1,17 @@
 //! The map itself.
 
 use std::borrow::Borrow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::key::Key;
-use super::node::{Kind, Node, Split, Sub};
+use super::node::{Bucket, Kind, Node, Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value, bits};
 
 /// An ordered, counted Merkle map. See the module above. Clones share what they have in common.
 #[derive(Debug, Clone)]
 pub struct Map<V> {
-    root: Option<Arc<Node<V>>>,
+    pub(super) root: Option<Arc<Node<V>>>,
 }
 
 impl<V> Default for Map<V> {
@@ -149,7 +150,7 @@ impl<V: Value> Map<V> {
 
     /// The entries whose keys begin with these bytes, in order.
     pub fn iter<'a>(&'a self, prefix: &[u8]) -> Iter<'a, V> {
-        Iter { left: self.under(prefix).into_iter().collect() }
+        Iter::over(self.under(prefix).into_iter().collect())
     }
 
     /// The entries whose keys begin with these bytes and stand behind `after`, in order.
@@ -174,7 +175,7 @@ impl<V: Value> Map<V> {
                 }
             }
         }
-        Iter { left }
+        Iter::over(left)
     }
 }
 
@@ -183,17 +184,42 @@ impl<V: Value> Map<V> {
 pub struct Iter<'a, V> {
     /// Subtrees that are still to come, the last one first.
     left: Vec<Sub<'a, V>>,
+    /// Entries of a bucket that come before them.
+    first: Option<(&'a Bucket<V>, Range<usize>)>,
+}
+
+impl<'a, V: Value> Iter<'a, V> {
+    const fn over(left: Vec<Sub<'a, V>>) -> Self {
+        Self { left, first: None }
+    }
+
+    /// The values alone, whose keys need not be put together.
+    pub fn values(mut self) -> impl Iterator<Item = &'a V> {
+        std::iter::from_fn(move || self.entry().map(|(bucket, at)| bucket.value(at)))
+    }
+
+    fn entry(&mut self) -> Option<(&'a Bucket<V>, usize)> {
+        loop {
+            if let Some((bucket, range)) = &mut self.first
+                && let Some(at) = range.next()
+            {
+                return Some((bucket, at));
+            }
+            let sub = self.left.pop()?;
+            self.first = sub.in_bucket();
+            if self.first.is_none()
+                && let Split::Inner { left, right, .. } = sub.split()
+            {
+                self.left.extend([right, left]);
+            }
+        }
+    }
 }
 
 impl<'a, V: Value> Iterator for Iter<'a, V> {
     type Item = (Key, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.left.pop()?.split() {
-                Split::Leaf(key, value) => return Some((Key::of(key), value)),
-                Split::Inner { left, right, .. } => self.left.extend([right, left]),
-            }
-        }
+        self.entry().map(|(bucket, at)| (bucket.key(at), bucket.value(at)))
     }
 }

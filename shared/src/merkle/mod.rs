@@ -36,6 +36,7 @@ mod node;
 pub mod proof;
 
 pub use key::Key;
+use key::Parts;
 pub use map::{Iter, KeyTooLong, Map};
 pub use node::BUCKET;
 
@@ -84,9 +85,14 @@ impl Hash {
 
     /// The hash of one entry.
     pub fn leaf(key: &[u8], value: &[u8]) -> Self {
+        Self::entry(Parts(key, &[]), value)
+    }
+
+    /// The hash of an entry whose key is kept in two parts.
+    fn entry(Parts(head, tail): Parts<'_>, value: &[u8]) -> Self {
         // Keys are bounded far below two bytes of length.
-        let [high, low] = u16::try_from(key.len()).unwrap_or(u16::MAX).to_be_bytes();
-        hash(&[&[1, high, low], key, value])
+        let [high, low] = u16::try_from(head.len() + tail.len()).unwrap_or(u16::MAX).to_be_bytes();
+        hash(&[&[1, high, low], head, tail, value])
     }
 
     /// The hash of two subtrees under one critical bit. `key`: any key below, or the prefix.

@@ -111,7 +111,7 @@ impl<V: Value> Bucket<V> {
     }
 
     /// A key as it is kept.
-    fn parts(&self, at: usize) -> Parts<'_> {
+    pub(super) fn parts(&self, at: usize) -> Parts<'_> {
         let (head, is_cut) = self.head(at);
         Parts(head, if is_cut { self.values[at].tail() } else { &[] })
     }
@@ -139,10 +139,18 @@ impl<V: Value> Bucket<V> {
             .unwrap_or(Err(self.len()))
     }
 
+    /// The first bit in which the keys of two entries differ. Mostly it is in what is kept of them.
+    fn critical(&self, one: usize, other: usize) -> u16 {
+        let ((here, _), (there, _)) = (self.head(one), self.head(other));
+        let both = here.len().min(there.len());
+        let bit = bits::critical(&here[..both], &there[..both]);
+        bit.or_else(|| bits::critical(&self.key(one), &self.key(other))).unwrap_or_default()
+    }
+
     /// The critical bit of the entries from one up to but not including another, and the first that has a 1 there.
     #[inline(never)]
     fn split(&self, from: usize, to: usize) -> (u16, usize) {
-        let bit = bits::critical(&self.key(from), &self.key(to - 1)).unwrap_or_default();
+        let bit = self.critical(from, to - 1);
         (bit, (from..to).find(|at| self.bit(*at, bit)).unwrap_or(to))
     }
 
@@ -156,26 +164,28 @@ impl<V: Value> Bucket<V> {
     fn hash(&self, from: usize, to: usize) -> Hash {
         // Subtrees that wait for what is on the right of their critical bit, the topmost first: how many entries they have, and their hash.
         let mut waiting: Vec<(u16, u64, Hash)> = Vec::with_capacity(BUCKET);
-        let mut last = self.key(from);
-        let mut here = (1, Hash::leaf(&last, self.values[from].bytes()));
-        // Any key below says what all of them begin with.
-        let join = |(bit, count, hash): (u16, u64, Hash), here: (u64, Hash), key: &Key| {
-            (count + here.0, Hash::inner(bit, key, (count, &hash), (here.0, &here.1)))
-        };
+        let leaf = |at: usize| (1, Hash::entry(self.parts(at), self.values[at].bytes()));
+        let mut here = leaf(from);
         for at in from + 1..to {
-            let key = self.key(at);
-            let bit = bits::critical(&last, &key).unwrap_or_default();
+            let bit = self.critical(at - 1, at);
             while let Some(left) = waiting.pop_if(|(above, ..)| bit.cmp(above).is_lt()) {
-                here = join(left, here, &last);
+                here = self.join(left, here, at - 1);
             }
             waiting.push((bit, here.0, here.1));
-            here = (1, Hash::leaf(&key, self.values[at].bytes()));
-            last = key;
+            here = leaf(at);
         }
         while let Some(left) = waiting.pop() {
-            here = join(left, here, &last);
+            here = self.join(left, here, to - 1);
         }
         here.1
+    }
+
+    /// How many entries two subtrees have under a critical bit, and their hash. `below`: any entry of theirs says what all of them begin with.
+    fn join(&self, (bit, count, hash): (u16, u64, Hash), right: (u64, Hash), below: usize) -> (u64, Hash) {
+        let inner = |key: &[u8]| Hash::inner(bit, key, (count, &hash), (right.0, &right.1));
+        let (head, _) = self.head(below);
+        let hash = if bits::prefix_length(bit) <= head.len() { inner(head) } else { inner(&self.key(below)) };
+        (count + right.0, hash)
     }
 }
 
@@ -412,6 +422,15 @@ impl<'a, V: Value> Sub<'a, V> {
                 let (bit, middle) = bucket.split(from, to);
                 Split::Inner { bit, left: Sub::Run(bucket, from, middle), right: Sub::Run(bucket, middle, to) }
             }
+        }
+    }
+
+    /// Its entries one behind the other, if they are in one bucket.
+    pub(super) fn in_bucket(self) -> Option<(&'a Bucket<V>, std::ops::Range<usize>)> {
+        match self {
+            Sub::Node(Node { kind: Kind::Bucket(bucket), .. }) => Some((bucket, 0..bucket.len())),
+            Sub::Node(_) => None,
+            Sub::Run(bucket, from, to) => Some((bucket, from..to)),
         }
     }
 

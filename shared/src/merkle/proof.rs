@@ -32,7 +32,7 @@ use std::cmp::Ordering;
 use super::bits::{self, Known};
 use super::key::{Key, Parts};
 use super::map::Map;
-use super::node::{Split, Sub};
+use super::node::{Node, Split, Sub};
 use super::{Hash, MAX_KEY_BYTES, Value};
 use crate::varint;
 
@@ -210,21 +210,19 @@ pub type Differing<'a> = (Vec<Prefix>, Vec<(Vec<u8>, &'a [u8])>);
 impl<V: Value> Map<V> {
     /// Proves the first `limit` entries of a range, and how many there are. Of none, one is shown if there is no other way.
     pub fn prove(&self, range: &Range, limit: usize) -> Vec<u8> {
-        let mut writer = Writer { range, left: limit, bytes: Vec::new() };
-        if let Some(root) = self.sub() {
-            writer.run(root, 0, None);
-        }
+        let Some(root) = &self.root else { return Vec::new() };
+        let mut writer = Writer::new(range, root, limit);
+        writer.run(Sub::Node(root), 0, writer.place(0));
         writer.bytes
     }
 
     /// Proves what stands under a prefix, down to so many joins below its topmost one: entries as soon as they stand alone, hashes
     /// of the rest.
     pub fn prove_levels(&self, prefix: &Prefix, levels: u8) -> Vec<u8> {
+        let Some(root) = &self.root else { return Vec::new() };
         let range = Range { prefix: prefix.clone(), after: None };
-        let mut writer = Writer { range: &range, left: 0, bytes: Vec::new() };
-        if let Some(root) = self.sub() {
-            writer.levels(root, 0, levels);
-        }
+        let mut writer = Writer::new(&range, root, 0);
+        writer.levels(Sub::Node(root), 0, writer.place(0), levels);
         writer.bytes
     }
 
@@ -282,17 +280,25 @@ impl<V: Value> Map<V> {
 
 struct Writer<'a> {
     range: &'a Range,
+    /// A key that shares as many bits as any with where the range begins. Each subtree of which it is not clear where it stands has this key: so
+    /// where its two sides stand is told without a look at their keys.
+    near: Key,
     /// Entries that may still be shown.
     left: usize,
     bytes: Vec<u8>,
 }
 
 // Keys are put together in functions that call no deeper one: else they would be on the stack once a level.
-impl Writer<'_> {
-    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown. `above`: where the subtree that it is
-    /// a part of stands, if that is clear; then it stands there too.
-    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, above: Option<Place>) -> bool {
-        let place = above.or_else(|| self.place(sub, bits));
+impl<'a> Writer<'a> {
+    fn new<V: Value>(range: &'a Range, root: &Node<V>, left: usize) -> Self {
+        let Range { prefix, after } = range;
+        let begin = after.as_ref().filter(|after| prefix.holds(after)).unwrap_or(&prefix.bytes);
+        Self { range, near: root.nearest(begin), left, bytes: Vec::new() }
+    }
+
+    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown. `place`: where it stands, if that is
+    /// clear from these bits; then what is below stands there too.
+    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, place: Option<Place>) -> bool {
         match place {
             Some(Place::In) if self.left > 0 => {}
             Some(_) if bits > 0 => return self.hide(sub),
@@ -307,14 +313,15 @@ impl Writer<'_> {
                 self.entry(key, value)
             }
             Split::Inner { bit, left, right } => {
-                let shown = [self.run(left, bit + 1, place), self.run(right, bit + 1, place)];
+                let side = |goes_right| place.or_else(|| self.place_of_side(bit, goes_right));
+                let (on_left, on_right) = (side(false), side(true));
+                let shown = [self.run(left, bit + 1, on_left), self.run(right, bit + 1, on_right)];
                 self.join(bit, sub, shown)
             }
         }
     }
 
-    fn levels<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, levels: u8) -> bool {
-        let place = self.place(sub, bits);
+    fn levels<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, place: Option<Place>, levels: u8) -> bool {
         let is_enough = place == Some(Place::In) && levels == 0 && sub.count() > 1;
         if bits > 0 && (is_enough || place.is_some_and(|place| place != Place::In)) {
             return self.hide(sub);
@@ -324,18 +331,24 @@ impl Writer<'_> {
             Split::Leaf(key, value) => self.entry(key, value),
             Split::Inner { bit, left, right } => {
                 // The topmost join of the range is seen as such only by its own bit.
-                let topmost = place.is_none() && self.place(sub, bit).is_some();
+                let topmost = place.is_none() && self.place(bit).is_some();
                 let below = if topmost { below.saturating_sub(1) } else { below };
-                let shown = [self.levels(left, bit + 1, below), self.levels(right, bit + 1, below)];
+                let side = |goes_right| place.or_else(|| self.place_of_side(bit, goes_right));
+                let (on_left, on_right) = (side(false), side(true));
+                let shown = [self.levels(left, bit + 1, on_left, below), self.levels(right, bit + 1, on_right, below)];
                 self.join(bit, sub, shown)
             }
         }
     }
 
-    /// Where a subtree stands of which so many bits are known.
-    #[inline(never)]
-    fn place<V: Value>(&self, sub: Sub<'_, V>, bits: u16) -> Option<Place> {
-        self.range.place(Known::of(&sub.first_key(), bits))
+    /// Where a subtree stands that has the key which is near, and of which so many bits are known.
+    fn place(&self, bits: u16) -> Option<Place> {
+        self.range.place(Known::of(&self.near, bits))
+    }
+
+    /// Where a side of such a subtree stands.
+    fn place_of_side(&self, bit: u16, goes_right: bool) -> Option<Place> {
+        self.range.place(Known { key: &self.near, bits: bit, then: Some(goes_right) })
     }
 
     #[inline(never)]

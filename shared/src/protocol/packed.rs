@@ -17,7 +17,7 @@
 //!
 //! What comes out is what was signed, byte for byte, and is verified as such: packing is no part of what anybody has to trust.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
@@ -172,7 +172,7 @@ fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
 
 #[derive(Default)]
 struct Table {
-    known: BTreeMap<Id, usize>,
+    known: HashMap<Id, usize>,
     ids: Vec<u8>,
 }
 

@@ -18,6 +18,7 @@
 //! The tables of NFKC are in `nfkc.bin` ([`NFKC_TABLES`]), case and alphanumeric those of the standard library ([`CASE_TABLES`]). They are part of the rules: a toolchain with other tables fails a test. Time and
 //! memory are linear in the text.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -40,25 +41,19 @@ pub struct Token(String);
 impl Token {
     /// The token of a word: folded and cut. None of nothing.
     fn of(word: &str) -> Option<Self> {
-        let folded = if word.is_ascii() {
-            word.bytes().map(|byte| byte.to_ascii_lowercase().into()).collect()
+        let mut token: String = if word.is_ascii() {
+            word.to_ascii_lowercase()
         } else {
-            nfkc(&mut word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase))
+            nfkc(&mut word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)).into_iter().collect()
         };
-        let mut token = String::new();
-        for c in folded {
-            if token.len() + c.len_utf8() > MAX_TOKEN_BYTES {
-                break;
-            }
-            token.push(c);
-        }
+        token.truncate(token.floor_char_boundary(MAX_TOKEN_BYTES));
         make_singular(&mut token);
         (!token.is_empty()).then_some(Self(token))
     }
 
     /// All words of a text run together, whatever stands between them. None when there are none.
     pub fn joined(text: &str) -> Option<Self> {
-        Self::of(&names(text).into_iter().flat_map(|name| name.parts).collect::<String>())
+        Self::of(&names(&normalised(text)).into_iter().flat_map(|name| name.parts).collect::<String>())
     }
 
     /// The token as text.
@@ -91,11 +86,11 @@ fn make_singular(token: &mut String) {
 
 /// A name as it stands in a text: its parts, not yet folded.
 #[derive(Debug, PartialEq, Eq)]
-struct Name {
-    parts: Vec<String>,
+struct Name<'a> {
+    parts: Vec<&'a str>,
 }
 
-impl Name {
+impl Name<'_> {
     fn whole(&self) -> Option<Token> {
         Token::of(&self.parts.concat())
     }
@@ -103,13 +98,13 @@ impl Name {
 
 /// The names of a text run together, in order: what a query looks for.
 pub fn wholes(text: &str) -> Vec<Token> {
-    names(text).iter().filter_map(Name::whole).collect()
+    names(&normalised(text)).iter().filter_map(Name::whole).collect()
 }
 
 /// The tokens that a text is found by: each part and each name run together, in order, repetitions included.
 pub fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
-    for name in names(text) {
+    for name in names(&normalised(text)) {
         tokens.extend(name.parts.iter().filter_map(|part| Token::of(part)));
         if name.parts.len() > 1 {
             tokens.extend(name.whole());
@@ -118,57 +113,57 @@ pub fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// Splits a text into names.
-fn names(text: &str) -> Vec<Name> {
-    // Most text is ASCII, which NFKC leaves as it is.
-    let chars = match text.is_ascii() {
-        true => text.chars().collect(),
-        false => nfkc(&mut text.chars().filter(|c| !is_invisible(*c))),
-    };
+/// Rule 1. Most text is ASCII, which NFKC leaves as it is.
+fn normalised(text: &str) -> Cow<'_, str> {
+    match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(nfkc(&mut text.chars().filter(|c| !is_invisible(*c))).into_iter().collect()),
+    }
+}
+
+/// Splits a normalised text into names.
+fn names(text: &str) -> Vec<Name<'_>> {
     let mut names = Vec::new();
-    let mut parts: Vec<String> = Vec::new();
-    let mut part = String::new();
+    let mut parts: Vec<&str> = Vec::new();
+    // Where the part begins that is being read.
+    let mut begin = None;
     // The last character of the part that is no combining mark: what camel case is seen by.
     let mut last = ' ';
     let mut at = 0;
-    while let Some(&c) = chars.get(at) {
+    while let Some(c) = text[at..].chars().next() {
+        let next = at + c.len_utf8();
         if c.is_alphanumeric() {
-            if !part.is_empty() && begins_word(last, c, chars.get(at + 1).copied()) {
-                parts.push(std::mem::take(&mut part));
+            if let Some(begin) = begin.take_if(|_| begins_word(last, c, text[next..].chars().next())) {
+                parts.push(&text[begin..at]);
             }
-            part.push(c);
+            begin.get_or_insert(at);
             last = c;
-            at += 1;
+            at = next;
             continue;
         }
-        if is_combining_mark(c) && !part.is_empty() {
-            part.push(c);
-            at += 1;
+        if begin.is_some() && is_combining_mark(c) {
+            at = next;
             continue;
         }
-        let after = at + run(&chars[at..], class(c));
-        let joins = !part.is_empty() && after - at <= MAX_RUN;
-        let word_follows = chars.get(after).is_some_and(|c| c.is_alphanumeric());
-        let ends_name = match class(c) {
-            Class::Connector => !(joins && word_follows),
-            Class::Suffix => {
-                if joins && !word_follows {
-                    part.extend(&chars[at..after]);
-                }
-                true
-            }
-            Class::Other => true,
+        let run = run(&text[at..], class(c));
+        let after = at + run.len();
+        let joins = begin.is_some() && run.chars().count() <= MAX_RUN;
+        let word_follows = text[after..].starts_with(char::is_alphanumeric);
+        let (end, ends_name) = match class(c) {
+            Class::Connector => (at, !(joins && word_follows)),
+            Class::Suffix if joins && !word_follows => (after, true),
+            Class::Suffix | Class::Other => (at, true),
         };
-        if !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
+        if let Some(begin) = begin.take() {
+            parts.push(&text[begin..end]);
         }
         if ends_name && !parts.is_empty() {
             names.push(Name { parts: std::mem::take(&mut parts) });
         }
         at = after;
     }
-    if !part.is_empty() {
-        parts.push(part);
+    if let Some(begin) = begin {
+        parts.push(&text[begin..]);
     }
     if !parts.is_empty() {
         names.push(Name { parts });
@@ -195,12 +190,13 @@ const fn class(c: char) -> Class {
     }
 }
 
-/// How many characters of one class there are in a row; of those that separate, one is enough.
-fn run(chars: &[char], of: Class) -> usize {
-    match of {
-        Class::Other => 1,
-        of => chars.iter().take_while(|c| class(**c) == of).count(),
-    }
+/// The characters of one class at the beginning of a text; of those that separate, one is enough.
+fn run(text: &str, of: Class) -> &str {
+    let behind = match of {
+        Class::Other => text.char_indices().nth(1).map(|(at, _)| at),
+        of => text.find(|c| class(c) != of),
+    };
+    &text[..behind.unwrap_or(text.len())]
 }
 
 /// Whether camel case begins a word with `c`.
@@ -269,9 +265,10 @@ impl Fields {
 /// The tokens that a release is found by, each with its fields: at most [`MAX_TOKENS_PER_PACKAGE`], those of the fields that
 /// say most first.
 ///
-/// In order of their bytes and in one allocation, for a relay holds those of every package: length, fields, text of each.
+/// In order of their bytes and in one allocation, for a relay holds those of every package: length, fields, text of each. Length and fields
+/// are below 128, and so are characters as well: tokens are cut out without a look at every byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens(Box<[u8]>);
+pub struct Tokens(Box<str>);
 
 impl Tokens {
     /// The tokens of a release.
@@ -293,35 +290,38 @@ impl Tokens {
                 kept.insert(token, Fields::only(field));
             }
         }
-        let mut packed = Vec::new();
+        let mut packed = String::new();
         for (token, fields) in kept {
             // A token has at most MAX_TOKEN_BYTES.
-            packed.extend([token.0.len() as u8, fields.0]);
-            packed.extend_from_slice(token.0.as_bytes());
+            packed.extend([char::from(token.0.len() as u8), char::from(fields.0)]);
+            packed.push_str(&token.0);
         }
         Self(packed.into())
     }
 
     /// Every token with its fields, in the order of their bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Fields)> {
-        let mut rest = &self.0[..];
+        let mut rest = &*self.0;
         std::iter::from_fn(move || {
-            let [length, fields, behind @ ..] = rest else { return None };
-            let (token, behind) = behind.split_at_checked(usize::from(*length))?;
+            let [length, fields, ..] = *rest.as_bytes() else { return None };
+            let (token, behind) = rest.get(2..)?.split_at_checked(length.into())?;
             rest = behind;
-            Some((std::str::from_utf8(token).ok()?, Fields(*fields)))
+            Some((token, Fields(fields)))
         })
     }
 
     /// The fields of this very token.
     pub fn fields(&self, token: &Token) -> Option<Fields> {
-        self.iter().find(|(known, _)| *known == token.as_str()).map(|(_, fields)| fields)
+        // They are in order: behind its place, none has to be looked at.
+        let (known, fields) = self.iter().find(|(known, _)| *known >= token.as_str())?;
+        (known == token.as_str()).then_some(fields)
     }
 
     /// The fields of each token that begins with this one, and whether it is this one.
     pub fn beginning_with(&self, beginning: &Token) -> impl Iterator<Item = (Fields, bool)> {
         let beginning = beginning.as_str();
-        let tokens = self.iter().filter(move |(token, _)| token.starts_with(beginning));
+        let tokens = self.iter().skip_while(move |(token, _)| *token < beginning);
+        let tokens = tokens.take_while(move |(token, _)| token.starts_with(beginning));
         tokens.map(move |(token, fields)| (fields, token.len() == beginning.len()))
     }
 
