@@ -366,6 +366,21 @@ pub fn listing(head: &RecordId, release: &Release, tokens: &Tokens, popularity: 
     entries
 }
 
+/// The rest of the one entry of [`listing`] that is in a range; None when there is none.
+pub fn listing_in(
+    range: &[u8],
+    head: &RecordId,
+    release: &Release,
+    tokens: &Tokens,
+    popularity: Popularity,
+) -> Option<Vec<u8>> {
+    let mut found = None;
+    each_listing(head, release, tokens, popularity, |entry| {
+        found = found.take().or_else(|| entry.strip_prefix(range).map(<[u8]>::to_vec));
+    });
+    found
+}
+
 /// Gives every entry of [`listing`]. They are many: no allocation for each.
 pub(super) fn each_listing(
     head: &RecordId,

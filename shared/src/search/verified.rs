@@ -148,7 +148,7 @@ pub fn verify_search(
     }
     at_most("results", answer.releases.len(), answer.releases.len() - releases.len())?;
     for (index, release) in answer.recent.iter().enumerate() {
-        let hit = verify_hit(release, &key_logs, asked.network).map(|hit| (hit, Popularity::default()));
+        let hit = verify_hit(release, &key_logs, asked.network).map(Placed::alone);
         found.take(answer.releases.len() + index, hit);
     }
     found.trust_order_of_recent(&answer.recent);
@@ -214,15 +214,15 @@ impl<'a> Entry<'a> {
         range: &[u8],
         key_logs: &KeyLogs,
         network: &Network,
-    ) -> Result<(Hit, Popularity), RefusedError> {
+    ) -> Result<Placed, RefusedError> {
         let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, network)? };
-        let id = hit.release.id();
-        if ShortId::of(&id) != self.head {
+        if ShortId::of(&hit.release.id()) != self.head {
             return Err(RefusedError::NotProven);
         }
-        let tokens = Tokens::of(&hit.release);
-        let derived = keys::listing(&id, &hit.release, &tokens, Popularity::default());
-        let derived = derived.iter().find_map(|key| key.strip_prefix(range));
+        let mut placed = Placed::alone(hit);
+        let (release, tokens) = (&placed.hit.release, &placed.tokens);
+        let derived = keys::listing_in(range, &release.id(), release, tokens, Popularity::default());
+        let derived = derived.as_deref();
         // Where only age or name counts, popularity moves nothing.
         let popularity = match (derived.and_then(Place::from_bytes), Place::from_bytes(self.rest)) {
             _ if derived == Some(self.rest) => Some(Popularity::default()),
@@ -230,9 +230,26 @@ impl<'a> Entry<'a> {
             _ => None,
         };
         match popularity {
-            Some(popularity) if Filter::of(&hit.release, &tokens) == self.filter => Ok((hit, popularity)),
+            Some(popularity) if Filter::of(release, tokens) == self.filter => {
+                placed.popularity = popularity;
+                Ok(placed)
+            }
             _ => Err(RefusedError::WrongEntry),
         }
+    }
+}
+
+/// A release that is verified, and what its place among others follows from.
+struct Placed {
+    hit: Hit,
+    tokens: Tokens,
+    popularity: Popularity,
+}
+
+impl Placed {
+    /// As if nothing depended on it.
+    fn alone(hit: Hit) -> Self {
+        Self { tokens: Tokens::of(&hit.release), popularity: Popularity::default(), hit }
     }
 }
 
@@ -245,12 +262,11 @@ struct Matches<'a> {
 }
 
 impl Matches<'_> {
-    fn take(&mut self, index: usize, hit: Result<(Hit, Popularity), RefusedError>) {
-        let (hit, popularity) = match hit {
-            Ok(hit) => hit,
+    fn take(&mut self, index: usize, placed: Result<Placed, RefusedError>) {
+        let Placed { hit, tokens, popularity } = match placed {
+            Ok(placed) => placed,
             Err(error) => return self.refused.push(Refused { index, error }),
         };
-        let tokens = Tokens::of(&hit.release);
         if !self.query.matches(&tokens) || !self.query.admits(&hit.release) {
             // A filter lets some through that do not match; a relay has no reason to say of those that they came since.
             if !hit.in_checkpoint {
