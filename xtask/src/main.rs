@@ -48,6 +48,8 @@ enum Command {
     },
     /// Build the release relay, the npm package and the page.
     Build,
+    /// Build the browser's module and print what it weighs.
+    Size,
     /// Measure with tens of thousands of real packages; prints a table and writes target/bench/<name>.json.
     Bench {
         /// What to measure.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Hostile => hostile::run(),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
+        Command::Size => wasm::client().and_then(|()| artifacts::check_module_size()),
         Command::Bench { name } => bench::bench(name),
         Command::Corpus { name } => bench::corpus(name),
         Command::Mutants { arguments } => mutants::run(&arguments),

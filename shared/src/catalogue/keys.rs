@@ -401,17 +401,16 @@ pub(super) fn each_listing(
     };
 
     // A release may name a dependency, a category or a license twice.
-    let dependencies: BTreeSet<_> = dependencies(release).map(|package| PackageKey::of(&package)).collect();
-    let categories: BTreeSet<_> = release.categories.iter().filter_map(|name| category(name)).collect();
-    let licenses: BTreeSet<_> = release.license.iter().flat_map(|expression| licenses(expression)).collect();
+    let dependencies = dependencies(release).map(|package| dependents(&PackageKey::of(&package)));
+    let categories = release.categories.iter().filter_map(|name| category(name));
+    let licenses = release.license.iter().flat_map(|expression| licenses(expression)).map(|name| license(&name));
+    let ranges: BTreeSet<Vec<u8>> = dependencies.chain(categories).chain(licenses).collect();
     let popular = Place { rank: Rank::popular(popularity, release.created), head }.to_bytes();
     entry(&[&newest(), &newest_first]);
     entry(&[&by_name(), release.name.as_str().as_bytes(), b"\0", head.as_bytes()]);
     entry(&[&by_dependents(), &popular]);
     entry(&[&of_publisher(&release.publisher), &popular]);
-    dependencies.iter().for_each(|package| entry(&[&dependents(package), &popular]));
-    categories.iter().for_each(|range| entry(&[range, &popular]));
-    licenses.iter().for_each(|name| entry(&[&license(name), &popular]));
+    ranges.iter().for_each(|range| entry(&[range, &popular]));
     // Tokens are in order, so those that begin alike stand together: the beginnings of the last one, the shortest first, each with the fields
     // where it stands whole, and with those where it begins a token.
     let mut open: Vec<(&str, Fields, Fields)> = Vec::with_capacity(MAX_PREFIX_CHARS);

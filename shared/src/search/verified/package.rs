@@ -186,7 +186,7 @@ pub fn verify_package(
             version < *last && !last.starts_with(&version)
         };
         let uncertain = package.releases.iter().filter(|release| !is_shown(release));
-        package.uncertain = uncertain.map(Verified::id).collect();
+        package.uncertain.extend(uncertain.map(Verified::id));
     }
     Ok(Some(package))
 }
