@@ -122,7 +122,9 @@ impl Client {
     /// `Fault`: what evidence shows that somebody else found.
     #[wasm_bindgen(js_name = checkEvidence)]
     pub fn check_evidence(&self, evidence: &[u8]) -> Result<JsValue, Error> {
-        let evidence = Evidence::verify(evidence, self.open()?.peer().network()).map_err(Error::bad_evidence)?;
+        let registry = self.open()?;
+        let peer = registry.peer();
+        let evidence = Evidence::verify(evidence, peer.network(), peer.schedule()).map_err(Error::bad_evidence)?;
         to_js(&view::Fault::from(&evidence))
     }
 

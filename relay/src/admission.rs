@@ -2,21 +2,22 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ggen_shared::catalogue::build::Builder;
-use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
-use ggen_shared::catalogue::{Catalogue, Inserted, Leaf};
+use ggen_shared::catalogue::snapshots::Snapshots;
+use ggen_shared::catalogue::{Catalogue, Inserted};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PublisherId, RecordId};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README_BYTES, MAX_RECORDS_PER_OFFER};
-use ggen_shared::merkle::Map;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
 use ggen_shared::record::{
     self, Content, ContentId, KeepPage, KeyLog, Kind, Record, Rotation, UnverifiedRecord, Verified,
 };
+use ggen_shared::rules::Rules;
 
+use crate::derivation::Derivation;
 use crate::policy;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
 use crate::suggest::Suggester;
@@ -24,11 +25,13 @@ use crate::suggest::Suggester;
 /// Records that are verified at a time at the start: enough for all cores, and not much memory.
 const LOADED_AT_ONCE: usize = 4096;
 
-/// What a relay holds: the store that survives, and the catalogue that answers.
+/// What a relay holds: the store that survives, and the catalogue that answers; two of it while the network goes over to other rules.
 pub struct Shelf {
     network: Network,
-    catalogue: RwLock<Catalogue>,
-    snapshots: RwLock<Snapshots>,
+    /// By the newest rules.
+    main: Arc<Derivation>,
+    /// By the rules before, as long as they are served. What comes to `main` comes here while that is locked.
+    beside: RwLock<Option<Arc<Derivation>>>,
     store: Store,
     suggester: Suggester,
     /// Held from the storing of rotations and pages until what is not kept of them is removed: two batches may hold the same page, and
@@ -109,14 +112,14 @@ impl AdmitError {
 }
 
 impl Shelf {
-    /// Builds the catalogue from a store, every record verified again. Returns how many records were left out because they do
+    /// Builds the catalogue by some rules from a store, every record verified again. Returns how many records were left out because they do
     /// not verify. Those that there is no memory for stay in the store, unlisted. Blocks.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn open(store: Store, network: Network) -> Result<(Self, usize), LoadError> {
+    pub fn open(store: Store, network: Network, rules: Rules) -> Result<(Self, usize), LoadError> {
         let (mut left_out, mut unlisted) = (0, 0);
-        let mut builder = Builder::new();
+        let mut builder = Builder::by(rules);
         // The store gives each publisher's key log before all that it signed, so one pass is enough.
         let mut records = store.load().peekable();
         loop {
@@ -135,11 +138,10 @@ impl Shelf {
             let page: Vec<_> = page.into_iter().map(|(_, bytes)| bytes).collect();
             left_out += builder.load(&page, &network);
         }
-        let catalogue = RwLock::new(builder.finish());
         let shelf = Self {
             network,
-            catalogue,
-            snapshots: RwLock::default(),
+            main: Arc::new(Derivation::new(builder.finish())),
+            beside: RwLock::default(),
             store,
             suggester: Suggester::default(),
             key_events: tokio::sync::Mutex::default(),
@@ -161,7 +163,7 @@ impl Shelf {
 
     /// The catalogue, to read. Don't hold it over an await.
     pub fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
-        self.catalogue.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.main.catalogue()
     }
 
     /// Packs some records for answers, those behind an id, so that no answer has to wait for it. The last of them; None when there are no more.
@@ -178,10 +180,6 @@ impl Shelf {
             .last()
     }
 
-    fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
-        self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// What other spellings are suggested by.
     pub(crate) const fn suggester(&self) -> &Suggester {
         &self.suggester
@@ -189,19 +187,38 @@ impl Shelf {
 
     /// What the last checkpoints committed to. Don't hold it over an await.
     pub fn snapshots(&self) -> RwLockReadGuard<'_, Snapshots> {
-        self.snapshots.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.main.snapshots()
     }
 
-    /// The catalogue's entries as they are now.
-    pub(crate) fn snapshot(&self) -> Map<Leaf> {
-        self.catalogue_mut().snapshot()
+    /// The records by other rules beside the newest, from now on; or no more by any others. To begin with others takes as long as a start does.
+    /// Blocks.
+    pub(crate) fn serve_beside(&self, rules: Option<Rules>) {
+        if self.beside().map(|beside| beside.rules()) == rules {
+            return;
+        }
+        // Nothing comes to the one and not to the other while the catalogue is held.
+        let catalogue = self.catalogue();
+        let beside = rules.map(|rules| Arc::new(Derivation::new(catalogue.derived_by(rules))));
+        *self.beside.write().unwrap_or_else(PoisonError::into_inner) = beside;
     }
 
-    /// Answers from a snapshot from now on. It is there before what it has stops to count as recent: in between, a package would be
-    /// in neither.
-    pub(crate) fn keep_snapshot(&self, snapshot: Snapshot) {
-        self.snapshots.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(snapshot);
-        self.catalogue_mut().committed();
+    fn beside(&self) -> Option<Arc<Derivation>> {
+        self.beside.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The records by all rules that are served, the newest first.
+    pub(crate) fn derivations(&self) -> impl Iterator<Item = Arc<Derivation>> {
+        [Some(self.main.clone()), self.beside()].into_iter().flatten()
+    }
+
+    /// The records by the rules with this number.
+    ///
+    /// # Errors
+    /// Those are not served, or not now.
+    pub(crate) fn by(&self, rules: u32) -> Result<Arc<Derivation>, Refusal> {
+        self.derivations().find(|derivation| derivation.rules().number == rules).ok_or_else(|| {
+            Refusal::new("relay/other-rules", format!("the relay does not answer by the rules {rules} now"))
+        })
     }
 
     /// The store.
@@ -355,9 +372,15 @@ impl Shelf {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         let (mut out, mut conflict) = (Vec::new(), None);
         let (mut waiting, mut listed) = (Vec::new(), Vec::new());
-        let mut catalogue = self.catalogue_mut();
+        let mut catalogue = self.main.catalogue_mut();
+        let beside = self.beside();
+        let mut beside = beside.as_ref().map(|beside| beside.catalogue_mut());
         for record in records {
             let (key, bytes) = (RecordKey::of(&record), record.bytes().clone());
+            if let Some(beside) = &mut beside {
+                // The members are the same by all rules, so it becomes of it what becomes of it there.
+                _ = beside.insert(record.clone());
+            }
             match catalogue.insert(record) {
                 Ok(Inserted::New { left, .. }) => {
                     listed.push(bytes);
@@ -384,7 +407,7 @@ impl Shelf {
                 }
             }
         }
-        drop(catalogue);
+        drop((catalogue, beside));
         // Here, so that no answer has to wait for it.
         listed.iter().for_each(|bytes| _ = bytes.packed());
         // Those that were stored for a rotation which is not kept. The others were never stored.

@@ -13,7 +13,7 @@ fn network() -> Network {
 }
 
 fn open(directory: &Path) -> Shelf {
-    let (shelf, left_out) = Shelf::open(Store::open(directory).unwrap(), network()).unwrap();
+    let (shelf, left_out) = Shelf::open(Store::open(directory).unwrap(), network(), Rules::FIRST).unwrap();
     assert_eq!(left_out, 0);
     shelf
 }
@@ -290,4 +290,25 @@ async fn all_that_it_holds_is_packed_some_at_a_time() {
     let second = shelf.pack_after(first.as_ref());
     assert_eq!(second, ids.last().copied());
     assert_eq!(shelf.pack_after(second.as_ref()), None);
+}
+
+#[tokio::test]
+async fn what_is_admitted_is_listed_by_all_rules_that_are_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let shelf = open(directory.path());
+    let Scene { events, kept, lost } = scene();
+    offer(&shelf, &[&events[0], &kept[0], &lost]).await.unwrap();
+    let other = Rules { number: 2, ..Rules::FIRST };
+    shelf.serve_beside(Some(other));
+    let beside = shelf.by(2).unwrap();
+    assert!(*beside.catalogue() == *shelf.catalogue());
+    for record in events[1..].iter().chain(&kept[1..]) {
+        offer(&shelf, &[record]).await.unwrap();
+    }
+    assert!(*beside.catalogue() == *shelf.catalogue() && shelf.catalogue().record_count() > 2);
+    // To be asked for the same again changes nothing.
+    shelf.serve_beside(Some(other));
+    assert!(Arc::ptr_eq(&beside, &shelf.by(2).unwrap()));
+    shelf.serve_beside(None);
+    assert_eq!(shelf.by(2).err().unwrap().code, "relay/other-rules");
 }

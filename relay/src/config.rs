@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
+use ggen_shared::rules::Schedule;
 use libp2p::Multiaddr;
 use serde::Deserialize;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub network: Network,
     /// How often the relay commits to what it holds: the same throughout a network.
     pub epoch: Duration,
+    /// The rules by which it answers, and in which epochs by others: what this release says.
+    pub rules: Schedule,
     /// Whether it gets from other relays what it lacks. Without, it holds what was published here or announced while it ran.
     pub sync: bool,
 }
@@ -177,6 +180,7 @@ impl FileConfig {
             www: self.www,
             network: self.network.map_or_else(|| Ok(Network::main()), Network::named)?,
             epoch: Duration::from_secs(self.epoch_seconds.map_or(EPOCH_SECONDS, NonZeroU64::get)),
+            rules: Schedule::default(),
             sync: self.sync.unwrap_or(true),
         })
     }

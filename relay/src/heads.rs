@@ -118,6 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use ggen_shared::id::Network;
+    use ggen_shared::rules::Rules;
 
     use super::*;
     use crate::store::Store;
@@ -125,7 +126,9 @@ mod tests {
     #[tokio::test]
     async fn many_relays_are_bounded_and_all_of_them_are_named_in_turn() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(Store::open(directory.path()).unwrap(), Network::named("test").unwrap()).unwrap().0;
+        let shelf = Shelf::open(Store::open(directory.path()).unwrap(), Network::named("test").unwrap(), Rules::FIRST)
+            .unwrap()
+            .0;
         let local = PeerId::random();
         let mut store = HeadStore::new(local, Arc::new(shelf));
         let key = RecordKey::new(&names::RELAYS_KEY);

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod causes;
 pub mod checkpoints;
 pub mod config;
+mod derivation;
 pub mod files;
 pub mod heads;
 pub mod http;

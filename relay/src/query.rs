@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use ggen_net::exchange;
 use ggen_shared::catalogue::answer;
 use ggen_shared::codec;
-use ggen_shared::protocol::query::{BlockAnswer, Refusal, Reply, Request};
+use ggen_shared::protocol::query::{Ask, BlockAnswer, Refusal, Reply, Request};
 use ggen_shared::sync;
 use libp2p::Stream;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::suggest;
 /// Who answers questions. A relay answers from its [`Shelf`]; tests put a liar between.
 pub trait Answer: Send + Sync + 'static {
     /// The encoded reply to a question.
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>>;
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>>;
 
     /// Sends a reply, never more than `window` bytes ahead of what the asker took.
     fn write<'a>(
@@ -39,11 +39,12 @@ pub trait Answer: Send + Sync + 'static {
 }
 
 impl Answer for Arc<Shelf> {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         async move {
-            match request {
+            match &ask.request {
                 Request::Search(search) => {
-                    let mut reply = answer::search(&self.catalogue(), &self.snapshots(), search);
+                    let mut reply =
+                        self.by(ask.rules).and_then(|by| answer::search(&by.catalogue(), &by.snapshots(), search));
                     if let Ok(answer) = &mut reply
                         && answer.records.count() < suggest::FEW_RESULTS
                         && search.cursor.is_none()
@@ -52,8 +53,12 @@ impl Answer for Arc<Shelf> {
                     }
                     encode(&reply)
                 }
-                Request::Package(package) => encode(&answer::package(&self.catalogue(), &self.snapshots(), package)),
-                Request::Range(range) => encode(&answer::range(&self.snapshots(), range)),
+                Request::Package(package) => encode(
+                    &self.by(ask.rules).and_then(|by| answer::package(&by.catalogue(), &by.snapshots(), package)),
+                ),
+                Request::Range(range) => {
+                    encode(&self.by(ask.rules).and_then(|by| answer::range(&by.snapshots(), range)))
+                }
                 Request::Compare(compare) => {
                     // What changed since it was last asked for is hashed first: not on a thread that serves others, nor under the lock.
                     let (map, compare) = (self.catalogue().map().clone(), compare.clone());

@@ -1,8 +1,9 @@
 use ed25519_dalek::SigningKey;
 use ggen_shared::catalogue::snapshots::Snapshot;
-use ggen_shared::checkpoint::{Checkpoint, RULES};
+use ggen_shared::checkpoint::Checkpoint;
 use ggen_shared::id::{KeyCommitment, Network, PublicKey, PublisherId};
 use ggen_shared::record::{Artifact, ContentId, Inception, Work, sign};
+use ggen_shared::rules::Rules;
 use ggen_shared::search::query::Filters;
 
 use super::*;
@@ -169,13 +170,14 @@ fn the_longest_word_is_looked_for_in_bounded_memory() {
 #[tokio::test]
 async fn a_shelf_suggests_from_its_last_snapshot_and_learns_of_the_next() {
     let directory = tempfile::tempdir().unwrap();
-    let (shelf, _) = Shelf::open(Store::open(directory.path()).unwrap(), network()).unwrap();
+    let (shelf, _) = Shelf::open(Store::open(directory.path()).unwrap(), network(), Rules::FIRST).unwrap();
     let shelf = Arc::new(shelf);
     let commit = |epoch| {
-        let map = shelf.snapshot();
-        let (network, relay, root) = (network(), public(7), map.root().into());
-        let checkpoint = Checkpoint { network, relay, epoch, root, rules: RULES, exclusions: None, previous: None };
-        shelf.keep_snapshot(Snapshot { checkpoint: checkpoint.sign(&key(7)).unwrap(), map });
+        let derivation = shelf.derivations().next().unwrap();
+        let map = derivation.snapshot();
+        let (network, relay, root, rules) = (network(), public(7), map.root().into(), Rules::FIRST.number);
+        let checkpoint = Checkpoint { network, relay, epoch, root, rules, exclusions: None, previous: None };
+        derivation.keep_snapshot(Snapshot { checkpoint: checkpoint.sign(&key(7)).unwrap(), map });
     };
     let suggest = async |text: &str| shelf.suggester().suggest(&shelf, &asked(text)).await;
     assert_eq!(suggest("serdee").await, [""; 0], "nothing is committed yet");
@@ -191,7 +193,7 @@ async fn a_shelf_suggests_from_its_last_snapshot_and_learns_of_the_next() {
 #[tokio::test]
 async fn who_waits_too_long_for_a_turn_gets_none() {
     let directory = tempfile::tempdir().unwrap();
-    let (shelf, _) = Shelf::open(Store::open(directory.path()).unwrap(), network()).unwrap();
+    let (shelf, _) = Shelf::open(Store::open(directory.path()).unwrap(), network(), Rules::FIRST).unwrap();
     let shelf = Arc::new(shelf);
     let turn = shelf.suggester().turn.clone().acquire_owned().await.unwrap();
     assert_eq!(shelf.suggester().suggest(&shelf, &asked("serdee")).await, [""; 0]);

@@ -1,4 +1,5 @@
-//! Checkpoints: what a relay commits to, once an epoch. Whoever holds two of one relay for one epoch holds a proof of its fraud.
+//! Checkpoints: what a relay commits to, once an epoch. Whoever holds two of one relay for one epoch and by the same rules holds a proof of its
+//! fraud.
 
 use std::ops::Deref;
 
@@ -9,10 +10,8 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::{Network, PublicKey};
 use crate::merkle::Hash;
+use crate::rules::Rules;
 
-/// The rules by which records become entries of the map: kinds, validity, keyspaces, analyser and rank. A change of any of them
-/// is another number.
-pub const RULES: u32 = 1;
 /// Seconds of an epoch, unless a network is set up otherwise (tests are).
 pub const EPOCH_SECONDS: u64 = 60;
 /// Epochs by which a checkpoint may be from the asker's own: clocks differ, and so do the moments at which epochs begin.
@@ -34,12 +33,12 @@ pub struct Checkpoint {
     pub epoch: u64,
     /// The root of its map.
     pub root: Root,
-    /// The rules that the map was made by.
+    /// The number of the [`Rules`] that the map was made by.
     pub rules: u32,
     /// The hash of the list of what the operator excludes; none when it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusions: Option<Root>,
-    /// The hash of the relay's checkpoint before this one; none of its first.
+    /// The hash of the relay's checkpoint before this one by these rules; none of its first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Root>,
 }
@@ -76,9 +75,9 @@ pub enum Error {
     /// It is of another network.
     #[error("the checkpoint is of network {0}")]
     WrongNetwork(Network),
-    /// It was made by rules that are not known here.
-    #[error("the checkpoint was made by rules {0}, which are not known here")]
-    UnknownRules(u32),
+    /// It was made by other rules than those that were asked for, or that are known.
+    #[error("the checkpoint was made by other rules: {0}")]
+    OtherRules(u32),
     /// It is too old, or from the future.
     #[error("the checkpoint is of epoch {epoch}, and it is {now} now")]
     NotFresh {
@@ -97,7 +96,7 @@ impl Error {
             Self::BadSignature => "checkpoint/bad-signature",
             Self::WrongRelay => "checkpoint/wrong-relay",
             Self::WrongNetwork(_) => "checkpoint/wrong-network",
-            Self::UnknownRules(_) => "checkpoint/unknown-rules",
+            Self::OtherRules(_) => "checkpoint/other-rules",
             Self::NotFresh { .. } => "checkpoint/not-fresh",
         }
     }
@@ -152,7 +151,7 @@ impl Checkpoint {
     /// Reads a checkpoint of a network and checks its signature.
     ///
     /// # Errors
-    /// All but [`Error::WrongRelay`] and [`Error::NotFresh`].
+    /// [`Error::Encoding`], [`Error::WrongNetwork`], [`Error::BadSignature`].
     pub fn verify(bytes: &[u8], network: &Network) -> Result<Signed<Self>, Error> {
         let envelope: Envelope = codec::decode(bytes, MAX_CHECKPOINT_BYTES)?;
         let payload: Self = codec::decode(&envelope.payload, MAX_CHECKPOINT_BYTES)?;
@@ -162,26 +161,26 @@ impl Checkpoint {
         let key = VerifyingKey::from_bytes(payload.relay.as_bytes()).map_err(|_| Error::BadSignature)?;
         let message = [CONTEXT, &envelope.payload].concat();
         key.verify_strict(&message, &Signature::from_bytes(&envelope.signature)).map_err(|_| Error::BadSignature)?;
-        if payload.rules != RULES {
-            return Err(Error::UnknownRules(payload.rules));
-        }
         Ok(Signed { payload, bytes: ByteBuf::from(bytes.to_vec()) })
     }
 }
 
 impl Signed<Checkpoint> {
-    /// What the relay's next checkpoint names as the one before it.
+    /// What the relay's next checkpoint by the same rules names as the one before it.
     pub fn hash(&self) -> Root {
         Root(blake3::derive_key("ggen marketplace 2026 checkpoint", &self.bytes))
     }
 
-    /// Checks that it is this relay's, and of about this epoch.
+    /// Checks that it is this relay's, of about this epoch, and by these rules.
     ///
     /// # Errors
-    /// [`Error::WrongRelay`], [`Error::NotFresh`].
-    pub fn expect(self, relay: &PublicKey, now: u64) -> Result<Self, Error> {
+    /// [`Error::WrongRelay`], [`Error::OtherRules`], [`Error::NotFresh`].
+    pub fn expect(self, relay: &PublicKey, now: u64, rules: Rules) -> Result<Self, Error> {
         if self.relay != *relay {
             return Err(Error::WrongRelay);
+        }
+        if self.rules != rules.number {
+            return Err(Error::OtherRules(self.rules));
         }
         if self.epoch.abs_diff(now) > MAX_EPOCHS_APART {
             return Err(Error::NotFresh { epoch: self.epoch, now });
@@ -189,11 +188,12 @@ impl Signed<Checkpoint> {
         Ok(self)
     }
 
-    /// Whether both prove that their relay lied: two roots for one epoch.
+    /// Whether both prove that their relay lied: two roots for one epoch. By other rules, the same records make another map.
     pub fn contradicts(&self, other: &Self) -> bool {
         self.relay == other.relay
             && self.network == other.network
             && self.epoch == other.epoch
+            && self.rules == other.rules
             && self.bytes != other.bytes
     }
 }
@@ -217,7 +217,7 @@ mod tests {
             relay,
             epoch,
             root: root.into(),
-            rules: RULES,
+            rules: Rules::FIRST.number,
             exclusions: None,
             previous: None,
         }
@@ -231,12 +231,15 @@ mod tests {
         assert!(signed.bytes().len() < MAX_CHECKPOINT_BYTES);
         let relay = read.relay;
         for epoch in 5..=9 {
-            assert!(read.clone().expect(&relay, epoch).is_ok());
+            assert!(read.clone().expect(&relay, epoch, Rules::FIRST).is_ok());
         }
         for now in [4, 10] {
-            assert_eq!(read.clone().expect(&relay, now), Err(Error::NotFresh { epoch: 7, now }));
+            assert_eq!(read.clone().expect(&relay, now, Rules::FIRST), Err(Error::NotFresh { epoch: 7, now }));
         }
-        assert_eq!(read.expect(&checkpoint(2, 7, Hash::empty()).relay, 7), Err(Error::WrongRelay));
+        let other = checkpoint(2, 7, Hash::empty()).relay;
+        assert_eq!(read.clone().expect(&other, 7, Rules::FIRST), Err(Error::WrongRelay));
+        let second = Rules { number: 2, ..Rules::FIRST };
+        assert_eq!(read.expect(&relay, 7, second), Err(Error::OtherRules(1)));
     }
 
     #[test]
@@ -251,8 +254,6 @@ mod tests {
         let other = Network::named("other").unwrap();
         assert_eq!(Checkpoint::verify(signed.bytes(), &other), Err(Error::WrongNetwork(network())));
         assert_eq!(checkpoint(1, 7, Hash::empty()).sign(&key(2)), Err(Error::WrongRelay));
-        let rules = Checkpoint { rules: 2, ..checkpoint(1, 7, Hash::empty()) }.sign(&key(1)).unwrap();
-        assert_eq!(Checkpoint::verify(rules.bytes(), &network()), Err(Error::UnknownRules(2)));
     }
 
     #[test]
@@ -261,7 +262,9 @@ mod tests {
         let other = checkpoint(1, 7, Hash::leaf(b"", b"")).sign(&key(1)).unwrap();
         let later = checkpoint(1, 8, Hash::leaf(b"", b"")).sign(&key(1)).unwrap();
         let anothers = checkpoint(2, 7, Hash::leaf(b"", b"")).sign(&key(2)).unwrap();
+        let by_others = Checkpoint { rules: 2, ..checkpoint(1, 7, Hash::leaf(b"", b"")) }.sign(&key(1)).unwrap();
         assert!(one.contradicts(&other) && other.contradicts(&one));
+        assert!(!one.contradicts(&by_others), "two maps of the same records");
         assert!(!one.contradicts(&one) && !one.contradicts(&later) && !one.contradicts(&anothers));
     }
 }

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod record;
 pub mod registry;
 pub mod reputation;
+pub mod rules;
 pub mod search;
 pub mod sync;
 mod varint;

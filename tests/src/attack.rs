@@ -8,6 +8,7 @@ use futures::StreamExt;
 use ggen_net::streams::{self, Inbound, OpenError};
 use ggen_shared::codec;
 use ggen_shared::protocol::{head, names, query};
+use ggen_shared::rules::Rules;
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
@@ -273,7 +274,8 @@ impl Ammunition {
         ]
         .into_iter()
         .flat_map(|request| {
-            [0, 1024, u32::MAX].map(|window| codec::encode(&query::Ask { window, request: request.clone() }))
+            let rules = Rules::FIRST.number;
+            [0, 1024, u32::MAX].map(|window| codec::encode(&query::Ask { window, rules, request: request.clone() }))
         })
         .collect()
     }

@@ -13,7 +13,7 @@ use ggen_net::{exchange, light::AskError};
 use ggen_relay::query::Answer;
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::id::PublisherId;
-use ggen_shared::protocol::query::Request;
+use ggen_shared::protocol::query::Ask;
 use ggen_shared::record::{KeyLog, Record};
 use market::{Market, Publication};
 
@@ -56,8 +56,8 @@ struct Lossy {
 }
 
 impl Answer for Lossy {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
-        self.honest.answer(request)
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
+        self.honest.answer(ask)
     }
 
     fn hears(&self, _: &[u8]) -> bool {

@@ -19,13 +19,14 @@ use ggen_relay::query::Answer;
 use ggen_shared::catalogue::keys::{self, Place, ShortId};
 use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
 use ggen_shared::catalogue::{Catalogue, Leaf, answer};
-use ggen_shared::checkpoint::{Checkpoint, RULES};
+use ggen_shared::checkpoint::Checkpoint;
 use ggen_shared::codec;
 use ggen_shared::id::{PublicKey, RecordId};
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::merkle::Map;
-use ggen_shared::protocol::query::{PackageAnswer, Reply, Request, SearchAnswer, Show};
+use ggen_shared::protocol::query::{Ask, PackageAnswer, Reply, Request, SearchAnswer, Show};
 use ggen_shared::record::Record;
+use ggen_shared::rules::Rules;
 use ggen_shared::search::filter::{FILTER_BYTES, Filter};
 use ggen_shared::search::rank::Rank;
 use libp2p::Stream;
@@ -326,7 +327,7 @@ impl Liar {
             relay: PublicKey::from_bytes(key.verifying_key().to_bytes()),
             epoch: if lie == Lie::Replay { now - 100 } else { now },
             root: map.root().into(),
-            rules: RULES,
+            rules: Rules::FIRST.number,
             exclusions: None,
             previous: None,
         };
@@ -415,18 +416,18 @@ fn spoil(answer: &mut SearchAnswer, lie: Lie) {
 }
 
 impl Answer for Liar {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         async move {
             self.remember();
-            let Some((key, lie)) = self.orders.get() else { return self.shelf.answer(request).await };
-            if lie == Lie::Silence && matches!(request, Request::Search(_)) {
+            let Some((key, lie)) = self.orders.get() else { return self.shelf.answer(ask).await };
+            if lie == Lie::Silence && matches!(ask.request, Request::Search(_)) {
                 return std::future::pending().await;
             }
-            match self.tell(request, &key, lie) {
+            match self.tell(&ask.request, &key, lie) {
                 Some(told) => told,
                 None => {
-                    let truth = self.shelf.answer(request).await;
-                    if lie == Lie::Flip { flipped(request, &truth).unwrap_or(truth) } else { truth }
+                    let truth = self.shelf.answer(ask).await;
+                    if lie == Lie::Flip { flipped(&ask.request, &truth).unwrap_or(truth) } else { truth }
                 }
             }
         }

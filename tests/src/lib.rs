@@ -18,15 +18,18 @@ use ggen_net::P2PConfig;
 use ggen_net::light::{Event, LightPeer};
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_relay::{Config, Relay};
+use ggen_shared::codec;
 use ggen_shared::content::{self, Dag};
-use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey, RecordId};
+use ggen_shared::id::{Handle, KeyCommitment, Network, PackageId, PublicKey, PublisherId, RecordId};
 use ggen_shared::limits::KEPT_PER_PAGE;
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::record::{
     Content, Dependency, Inception, KeepPage, KeyLog, RecordBytes, Release, Rotation, State, Status, Verified, Work,
-    sign,
+    sign, sign_unknown,
 };
+use ggen_shared::rules::Schedule;
 use libp2p::{Multiaddr, PeerId};
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
@@ -125,6 +128,7 @@ pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
     let listen = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"];
     Config {
         epoch: EPOCH,
+        rules: Schedule::default(),
         sync: true,
         data_dir: directory.into(),
         listen: listen.iter().map(|end| format!("/ip4/127.0.0.1/{end}").parse().expect("a multiaddr")).collect(),
@@ -250,6 +254,25 @@ impl Publisher {
     /// When the fields are not valid.
     pub fn release(&mut self, name: &str, version: &str, description: &str, content: &[u8]) -> Package {
         self.release_with(name, version, content, |release| release.description = description.into())
+    }
+
+    /// Says something in a record of a kind that nobody knows.
+    ///
+    /// # Panics
+    /// When it is the number of a known kind.
+    pub fn unknown(&mut self, kind: u8, says: &str) -> Offer {
+        #[derive(Serialize)]
+        struct Says<'a> {
+            publisher: PublisherId,
+            signed_under: RecordId,
+            index: u32,
+            says: &'a str,
+        }
+        let (publisher, signed_under) = (self.key_log.publisher(), self.key_log.head());
+        let payload = codec::encode(&Says { publisher, signed_under, index: self.next_index, says });
+        self.next_index += 1;
+        let record = sign_unknown(kind, payload, &self.signing, &network()).expect("an unknown kind");
+        self.offer([record.bytes()])
     }
 
     /// Says that a version is yanked.

@@ -12,6 +12,7 @@ use ggen_net::address;
 use ggen_shared::catalogue::keys;
 use ggen_shared::protocol::query;
 use ggen_shared::record::Record;
+use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{Asked, verify_range, verify_records};
 use ggen_tests::process::{RelayProcess, command};
 use ggen_tests::{Package, Publisher, TestPeer, network, within};
@@ -98,7 +99,7 @@ async fn check(relay: &RelayProcess, key_log: &ggen_shared::record::KeyLog, offe
     let newest = query::RangeOf::first(&keys::newest(), 0);
     let listed = peer.peer.ask(relay.peer_id(), newest.clone()).await.unwrap();
     let relay_key = address::key_of(&relay.peer_id()).unwrap();
-    let asked = Asked { network: &network(), relay: &relay_key, epoch: peer.peer.epoch() };
+    let asked = Asked { network: &network(), relay: &relay_key, epoch: peer.peer.epoch(), rules: Rules::FIRST };
     let listed = verify_range(&newest, &listed, &asked).unwrap();
     assert_eq!(listed.total, there.len() as u64, "what is listed is what was offered");
 

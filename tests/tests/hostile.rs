@@ -16,6 +16,7 @@ use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, SearchResults};
 use ggen_shared::reputation::UNKNOWN_SCORE;
+use ggen_shared::rules::Schedule;
 use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
 use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, offer_to, until};
 use libp2p::PeerId;
@@ -160,7 +161,7 @@ async fn is_seen_by_comparison(lie: Lie, text: &str, codes: &[&str]) {
     assert_eq!(faults, codes);
     for fault in &difference.faults {
         assert_eq!(fault.source.0, scene.liar().to_string());
-        let convinced = Evidence::verify(fault.evidence.bytes(), &network()).unwrap();
+        let convinced = Evidence::verify(fault.evidence.bytes(), &network(), &Schedule::default()).unwrap();
         assert_eq!(convinced, fault.evidence);
         assert_eq!(ggen_net::address::key_of(&scene.liar()).as_ref(), Some(convinced.relay()));
     }
@@ -197,7 +198,13 @@ async fn a_wrong_rank_is_refused_and_proven() {
     assert_eq!(shown(&found, &comparison), [HIDDEN, "plain"]);
     let faults = comparison.differ[0].faults.iter().map(|fault| fault.evidence.misdeed().code());
     assert_eq!(faults.collect::<Vec<_>>(), ["relay/missing-entry", "relay/wrong-entry"]);
-    assert!(scene.client.evidence().iter().all(|one| Evidence::verify(one.bytes(), &network()).as_ref() == Ok(one)));
+    assert!(
+        scene
+            .client
+            .evidence()
+            .iter()
+            .all(|one| Evidence::verify(one.bytes(), &network(), &Schedule::default()).as_ref() == Ok(one))
+    );
 }
 
 #[tokio::test]
@@ -222,7 +229,7 @@ async fn is_found_by_audit(lie: Lie, code: &str) {
     // In the epoch in which it begins to lie, it is caught for two roots.
     let evidence = until("an audit that hits upon it", async || audit(scene.liar()).await.ok().flatten()).await;
     assert_eq!(evidence.misdeed().code(), code);
-    assert_eq!(Evidence::verify(evidence.bytes(), &network()).as_ref(), Ok(&evidence));
+    assert_eq!(Evidence::verify(evidence.bytes(), &network(), &Schedule::default()).as_ref(), Ok(&evidence));
     assert_eq!(scene.client.evidence(), [evidence]);
     assert_eq!(scene.client.audits().failed, 1);
     assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
@@ -355,7 +362,7 @@ async fn voids_all_the_same(lie: Lie, voids: Offer, codes: &[&str]) {
     let named = |difference: &Difference, liar: PeerId| {
         for fault in &difference.faults {
             assert_eq!((&fault.source.0, fault.evidence.release()), (&liar.to_string(), hidden));
-            let convinced = Evidence::verify(fault.evidence.bytes(), &network()).unwrap();
+            let convinced = Evidence::verify(fault.evidence.bytes(), &network(), &Schedule::default()).unwrap();
             assert_eq!(ggen_net::address::key_of(&liar).as_ref(), Some(convinced.relay()));
         }
         let faults: Vec<_> = difference.faults.iter().map(|fault| fault.evidence.misdeed().code()).collect();

@@ -17,7 +17,7 @@ use ggen_shared::content::Block;
 use ggen_shared::id::{FullName, Handle, KeyCommitment, Network, PublicKey, RecordId};
 use ggen_shared::limits::{MAX_BLOCKS_PER_RELEASE, MAX_OFFER_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_PER_OFFER};
 use ggen_shared::protocol::publish::Offer;
-use ggen_shared::protocol::query::{self, Question, Request};
+use ggen_shared::protocol::query::{self, Ask, Question, Request};
 use ggen_shared::record::{ContentId, Envelope, Inception, Kind, Payload, Release, Work, sign};
 use ggen_shared::registry::{GetError, Registry, SearchOptions};
 use ggen_shared::reputation::UNKNOWN_SCORE;
@@ -402,8 +402,8 @@ impl Liar {
 }
 
 impl Answer for Liar {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
-        async move { self.tell(request, self.shelf.answer(request).await) }.boxed()
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
+        async move { self.tell(&ask.request, self.shelf.answer(ask).await) }.boxed()
     }
 }
 

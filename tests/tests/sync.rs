@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use ggen_relay::Cost;
 use ggen_relay::query::Answer;
 use ggen_shared::merkle::Hash;
-use ggen_shared::protocol::query::Request;
+use ggen_shared::protocol::query::{Ask, Request};
 use ggen_shared::record::Record;
 use ggen_tests::{Publisher, TestRelay, http, until, within};
 
@@ -106,11 +106,11 @@ struct Silent {
 }
 
 impl Answer for Silent {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         let spend = |left: usize| left.checked_sub(1);
-        let is_silent = matches!(request, Request::RecordsOf(_))
+        let is_silent = matches!(ask.request, Request::RecordsOf(_))
             && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_err();
-        if is_silent { std::future::pending().boxed() } else { self.honest.answer(request) }
+        if is_silent { std::future::pending().boxed() } else { self.honest.answer(ask) }
     }
 }
 

@@ -123,14 +123,14 @@ impl Relay {
         transport::install_crypto();
         let identity = Identity::load_or_create(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
-        let network = config.network.clone();
-        let opened = tokio::task::spawn_blocking(move || Shelf::open(store, network)).await;
+        let (network, rules) = (config.network.clone(), config.rules.rules);
+        let opened = tokio::task::spawn_blocking(move || Shelf::open(store, network, rules)).await;
         let (shelf, left_out) = opened.expect("opening the shelf does not panic")?;
         if left_out > 0 {
             tracing::warn!(left_out, "records that do not verify were left out");
         }
         let shelf = Arc::new(shelf);
-        let mut checkpoints = Checkpoints::open(&shelf, &identity.keypair, config.epoch)?;
+        let mut checkpoints = Checkpoints::open(&shelf, &identity.keypair, config.epoch, config.rules)?;
         checkpoints.make(&shelf, now()).await?;
         let peer_id = identity.keypair.public().to_peer_id();
         tracing::info!(%peer_id, records = shelf.catalogue().record_count(), "records loaded and verified");

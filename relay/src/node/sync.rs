@@ -14,6 +14,7 @@ use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
 use ggen_shared::protocol::query::{Ask, Question};
 use ggen_shared::protocol::sync::RecordsOf;
 use ggen_shared::record::{self, Record, UnverifiedRecord};
+use ggen_shared::rules::Rules;
 use ggen_shared::sync::{self, Descent, Part, SALT_BYTES, Step};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
@@ -252,11 +253,13 @@ impl Work {
     }
 
     async fn ask<Q: Question>(&self, relay: PeerId, cost: &mut Cost, question: Q) -> Result<Q::Answer, Error> {
-        let ask = Ask { window: DEFAULT_WINDOW_BYTES, request: question.into_request() };
+        // The records are the same by all rules.
+        let rules = Rules::FIRST.number;
+        let ask = Ask { window: DEFAULT_WINDOW_BYTES, rules, request: question.into_request() };
         cost.sent += codec::encode(&ask).len() as u64;
         let asked = async {
             let mut stream = self.open(relay).await.ok_or(Error::NotConnected)?;
-            Ok::<_, Error>(exchange::ask_bytes(&mut stream, ask.request, ask.window).await?)
+            Ok::<_, Error>(exchange::ask_bytes(&mut stream, &ask).await?)
         };
         let reply = timeout(SYNC_TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))?;
         cost.received += reply.len() as u64;

@@ -110,7 +110,7 @@ impl Work {
 
     async fn serve_query(&self, mut stream: Stream) -> Result<(), exchange::Error> {
         let (answer, window) = match in_time(policy::QUESTION_TIMEOUT, exchange::read_question(&mut stream)).await {
-            Ok(ask) => (self.answer.answer(&ask.request).await, ask.window),
+            Ok(ask) => (self.answer.answer(&ask).await, ask.window),
             Err(exchange::Error::Protocol(error)) => {
                 let reply: Reply<()> = Err(malformed(&error));
                 (codec::encode(&reply), WEBRTC_WINDOW_BYTES)

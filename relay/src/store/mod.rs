@@ -44,8 +44,8 @@ pub struct Batch {
     pub removed: Vec<RecordKey>,
     /// Blocks of content, each with the identifier that its bytes hash to.
     pub blocks: Vec<(ContentId, Vec<u8>)>,
-    /// The checkpoint that takes the place of the one before it, as signed.
-    pub checkpoint: Option<Vec<u8>>,
+    /// The number of rules, and the checkpoint by them that takes the place of the one before it, as signed.
+    pub checkpoint: Option<(u32, Vec<u8>)>,
 }
 
 impl Batch {
@@ -137,12 +137,12 @@ impl Store {
         Load::new(Arc::clone(&self.0.records))
     }
 
-    /// The last checkpoint, as it was signed. For the start, as [`Self::load`].
+    /// The last checkpoint by each of the rules, as it was signed. For the start, as [`Self::load`].
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, LoadError> {
-        self.0.records.checkpoint()
+    pub fn checkpoints(&self) -> Result<Vec<Vec<u8>>, LoadError> {
+        self.0.records.checkpoints()
     }
 
     /// The bytes of a block, checked against its hash; none if it is not there.

@@ -11,8 +11,8 @@ use super::medium::{DatabaseFile, Medium};
 use super::{Batch, LoadError, OpenError};
 
 const RECORDS: TableDefinition<'_, &[u8; KEY_BYTES], &[u8]> = TableDefinition::new("records");
-/// The relay's last checkpoint, under the only key.
-const CHECKPOINT: TableDefinition<'_, (), &[u8]> = TableDefinition::new("checkpoint");
+/// The relay's last checkpoint by each of the rules, under their number.
+const CHECKPOINTS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("checkpoints");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const SCHEMA: &str = "schema";
 /// Counts the probes, so that each of them writes something.
@@ -80,8 +80,8 @@ impl Records {
                     }
                 }
             }
-            if let Some(checkpoint) = batches.iter().filter_map(|batch| batch.checkpoint.as_ref()).next_back() {
-                transaction.open_table(CHECKPOINT)?.insert((), &**checkpoint)?;
+            for (rules, checkpoint) in batches.iter().filter_map(|batch| batch.checkpoint.as_ref()) {
+                transaction.open_table(CHECKPOINTS)?.insert(rules, &**checkpoint)?;
                 changed = true;
             }
             // All that is in the database got there by a durable transaction: nothing to write is nothing to sync.
@@ -116,13 +116,13 @@ impl Records {
         read_page(&database, after).map_err(LoadError::records)
     }
 
-    /// The last checkpoint.
-    pub(super) fn checkpoint(&self) -> Result<Option<Vec<u8>>, LoadError> {
+    /// The last checkpoint by each of the rules.
+    pub(super) fn checkpoints(&self) -> Result<Vec<Vec<u8>>, LoadError> {
         let database = {
             let mut state = self.lock();
             state.as_mut().ok_or(LoadError::Closed)?.database().map_err(LoadError::records)?
         };
-        read_checkpoint(&database).map_err(LoadError::records)
+        read_checkpoints(&database).map_err(LoadError::records)
     }
 
     /// Drops the database and with it the data directory's lock.
@@ -202,11 +202,11 @@ fn read_page(database: &Database, after: Option<RecordKey>) -> Result<Vec<(Recor
         .collect()
 }
 
-fn read_checkpoint(database: &Database) -> Result<Option<Vec<u8>>, redb::Error> {
-    match database.begin_read()?.open_table(CHECKPOINT) {
-        Ok(table) => Ok(table.get(())?.map(|found| found.value().to_vec())),
+fn read_checkpoints(database: &Database) -> Result<Vec<Vec<u8>>, redb::Error> {
+    match database.begin_read()?.open_table(CHECKPOINTS) {
+        Ok(table) => table.iter()?.map(|entry| Ok(entry?.1.value().to_vec())).collect(),
         // A relay that has made none yet.
-        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }

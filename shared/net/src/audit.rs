@@ -7,7 +7,6 @@ use ggen_shared::client::audit::{choose, from_start, sample, sample_of};
 use ggen_shared::client::evidence::{self, Evidence};
 use ggen_shared::protocol::query::RangeOf;
 use ggen_shared::registry::{MaybeSend, PeerError};
-use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::rank::Popularity;
 use libp2p::PeerId;
 
@@ -36,7 +35,7 @@ impl<P: Platform> P2PRegistry<P> {
     /// # Errors
     /// The relay does not answer, or does not prove what it says.
     pub async fn audit(&self, relay: PeerId, entropy: [u8; 32]) -> Result<Option<Evidence>, PeerError> {
-        let audited = self.audit_at(relay, &entropy).await;
+        let audited = self.now().audit_at(relay, &entropy).await;
         self.count_audit(|audits| match &audited {
             Ok(Some(None)) => audits.passed += 1,
             Ok(Some(Some(_))) => audits.failed += 1,
@@ -59,7 +58,7 @@ impl<P: Platform> P2PRegistry<P> {
         let package = PackageKey::of(&hit.release.package());
         let dependents = self.range(relay, &keys::dependent_publishers(&package), 0).await?.total;
         let popularity = Popularity::of(usize::try_from(dependents).unwrap_or(usize::MAX));
-        let mut entries = keys::listing(&hit.release.id(), &hit.release, &Tokens::of(&hit.release), popularity);
+        let mut entries = keys::listing(&hit.release.id(), &hit.release, &self.rules.tokens(&hit.release), popularity);
         entries.extend(keys::counted(&hit.release));
         for entry in choose(entries, entropy) {
             if let Some(evidence) = self.examine(relay, &hit, None, &entry).await? {

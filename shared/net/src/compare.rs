@@ -8,7 +8,6 @@ use ggen_shared::id::RecordId;
 use ggen_shared::protocol::query::{KeyLogOf, Package, Search};
 use ggen_shared::record::{self, Release, Unverified};
 use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
-use ggen_shared::search::analyser::Tokens;
 use ggen_shared::search::query::Query;
 use ggen_shared::search::verified::{Hit, Proven, verify_key_log, verify_package, verify_search};
 use libp2p::PeerId;
@@ -79,13 +78,16 @@ impl<P: Platform> P2PRegistry<P> {
         let (Ok((query, _)), Ok(compared)) = (question.read(), results.source.0.parse::<PeerId>()) else {
             return comparison;
         };
+        // By the rules of the page, whichever hold by now.
+        let Some(rules) = self.peer().schedule().numbered(proven.checkpoint.rules) else { return comparison };
+        let registry = self.by(rules);
         let page = Page { query, compared, question, results, proven };
         let mut others: Vec<_> = self.peer().connections().into_iter().filter(|other| other.is_connected()).collect();
         others.retain(|other| other.peer != compared);
         // Anchors first; a stable order is enough, for there are few.
         let (anchors, found): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.anchor);
         for other in anchors.iter().chain(&found).take(MAX_COMPARED) {
-            match self.compare_with(other.peer, &page, &mut comparison.silent).await {
+            match registry.compare_with(other.peer, &page, &mut comparison.silent).await {
                 Ok(None) if other.anchor => comparison.agree.push(source(other.peer)),
                 Ok(None) => {}
                 Ok(Some(difference)) => comparison.differ.push(difference),
@@ -125,7 +127,7 @@ impl<P: Platform> P2PRegistry<P> {
         };
         // What it lists against the rules is nothing that the page lacks; what an entry of a page that does not match says is no matter.
         more.retain(|hit| {
-            let is_asked_for = page.query.matches(&Tokens::of(&hit.release)) && page.query.admits(&hit.release);
+            let is_asked_for = page.query.matches(&self.rules.tokens(&hit.release)) && page.query.admits(&hit.release);
             is_asked_for && !page.has(hit.release.id()) && !evidence.iter().any(|one| is_about(one, relay, hit))
         });
         let before = more.len();
@@ -139,7 +141,7 @@ impl<P: Platform> P2PRegistry<P> {
         let mut lacks: Vec<_> = ours.into_iter().filter(|hit| page.has(hit.release.id())).collect();
         if !lacks.is_empty() {
             // What one of them just heard of is no difference of the results.
-            let answer = self.peer().ask(relay, page.question.clone()).await.map_err(peer_error)?;
+            let answer = self.ask(relay, page.question.clone()).await.map_err(peer_error)?;
             let theirs = self.verified(relay, |asked| verify_search(&page.question, answer, asked))?;
             let theirs = search_results(theirs, relay);
             lacks.retain(|hit| !shows(&theirs, hit.release.id()));
@@ -188,7 +190,7 @@ impl<P: Platform> P2PRegistry<P> {
         let question =
             Package { name: publisher.full_name(&release.package()), version: Some(release.version.clone()) };
         let mut known = None;
-        if let Ok(answer) = self.peer().ask(by, question.clone()).await
+        if let Ok(answer) = self.ask(by, question.clone()).await
             && let Ok(Some(package)) = self.verified(by, |asked| verify_package(&question, answer, asked))
         {
             let status = package.status(&release.version).filter(|status| !status.state.is_listed()).cloned();
@@ -196,7 +198,7 @@ impl<P: Platform> P2PRegistry<P> {
         }
         if known.is_none() {
             let (network, question) = (self.peer().network(), KeyLogOf { publisher: release.publisher });
-            let answer = self.peer().ask(by, question.clone()).await.ok()?;
+            let answer = self.ask(by, question.clone()).await.ok()?;
             let key_log = self.verified(by, |asked| verify_key_log(&question, &answer, asked.network)).ok()??;
             match Unverified::<Release>::decode(release.bytes()).and_then(|release| release.verify(&key_log, network)) {
                 Err(record::Error::Void(_)) => {}

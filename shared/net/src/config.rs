@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
+use ggen_shared::rules::Schedule;
 use libp2p::Multiaddr;
 
 /// How a peer takes part in the network.
@@ -13,6 +14,8 @@ pub struct P2PConfig {
     pub network: Network,
     /// How long an epoch of the network is, in which a relay commits to what it holds once. Default: 60 s.
     pub epoch: Duration,
+    /// The rules by which relays are asked, and in which epoch by which. Default: the first, for ever.
+    pub rules: Schedule,
     /// Relays to begin with, each address ending in `/p2p/<peer id>`. Default: none.
     pub relays: Vec<Multiaddr>,
     /// Whether further relays are looked for in the DHT. Default: yes.
@@ -32,6 +35,7 @@ impl Default for P2PConfig {
         Self {
             network: Network::main(),
             epoch: Duration::from_secs(EPOCH_SECONDS),
+            rules: Schedule::default(),
             relays: Vec::new(),
             discover: true,
             connections: 4,

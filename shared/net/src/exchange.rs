@@ -11,8 +11,9 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, pin_mut};
 use ggen_shared::codec;
 use ggen_shared::limits;
 use ggen_shared::protocol::publish::{Offer, ReceiptReply, Wanted, WantedReply};
-use ggen_shared::protocol::query::{Ask, Question, Refusal, Reply, Request};
+use ggen_shared::protocol::query::{Ask, Question, Refusal, Reply};
 use ggen_shared::record::ContentId;
+use ggen_shared::rules::Rules;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -93,15 +94,15 @@ async fn read_length<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) -> Resu
     Ok(length)
 }
 
-/// Asks a question and reads the reply's bytes. `window`: reply bytes that may be in flight.
+/// Asks a question and reads the reply's bytes.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Protocol`] for a reply that is too long.
-pub async fn ask_bytes<S>(stream: &mut S, request: Request, window: u32) -> Result<Vec<u8>, Error>
+pub async fn ask_bytes<S>(stream: &mut S, ask: &Ask) -> Result<Vec<u8>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    write_message(stream, &Ask { window, request }).await?;
+    write_message(stream, ask).await?;
     let length = read_length(stream, limits::MAX_ANSWER_BYTES).await?;
     let mut answer = Vec::with_capacity(length.min(CHUNK_BYTES));
     let mut acknowledged = 0;
@@ -113,7 +114,7 @@ where
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         answer.extend_from_slice(&chunk[..count]);
-        if answer.len() - acknowledged >= (window / 2) as usize && answer.len() < length {
+        if answer.len() - acknowledged >= (ask.window / 2) as usize && answer.len() < length {
             acknowledged = answer.len();
             stream.write_all(&length_of(acknowledged)?).await?;
             stream.flush().await?;
@@ -142,7 +143,8 @@ where
     Q: Question,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let reply = ask_bytes(stream, question.into_request(), window).await?;
+    let reply =
+        ask_bytes(stream, &Ask { window, rules: Rules::FIRST.number, request: question.into_request() }).await?;
     answer_of::<Q>(&reply)
 }
 

@@ -13,6 +13,7 @@ use ggen_shared::registry::{
     DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
     ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
+use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
@@ -28,6 +29,8 @@ const MAX_EVIDENCE: usize = 16;
 #[derive(Clone)]
 pub struct P2PRegistry<P> {
     shared: Arc<Shared<P>>,
+    /// By which relays are asked: whatever takes several questions keeps to those that held when it began.
+    pub(crate) rules: Rules,
 }
 
 /// What clones of a registry share.
@@ -48,7 +51,22 @@ pub(crate) struct Memory {
 impl<P: Platform> P2PRegistry<P> {
     /// The registry that this light peer reaches.
     pub fn new(peer: LightPeer<P>) -> Self {
-        Self { shared: Arc::new(Shared { peer, memory: Mutex::default() }) }
+        Self { rules: peer.rules(), shared: Arc::new(Shared { peer, memory: Mutex::default() }) }
+    }
+
+    /// The same registry, to ask by the rules that hold now.
+    pub(crate) fn now(&self) -> Self {
+        self.by(self.peer().rules())
+    }
+
+    /// The same registry, to ask by some rules.
+    pub(crate) fn by(&self, rules: Rules) -> Self {
+        Self { shared: self.shared.clone(), rules }
+    }
+
+    /// Asks by these rules.
+    pub(crate) async fn ask<Q: Question>(&self, relay: PeerId, question: Q) -> Result<Q::Answer, AskError> {
+        self.peer().ask_by(relay, question, self.rules).await
     }
 
     /// Proofs of fraud that relays gave: two roots for one epoch.
@@ -85,7 +103,7 @@ impl<P: Platform> P2PRegistry<P> {
     }
 
     pub(crate) fn upgrade(shared: &Weak<Shared<P>>) -> Option<Self> {
-        shared.upgrade().map(|shared| Self { shared })
+        shared.upgrade().map(|shared| Self { rules: shared.peer.rules(), shared })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -109,7 +127,7 @@ impl<P: Platform> P2PRegistry<P> {
     {
         let mut failure = E::from(PeerError::Unreachable);
         for relay in self.peer().connected() {
-            match self.peer().ask(relay, question.clone()).await {
+            match self.ask(relay, question.clone()).await {
                 Ok(answer) => match judge(relay, answer) {
                     Ok(found) => return Ok(found),
                     Err(error) => failure = error,
@@ -123,10 +141,10 @@ impl<P: Platform> P2PRegistry<P> {
     async fn package(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
         let question = query::Package { name: name.clone(), version: version.cloned() };
         let mut refused: Vec<RefusedRecord> = Vec::new();
-        let mut known = None;
-        let found = self
+        let (mut known, registry) = (None, self.now());
+        let found = registry
             .ask_any(&question, |relay, answer| {
-                let package = self.verified(relay, |asked| {
+                let package = registry.verified(relay, |asked| {
                     let package = verify_package(&question, answer, asked)?;
                     package.iter().try_for_each(|package| self.witness(&package.proven.checkpoint))?;
                     Ok(package)
@@ -176,7 +194,8 @@ impl<P: Platform> P2PRegistry<P> {
     ) -> Result<T, PeerError> {
         let key =
             address::key_of(&relay).ok_or_else(|| refused("relay/unknown-key", "its identity is no Ed25519 key"))?;
-        let asked = Asked { network: self.peer().network(), relay: &key, epoch: self.peer().epoch() };
+        let (network, epoch) = (self.peer().network(), self.peer().epoch());
+        let asked = Asked { network, relay: &key, epoch, rules: self.rules };
         verify(&asked).map_err(|error| {
             self.peer().note_fault(relay);
             PeerError::BadAnswer(error)
@@ -204,20 +223,22 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         let question = options.question(text);
         // What is no query is nobody's fault but the asker's, and no relay is asked.
         question.read()?;
-        self.ask_any(&question, |relay, answer| {
-            let verified = self.verified(relay, |asked| {
-                let verified = verify_search(&question, answer, asked)?;
-                verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
-                    // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
-                    Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),
-                    seen => seen,
+        let registry = self.now();
+        registry
+            .ask_any(&question, |relay, answer| {
+                let verified = registry.verified(relay, |asked| {
+                    let verified = verify_search(&question, answer, asked)?;
+                    verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
+                        // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
+                        Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),
+                        seen => seen,
+                    })?;
+                    Ok(verified)
                 })?;
-                Ok(verified)
-            })?;
-            self.note_refused(relay, verified.hits.iter().any(Result::is_err));
-            Ok(search_results(verified, relay))
-        })
-        .await
+                self.note_refused(relay, verified.hits.iter().any(Result::is_err));
+                Ok(search_results(verified, relay))
+            })
+            .await
     }
 
     async fn get_package(&self, name: &FullName) -> Result<PackageView, GetError> {

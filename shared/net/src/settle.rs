@@ -118,7 +118,7 @@ impl<P: Platform> P2PRegistry<P> {
         relay: PeerId,
         question: &RangeOf,
     ) -> Result<(query::Evidence, Proven), PeerError> {
-        let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
+        let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         let proven = self.verified(relay, |asked| {
             let proven = verify_range(question, &answer, asked)?;
             self.witness(&proven.checkpoint)?;
@@ -129,7 +129,7 @@ impl<P: Platform> P2PRegistry<P> {
 
     /// A part of a descent, whose proof holds.
     async fn part(&self, relay: PeerId, question: &RangeOf) -> Result<query::Evidence, PeerError> {
-        let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
+        let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         self.verified(relay, |asked| self.witness(&verify_pieces(question, &answer, asked)?.0))?;
         Ok(answer)
     }
@@ -144,7 +144,7 @@ impl<P: Platform> P2PRegistry<P> {
             return Ok((Vec::new(), None));
         }
         let question = Named { ids };
-        let answer = self.peer().ask(relay, question.clone()).await.map_err(peer_error)?;
+        let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         let verified = self.verified(relay, |asked| verify_named(&question, &answer, asked.network))?;
         let (mut hits, mut missing) = (Vec::new(), None);
         for hit in verified {
@@ -177,7 +177,8 @@ impl<P: Platform> P2PRegistry<P> {
                 self.proven(relay, &versions).await?.0,
                 self.proven(relay, &last).await?.0,
             ];
-            match Evidence::of(key_log, release, status, entry, answers, self.peer().network()) {
+            let peer = self.peer();
+            match Evidence::of(key_log, release, status, entry, answers, peer.network(), peer.schedule()) {
                 Ok(evidence) => {
                     self.keep_evidence(relay, evidence.clone());
                     return Ok(Some(evidence));

@@ -13,6 +13,7 @@ use crate::id::Network;
 use crate::merkle::{Map, Value};
 use crate::parallel;
 use crate::record::{Record, UnverifiedRecord};
+use crate::rules::Rules;
 use crate::search::rank::Popularity;
 
 /// Bytes of a key by which entries are put into groups, so that less has to be sorted at a time.
@@ -43,7 +44,12 @@ struct Decoded {
 impl Builder {
     /// Of no records.
     pub fn new() -> Self {
-        Self(Catalogue { is_deferred: true, ..Catalogue::default() })
+        Self::by(Rules::default())
+    }
+
+    /// Of no records, with views by some rules.
+    pub fn by(rules: Rules) -> Self {
+        Self(Catalogue { is_deferred: true, ..Catalogue::by(rules) })
     }
 
     /// What is known so far, but for how packages are listed and the map.
@@ -125,12 +131,20 @@ impl Decoded {
 }
 
 impl Catalogue {
+    /// The same records, with their views by other rules.
+    pub fn derived_by(&self, rules: Rules) -> Self {
+        let mut other = Self { rules, dependents: BTreeMap::new(), ..self.clone() };
+        other.list_all();
+        other.map = other.derive_map();
+        other
+    }
+
     /// Lists every package by its head.
     fn list_all(&mut self) {
         let all: Vec<&PackageKey> = self.packages.keys().collect();
         let list = |key: &&PackageKey| {
             let release = self.release(&self.packages.get(key)?.head()?)?;
-            Some((**key, Listed::of(release, Popularity::default()), counted(release)))
+            Some((**key, Listed::of(release, Popularity::default(), self.rules), counted(release)))
         };
         let list_part = |part: &[_]| part.iter().filter_map(list).collect::<Vec<_>>();
         let parts = parallel::map(all.chunks(PART).collect(), list_part);
@@ -303,7 +317,7 @@ fn into_map(pieces: Vec<Group<'_>>) -> Map<Leaf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::testing::{Publisher, depends_on, other_artifact};
+    use crate::catalogue::testing::{OTHER_RULES, Publisher, catalogue, depends_on, other_artifact};
 
     #[test]
     fn it_is_what_offering_one_after_the_other_makes() {
@@ -340,5 +354,28 @@ mod tests {
         }
         assert!(built == catalogue);
         assert_eq!(Builder::new().finish(), Catalogue::new());
+    }
+
+    #[test]
+    fn other_rules_make_other_views_of_the_same_records() {
+        let [one, two] = [1, 2].map(Publisher::new);
+        let base = one.release(0, "base", "1.0.0", |release| release.authors = vec!["Ada".into()]);
+        let user = two.release(0, "user", "1.0.0", |release| {
+            release.dependencies = vec![depends_on(&base.package())];
+        });
+        let first = catalogue(&[&one, &two], [base, user]);
+        let other = first.derived_by(OTHER_RULES);
+        assert_eq!((first.rules(), other.rules()), (Rules::FIRST, OTHER_RULES));
+        assert!(first.records().eq(other.records()) && first.map() != other.map());
+        let (mut inserted, mut built) = (Catalogue::by(OTHER_RULES), Builder::by(OTHER_RULES));
+        for record in [one.inception(), two.inception()].iter().chain(first.records()) {
+            inserted.insert(record.clone()).unwrap();
+            built.insert(record.clone()).unwrap();
+        }
+        assert!(other == inserted && other == built.finish());
+        assert!(other.derived_by(Rules::FIRST) == first);
+        // What is held and what was released is the same by both.
+        let records = |catalogue: &Catalogue| catalogue.map().hash(&keys::records());
+        assert_eq!(records(&first), records(&other));
     }
 }

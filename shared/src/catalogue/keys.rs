@@ -400,7 +400,7 @@ pub(super) fn each_listing(
         each(&key);
     };
 
-    // A release may name a dependency, a category or a license twice.
+    // A release may name a dependency, a category or a license twice. One set of all: each type has a sort of its own, which a browser downloads.
     let dependencies = dependencies(release).map(|package| dependents(&PackageKey::of(&package)));
     let categories = release.categories.iter().filter_map(|name| category(name));
     let licenses = release.license.iter().flat_map(|expression| licenses(expression)).map(|name| license(&name));

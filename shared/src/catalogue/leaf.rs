@@ -6,6 +6,7 @@ use super::keys::{PackageKey, ShortId};
 use crate::id::{PublisherId, RecordId};
 use crate::merkle::Value;
 use crate::record::{Record, RecordBytes, Release, State, Verified};
+use crate::rules::Rules;
 use crate::search::analyser::Tokens;
 use crate::search::filter::Filter;
 use crate::search::rank::Popularity;
@@ -36,8 +37,8 @@ pub struct Listed {
 }
 
 impl Listed {
-    pub(super) fn of(release: &Verified<Release>, popularity: Popularity) -> Self {
-        let tokens = Tokens::of(release);
+    pub(super) fn of(release: &Verified<Release>, popularity: Popularity, rules: Rules) -> Self {
+        let tokens = rules.tokens(release);
         Self {
             head: release.id(),
             publisher: release.publisher,

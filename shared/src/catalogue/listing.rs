@@ -52,7 +52,7 @@ impl Catalogue {
     fn list(&mut self, key: PackageKey, head: RecordId) -> Vec<PackageKey> {
         let popularity = self.popularity(&key);
         let Some(release) = self.release(&head) else { return Vec::new() };
-        let leaf = Leaf::of(Listed::of(release, popularity));
+        let leaf = Leaf::of(Listed::of(release, popularity, self.rules));
         let (publisher, dependees) = (release.publisher, counted(release));
         self.enter(key, leaf);
         for dependee in &dependees {

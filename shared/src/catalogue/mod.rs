@@ -50,6 +50,7 @@ use package::{Package, Shown};
 use crate::id::{FullName, PackageId, PublisherId, RecordId};
 use crate::merkle::{Hash, Map};
 use crate::record::{self, KeepPage, KeyLog, Record, Release, State, Status, Verified, Version};
+use crate::rules::Rules;
 
 /// Bytes that a record takes beside its own and its entries in ranges: its struct, and its places in the maps of its publisher,
 /// its package and its version.
@@ -64,6 +65,8 @@ const ENTRY_WEIGHT: u64 = 96;
 /// A set of verified records and its views. See the module for the rules.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
+    /// By which its views are made.
+    rules: Rules,
     records: BTreeMap<RecordId, Record>,
     publishers: BTreeMap<PublisherId, Publisher>,
     packages: BTreeMap<PackageKey, Package>,
@@ -170,6 +173,16 @@ impl Catalogue {
     /// The catalogue of no records.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The catalogue of no records, with views by some rules.
+    pub fn by(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// The rules by which its views are made.
+    pub const fn rules(&self) -> Rules {
+        self.rules
     }
 
     fn set(&mut self, key: &[u8], leaf: Leaf) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ed25519_dalek::SigningKey;
 
 use super::{Catalogue, Leaf};
-use crate::checkpoint::{Checkpoint, RULES, Root, Signed};
+use crate::checkpoint::{Checkpoint, Root, Signed};
 use crate::id::{Network, PublicKey};
 use crate::merkle::Map;
 
@@ -41,7 +41,7 @@ impl Snapshot {
             relay: PublicKey::from_bytes(relay.verifying_key().to_bytes()),
             epoch,
             root: map.root().into(),
-            rules: RULES,
+            rules: catalogue.rules().number,
             exclusions: None,
             previous,
         };

@@ -17,11 +17,24 @@ use crate::record::{
     self, Artifact, ContentId, Dependency, Inception, KeepPage, KeyLog, Record, Release, Rotation, State, Status,
     Unknown, Verified, Work,
 };
+use crate::rules::{Before, Rules, Schedule};
+use crate::search::analyser::Tokens;
 use crate::search::verified::{AnswerError, Asked, VerifiedPackage, VerifiedSearch, verify_package, verify_search};
 
 fn network() -> Network {
     Network::named("test").unwrap()
 }
+
+/// Other rules than the first: packages are found by their authors, too.
+pub(crate) const OTHER_RULES: Rules = Rules { number: 2, tokens: |release| Tokens::of(&with_authors(release)) };
+
+fn with_authors(release: &Release) -> Release {
+    Release { tags: release.tags.iter().chain(&release.authors).cloned().collect(), ..release.clone() }
+}
+
+/// What a network knows that comes from the first rules to the other ones.
+pub(crate) const CHANGING: Schedule =
+    Schedule { rules: OTHER_RULES, before: Some(Before { rules: Rules::FIRST, switch: 10, overlap: 2 }) };
 
 /// A key holder.
 pub(crate) struct Publisher {
@@ -324,7 +337,7 @@ impl Relay {
     }
 
     pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked { network: &self.network, relay: &self.id, epoch: self.epoch }
+        Asked { network: &self.network, relay: &self.id, epoch: self.epoch, rules: self.catalogue.rules() }
     }
 
     /// What it says, not verified.

@@ -22,7 +22,7 @@ use crate::limits::{MAX_EVIDENCE_BYTES, MAX_KEY_EVENTS};
 use crate::merkle::proof::{self, Range, Run, verify_run};
 use crate::protocol::query::{self, RangeOf};
 use crate::record::{self, KeyLog, Kind, RecordBytes, Release, Status, Unverified, Verified};
-use crate::search::analyser::Tokens;
+use crate::rules::{Rules, Schedule};
 use crate::search::filter::Filter;
 use crate::search::rank::Popularity;
 
@@ -158,6 +158,7 @@ impl Evidence {
         entry: &[u8],
         answers: [query::Evidence; 3],
         network: &Network,
+        known: &Schedule,
     ) -> Result<Self, Error> {
         let wire = |bytes: &RecordBytes| ByteBuf::from(bytes.to_vec());
         let parts = Parts {
@@ -176,21 +177,22 @@ impl Evidence {
             }
         }
         // Judged as by whoever was not there.
-        Self::verify(&codec::encode(&parts), network)
+        Self::verify(&codec::encode(&parts), network, known)
     }
 
-    /// Verifies evidence that somebody else found.
+    /// Verifies evidence that somebody else found: by the rules that the map was made by, which must be known.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn verify(bytes: &[u8], network: &Network) -> Result<Self, Error> {
+    pub fn verify(bytes: &[u8], network: &Network, known: &Schedule) -> Result<Self, Error> {
         let parts: Parts = codec::read(bytes, MAX_EVIDENCE_BYTES)?;
         let checkpoint = Checkpoint::verify(&parts.checkpoint, network)?;
+        let rules = known.numbered(checkpoint.rules).ok_or(checkpoint::Error::OtherRules(checkpoint.rules))?;
         let release = Unverified::<Release>::decode(&parts.release)?;
         let key_log = &KeyLog::verify(&parts.key_log, release.publisher(), network)?;
         let status = parts.status.as_ref().map(|status| Unverified::<Status>::decode(status)?.verify(key_log, network));
         let status = status.transpose()?;
-        let subject = Subject { key_log, release: release.claims(), id: release.id(), status: status.as_ref() };
+        let subject = Subject { key_log, release: release.claims(), id: release.id(), status: status.as_ref(), rules };
         let misdeed = subject.judge(&checkpoint, &parts.entry, &parts.proofs)?;
         let id = subject.id;
         // What is void does not hold, and that is the point: nor does it matter who signed it.
@@ -227,6 +229,8 @@ struct Subject<'a> {
     release: &'a Release,
     id: RecordId,
     status: Option<&'a Verified<Status>>,
+    /// By which it was made.
+    rules: Rules,
 }
 
 impl Subject<'_> {
@@ -276,7 +280,7 @@ impl Subject<'_> {
     /// What is wrong with an entry of the package, or with there being none.
     fn of_entry(&self, entry: &[u8], found: Option<&[u8]>, versions: &Run<'_>, dependents: u64) -> Option<Misdeed> {
         let popularity = Popularity::of(usize::try_from(dependents).unwrap_or(usize::MAX));
-        let tokens = Tokens::of(self.release);
+        let tokens = self.rules.tokens(self.release);
         let short_id = ShortId::of(&self.id);
         let is_head = match head_of(versions) {
             Head::Unknown => return None,

@@ -3,9 +3,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::testing::{Publisher, Relay, Rotated, depends_on, other_artifact};
+use crate::catalogue::testing::{CHANGING, OTHER_RULES, Publisher, Relay, Rotated, depends_on, other_artifact};
 use crate::catalogue::{Leaf, answer};
 use crate::record::{Record, State};
+use crate::rules::Schedule;
+use crate::search::analyser::{Token, Tokens};
 
 fn network() -> Network {
     Network::named("test").unwrap()
@@ -24,7 +26,7 @@ fn judged_with(
     entry: &[u8],
 ) -> Result<Evidence, Error> {
     let answers = questions(release, entry).map(|question| answer::range(&relay.snapshots, &question).unwrap());
-    Evidence::of(key_log, release, status, entry, answers, &network())
+    Evidence::of(key_log, release, status, entry, answers, &network(), &Schedule::default())
 }
 
 /// What a relay shows of a status that it holds, about the version of a release.
@@ -95,14 +97,14 @@ fn convinces(found: &Evidence, misdeed: Misdeed, relay: &Relay) {
     assert_eq!(found.misdeed(), misdeed);
     assert_eq!(found.relay(), relay.asked().relay);
     assert!(found.bytes().len() < MAX_EVIDENCE_BYTES / 8);
-    assert_eq!(Evidence::verify(found.bytes(), &network()).as_ref(), Ok(found));
-    assert!(Evidence::verify(found.bytes(), &Network::named("other").unwrap()).is_err());
+    assert_eq!(Evidence::verify(found.bytes(), &network(), &Schedule::default()).as_ref(), Ok(found));
+    assert!(Evidence::verify(found.bytes(), &Network::named("other").unwrap(), &Schedule::default()).is_err());
     // Each byte counts; of some shapes, a part of them says as much.
     let step = if matches!(misdeed, Misdeed::NoVersion | Misdeed::Unheeded | Misdeed::Void) { 1 } else { 13 };
     for at in (0..found.bytes().len()).step_by(step) {
         let mut bytes = found.bytes().to_vec();
         bytes[at] ^= 1;
-        match Evidence::verify(&bytes, &network()) {
+        match Evidence::verify(&bytes, &network(), &Schedule::default()) {
             Err(_) => {}
             // Who signed what is void is no matter.
             Ok(same) if misdeed == Misdeed::Void => {
@@ -112,7 +114,7 @@ fn convinces(found: &Evidence, misdeed: Misdeed, relay: &Relay) {
         }
     }
     for cut in [&found.bytes()[1..], &found.bytes()[..found.bytes().len() - 1]] {
-        assert!(Evidence::verify(cut, &network()).is_err());
+        assert!(Evidence::verify(cut, &network(), &Schedule::default()).is_err());
     }
 }
 
@@ -280,11 +282,17 @@ fn parts_of_two_maps_or_of_two_relays_are_no_evidence() {
     relay.lie(|map| assert!(map.remove(&entry)));
     let after = [0, 1, 2].map(|at| ask(&relay, at));
     let mixed = [after[0].clone(), before[1].clone(), after[2].clone()];
-    assert_eq!(Evidence::of(&key_log, base, None, &entry, mixed, &network()), Err(Error::NotOneRoot));
+    assert_eq!(
+        Evidence::of(&key_log, base, None, &entry, mixed, &network(), &Schedule::default()),
+        Err(Error::NotOneRoot)
+    );
     let mut other = Relay::of(101, relay.catalogue.clone());
     other.lie(|map| assert!(map.remove(&entry)));
     let mixed = [after[0].clone(), after[1].clone(), ask(&other, 2)];
-    assert_eq!(Evidence::of(&key_log, base, None, &entry, mixed, &network()), Err(Error::NotOneRoot));
+    assert_eq!(
+        Evidence::of(&key_log, base, None, &entry, mixed, &network(), &Schedule::default()),
+        Err(Error::NotOneRoot)
+    );
 }
 
 #[test]
@@ -586,7 +594,10 @@ fn a_proof_that_hides_the_entry_does_not_show_that_it_is_missing() {
     let [at, versions, dependents] = questions(base, &entry);
     let hidden = RangeOf::first(&at.range, 0);
     let answers = [hidden, versions, dependents].map(|question| answer::range(&relay.snapshots, &question).unwrap());
-    assert_eq!(Evidence::of(&key_log, base, None, &entry, answers, &network()), Err(Error::ShowsNothing));
+    assert_eq!(
+        Evidence::of(&key_log, base, None, &entry, answers, &network(), &Schedule::default()),
+        Err(Error::ShowsNothing)
+    );
 }
 
 #[test]
@@ -637,4 +648,26 @@ fn programs_tell_misdeeds_apart() {
     ];
     let codes: BTreeSet<_> = misdeeds.map(Misdeed::code).into();
     assert!(codes.len() == misdeeds.len() && codes.iter().all(|code| code.starts_with("relay/")), "{codes:?}");
+}
+
+#[test]
+fn a_map_is_held_against_the_rules_that_it_was_made_by() {
+    let publisher = Publisher::new(1);
+    let release = publisher.release(0, "a", "1.0.0", |release| release.authors = vec!["Ada".into()]);
+    let catalogue = Relay::new(&[&publisher], [release.clone()]).catalogue.derived_by(OTHER_RULES);
+    let mut relay = Relay::of(100, catalogue);
+    let entry = Market::entry(&relay, &keys::term(&Token::joined("ada").unwrap()), &release);
+    let (key_log, known) = (publisher.key_log(), Schedule { rules: OTHER_RULES, before: None });
+    let judge = |relay: &Relay, known: &Schedule| {
+        let answers = questions(&release, &entry).map(|question| answer::range(&relay.snapshots, &question).unwrap());
+        Evidence::of(&key_log, &release, None, &entry, answers, &network(), known)
+    };
+    let unknown = Err(Error::Checkpoint(checkpoint::Error::OtherRules(2)));
+    assert_eq!(judge(&relay, &known), Err(Error::ShowsNothing));
+    assert_eq!(judge(&relay, &Schedule::default()), unknown);
+    relay.lie(|map| assert!(map.remove(&entry)));
+    let found = judge(&relay, &CHANGING).unwrap();
+    assert_eq!(found.misdeed(), Misdeed::Missing);
+    assert_eq!(Evidence::verify(found.bytes(), &network(), &known).as_ref(), Ok(&found));
+    assert_eq!(Evidence::verify(found.bytes(), &network(), &Schedule::default()), unknown);
 }

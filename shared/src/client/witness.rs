@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::checkpoint::{Checkpoint, Signed};
 use crate::id::{Network, PublicKey};
 
-/// Relays whose checkpoints are remembered; those of the one that was heard of longest ago make room.
+/// Relays whose checkpoints are remembered, twice where they were made by two rules; those of the one that was heard of longest ago make room.
 const MAX_RELAYS: usize = 64;
 /// Checkpoints of one relay that are remembered: all that an answer may stand on.
 const MAX_CHECKPOINTS: usize = 8;
 /// Contradictions that are kept: one is enough to think nothing of a relay any more.
 const MAX_CONTRADICTIONS: usize = 16;
 
-/// Two checkpoints of one relay for one epoch: proof of its fraud, for anyone who has its key.
+/// Two checkpoints of one relay for one epoch by the same rules: proof of its fraud, for anyone who has its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
     one: Signed<Checkpoint>,
@@ -49,11 +49,20 @@ pub enum Seen {
     Rollback,
 }
 
+/// What is remembered of a relay, by one set of rules.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// When it was heard of last.
+    heard: u64,
+    /// Its checkpoints by epoch.
+    checkpoints: BTreeMap<u64, Signed<Checkpoint>>,
+}
+
 /// The memory of checkpoints.
 #[derive(Debug, Clone, Default)]
 pub struct Witness {
-    /// By relay: when it was heard of last, and its checkpoints by epoch.
-    relays: BTreeMap<PublicKey, (u64, BTreeMap<u64, Signed<Checkpoint>>)>,
+    /// By relay and rules.
+    relays: BTreeMap<(PublicKey, u32), Known>,
     contradictions: VecDeque<Contradiction>,
     heard: u64,
 }
@@ -62,11 +71,12 @@ impl Witness {
     /// Takes note of a checkpoint whose signature holds.
     pub fn see(&mut self, checkpoint: &Signed<Checkpoint>) -> Seen {
         self.heard += 1;
-        if self.relays.len() >= MAX_RELAYS && !self.relays.contains_key(&checkpoint.relay) {
-            let oldest = self.relays.iter().min_by_key(|(_, (heard, _))| *heard).map(|(relay, _)| *relay);
+        let by = (checkpoint.relay, checkpoint.rules);
+        if self.relays.len() >= MAX_RELAYS && !self.relays.contains_key(&by) {
+            let oldest = self.relays.iter().min_by_key(|(_, known)| known.heard).map(|(relay, _)| *relay);
             oldest.and_then(|relay| self.relays.remove(&relay));
         }
-        let (heard, known) = self.relays.entry(checkpoint.relay).or_default();
+        let Known { heard, checkpoints: known } = self.relays.entry(by).or_default();
         *heard = self.heard;
         match known.get(&checkpoint.epoch) {
             Some(other) if other.contradicts(checkpoint) => {
@@ -98,15 +108,19 @@ mod tests {
     use ed25519_dalek::SigningKey;
 
     use super::*;
-    use crate::checkpoint::RULES;
     use crate::merkle::Hash;
+    use crate::rules::Rules;
 
     fn checkpoint(seed: u8, epoch: u64, content: &str) -> Signed<Checkpoint> {
+        checkpoint_by(Rules::FIRST.number, seed, epoch, content)
+    }
+
+    fn checkpoint_by(rules: u32, seed: u8, epoch: u64, content: &str) -> Signed<Checkpoint> {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let relay = PublicKey::from_bytes(key.verifying_key().to_bytes());
         let root = Hash::leaf(b"", content.as_bytes()).into();
         let network = Network::named("test").unwrap();
-        Checkpoint { network, relay, epoch, root, rules: RULES, exclusions: None, previous: None }.sign(&key).unwrap()
+        Checkpoint { network, relay, epoch, root, rules, exclusions: None, previous: None }.sign(&key).unwrap()
     }
 
     #[test]
@@ -130,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_by_other_rules_stands_apart() {
+        let mut witness = Witness::default();
+        assert_eq!(witness.see(&checkpoint(1, 7, "a")), Seen::Fine);
+        assert_eq!(witness.see(&checkpoint_by(2, 1, 7, "b")), Seen::Fine, "two maps of the same records");
+        assert_eq!(witness.see(&checkpoint_by(2, 1, 9, "b")), Seen::Fine);
+        assert_eq!(witness.see(&checkpoint(1, 7, "a")), Seen::Fine, "it goes back by neither");
+        assert_eq!(witness.see(&checkpoint_by(2, 1, 7, "c")), Seen::Contradiction);
+        // Nor does it matter whether the rules are known here.
+        assert_eq!(witness.see(&checkpoint(1, 7, "c")), Seen::Contradiction);
+    }
+
+    #[test]
     fn going_back_is_seen() {
         let mut witness = Witness::default();
         assert_eq!(witness.see(&checkpoint(1, 7, "a")), Seen::Fine);
@@ -144,13 +170,13 @@ mod tests {
         for epoch in 0..100 {
             witness.see(&checkpoint(1, epoch, "a"));
         }
-        let of_one = |witness: &Witness| witness.relays.values().map(|(_, known)| known.len()).max();
+        let of_one = |witness: &Witness| witness.relays.values().map(|known| known.checkpoints.len()).max();
         assert_eq!(of_one(&witness), Some(MAX_CHECKPOINTS));
         for seed in 2..=100 {
             witness.see(&checkpoint(seed, 1, "a"));
         }
         assert_eq!(witness.relays.len(), MAX_RELAYS);
-        let knows = |witness: &Witness, seed| witness.relays.contains_key(&checkpoint(seed, 1, "a").relay);
+        let knows = |witness: &Witness, seed| witness.relays.contains_key(&(checkpoint(seed, 1, "a").relay, 1));
         assert!(knows(&witness, 100) && !knows(&witness, 1), "whoever was heard of longest ago made room");
         witness.see(&checkpoint(37, 2, "a"));
         witness.see(&checkpoint(101, 1, "a"));
@@ -158,7 +184,7 @@ mod tests {
         for content in 0..100_u32 {
             witness.see(&checkpoint(100, 1, &content.to_string()));
         }
-        assert!(witness.relays.values().all(|(_, known)| known.len() <= MAX_CHECKPOINTS));
+        assert!(witness.relays.values().all(|known| known.checkpoints.len() <= MAX_CHECKPOINTS));
         assert_eq!(witness.contradictions().count(), MAX_CONTRADICTIONS);
     }
 }

@@ -12,6 +12,7 @@ use crate::merkle::MAX_KEY_BYTES;
 use crate::merkle::proof::{Prefix, Range};
 use crate::protocol::packed::{self, PackedRecords, Unpacked};
 use crate::record::{ContentId, Version};
+use crate::rules::Rules;
 use crate::search::query::{self, Filters, Order, Query};
 
 /// A question that a relay answers, and the type of its answer.
@@ -53,8 +54,20 @@ pub enum Request {
 pub struct Ask {
     /// Answer bytes that the asker has room for; it acknowledges what it took from the stream.
     pub window: u32,
+    /// The number of the [`Rules`] by which to answer, where the answer stands on a map. Left out: the first.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub rules: u32,
     /// The question.
     pub request: Request,
+}
+
+const fn first() -> u32 {
+    Rules::FIRST.number
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_first(rules: &u32) -> bool {
+    *rules == first()
 }
 
 /// An answer, or why there is none.

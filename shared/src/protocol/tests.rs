@@ -13,9 +13,10 @@ use crate::id::{PublisherId, RecordId};
 use crate::limits::MAX_REQUEST_BYTES;
 use crate::merkle::MAX_KEY_BYTES;
 use crate::record::ContentId;
+use crate::rules::Rules;
 
 fn ask(request: Request) -> Ask {
-    Ask { window: 8192, request }
+    Ask { window: 8192, rules: Rules::FIRST.number, request }
 }
 
 fn search() -> Search {
@@ -58,6 +59,7 @@ fn every_message_is_read_back_and_refused_cut_off_or_with_more() {
     let one = Publisher::new(1);
     let (bytes, id, cid) = (ByteBuf::from(vec![1, 2]), RecordId::from_bytes([7; 32]), ContentId::of_raw(b"a"));
     reads_back(&ask(search().into_request()));
+    reads_back(&Ask { rules: 2, ..ask(search().into_request()) });
     reads_back(&ask(Search { cursor: Some(bytes.clone()), ..search() }.into_request()));
     let version = Some("1.0.0".parse().unwrap());
     reads_back(&ask(Package { name: one.full_name("a"), version: None }.into_request()));

@@ -24,6 +24,7 @@ use crate::protocol::query::{
     SearchAnswer, Show,
 };
 use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
+use crate::rules::Rules;
 
 pub use error::{AnswerError, Refused, RefusedError};
 pub use package::{VerifiedPackage, verify_package};
@@ -37,6 +38,8 @@ pub struct Asked<'a> {
     pub relay: &'a PublicKey,
     /// The epoch that it is now.
     pub epoch: u64,
+    /// By which rules it was asked to answer.
+    pub rules: Rules,
 }
 
 /// What a proof shows of a relay's map.
@@ -137,7 +140,7 @@ pub fn verify_search(
         if query.is_exact(answer.walk) || query.may_match(&entry.filter) {
             match releases.next() {
                 Some((index, release)) => {
-                    found.take(index, entry.verify(release, &bytes, &key_logs, asked.network));
+                    found.take(index, entry.verify(release, &bytes, &key_logs, asked));
                 }
                 None => found.take(
                     answer.releases.len(),
@@ -148,7 +151,7 @@ pub fn verify_search(
     }
     at_most("results", answer.releases.len(), answer.releases.len() - releases.len())?;
     for (index, release) in answer.recent.iter().enumerate() {
-        let hit = verify_hit(release, &key_logs, asked.network).map(Placed::alone);
+        let hit = verify_hit(release, &key_logs, asked.network).map(|hit| Placed::alone(hit, asked.rules));
         found.take(answer.releases.len() + index, hit);
     }
     found.trust_order_of_recent(&answer.recent);
@@ -213,13 +216,13 @@ impl<'a> Entry<'a> {
         bytes: &[u8],
         range: &[u8],
         key_logs: &KeyLogs,
-        network: &Network,
+        asked: &Asked<'_>,
     ) -> Result<Placed, RefusedError> {
-        let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, network)? };
+        let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, asked.network)? };
         if ShortId::of(&hit.release.id()) != self.head {
             return Err(RefusedError::NotProven);
         }
-        let mut placed = Placed::alone(hit);
+        let mut placed = Placed::alone(hit, asked.rules);
         let (release, tokens) = (&placed.hit.release, &placed.tokens);
         let derived = keys::listing_in(range, &release.id(), release, tokens, Popularity::default());
         let derived = derived.as_deref();
@@ -248,8 +251,8 @@ struct Placed {
 
 impl Placed {
     /// As if nothing depended on it.
-    fn alone(hit: Hit) -> Self {
-        Self { tokens: Tokens::of(&hit.release), popularity: Popularity::default(), hit }
+    fn alone(hit: Hit, rules: Rules) -> Self {
+        Self { tokens: rules.tokens(&hit.release), popularity: Popularity::default(), hit }
     }
 }
 
@@ -334,7 +337,7 @@ fn verify_evidence<'a>(
 ) -> Result<(Run<'a>, Proven), AnswerError> {
     let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
     // A page that is read on stands on the checkpoint of the page before it, however old that is.
-    let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch))?;
+    let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch), asked.rules)?;
     if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {
         return Err(AnswerError::NotAnAnswer);
     }
@@ -381,7 +384,8 @@ pub fn verify_pieces<'a>(
     asked: &Asked<'_>,
 ) -> Result<(Signed<Checkpoint>, Vec<Piece<'a>>), AnswerError> {
     let range = question.meant().ok_or(AnswerError::NotAnAnswer)?;
-    let checkpoint = Checkpoint::verify(&answer.checkpoint, asked.network)?.expect(asked.relay, asked.epoch)?;
+    let checkpoint =
+        Checkpoint::verify(&answer.checkpoint, asked.network)?.expect(asked.relay, asked.epoch, asked.rules)?;
     let root = checkpoint.root.into();
     let pieces = match question.show {
         Show::First(limit) => {

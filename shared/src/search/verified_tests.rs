@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::testing::{Publisher, Relay, catalogue, depends_on, record};
+use crate::catalogue::testing::{OTHER_RULES, Publisher, Relay, catalogue, depends_on, record};
 use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::protocol::query::RangeOf;
 use crate::search::filter::FILTER_BYTES;
@@ -400,6 +400,30 @@ fn rejects_the_checkpoint_of_another_relay_network_or_time() {
         let epoch = relay.epoch.checked_add_signed(apart).unwrap();
         assert_eq!(code(&Asked { epoch, ..relay.asked() }), expected, "{apart}");
     }
+}
+
+#[test]
+fn an_answer_is_verified_by_the_rules_that_it_was_asked_by() {
+    let publisher = Publisher::new(1);
+    let release = publisher.release(0, "a", "1.0.0", |release| release.authors = vec!["Ada".into()]);
+    let first = Relay::new(&[&publisher], [release]);
+    let other = Relay::of(100, first.catalogue.derived_by(OTHER_RULES));
+    assert_eq!((first.find("ada").hits.len(), other.find("ada").hits.len()), (0, 1));
+    assert!(other.find("a").hits[0].is_ok(), "also its filter is one of other rules");
+    for (relay, rules) in [(&first, OTHER_RULES), (&other, Rules::FIRST)] {
+        let asked = Asked { rules, ..relay.asked() };
+        let searched = verify_search(&ask("a"), relay.answer(&ask("a")).unwrap(), &asked);
+        assert_eq!(searched.unwrap_err().code(), "checkpoint/other-rules");
+        let question = RangeOf::first(&keys::newest(), 1);
+        let pieces = answer::range(&relay.snapshots, &question).unwrap();
+        assert_eq!(verify_pieces(&question, &pieces, &asked).unwrap_err().code(), "checkpoint/other-rules");
+    }
+    // What came since the checkpoint is looked at by them, too.
+    let mut recent = Relay::of(100, Catalogue::by(OTHER_RULES));
+    recent.catalogue.insert(publisher.inception()).unwrap();
+    recent.insert(publisher.release(0, "a", "1.0.0", |release| release.authors = vec!["Ada".into()]));
+    let found = recent.find("ada");
+    assert!(found.hits.len() == 1 && !found.hits[0].as_ref().unwrap().in_checkpoint);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use ggen_shared::checkpoint::{Checkpoint, Root};
 use ggen_shared::codec;
 use ggen_shared::id::{Network, PublicKey};
 use ggen_shared::merkle::Hash;
+use ggen_shared::rules::Rules;
 use serde::Deserialize;
 
 use crate::{Checked, hex, parse, same};
@@ -55,7 +56,8 @@ pub(crate) fn check(json: &str) -> Checked {
         check_valid(vector, &key, &network)?;
     }
     for Invalid { name, checkpoint, error } in &file.invalid {
-        let outcome = Checkpoint::verify(&hex(name, checkpoint)?, &network);
+        let outcome = Checkpoint::verify(&hex(name, checkpoint)?, &network)
+            .and_then(|read| read.clone().expect(&read.relay, read.epoch, Rules::FIRST));
         same(name, "the outcome", outcome.map_or_else(|error| error.code(), |_| "accepted"), error.as_str())?;
     }
     Ok(file.valid.len() + file.invalid.len())

@@ -11,10 +11,11 @@ use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PackageId};
 use ggen_shared::limits::WEBRTC_WINDOW_BYTES;
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::protocol::query::{Block, Question, Request};
+use ggen_shared::protocol::query::{Ask, Block, Question, Request};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
 use ggen_shared::reputation::{PeerReputation, UNKNOWN_SCORE};
+use ggen_shared::rules::{Rules, Schedule};
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
@@ -175,6 +176,16 @@ impl<P: Platform> LightPeer<P> {
         u64::try_from(epoch).unwrap_or(u64::MAX)
     }
 
+    /// The rules that hold now.
+    pub fn rules(&self) -> Rules {
+        self.config.rules.at(self.epoch())
+    }
+
+    /// The rules that are known.
+    pub fn schedule(&self) -> &Schedule {
+        &self.config.rules
+    }
+
     /// The platform the peer runs on.
     pub const fn platform(&self) -> &P {
         &self.platform
@@ -235,7 +246,15 @@ impl<P: Platform> LightPeer<P> {
     /// # Errors
     /// [`AskError`].
     pub async fn ask<Q: Question>(&self, peer: PeerId, question: Q) -> Result<Q::Answer, AskError> {
-        let reply = self.ask_bytes(peer, question.into_request()).await?;
+        self.ask_by(peer, question, self.rules()).await
+    }
+
+    /// As [`Self::ask`], by some rules rather than those that hold now: what follows on an earlier answer is asked by the rules of that one.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_by<Q: Question>(&self, peer: PeerId, question: Q, rules: Rules) -> Result<Q::Answer, AskError> {
+        let reply = self.ask_bytes(peer, question.into_request(), rules).await?;
         exchange::answer_of::<Q>(&reply).map_err(|error| {
             if matches!(error, exchange::Error::Protocol(_)) {
                 self.note_fault(peer);
@@ -245,7 +264,7 @@ impl<P: Platform> LightPeer<P> {
     }
 
     /// As [`Self::ask`], whatever the question: one state machine for all of them, which a browser has to download.
-    async fn ask_bytes(&self, peer: PeerId, request: Request) -> Result<Vec<u8>, AskError> {
+    async fn ask_bytes(&self, peer: PeerId, request: Request, rules: Rules) -> Result<Vec<u8>, AskError> {
         let limit = self.config.request_timeout;
         let window = self
             .connections()
@@ -256,7 +275,7 @@ impl<P: Platform> LightPeer<P> {
         let reply = self
             .within(limit, async {
                 let mut stream = self.open(peer, names::QUERY).await?;
-                Ok(exchange::ask_bytes(&mut stream, request, window).await?)
+                Ok(exchange::ask_bytes(&mut stream, &Ask { window, rules: rules.number, request }).await?)
             })
             .await
             .unwrap_or(Err(AskError::Timeout(limit)));

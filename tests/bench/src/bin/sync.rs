@@ -9,6 +9,7 @@ use ggen_bench::report::{self, Row};
 use ggen_bench::{debian, network, records};
 use ggen_relay::{Config, Cost, Relay};
 use ggen_shared::record::Record;
+use ggen_shared::rules::Schedule;
 use ggen_tests::converge::converge;
 
 /// Records that are handed to a relay at once when it is filled.
@@ -77,6 +78,7 @@ fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
     let tcp = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr");
     Config {
         epoch: Duration::from_secs(60),
+        rules: Schedule::default(),
         sync: true,
         data_dir: directory.into(),
         listen: std::iter::once(tcp).collect(),

@@ -17,7 +17,8 @@ use ggen_relay::query::Answer;
 use ggen_relay::{Config, Relay};
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
 use ggen_shared::protocol::names;
-use ggen_shared::protocol::query::{Question, Request, Search};
+use ggen_shared::protocol::query::{Ask, Question, Request, Search};
+use ggen_shared::rules::{Rules, Schedule};
 use ggen_tests::attack::RawPeer;
 
 /// Records that are handed to a relay at once when it is filled.
@@ -78,8 +79,8 @@ async fn main() -> Result<()> {
 struct Echo(HashMap<String, Vec<u8>>);
 
 impl Answer for Echo {
-    fn answer<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Vec<u8>> {
-        let reply = match request {
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
+        let reply = match &ask.request {
             Request::Search(search) => self.0.get(&search.text).cloned(),
             _ => None,
         };
@@ -91,6 +92,7 @@ fn config(directory: &Path) -> Config {
     let tcp = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr");
     Config {
         epoch: Duration::from_secs(60),
+        rules: Schedule::default(),
         sync: false,
         data_dir: directory.into(),
         listen: std::iter::once(tcp).collect(),
@@ -114,7 +116,8 @@ async fn peers(relay: &Relay) -> Result<Vec<Arc<RawPeer>>> {
 async fn ask(peer: &RawPeer, text: &str) -> Result<Vec<u8>> {
     let question = Search { text: text.into(), limit: 20, ..Search::default() };
     let mut stream = peer.open(names::QUERY).await?;
-    Ok(exchange::ask_bytes(&mut stream, question.into_request(), DEFAULT_WINDOW_BYTES).await?)
+    let ask = Ask { window: DEFAULT_WINDOW_BYTES, rules: Rules::FIRST.number, request: question.into_request() };
+    Ok(exchange::ask_bytes(&mut stream, &ask).await?)
 }
 
 /// How many questions are answered in a second, asked at once on all connections.

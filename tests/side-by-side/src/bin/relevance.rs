@@ -16,6 +16,7 @@ use ggen_shared::catalogue::answer;
 use ggen_shared::catalogue::build::Builder;
 use ggen_shared::protocol::query::Search;
 use ggen_shared::record::Record;
+use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{Asked, verify_search};
 use ggen_side_by_side::relevance::{Half, Query, Score, read};
 use ggen_side_by_side::{crates, documents};
@@ -150,7 +151,7 @@ fn measure(
 fn ours(catalogue: &mut Catalogue, texts: &[&str]) -> Result<Vec<Vec<String>>> {
     let (snapshots, relay) = committed(catalogue);
     let network = network();
-    let asked = Asked { network: &network, relay: &relay, epoch: 1 };
+    let asked = Asked { network: &network, relay: &relay, epoch: 1, rules: Rules::FIRST };
     let answer = |text: &&str| {
         let question = Search { text: (*text).into(), limit: RESULTS, ..Search::default() };
         let answer =

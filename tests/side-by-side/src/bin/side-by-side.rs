@@ -18,6 +18,7 @@ use ggen_shared::catalogue::build::Builder;
 use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
 use ggen_shared::record::Record;
+use ggen_shared::rules::Schedule;
 use ggen_side_by_side::{documents, plain};
 use serde::Deserialize;
 
@@ -99,6 +100,7 @@ fn config(data: &Path, www: &Path) -> Config {
         www: Some(www.into()),
         network: Network::main(),
         epoch: Duration::from_secs(EPOCH_SECONDS),
+        rules: Schedule::default(),
         sync: false,
     }
 }

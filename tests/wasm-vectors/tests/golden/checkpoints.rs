@@ -1,10 +1,11 @@
 //! Makes the vectors of checkpoints.
 
 use ed25519_dalek::{Signer, SigningKey};
-use ggen_shared::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES, RULES, Root, Signed};
+use ggen_shared::checkpoint::{Checkpoint, MAX_CHECKPOINT_BYTES, Root, Signed};
 use ggen_shared::codec;
 use ggen_shared::id::{Network, PublicKey};
 use ggen_shared::merkle::Hash;
+use ggen_shared::rules::Rules;
 use serde_json::{Value, json};
 
 use crate::cbor::{map, text, with};
@@ -27,7 +28,7 @@ fn first() -> Checkpoint {
         relay: PublicKey::from_bytes(key().verifying_key().to_bytes()),
         epoch: 28_333_333,
         root: Hash::empty().into(),
-        rules: RULES,
+        rules: Rules::FIRST.number,
         exclusions: None,
         previous: None,
     }
@@ -107,7 +108,7 @@ fn invalid() -> Value {
         vector("checkpoint/bad-signature", "signed without context", &without_context),
         vector("checkpoint/bad-signature", "of another relay", &of(&|it| it.relay = PublicKey::from_bytes([2; 32]))),
         vector("checkpoint/wrong-network", "another network", &of(&|it| it.network = Network::main())),
-        vector("checkpoint/unknown-rules", "other rules", &of(&|it| it.rules = RULES + 1)),
+        vector("checkpoint/other-rules", "other rules", &of(&|it| it.rules = Rules::FIRST.number + 1)),
         vector("checkpoint/encoding", "cut off", &honest[..honest.len() - 1]),
         vector("checkpoint/encoding", "a byte after the end", &[&honest[..], &[0]].concat()),
         vector("checkpoint/encoding", "null written out", &sealed(&with(&payload, "previous", vec![0xf6]))),

@@ -10,6 +10,7 @@ use ggen_shared::protocol::query::{
     RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
 };
 use ggen_shared::record::ContentId;
+use ggen_shared::rules::Rules;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ fn message<T: Serialize + Debug>(is: &str, message: &T) -> Value {
 }
 
 fn ask(question: impl Question) -> Value {
-    message("ask", &Ask { window: 8192, request: question.into_request() })
+    message("ask", &Ask { window: 8192, rules: Rules::FIRST.number, request: question.into_request() })
 }
 
 fn replies<A: Serialize + Debug>(is: &str, answers: Vec<A>) -> Vec<Value> {
@@ -42,9 +43,11 @@ fn asks() -> Vec<Value> {
         fingerprint: publisher.fingerprint(),
         name: "pack".parse().unwrap(),
     };
+    let by_others = Ask { window: 8192, rules: 2, request: RangeOf::first(b"n/", 0).into_request() };
     vec![
         ask(Search { text: String::new(), limit: 20, cursor: None, ..Search::default() }),
         ask(Search { text: "größe 数据库".into(), limit: u16::MAX, cursor: Some(bytes(1)), ..Search::default() }),
+        message("ask", &by_others),
         ask(Package { name: name(None), version: None }),
         ask(Package { name: name(Some("ggen")), version: Some("1.0.0-rc.1".parse().unwrap()) }),
         ask(RangeOf::first(b"n/", 0)),

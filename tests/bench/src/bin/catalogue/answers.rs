@@ -11,13 +11,14 @@ use ggen_shared::catalogue::{Catalogue, answer};
 use ggen_shared::codec;
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::protocol::query::{RangeOf, Search, SearchAnswer};
+use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{Asked, verify_search};
 
 /// Measures.
 pub(crate) fn measure(catalogue: &mut Catalogue, rows: &mut Vec<Row>) -> Result<()> {
     let (snapshots, relay) = committed(catalogue);
     let network = network();
-    let asked = Asked { network: &network, relay: &relay, epoch: 1 };
+    let asked = Asked { network: &network, relay: &relay, epoch: 1, rules: Rules::FIRST };
     cold(catalogue, &snapshots, rows)?;
     pack(catalogue, rows)?;
     two_words(catalogue, &snapshots, &asked, rows)?;
