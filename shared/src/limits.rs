@@ -99,6 +99,8 @@ pub const MAX_REASON_BYTES: usize = 256;
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;
 /// An answer of the query protocol: a full page of the largest records, or a block.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Bytes of releases, and of key logs, that a client remembers to have verified.
+pub const MAX_KNOWN_BYTES: usize = 512 * 1024;
 /// A page of results with its proof: what a person on a phone waits for.
 pub const MAX_SEARCH_BYTES: usize = 60 * 1024;
 /// Evidence against a relay: a record with its key log, and proofs of a package's versions.

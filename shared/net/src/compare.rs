@@ -9,7 +9,7 @@ use ggen_shared::protocol::query::{KeyLogOf, Package, Search};
 use ggen_shared::record::{self, Release, Unverified};
 use ggen_shared::registry::{PeerError, PublisherView, ReleaseView, SearchOptions, SearchResults, Source};
 use ggen_shared::search::query::Query;
-use ggen_shared::search::verified::{Hit, Proven, verify_key_log, verify_package, verify_search};
+use ggen_shared::search::verified::{Hit, Proven, verify_key_log, verify_package};
 use libp2p::PeerId;
 
 use crate::light::Platform;
@@ -142,7 +142,7 @@ impl<P: Platform> P2PRegistry<P> {
         if !lacks.is_empty() {
             // What one of them just heard of is no difference of the results.
             let answer = self.ask(relay, page.question.clone()).await.map_err(peer_error)?;
-            let theirs = self.verified(relay, |asked| verify_search(&page.question, answer, asked))?;
+            let theirs = self.verified(relay, |asked| self.verify_search(&page.question, answer, asked))?;
             let theirs = search_results(theirs, relay);
             lacks.retain(|hit| !shows(&theirs, hit.release.id()));
         }

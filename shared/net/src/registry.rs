@@ -7,14 +7,14 @@ use ggen_shared::checkpoint::{Checkpoint, Signed};
 use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
 use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::protocol::publish::Offer;
-use ggen_shared::protocol::query::{self, Question};
+use ggen_shared::protocol::query::{self, Question, SearchAnswer};
 use ggen_shared::record::{Release, Verified, Version};
 use ggen_shared::registry::{
     DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
     ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
 };
 use ggen_shared::rules::Rules;
-use ggen_shared::search::verified::{AnswerError, Asked, VerifiedSearch, verify_package, verify_search};
+use ggen_shared::search::verified::{AnswerError, Asked, Known, VerifiedSearch, verify_package, verify_search_knowing};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
@@ -37,6 +37,7 @@ pub struct P2PRegistry<P> {
 pub(crate) struct Shared<P> {
     peer: LightPeer<P>,
     memory: Mutex<Memory>,
+    known: Mutex<Known>,
 }
 
 /// What is remembered of relays.
@@ -51,7 +52,10 @@ pub(crate) struct Memory {
 impl<P: Platform> P2PRegistry<P> {
     /// The registry that this light peer reaches.
     pub fn new(peer: LightPeer<P>) -> Self {
-        Self { rules: peer.rules(), shared: Arc::new(Shared { peer, memory: Mutex::default() }) }
+        Self {
+            rules: peer.rules(),
+            shared: Arc::new(Shared { peer, memory: Mutex::default(), known: Mutex::default() }),
+        }
     }
 
     /// The same registry, to ask by the rules that hold now.
@@ -202,6 +206,17 @@ impl<P: Platform> P2PRegistry<P> {
         })
     }
 
+    /// Verifies a search answer, but for what was verified before.
+    pub(crate) fn verify_search(
+        &self,
+        question: &query::Search,
+        answer: SearchAnswer,
+        asked: &Asked<'_>,
+    ) -> Result<VerifiedSearch, AnswerError> {
+        let mut known = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+        verify_search_knowing(question, answer, asked, &mut known)
+    }
+
     /// Remembers what a relay committed to, and refuses what contradicts it.
     pub(crate) fn witness(&self, checkpoint: &Signed<Checkpoint>) -> Result<(), AnswerError> {
         match self.memory().witness.see(checkpoint) {
@@ -227,7 +242,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         registry
             .ask_any(&question, |relay, answer| {
                 let verified = registry.verified(relay, |asked| {
-                    let verified = verify_search(&question, answer, asked)?;
+                    let verified = registry.verify_search(&question, answer, asked)?;
                     verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
                         // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
                         Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),

@@ -33,11 +33,14 @@ fn honest(text: &str) -> (SearchAnswer, Relay) {
 /// What came of an answer to `word`: names of packages, then what was refused.
 fn rows(relay: &Relay, answer: SearchAnswer) -> Vec<String> {
     let verified = relay.verify(&ask("word"), answer).unwrap();
-    let row = |hit: Result<Hit, Refused>| match hit {
+    verified.hits.into_iter().map(row).collect()
+}
+
+fn row(hit: Result<Hit, Refused>) -> String {
+    match hit {
         Ok(hit) => hit.release.name.to_string(),
         Err(refused) => format!("{} {}", refused.index, refused.error.code()),
-    };
-    verified.hits.into_iter().map(row).collect()
+    }
 }
 
 pub(super) fn wire(release: &Verified<Release>) -> ByteBuf {
@@ -268,6 +271,67 @@ fn rejects_the_key_log_and_the_releases_of_another_network() {
     let mut release = answer;
     release.releases[0] = wire(&word(&there, 2, "a", "1.0.0"));
     assert_eq!(rows(&relay, release), ["b", "c", "0 record/bad-signature"]);
+}
+
+/// What came of an answer to `word` for somebody who knows some records already.
+fn rows_knowing(relay: &Relay, answer: &SearchAnswer, known: &mut Known) -> Vec<String> {
+    let verified = verify_search_knowing(&ask("word"), answer.clone(), &relay.asked(), known).unwrap();
+    verified.hits.into_iter().map(row).collect()
+}
+
+#[test]
+fn what_is_known_is_taken_as_if_it_were_verified_again() {
+    let (answer, relay) = honest("word");
+    let known = &mut Known::default();
+    let first = verify_search_knowing(&ask("word"), answer.clone(), &relay.asked(), known).unwrap();
+    let again = verify_search_knowing(&ask("word"), answer.clone(), &relay.asked(), known).unwrap();
+    assert_eq!((&again, &first), (&first, &relay.verify(&ask("word"), answer.clone()).unwrap()));
+    // Nothing else is: neither a byte otherwise, nor under another key log, nor without one.
+    let mut changed = answer.clone();
+    let last = changed.releases[0].len() - 1;
+    flip(&mut changed.releases[0], last);
+    assert_eq!(rows_knowing(&relay, &changed, known), rows(&relay, changed));
+    let mut changed = answer.clone();
+    let last = changed.key_logs[0][0].len() - 1;
+    flip(&mut changed.key_logs[0][0], last);
+    assert_eq!(rows_knowing(&relay, &changed, known), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
+    let mut changed = answer;
+    changed.key_logs.remove(0);
+    assert_eq!(rows_knowing(&relay, &changed, known), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
+}
+
+#[test]
+fn what_is_known_of_one_network_is_nothing_in_another() {
+    let (answer, relay) = honest("word");
+    let known = &mut Known::default();
+    assert_eq!(rows_knowing(&relay, &answer, known), ["a", "b", "c"]);
+    known.enter(relay.asked().network);
+    assert!(known.release(&answer.releases[0]).is_some() && known.key_log(&answer.key_logs[0]).is_some());
+    known.enter(&Network::main());
+    assert!(known.release(&answer.releases[0]).is_none() && known.key_log(&answer.key_logs[0]).is_none());
+}
+
+#[test]
+fn a_release_that_is_known_does_not_hold_under_a_key_log_that_makes_it_void() {
+    let publisher = Publisher::new(1);
+    let (kept, void) = (word(&publisher, 1, "a", "1.0.0"), word(&publisher, 0, "b", "1.0.0"));
+    let relay = Relay::new(&[&publisher], [kept.clone(), void]);
+    let answer = relay.answer(&ask("word")).unwrap();
+    let known = &mut Known::default();
+    assert_eq!(rows_knowing(&relay, &answer, known), ["a", "b"]);
+    let rotated = publisher.rotate(&[kept.id()]);
+    let mut changed = answer.clone();
+    changed.key_logs[0].extend([ByteBuf::from(rotated.rotation.bytes().to_vec())]);
+    changed.key_logs[0].extend(rotated.pages.iter().map(|page| ByteBuf::from(page.bytes().to_vec())));
+    let expected = rows(&relay, changed.clone());
+    assert!(expected[0] == "a" && expected.len() == 2 && expected[1].starts_with("1 record/"), "{expected:?}");
+    assert_eq!(rows_knowing(&relay, &changed, known), expected);
+    // Of two key logs of one publisher the first counts, and the second is not known by it.
+    let mut both = answer;
+    both.key_logs.push(changed.key_logs[0].clone());
+    let known = &mut Known::default();
+    assert_eq!(rows_knowing(&relay, &both, known), ["a", "b"]);
+    assert_eq!(rows_knowing(&relay, &changed, known), expected);
 }
 
 #[test]
