@@ -6,5 +6,5 @@ import { present } from "./present.js";
 present(async () => {
   const response = await fetch("/minisearch-index.json");
   const index = MiniSearch.loadJSON(await response.text(), INDEX);
-  return async (text) => index.search(text, SEARCH).slice(0, 20);
+  return async (text) => ({ rows: index.search(text, SEARCH).slice(0, 20) });
 });

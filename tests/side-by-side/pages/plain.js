@@ -5,5 +5,5 @@ const endpoint = new URLSearchParams(location.search).get("endpoint");
 
 present(async () => async (text) => {
   const response = await fetch(`${endpoint}/search/${encodeURIComponent(text)}`);
-  return (await response.json()).results;
+  return { rows: (await response.json()).results };
 });

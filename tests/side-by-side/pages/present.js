@@ -8,16 +8,19 @@ function row({ name, title }) {
   return item;
 }
 
-/** `begin` gives a function from what is typed to rows; the page's own query, if it has one, is asked as soon as it does. */
+/**
+ * `begin` gives a function from what is typed to rows, and what more there is to say of how they came; the page's own query, if it has one,
+ * is asked as soon as it does.
+ */
 export async function present(begin) {
   const asked = new URLSearchParams(location.search).get("q") ?? "";
   input.value = asked;
   const search = await begin();
   const show = async (text, pressed) => {
-    const rows = await search(text);
+    const { rows, ...more } = await search(text);
     if (input.value !== text) return;
     list.replaceChildren(...rows.map(row));
-    globalThis.shown = { text, took: performance.now() - pressed, rows: rows.length };
+    globalThis.shown = { text, took: performance.now() - pressed, rows: rows.length, ...more };
   };
   input.addEventListener("input", (event) => show(input.value, event.timeStamp));
   // The clock of a page begins when it is gone to.

@@ -28,6 +28,8 @@ const RECORDS_PER_BATCH: usize = 2000;
 const AHEAD: f64 = 1.0;
 /// A goal of staying within twice as much.
 const WITHIN_TWICE: f64 = 2.0;
+/// What the client may take to make verified rows of an answer, in milliseconds.
+const VERIFYING_MS: f64 = 6.0;
 
 /// What a page took, in milliseconds and bytes.
 #[derive(Debug, Deserialize)]
@@ -35,6 +37,8 @@ struct Samples {
     keys: Vec<f64>,
     first: Vec<f64>,
     bytes: Vec<f64>,
+    /// From an answer's last byte to verified rows; of the client only.
+    worked: Vec<f64>,
     rows: usize,
 }
 
@@ -153,6 +157,10 @@ fn rows(mut samples: BTreeMap<String, Samples>) -> Result<Vec<Row>> {
             let name = if name == "MiniSearch" { "MiniSearch" } else { "plain JSON" };
             rows.push(Row::new(measure, unit, value, goal, runs).beside(name, theirs));
         }
+    }
+    for (part, name, goal) in [(0.5, "p50", Some(VERIFYING_MS)), (0.95, "p95", None)] {
+        let measure = format!("an answer of two words, its last byte to verified rows, {name}");
+        rows.push(Row::new(measure, "ms", quantile(&mut ours.worked, part), goal, ours.worked.len()));
     }
     Ok(rows)
 }
