@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { FLAGS } from "../browser/support/flags.mjs";
+import { deadline } from "../browser/support/wait.mjs";
 
 const PAGES = ["ours", "MiniSearch", "plain JSON"];
 const FILES = { ours: "index", MiniSearch: "minisearch", "plain JSON": "plain" };
@@ -38,10 +39,22 @@ async function open(kind, query) {
   return { context, page, bytes, took: shown.took, rows: shown.rows };
 }
 
+/** Waits for the page's own word. To look again at every frame would make it draw frames, and answers would wait for less. */
 async function answered(page, text) {
-  const isShown = (text) => globalThis.shown?.text === text && globalThis.shown;
-  const handle = await page.waitForFunction(isShown, text, { timeout: DEADLINE_MS });
-  return handle.jsonValue();
+  const shown = page.evaluate(
+    (text) =>
+      new Promise((done) => {
+        const look = () => {
+          if (globalThis.shown?.text !== text) return;
+          removeEventListener("shown", look);
+          done(globalThis.shown);
+        };
+        addEventListener("shown", look);
+        look();
+      }),
+    text,
+  );
+  return deadline(`an answer to "${text}"`, shown, DEADLINE_MS);
 }
 
 async function typed(kind) {

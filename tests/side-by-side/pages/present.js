@@ -21,6 +21,7 @@ export async function present(begin) {
     if (input.value !== text) return;
     list.replaceChildren(...rows.map(row));
     globalThis.shown = { text, took: performance.now() - pressed, rows: rows.length, ...more };
+    dispatchEvent(new Event("shown"));
   };
   input.addEventListener("input", (event) => show(input.value, event.timeStamp));
   // The clock of a page begins when it is gone to.
