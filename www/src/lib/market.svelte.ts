@@ -1,4 +1,5 @@
 import { MarketClient, type Connection, type MarketEvent, type Refusal, type Release } from "@ggen/market-client";
+import type { Change } from "./changes.ts";
 import { describeProblem, type Problem } from "./problems.ts";
 import type { Settings } from "./url-state.ts";
 
@@ -9,6 +10,7 @@ declare global {
 
 /** More than a reader looks back on; keeps a busy network from filling the page. */
 const MAX_ANNOUNCEMENTS = 50;
+const MAX_CHANGES = 50;
 
 /** Waits between attempts to start; the last one repeats. */
 const START_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
@@ -19,6 +21,7 @@ class Market {
   #problem = $state.raw<Problem>();
   #connections = $state.raw<readonly Connection[]>([]);
   #announced = $state.raw<readonly Release[]>([]);
+  #changes = $state.raw<readonly Change[]>([]);
   #lastRefusal = $state.raw<Refusal>();
   #refusedCount = $state(0);
 
@@ -43,6 +46,11 @@ class Market {
   /** Verified announcements, newest first, each release once. */
   get announced(): readonly Release[] {
     return this.#announced;
+  }
+
+  /** Verified, newest first. */
+  get changes(): readonly Change[] {
+    return this.#changes;
   }
 
   get refusedCount(): number {
@@ -76,6 +84,9 @@ class Market {
   #hear(event: MarketEvent): void {
     if (event.type === "connections") this.#connections = event.connections;
     if (event.type === "announced") this.#announce(event.release);
+    if (event.type === "rotated" || event.type === "stated") {
+      this.#changes = [event, ...this.#changes].slice(0, MAX_CHANGES);
+    }
     if (event.type === "refused") {
       this.#lastRefusal = event.refusal;
       this.#refusedCount += 1;
