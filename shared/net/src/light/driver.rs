@@ -192,7 +192,9 @@ fn swarm<P: Platform>(
         .swarm_config()
         .with_idle_connection_timeout(Duration::from_secs(600))
         // One address after the other, best first: the order is the user's preference.
-        .with_dial_concurrency_factor(NonZeroU8::MIN);
+        .with_dial_concurrency_factor(NonZeroU8::MIN)
+        // A stream's protocol and the question on it go together: one round trip for an answer, not two.
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Swarm::new(transport, LightBehaviour { p2p, circuits }, local, swarm_config)
 }
 
