@@ -1,7 +1,7 @@
 //! The answers of the query protocol, from a catalogue and its last snapshots: what a relay sends. An answer stands on a checkpoint, with
 //! what came since beside it. None is longer than its budget; what does not fit is left for the next question.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
 
@@ -119,13 +119,13 @@ struct Page<'a> {
     seen: BTreeMap<PublisherId, usize>,
     pages: BTreeSet<RecordId>,
     /// Ids that records refer to.
-    ids: HashSet<[u8; 32]>,
+    ids: BTreeSet<[u8; 32]>,
     key_logs: Vec<(PublisherId, Vec<&'a Packed>)>,
 }
 
 impl<'a> Page<'a> {
     fn new(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: HashSet::new(), key_logs: Vec::new() }
+        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: BTreeSet::new(), key_logs: Vec::new() }
     }
 
     /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
@@ -136,12 +136,18 @@ impl<'a> Page<'a> {
         let page = page.filter(|page| !self.pages.contains(&page.id()));
         let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
         let events: Vec<&'a Packed> = events.map(RecordBytes::packed).collect();
-        let packed = || events.iter().copied().chain([listed.bytes.packed()]);
-        let cost = |packed: &Packed| BYTES_PER_ITEM + packed.cost(|id| self.ids.contains(id));
-        if !budget.spend(packed().map(cost).sum()) {
+        let packed = events.iter().copied().chain([listed.bytes.packed()]);
+        let mut new = Vec::new();
+        let mut is_known = |id: &[u8; 32]| {
+            let is_new = self.ids.insert(*id);
+            new.extend(is_new.then_some(*id));
+            !is_new
+        };
+        let cost = packed.map(|packed| BYTES_PER_ITEM + packed.cost(&mut is_known)).sum();
+        if !budget.spend(cost) {
+            new.iter().for_each(|id| _ = self.ids.remove(id));
             return false;
         }
-        self.ids.extend(packed().flat_map(Packed::ids));
         self.pages.extend(page.map(Verified::id));
         match self.seen.get(&listed.publisher) {
             Some(at) => self.key_logs.get_mut(*at).into_iter().for_each(|(_, known)| known.extend(&events)),

@@ -204,6 +204,22 @@ fn ids_that_are_on_a_page_already_take_none_of_its_bytes() {
 }
 
 #[test]
+fn ids_of_a_release_that_does_not_fit_are_on_no_page() {
+    let publisher = Publisher::new(1);
+    let needed: Vec<_> = (2..=121).map(|it| depends_on(&Publisher::new(it).package("needed"))).collect();
+    let mut relay = Relay::new(&[&publisher], []);
+    let release = |index, needed: &[_]| {
+        publisher.release(index, &format!("p{index}"), "1.0.0", |it| it.dependencies = needed.to_vec())
+    };
+    // The newest needs what all others need together, and does not fit.
+    for (index, needed) in [(9, &needed[..]), (0, &needed[..40]), (1, &needed[40..80]), (2, &needed[80..])] {
+        relay.insert(release(index, needed));
+    }
+    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000).unwrap();
+    assert_eq!(answer.recent, 1, "each of the others is half of what recent releases have room for");
+}
+
+#[test]
 fn a_budget_that_is_spent_stops_and_stays_within_bounds() {
     let mut budget = Budget(10);
     assert!(budget.spend(4));

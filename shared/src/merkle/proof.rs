@@ -212,7 +212,7 @@ impl<V: Value> Map<V> {
     pub fn prove(&self, range: &Range, limit: usize) -> Vec<u8> {
         let Some(root) = &self.root else { return Vec::new() };
         let mut writer = Writer::new(range, root, limit);
-        writer.run(Sub::Node(root), 0, writer.place(0));
+        writer.run(Sub::Node(root), true, writer.place(0));
         writer.bytes
     }
 
@@ -222,7 +222,7 @@ impl<V: Value> Map<V> {
         let Some(root) = &self.root else { return Vec::new() };
         let range = Range { prefix: prefix.clone(), after: None };
         let mut writer = Writer::new(&range, root, 0);
-        writer.levels(Sub::Node(root), 0, writer.place(0), levels);
+        writer.levels(Sub::Node(root), true, writer.place(0), levels);
         writer.bytes
     }
 
@@ -296,12 +296,12 @@ impl<'a> Writer<'a> {
         Self { range, near: root.nearest(begin), left, bytes: Vec::new() }
     }
 
-    /// Writes a subtree of which `bits` bits are clear from the joins above. Whether a key of it is shown. `place`: where it stands, if that is
-    /// clear from these bits; then what is below stands there too.
-    fn run<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, place: Option<Place>) -> bool {
+    /// Writes a subtree, which may be the whole map. Whether a key of it is shown. `place`: where it stands, if that is clear from the joins
+    /// above; then what is below stands there too.
+    fn run<V: Value>(&mut self, sub: Sub<'_, V>, is_map: bool, place: Option<Place>) -> bool {
         match place {
             Some(Place::In) if self.left > 0 => {}
-            Some(_) if bits > 0 => return self.hide(sub),
+            Some(_) if !is_map => return self.hide(sub),
             // Where it stands is not clear yet, or it is the whole map.
             _ => {}
         }
@@ -315,15 +315,15 @@ impl<'a> Writer<'a> {
             Split::Inner { bit, left, right } => {
                 let side = |goes_right| place.or_else(|| self.place_of_side(bit, goes_right));
                 let (on_left, on_right) = (side(false), side(true));
-                let shown = [self.run(left, bit + 1, on_left), self.run(right, bit + 1, on_right)];
+                let shown = [self.run(left, false, on_left), self.run(right, false, on_right)];
                 self.join(bit, sub, shown)
             }
         }
     }
 
-    fn levels<V: Value>(&mut self, sub: Sub<'_, V>, bits: u16, place: Option<Place>, levels: u8) -> bool {
+    fn levels<V: Value>(&mut self, sub: Sub<'_, V>, is_map: bool, place: Option<Place>, levels: u8) -> bool {
         let is_enough = place == Some(Place::In) && levels == 0 && sub.count() > 1;
-        if bits > 0 && (is_enough || place.is_some_and(|place| place != Place::In)) {
+        if !is_map && (is_enough || place.is_some_and(|place| place != Place::In)) {
             return self.hide(sub);
         }
         let below = if place.is_some() { levels.saturating_sub(1) } else { levels };
@@ -335,7 +335,7 @@ impl<'a> Writer<'a> {
                 let below = if topmost { below.saturating_sub(1) } else { below };
                 let side = |goes_right| place.or_else(|| self.place_of_side(bit, goes_right));
                 let (on_left, on_right) = (side(false), side(true));
-                let shown = [self.levels(left, bit + 1, on_left, below), self.levels(right, bit + 1, on_right, below)];
+                let shown = [self.levels(left, false, on_left, below), self.levels(right, false, on_right, below)];
                 self.join(bit, sub, shown)
             }
         }

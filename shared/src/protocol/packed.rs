@@ -17,7 +17,7 @@
 //!
 //! What comes out is what was signed, byte for byte, and is verified as such: packing is no part of what anybody has to trust.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
@@ -81,15 +81,11 @@ impl Packed {
         packed.into_iter().chain([as_is()]).min_by_key(|it| it.cost(|_| false)).unwrap_or_else(as_is)
     }
 
-    /// How many bytes it adds to an answer, if all of its ids but those that are known are new: rather too many than too few.
-    pub fn cost(&self, is_known: impl Fn(&Id) -> bool) -> usize {
+    /// How many bytes it adds to an answer, if all of its ids but those that are known are new: rather too many than too few. Each id is asked about
+    /// once.
+    pub fn cost(&self, mut is_known: impl FnMut(&Id) -> bool) -> usize {
         let new = self.ids.iter().filter(|id| !is_known(id)).count();
         self.text.len() + self.raw.len() + 2 * self.ids.len() + new * size_of::<Id>()
-    }
-
-    /// The ids that it refers to.
-    pub fn ids(&self) -> impl Iterator<Item = &Id> {
-        self.ids.iter()
     }
 }
 
@@ -172,7 +168,7 @@ fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
 
 #[derive(Default)]
 struct Table {
-    known: HashMap<Id, usize>,
+    known: BTreeMap<Id, usize>,
     ids: Vec<u8>,
 }
 

@@ -10,7 +10,7 @@ use crate::id::{Network, PublisherId};
 use crate::limits::MAX_KNOWN_BYTES;
 use crate::record::KeyLog;
 
-/// Releases and key logs that were verified, the last ones: at most [`MAX_KNOWN_BYTES`] of each. What is known is only taken for what has
+/// Releases and key logs that were verified, the last ones: at most [`MAX_KNOWN_BYTES`] of each, key logs of releases included. What is known is only taken for what has
 /// the very same bytes and stands under the very same key log.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -51,8 +51,12 @@ impl Known {
         self.releases.items.iter().find(|known| known.release.bytes()[..] == *bytes)
     }
 
+    /// Keeps a release in place of what was known of it under another key log.
     pub(super) fn keep_release(&mut self, hit: &Hit) {
-        self.releases.keep(hit.clone(), |known| known.release.bytes().len());
+        // A key log may be far longer than the release, and be held by nothing else.
+        let size = |known: &Hit| known.release.bytes().len() + known.key_log.events().map(|it| it.len()).sum::<usize>();
+        self.releases.drop_first(|known| known.release.bytes() == hit.release.bytes(), size);
+        self.releases.keep(hit.clone(), size);
     }
 }
 
@@ -70,14 +74,21 @@ impl<T> Default for Last<T> {
 }
 
 impl<T> Last<T> {
+    /// Keeps an item, unless it takes the room of all others.
     fn keep(&mut self, item: T, size: impl Fn(&T) -> usize) {
+        if size(&item) > MAX_KNOWN_BYTES / 2 {
+            return;
+        }
         self.bytes += size(&item);
         self.items.push_back(item);
-        while self.bytes > MAX_KNOWN_BYTES
-            && let Some(first) = self.items.pop_front()
-        {
-            self.bytes -= size(&first);
+        while self.bytes > MAX_KNOWN_BYTES {
+            self.drop_first(|_| true, &size);
         }
+    }
+
+    fn drop_first(&mut self, is_it: impl FnMut(&T) -> bool, size: impl Fn(&T) -> usize) {
+        let dropped = self.items.iter().position(is_it).and_then(|at| self.items.remove(at));
+        self.bytes -= dropped.as_ref().map_or(0, size);
     }
 }
 
@@ -89,13 +100,17 @@ mod tests {
     fn what_came_first_makes_room() {
         let mut last = Last::default();
         let size = |item: &usize| *item;
-        for item in [1, MAX_KNOWN_BYTES - 1] {
+        let half = MAX_KNOWN_BYTES / 2;
+        for item in [half, half] {
             last.keep(item, size);
         }
-        assert_eq!((last.items.len(), last.bytes), (2, MAX_KNOWN_BYTES));
+        assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half, half][..], 2 * half));
         last.keep(2, size);
-        assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [2][..], 2));
-        last.keep(MAX_KNOWN_BYTES + 1, size);
-        assert_eq!((last.items.len(), last.bytes), (0, 0), "what is too long is not kept either");
+        assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half, 2][..], half + 2));
+        last.keep(half + 1, size);
+        assert_eq!((last.items.len(), last.bytes), (2, half + 2), "what is too long is not kept");
+        last.drop_first(|item| *item == 2, size);
+        last.drop_first(|item| *item == 2, size);
+        assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half][..], half));
     }
 }
