@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ggen_shared::rules::Rules;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::key::{KEY_BYTES, RecordKey};
@@ -18,7 +19,9 @@ const SCHEMA: &str = "schema";
 /// Counts the probes, so that each of them writes something.
 const PROBES: &str = "probes";
 /// What this version writes and the newest that it reads. A change of the tables raises it.
-pub(super) const SCHEMA_VERSION: u64 = 1;
+pub(super) const SCHEMA_VERSION: u64 = 2;
+/// Under schema 1 a relay had one checkpoint, by the first rules, under the only key.
+const CHECKPOINT_OF_SCHEMA_1: TableDefinition<'_, (), &[u8]> = TableDefinition::new("checkpoint");
 /// Memory for pages: the catalogue holds all records anyway, so the database needs no more than its inner nodes.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Records that are read at a time at start-up.
@@ -42,7 +45,12 @@ impl Records {
     /// Opens the database, checks it, and creates its tables if it is new.
     pub(super) fn open(medium: Box<dyn Medium>, directory: &std::path::Path) -> Result<Self, OpenError> {
         let damaged = |source| OpenError::Damaged { directory: directory.into(), source: Arc::new(source) };
-        let opened = open_database(&*medium).and_then(|database| Ok((schema(&database)?, database)));
+        let opened = open_database(&*medium).and_then(|database| {
+            if schema(&database)? == 1 {
+                leave_schema_1(&database)?;
+            }
+            Ok((schema(&database)?, database))
+        });
         match opened {
             Ok((SCHEMA_VERSION, database)) => {
                 Ok(Self { state: Mutex::new(Some(State { medium, database: Some(Arc::new(database)) })) })
@@ -176,6 +184,19 @@ fn create_tables(database: &Database) -> Result<(), redb::Error> {
     transaction.set_two_phase_commit(true);
     transaction.open_table(META)?.insert(SCHEMA, SCHEMA_VERSION)?;
     transaction.open_table(RECORDS)?;
+    Ok(transaction.commit()?)
+}
+
+/// Takes over what schema 1 keeps elsewhere: a relay that forgot its last checkpoint would sign another one for the same epoch.
+fn leave_schema_1(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    let checkpoint = transaction.open_table(CHECKPOINT_OF_SCHEMA_1)?.get(())?.map(|found| found.value().to_vec());
+    if let Some(checkpoint) = checkpoint {
+        transaction.open_table(CHECKPOINTS)?.insert(Rules::FIRST.number, &checkpoint[..])?;
+    }
+    transaction.delete_table(CHECKPOINT_OF_SCHEMA_1)?;
+    transaction.open_table(META)?.insert(SCHEMA, SCHEMA_VERSION)?;
     Ok(transaction.commit()?)
 }
 

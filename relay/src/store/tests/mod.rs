@@ -140,6 +140,28 @@ async fn a_store_of_a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_store_of_schema_1_keeps_its_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.commit(put([record(1, 1)], [])).await.unwrap();
+    store.close().await;
+    let database = redb::Database::open(directory.path().join("records.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let table = redb::TableDefinition::<(), &[u8]>::new("checkpoint");
+    transaction.open_table(table).unwrap().insert((), &b"signed"[..]).unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    transaction.open_table(meta).unwrap().insert("schema", 1).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.checkpoints().unwrap(), [b"signed"]);
+        assert_eq!(loaded(&store).len(), 1);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn damaged_records_are_a_clear_error_and_not_a_panic() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
