@@ -153,7 +153,7 @@ impl Shelf {
     }
 
     fn is_full(&self) -> bool {
-        self.catalogue().weight() >= policy::MAX_CATALOGUE_BYTES
+        self.derivations().map(|derivation| derivation.catalogue().weight()).sum::<u64>() >= policy::MAX_CATALOGUE_BYTES
     }
 
     /// The network whose records count.
@@ -198,6 +198,13 @@ impl Shelf {
         }
         // Nothing comes to the one and not to the other while the catalogue is held.
         let catalogue = self.catalogue();
+        let rules = rules.filter(|rules| {
+            let has_room = 2 * catalogue.weight() < policy::MAX_CATALOGUE_BYTES;
+            if !has_room {
+                tracing::warn!(rules = rules.number, "no memory for a second catalogue: those rules are not served");
+            }
+            has_room
+        });
         let beside = rules.map(|rules| Arc::new(Derivation::new(catalogue.derived_by(rules))));
         *self.beside.write().unwrap_or_else(PoisonError::into_inner) = beside;
     }
