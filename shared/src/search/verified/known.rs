@@ -81,8 +81,10 @@ impl<T> Last<T> {
         }
         self.bytes += size(&item);
         self.items.push_back(item);
-        while self.bytes > MAX_KNOWN_BYTES {
-            self.drop_first(|_| true, &size);
+        while self.bytes > MAX_KNOWN_BYTES
+            && let Some(first) = self.items.pop_front()
+        {
+            self.bytes -= size(&first);
         }
     }
 
@@ -95,6 +97,21 @@ impl<T> Last<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::testing::Publisher;
+
+    #[test]
+    fn a_release_is_kept_once_and_counts_with_its_key_log() {
+        let publisher = Publisher::new(1);
+        let release = publisher.release(0, "package", "1.0.0", |_| {});
+        let key_log = publisher.key_log();
+        let bytes = release.bytes().len() + key_log.events().map(|event| event.len()).sum::<usize>();
+        let hit = Hit { key_log, release, in_checkpoint: false };
+        let mut known = Known::default();
+        for _ in 0..2 {
+            known.keep_release(&hit);
+            assert_eq!((known.releases.items.len(), known.releases.bytes), (1, bytes));
+        }
+    }
 
     #[test]
     fn what_came_first_makes_room() {
