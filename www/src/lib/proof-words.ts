@@ -63,7 +63,7 @@ export function comparedWith(comparison: Comparison): string {
   if (asked === 0) return "No other relay that counts is connected.";
   const said = [
     ...(agree.length > 0 ? [`${count(agree.length)} the same`] : []),
-    ...(differ.length > 0 ? [`${count(differ.length)} another`] : []),
+    ...(differ.length > 0 ? [differ.length === 1 ? "1 another list" : `${count(differ.length)} other lists`] : []),
     ...(silent.length > 0 ? [`${count(silent.length)} did not say`] : []),
   ];
   return `Asked ${plural(asked, "other relay")} for the hash of all entries that can match, and for the entries where it differs: ${said.join(", ")}.`;
