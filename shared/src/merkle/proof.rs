@@ -280,8 +280,8 @@ impl<V: Value> Map<V> {
 
 struct Writer<'a> {
     range: &'a Range,
-    /// A key that shares as many bits as any with where the range begins. Each subtree of which it is not clear where it stands has this key: so
-    /// where its two sides stand is told without a look at their keys.
+    /// The key that has most bits in common with the beginning of the range. It is in each subtree of which the joins above do not tell where it
+    /// stands, so where the two sides of that one stand is told without a look at their keys.
     near: Key,
     /// Entries that may still be shown.
     left: usize,

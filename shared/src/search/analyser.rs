@@ -266,7 +266,7 @@ impl Fields {
 /// say most first.
 ///
 /// In order of their bytes and in one allocation, for a relay holds those of every package: length, fields, text of each. Length and fields
-/// are below 128, and so are characters as well: tokens are cut out without a look at every byte.
+/// are below 128, so each is a character of one byte, and all of it is text: a token is cut out without a look at each of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens(Box<str>);
 
