@@ -51,7 +51,7 @@ pub enum Seen {
 
 /// What is remembered of a relay, by one set of rules.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct Chain {
     /// When it was heard of last.
     heard: u64,
     /// Its checkpoints by epoch.
@@ -62,7 +62,7 @@ struct Known {
 #[derive(Debug, Clone, Default)]
 pub struct Witness {
     /// By relay and rules.
-    relays: BTreeMap<(PublicKey, u32), Known>,
+    relays: BTreeMap<(PublicKey, u32), Chain>,
     contradictions: VecDeque<Contradiction>,
     heard: u64,
 }
@@ -73,10 +73,10 @@ impl Witness {
         self.heard += 1;
         let by = (checkpoint.relay, checkpoint.rules);
         if self.relays.len() >= MAX_RELAYS && !self.relays.contains_key(&by) {
-            let oldest = self.relays.iter().min_by_key(|(_, known)| known.heard).map(|(relay, _)| *relay);
+            let oldest = self.relays.iter().min_by_key(|(_, chain)| chain.heard).map(|(relay, _)| *relay);
             oldest.and_then(|relay| self.relays.remove(&relay));
         }
-        let Known { heard, checkpoints: known } = self.relays.entry(by).or_default();
+        let Chain { heard, checkpoints: known } = self.relays.entry(by).or_default();
         *heard = self.heard;
         match known.get(&checkpoint.epoch) {
             Some(other) if other.contradicts(checkpoint) => {
@@ -170,7 +170,7 @@ mod tests {
         for epoch in 0..100 {
             witness.see(&checkpoint(1, epoch, "a"));
         }
-        let of_one = |witness: &Witness| witness.relays.values().map(|known| known.checkpoints.len()).max();
+        let of_one = |witness: &Witness| witness.relays.values().map(|chain| chain.checkpoints.len()).max();
         assert_eq!(of_one(&witness), Some(MAX_CHECKPOINTS));
         for seed in 2..=100 {
             witness.see(&checkpoint(seed, 1, "a"));
@@ -184,7 +184,7 @@ mod tests {
         for content in 0..100_u32 {
             witness.see(&checkpoint(100, 1, &content.to_string()));
         }
-        assert!(witness.relays.values().all(|known| known.checkpoints.len() <= MAX_CHECKPOINTS));
+        assert!(witness.relays.values().all(|chain| chain.checkpoints.len() <= MAX_CHECKPOINTS));
         assert_eq!(witness.contradictions().count(), MAX_CONTRADICTIONS);
     }
 }
