@@ -13,7 +13,8 @@ pub(crate) fn put(bytes: &mut Vec<u8>, number: u64) {
 pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, Error> {
     let (number, rest) = decode::u64(bytes)?;
     // The library shifts out what a tenth byte has beyond the sixty-fourth bit.
-    if bytes.strip_prefix(encode::u64(number, &mut encode::u64_buffer())) != Some(rest) {
+    let taken = &bytes[..bytes.len() - rest.len()];
+    if taken != encode::u64(number, &mut encode::u64_buffer()) {
         return Err(Error::Overflow);
     }
     *bytes = rest;
