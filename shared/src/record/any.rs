@@ -38,7 +38,7 @@ impl UnverifiedRecord {
             return Self::of_known(envelope, bytes);
         };
         let payload = Unknown::decode(number, &envelope.payload)?;
-        Ok(Self::Unknown(Unverified { kind, payload, envelope, bytes: RecordBytes::new(bytes) }))
+        Ok(Self::Unknown(Unverified::enveloped(kind, payload, &envelope, RecordBytes::new(bytes))))
     }
 
     /// Reads a record of a kind that these rules know: what a light peer does, which has no use for the others, and no room for what

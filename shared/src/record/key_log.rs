@@ -53,12 +53,21 @@ impl KeyLog {
         let [inception, rest @ ..] = events else {
             return Err(Error::field("key_log", "is empty"));
         };
-        if events.len() > MAX_KEY_EVENTS + 1 + MAX_PAGES_PER_KEY_LOG {
+        let inception = Unverified::<Inception>::decode(inception.as_ref())?.verify(network)?;
+        Self::continued(inception.expect_id(publisher.inception())?, rest, network)
+    }
+
+    /// As [`Self::verify`], behind an inception.
+    pub(crate) fn continued<B: AsRef<[u8]>>(
+        inception: Verified<Inception>,
+        events: &[B],
+        network: &Network,
+    ) -> Result<Self, Error> {
+        if events.len() > MAX_KEY_EVENTS + MAX_PAGES_PER_KEY_LOG {
             return Err(Error::field("key_log", "has more events than a key log may have"));
         }
-        let inception = Unverified::<Inception>::decode(inception.as_ref())?.verify(network)?;
-        let mut key_log = Self::new(inception.expect_id(publisher.inception())?);
-        for event in rest {
+        let mut key_log = Self::new(inception);
+        for event in events {
             let event = event.as_ref();
             let envelope = Envelope::decode(event)?;
             let followed = if envelope.kind == u16::from(KeepPage::KIND.number()) {

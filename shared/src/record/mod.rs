@@ -23,7 +23,7 @@ pub use unknown::{Unknown, sign_unknown};
 
 pub(crate) use text::is_unprintable;
 
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -141,7 +141,8 @@ pub trait Payload: Serialize + DeserializeOwned + Clone {
 pub struct Unverified<T> {
     kind: Kind,
     payload: T,
-    envelope: Envelope,
+    id: RecordId,
+    signature: [u8; 64],
     bytes: RecordBytes,
 }
 
@@ -161,21 +162,24 @@ impl<T: Payload> Unverified<T> {
         }
         let payload: T = codec::decode(&envelope.payload, crate::limits::MAX_RECORD_BYTES)?;
         payload.check()?;
-        Ok(Self { kind: T::KIND, payload, envelope, bytes })
+        Ok(Self::enveloped(T::KIND, payload, &envelope, bytes))
     }
 }
 
 impl<T> Unverified<T> {
     /// The record's id: the hash of the payload, whatever the signature is.
-    pub fn id(&self) -> RecordId {
-        self.kind.id_of(&self.envelope.payload)
+    pub const fn id(&self) -> RecordId {
+        self.id
+    }
+
+    fn enveloped(kind: Kind, payload: T, envelope: &Envelope, bytes: RecordBytes) -> Self {
+        Self { kind, payload, id: kind.id_of(&envelope.payload), signature: envelope.signature, bytes }
     }
 
     fn verify_under(self, key: &PublicKey, network: &Network) -> Result<Verified<T>, Error> {
-        let id = self.id();
+        let id = self.id;
         let key = sound_key(key)?;
-        let signature = ed25519_dalek::Signature::from_bytes(&self.envelope.signature);
-        key.verify_strict(&self.kind.signed_message(network, &id), &signature).map_err(|_| Error::BadSignature)?;
+        verify_strictly(&key, &self.kind.signed_message(network, &id), &self.signature)?;
         Ok(Verified { payload: self.payload, id, bytes: self.bytes })
     }
 }
@@ -183,8 +187,54 @@ impl<T> Unverified<T> {
 /// The key, if signatures under it prove anything. A second encoding of a point is refused too: one key has one name.
 fn sound_key(key: &PublicKey) -> Result<VerifyingKey, Error> {
     let sound = VerifyingKey::from_bytes(key.as_bytes()).map_err(|_| Error::WeakKey)?;
-    let is_canonical = sound.to_edwards().compress().as_bytes() == key.as_bytes();
-    if is_canonical && !sound.is_weak() { Ok(sound) } else { Err(Error::WeakKey) }
+    if is_reduced(key.as_bytes()) && !sound.is_weak() { Ok(sound) } else { Err(Error::WeakKey) }
+}
+
+/// Whether a point is written with a coordinate below the field's prime. Beside that, only points of small order have two encodings: those
+/// without an x, whose sign says nothing.
+fn is_reduced(point: &[u8; 32]) -> bool {
+    let [lowest, rest @ .., highest] = point;
+    let is_beyond = highest & 0x7f == 0x7f && rest.iter().all(|byte| *byte == 0xff) && *lowest >= 0xed;
+    !is_beyond
+}
+
+/// Holds for what [`VerifyingKey::verify_strict`] holds for, given a [sound key](sound_key), and nothing else: that the point of a signature
+/// can be decompressed follows from its being the compressed form of the one that is computed, and it has small order if it is the compressed
+/// form of one that has. To look at the bytes saves a square root of each signature.
+fn verify_strictly(key: &VerifyingKey, message: &[u8], signature: &[u8; 64]) -> Result<(), Error> {
+    let signature = Signature::from_bytes(signature);
+    match key.verify(message, &signature) {
+        Ok(()) if !is_small_order(signature.r_bytes()) => Ok(()),
+        _ => Err(Error::BadSignature),
+    }
+}
+
+/// Whether this is the compressed form of one of the eight points of small order.
+fn is_small_order(point: &[u8; 32]) -> bool {
+    let mut y = *point;
+    y[31] &= 0x7f;
+    SMALL_ORDER.contains(&y)
+}
+
+/// The y coordinates of the points of small order: 0, one, minus one, and those of the points of order eight.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    filled(0x01, 0x00, 0x00),
+    filled(0xec, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+const fn filled(lowest: u8, between: u8, highest: u8) -> [u8; 32] {
+    let mut y = [between; 32];
+    (y[0], y[31]) = (lowest, highest);
+    y
 }
 
 impl Unverified<Inception> {
@@ -250,7 +300,7 @@ impl<T: Indexed> Unverified<T> {
     /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::Void`], [`Error::NoKeepPage`], [`Error::OverQuota`],
     /// [`Error::WeakKey`], [`Error::BadSignature`].
     pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<T>, Error> {
-        let key = *key_log.check(&self.payload, &self.id())?;
+        let key = *key_log.check(&self.payload, &self.id)?;
         self.verify_under(&key, network)
     }
 }

@@ -211,12 +211,46 @@ fn rejects_an_r_of_small_order_under_a_sound_key() {
         .chain_update(&message)
         .finalize()
         .into();
-    let mut secret = key.to_scalar_bytes();
-    secret[0] &= 0xf8;
-    secret[31] = secret[31] & 0x7f | 0x40;
-    let signature = two(&identity, &to_bytes(multiply_mod_l(to_words(secret), &hash)));
+    let signature = two(&identity, &to_bytes(multiply_mod_l(to_words(secret(&key)), &hash)));
     assert!(key.verifying_key().verify(&message, &Signature::from_bytes(&signature)).is_ok(), "loosely, it holds");
     assert_eq!(with_signature(signature), Err(Error::BadSignature));
+}
+
+#[test]
+fn a_signature_holds_if_the_library_says_that_it_does_strictly() {
+    let (key, message) = (key(1), message(&payload()));
+    let sound = key.sign(&message).to_bytes();
+    let [own, s]: [[u8; 32]; 2] = [&sound[..32], &sound[32..]].map(|half| half.try_into().unwrap());
+    let mut other = own;
+    other[0] ^= 1;
+    let points = small_order().chain(unreduced()).chain([own, other, *key.verifying_key().as_bytes()]);
+    let mut held = 0;
+    for r in points {
+        // Under a sound key only its holder makes one of small order verify loosely, which is what the fourth is for.
+        let hash = Sha512::new().chain_update(r).chain_update(key.verifying_key()).chain_update(&message).finalize();
+        let forged = to_bytes(multiply_mod_l(to_words(secret(&key)), &hash.into()));
+        for s in [s, [0; 32], to_bytes(add(to_words(s), to_words(L))), forged] {
+            let signature = two(&r, &s);
+            let strict = key.verifying_key().verify_strict(&message, &Signature::from_bytes(&signature)).is_ok();
+            assert_eq!(
+                verify_strictly(&key.verifying_key(), &message, &signature).is_ok(),
+                strict,
+                "{r:02x?} {s:02x?}"
+            );
+            held += u32::from(strict);
+        }
+    }
+    assert_eq!(held, 1);
+}
+
+#[test]
+fn points_of_small_order_are_known_by_their_bytes() {
+    for point in small_order().chain(unreduced()).chain([*key(1).verifying_key().as_bytes(), [3; 32]]) {
+        // The library knows the encodings of a point apart, and says of each what it says of the point.
+        let is_weak = VerifyingKey::from_bytes(&point).is_ok_and(|point| point.is_weak());
+        let is_one_encoding = is_reduced(&point);
+        assert_eq!(is_small_order(&point) && is_one_encoding, is_weak && is_one_encoding, "{point:02x?}");
+    }
 }
 
 #[test]
@@ -230,6 +264,14 @@ fn rejects_a_payload_that_was_changed_after_signing() {
         entries(&sound).iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(),
         [text("k"), text("p"), text("s")]
     );
+}
+
+/// The scalar of a key, as it signs.
+fn secret(key: &SigningKey) -> [u8; 32] {
+    let mut secret = key.to_scalar_bytes();
+    secret[0] &= 0xf8;
+    secret[31] = secret[31] & 0x7f | 0x40;
+    secret
 }
 
 type Words = [u64; 4];
