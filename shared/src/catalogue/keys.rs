@@ -375,7 +375,7 @@ pub fn listing_in(
     popularity: Popularity,
 ) -> Option<Vec<u8>> {
     let mut found = None;
-    each_listing(head, release, tokens, popularity, |entry| {
+    each_listing_in(Some(range), head, release, tokens, popularity, |entry| {
         found = found.take().or_else(|| entry.strip_prefix(range).map(<[u8]>::to_vec));
     });
     found
@@ -387,8 +387,28 @@ pub(super) fn each_listing(
     release: &Release,
     tokens: &Tokens,
     popularity: Popularity,
+    each: impl FnMut(&[u8]),
+) {
+    each_listing_in(None, head, release, tokens, popularity, each);
+}
+
+/// Gives every entry of [`listing`] that is in a range, and perhaps others; without a range, every one.
+fn each_listing_in(
+    range: Option<&[u8]>,
+    head: &RecordId,
+    release: &Release,
+    tokens: &Tokens,
+    popularity: Popularity,
     mut each: impl FnMut(&[u8]),
 ) {
+    // Only tokens that begin with the word of a range have a part in it.
+    let word = match range {
+        None => Some(&[][..]),
+        Some([b't' | b'x', b'/', word @ .., 0]) => Some(word),
+        Some(_) => None,
+    };
+    let tokens_of_range =
+        || tokens.iter().filter(|(token, _)| word.is_some_and(|word| token.as_bytes().starts_with(word)));
     let head = ShortId::of(head);
     let brevity = Brevity::of(tokens);
     let best = |matched| Place { rank: Rank::best(matched, brevity, popularity, release.created), head }.to_bytes();
@@ -400,17 +420,19 @@ pub(super) fn each_listing(
         each(&key);
     };
 
-    // A release may name a dependency, a category or a license twice. One set of all: each type has a sort of its own, which a browser downloads.
-    let dependencies = dependencies(release).map(|package| dependents(&PackageKey::of(&package)));
-    let categories = release.categories.iter().filter_map(|name| category(name));
-    let licenses = release.license.iter().flat_map(|expression| licenses(expression)).map(|name| license(&name));
-    let ranges: BTreeSet<Vec<u8>> = dependencies.chain(categories).chain(licenses).collect();
-    let popular = Place { rank: Rank::popular(popularity, release.created), head }.to_bytes();
-    entry(&[&newest(), &newest_first]);
-    entry(&[&by_name(), release.name.as_str().as_bytes(), b"\0", head.as_bytes()]);
-    entry(&[&by_dependents(), &popular]);
-    entry(&[&of_publisher(&release.publisher), &popular]);
-    ranges.iter().for_each(|range| entry(&[range, &popular]));
+    if range.is_none() || word.is_none() {
+        // A release may name a dependency, a category or a license twice. One set of all: each type has a sort of its own, which a browser downloads.
+        let dependencies = dependencies(release).map(|package| dependents(&PackageKey::of(&package)));
+        let categories = release.categories.iter().filter_map(|name| category(name));
+        let licenses = release.license.iter().flat_map(|expression| licenses(expression)).map(|name| license(&name));
+        let ranges: BTreeSet<Vec<u8>> = dependencies.chain(categories).chain(licenses).collect();
+        let popular = Place { rank: Rank::popular(popularity, release.created), head }.to_bytes();
+        entry(&[&newest(), &newest_first]);
+        entry(&[&by_name(), release.name.as_str().as_bytes(), b"\0", head.as_bytes()]);
+        entry(&[&by_dependents(), &popular]);
+        entry(&[&of_publisher(&release.publisher), &popular]);
+        ranges.iter().for_each(|range| entry(&[range, &popular]));
+    }
     // Tokens are in order, so those that begin alike stand together: the beginnings of the last one, the shortest first, each with the fields
     // where it stands whole, and with those where it begins a token.
     let mut open: Vec<(&str, Fields, Fields)> = Vec::with_capacity(MAX_PREFIX_CHARS);
@@ -421,7 +443,7 @@ pub(super) fn each_listing(
             }
         }
     };
-    for (token, fields) in tokens.iter() {
+    for (token, fields) in tokens_of_range() {
         let same = open.iter().take_while(|(beginning, ..)| token.starts_with(beginning)).count();
         close(&mut open, same);
         let others = fields.beside_description().unwrap_or_default();
@@ -436,7 +458,7 @@ pub(super) fn each_listing(
         }
     }
     close(&mut open, 0);
-    for (token, fields) in tokens.iter() {
+    for (token, fields) in tokens_of_range() {
         if let Some(matched) = Match::of(fields, Fields::default()) {
             entry(&[b"t/", token.as_bytes(), b"\0", &best(matched)]);
         }
@@ -451,6 +473,8 @@ fn beginnings_of(token: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::testing::{Publisher, depends_on};
+    use crate::id::PackageName;
 
     #[test]
     fn versions_sort_by_precedence() {
@@ -488,6 +512,31 @@ mod tests {
         assert_eq!((term_of(&short), term_of(&next)), (Some("ab"), Some("aba")));
         assert!(short < behind_term("ab") && behind_term("ab") < next);
         assert_eq!((term_of(b"x/ab\0"), term_of(b"t/ab"), term_of(b"t/\xff\0")), (None, None, None));
+    }
+
+    #[test]
+    fn the_entry_in_a_range_is_that_of_the_whole_listing() {
+        let publisher = Publisher::new(1);
+        let other = PackageId { publisher: Publisher::new(2).id(), name: PackageName::new("other").unwrap() };
+        let release = publisher.release(0, "tower-towering", "1.0.0", |release| {
+            release.title = Some("Tow towers, beginningsoflongwords".into());
+            release.tags = vec!["t".into(), "été".into(), "beginnings".into()];
+            release.categories = vec!["Command line".into()];
+            release.license = Some("MIT OR Apache-2.0".into());
+            release.description = "A tower of beginnings that tows".into();
+            release.dependencies = vec![depends_on(&other)];
+        });
+        let (id, tokens, popularity) = (release.id(), Tokens::of(&release), Popularity::of(3));
+        let listing = listing(&id, &release, &tokens, popularity);
+        assert!(listing.len() > 40, "{}", listing.len());
+        for entry in &listing {
+            let behind_range = if entry.starts_with(b"a/") { 2 } else { entry.len() - Place::BYTES };
+            let (range, rest) = entry.split_at(behind_range);
+            assert_eq!(listing_in(range, &id, &release, &tokens, popularity).as_deref(), Some(rest), "{range:?}");
+        }
+        for range in [&b"t/towe\0"[..], b"x/tha\0", b"x/towerings\0", b"x/\0", b"t/\0", b"l/bsd\0", b"z/"] {
+            assert_eq!(listing_in(range, &id, &release, &tokens, popularity), None, "{range:?}");
+        }
     }
 
     #[test]
