@@ -204,6 +204,11 @@ impl Cut {
             _ => None,
         }
     }
+
+    /// The first place in a text where something was cut out, behind the bytes that announce it.
+    fn first(text: &[u8]) -> Option<(usize, Self)> {
+        text.windows(2).enumerate().find_map(|(at, bytes)| Some((at + 2, Self::behind(bytes)?)))
+    }
 }
 
 fn cut_out(mut bytes: &[u8]) -> (Vec<u8>, Vec<Id>, Vec<u8>) {
@@ -240,15 +245,10 @@ impl<'a, I: Iterator<Item = &'a Id>> Source<'a, I> {
     /// The record with this text: all that was cut out is used up.
     fn put_back(mut self, mut text: &[u8]) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::with_capacity(text.len() + self.raw.len() + 3 * size_of::<Id>());
-        while let Some((first, rest)) = text.split_first() {
-            let cut = Cut::behind(text);
-            let Some(cut) = cut else {
-                bytes.push(*first);
-                text = rest;
-                continue;
-            };
-            bytes.extend_from_slice(&text[..2]);
-            text = &text[2..];
+        while let Some((at, cut)) = Cut::first(text) {
+            let (before, behind) = text.split_at(at);
+            bytes.extend_from_slice(before);
+            text = behind;
             match cut {
                 Cut::Id => bytes.extend_from_slice(self.ids.next().ok_or(Error::Malformed)?),
                 Cut::Raw(length) => {
@@ -261,6 +261,7 @@ impl<'a, I: Iterator<Item = &'a Id>> Source<'a, I> {
                 return Err(Error::TooLong);
             }
         }
+        bytes.extend_from_slice(text);
         if self.raw.is_empty() && self.ids.next().is_none() { Ok(bytes) } else { Err(Error::Malformed) }
     }
 }
@@ -329,10 +330,9 @@ impl<'a> Unpacker<'a> {
         let mut rest = packed.get(read..).ok_or(Error::Malformed)?;
         let mut ids = Vec::new();
         let mut left = text;
-        while let Some((_, behind)) = left.split_first() {
-            let cut = Cut::behind(left);
-            left = if cut.is_some() { &left[2..] } else { behind };
-            if let Some(Cut::Id) = cut {
+        while let Some((at, cut)) = Cut::first(left) {
+            left = &left[at..];
+            if let Cut::Id = cut {
                 ids.push(self.id(reference(&mut rest)?)?);
             }
         }

@@ -19,7 +19,6 @@
 //! memory are linear in the text.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKENS_PER_PACKAGE};
@@ -53,7 +52,9 @@ impl Token {
 
     /// All words of a text run together, whatever stands between them. None when there are none.
     pub fn joined(text: &str) -> Option<Self> {
-        Self::of(&names(&normalised(text)).into_iter().flat_map(|name| name.parts).collect::<String>())
+        let mut joined = String::new();
+        each_name(&normalised(text), |parts| joined.extend(parts.iter().copied()));
+        Self::of(&joined)
     }
 
     /// The token as text.
@@ -70,9 +71,9 @@ impl fmt::Debug for Token {
 
 /// Rule 6. No singular is a plural, so that a token is its own token.
 fn make_singular(token: &mut String) {
-    let is_word = token.len() >= 4 && token.bytes().all(|byte| byte.is_ascii_alphabetic());
     let ends_with = |endings: &[&str]| endings.iter().any(|ending| token.ends_with(ending));
-    if !is_word || !token.ends_with('s') || ends_with(&["ss", "us", "is", "js"]) {
+    let is_word = || token.len() >= 4 && token.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !token.ends_with('s') || !is_word() || ends_with(&["ss", "us", "is", "js"]) {
         return;
     }
     let (without, is_y) = match () {
@@ -84,33 +85,27 @@ fn make_singular(token: &mut String) {
     token.extend(is_y.then_some('y'));
 }
 
-/// A name as it stands in a text: its parts, not yet folded.
-#[derive(Debug, PartialEq, Eq)]
-struct Name<'a> {
-    parts: Vec<&'a str>,
-}
-
-impl Name<'_> {
-    fn whole(&self) -> Option<Token> {
-        Token::of(&self.parts.concat())
-    }
-}
-
 /// The names of a text run together, in order: what a query looks for.
 pub fn wholes(text: &str) -> Vec<Token> {
-    names(&normalised(text)).iter().filter_map(Name::whole).collect()
+    let mut wholes = Vec::new();
+    each_name(&normalised(text), |parts| wholes.extend(Token::of(&parts.concat())));
+    wholes
 }
 
 /// The tokens that a text is found by: each part and each name run together, in order, repetitions included.
 pub fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
-    for name in names(&normalised(text)) {
-        tokens.extend(name.parts.iter().filter_map(|part| Token::of(part)));
-        if name.parts.len() > 1 {
-            tokens.extend(name.whole());
-        }
-    }
+    each_token(text, |token| tokens.push(token));
     tokens
+}
+
+fn each_token(text: &str, mut each: impl FnMut(Token)) {
+    each_name(&normalised(text), |parts| {
+        parts.iter().filter_map(|part| Token::of(part)).for_each(&mut each);
+        if parts.len() > 1 {
+            Token::of(&parts.concat()).into_iter().for_each(&mut each);
+        }
+    });
 }
 
 /// Rule 1. Most text is ASCII, which NFKC leaves as it is.
@@ -121,24 +116,25 @@ fn normalised(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Splits a normalised text into names.
-fn names(text: &str) -> Vec<Name<'_>> {
-    let mut names = Vec::new();
+/// Gives each name of a normalised text: its parts as they stand there, not yet folded.
+fn each_name<'a>(text: &'a str, mut each: impl FnMut(&[&'a str])) {
     let mut parts: Vec<&str> = Vec::new();
     // Where the part begins that is being read.
     let mut begin = None;
     // The last character of the part that is no combining mark: what camel case is seen by.
     let mut last = ' ';
     let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
+    while let Some(c) = char_at(text, at) {
         let next = at + c.len_utf8();
         if c.is_alphanumeric() {
-            if let Some(begin) = begin.take_if(|_| begins_word(last, c, text[next..].chars().next())) {
+            if let Some(begin) = begin.take_if(|_| begins_word(last, c, char_at(text, next))) {
                 parts.push(&text[begin..at]);
             }
             begin.get_or_insert(at);
-            last = c;
-            at = next;
+            // None of the small letters that follow begins a word, and they are most of a text.
+            let small = text.as_bytes()[next..].iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+            at = next + small;
+            last = if small > 0 { 'a' } else { c };
             continue;
         }
         if begin.is_some() && is_combining_mark(c) {
@@ -158,7 +154,8 @@ fn names(text: &str) -> Vec<Name<'_>> {
             parts.push(&text[begin..end]);
         }
         if ends_name && !parts.is_empty() {
-            names.push(Name { parts: std::mem::take(&mut parts) });
+            each(&parts);
+            parts.clear();
         }
         at = after;
     }
@@ -166,9 +163,16 @@ fn names(text: &str) -> Vec<Name<'_>> {
         parts.push(&text[begin..]);
     }
     if !parts.is_empty() {
-        names.push(Name { parts });
+        each(&parts);
     }
-    names
+}
+
+/// The character that begins at a place.
+fn char_at(text: &str, at: usize) -> Option<char> {
+    match text.as_bytes().get(at)? {
+        byte if byte.is_ascii() => Some(char::from(*byte)),
+        _ => text[at..].chars().next(),
+    }
 }
 
 /// What a character between words does.
@@ -274,21 +278,20 @@ impl Tokens {
     /// The tokens of a release.
     pub fn of(release: &Release) -> Self {
         let name = release.name.as_str();
-        let in_order = Token::joined(name)
-            .map(|token| (token, Field::Name))
-            .into_iter()
-            .chain(tokens(name).into_iter().map(|token| (token, Field::NamePart)))
-            .chain(release.title.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Title)))
-            .chain(release.tags.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Tag)))
-            .chain(release.categories.iter().flat_map(|text| tokens(text)).map(|token| (token, Field::Category)))
-            .chain(tokens(&release.description).into_iter().map(|token| (token, Field::Description)));
-        let mut kept: BTreeMap<Token, Fields> = BTreeMap::new();
-        for (token, field) in in_order {
-            if let Some(fields) = kept.get_mut(&token) {
-                *fields = fields.and(Fields::only(field));
-            } else if kept.len() < MAX_TOKENS_PER_PACKAGE {
-                kept.insert(token, Fields::only(field));
-            }
+        // In order of their bytes.
+        let mut kept: Vec<(Token, Fields)> = Vec::new();
+        let mut keep = |token: Token, field| match kept.binary_search_by(|(known, _)| known.cmp(&token)) {
+            Ok(at) => kept[at].1 = kept[at].1.and(Fields::only(field)),
+            Err(at) if kept.len() < MAX_TOKENS_PER_PACKAGE => kept.insert(at, (token, Fields::only(field))),
+            Err(_) => {}
+        };
+        Token::joined(name).into_iter().for_each(|token| keep(token, Field::Name));
+        let texts = [(name, Field::NamePart)].into_iter();
+        let texts = texts.chain(release.title.iter().map(|text| (text.as_str(), Field::Title)));
+        let texts = texts.chain(release.tags.iter().map(|text| (text.as_str(), Field::Tag)));
+        let texts = texts.chain(release.categories.iter().map(|text| (text.as_str(), Field::Category)));
+        for (text, field) in texts.chain([(release.description.as_str(), Field::Description)]) {
+            each_token(text, |token| keep(token, field));
         }
         let mut packed = String::new();
         for (token, fields) in kept {
