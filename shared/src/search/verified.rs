@@ -5,8 +5,8 @@ mod error;
 mod known;
 mod package;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as MapEntry;
 
 use serde_bytes::ByteBuf;
 
@@ -147,7 +147,7 @@ pub fn verify_search_knowing(
     at_most("entries", run.entries.len(), MAX_WALKED)?;
 
     known.enter(asked.network);
-    let key_logs = verify_key_logs(&answer.key_logs, asked.network, known);
+    let key_logs = KeyLogs::of(&answer.key_logs, asked.network, known);
     let mut found = Matches { query: &query, hits: BTreeMap::new(), refused: Vec::new() };
     let mut releases = answer.releases.iter().enumerate();
     let mut last = None;
@@ -156,20 +156,26 @@ pub fn verify_search_knowing(
         last = Some(entry.rest);
         if query.is_exact(answer.walk) || query.may_match(&entry.filter) {
             match releases.next() {
-                Some((index, release)) => {
-                    found.take(index, entry.verify(release, &bytes, &key_logs, asked, known));
+                Some((index, release)) => match entry.verify(release, &bytes, &query, &key_logs, asked, known) {
+                    // A filter lets some through that do not match.
+                    Ok(None) => {}
+                    Ok(Some(placed)) => found.take(index, placed),
+                    Err(error) => found.refused.push(Refused { index, error }),
+                },
+                None => {
+                    let error = RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.head.as_bytes()));
+                    found.refused.push(Refused { index: answer.releases.len(), error });
                 }
-                None => found.take(
-                    answer.releases.len(),
-                    Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.head.as_bytes()))),
-                ),
             }
         }
     }
     at_most("results", answer.releases.len(), answer.releases.len() - releases.len())?;
     for (index, release) in answer.recent.iter().enumerate() {
-        let hit = verify_hit(release, &key_logs, asked.network, known).map(|hit| Placed::alone(hit, asked.rules));
-        found.take(answer.releases.len() + index, hit);
+        let index = answer.releases.len() + index;
+        match Candidate::read(release, known).and_then(|release| release.verify(&key_logs, known)) {
+            Ok(hit) => found.take_recent(index, hit, asked.rules),
+            Err(error) => found.refused.push(Refused { index, error }),
+        }
     }
     found.trust_order_of_recent(&answer.recent);
 
@@ -226,37 +232,41 @@ impl<'a> Entry<'a> {
         Some(Self { rest, head: keys::short_id(rest)?, filter: Filter::from_bytes(value.try_into().ok()?) })
     }
 
-    /// Verifies the release that an entry names, and that the rules list it so. How popular the entry says that the package is
-    /// can't be seen from its record.
+    /// Verifies the release that an entry names, and that the rules list it so. None: it is listed rightly, and does not match. Nobody is shown
+    /// it, so nobody has to have signed it: that it is what the entry is about follows from its id alone.
     fn verify(
         &self,
         bytes: &[u8],
         range: &[u8],
-        key_logs: &KeyLogs,
+        query: &Query,
+        key_logs: &KeyLogs<'_>,
         asked: &Asked<'_>,
         known: &mut Known,
-    ) -> Result<Placed, RefusedError> {
-        let hit = Hit { in_checkpoint: true, ..verify_hit(bytes, key_logs, asked.network, known)? };
-        if ShortId::of(&hit.release.id()) != self.head {
+    ) -> Result<Option<Placed>, RefusedError> {
+        let candidate = Candidate::read(bytes, known)?;
+        let (release, id) = candidate.claims();
+        if ShortId::of(&id) != self.head {
             return Err(RefusedError::NotProven);
         }
-        let mut placed = Placed::alone(hit, asked.rules);
-        let (release, tokens) = (&placed.hit.release, &placed.tokens);
-        let derived = keys::listing_in(range, &release.id(), release, tokens, Popularity::default());
-        let derived = derived.as_deref();
+        let tokens = asked.rules.tokens(release);
+        let popularity = self.popularity(range, &id, release, &tokens);
+        if popularity.is_some() && !is_match(query, release, &tokens) {
+            return Ok(None);
+        }
+        let hit = Hit { in_checkpoint: true, ..candidate.verify(key_logs, known)? };
+        popularity.map(|popularity| Some(Placed { hit, tokens, popularity })).ok_or(RefusedError::WrongEntry)
+    }
+
+    /// How popular the entry says that its package is, which can't be seen from its release; None when the rules do not list the release so.
+    fn popularity(&self, range: &[u8], id: &RecordId, release: &Release, tokens: &Tokens) -> Option<Popularity> {
+        let derived = keys::listing_in(range, id, release, tokens, Popularity::default())?;
         // Where only age or name counts, popularity moves nothing.
-        let popularity = match (derived.and_then(Place::from_bytes), Place::from_bytes(self.rest)) {
-            _ if derived == Some(self.rest) => Some(Popularity::default()),
+        let popularity = match (Place::from_bytes(&derived), Place::from_bytes(self.rest)) {
+            _ if derived == self.rest => Some(Popularity::default()),
             (Some(derived), Some(here)) if keys::is_by_popularity(range) => here.rank.popularity_beyond(&derived.rank),
             _ => None,
         };
-        match popularity {
-            Some(popularity) if Filter::of(release, tokens) == self.filter => {
-                placed.popularity = popularity;
-                Ok(placed)
-            }
-            _ => Err(RefusedError::WrongEntry),
-        }
+        popularity.filter(|_| Filter::of(release, tokens) == self.filter)
     }
 }
 
@@ -267,11 +277,8 @@ struct Placed {
     popularity: Popularity,
 }
 
-impl Placed {
-    /// As if nothing depended on it.
-    fn alone(hit: Hit, rules: Rules) -> Self {
-        Self { tokens: rules.tokens(&hit.release), popularity: Popularity::default(), hit }
-    }
+fn is_match(query: &Query, release: &Release, tokens: &Tokens) -> bool {
+    query.matches(tokens) && query.admits(release)
 }
 
 /// The packages that match, each once.
@@ -283,18 +290,18 @@ struct Matches<'a> {
 }
 
 impl Matches<'_> {
-    fn take(&mut self, index: usize, placed: Result<Placed, RefusedError>) {
-        let Placed { hit, tokens, popularity } = match placed {
-            Ok(placed) => placed,
-            Err(error) => return self.refused.push(Refused { index, error }),
-        };
-        if !self.query.matches(&tokens) || !self.query.admits(&hit.release) {
-            // A filter lets some through that do not match; a relay has no reason to say of those that they came since.
-            if !hit.in_checkpoint {
-                self.refused.push(Refused { index, error: RefusedError::DoesNotMatch });
-            }
-            return;
+    /// Takes a release that no checkpoint has yet, as if nothing depended on it. One that does not match has no business here.
+    fn take_recent(&mut self, index: usize, hit: Hit, rules: Rules) {
+        let tokens = rules.tokens(&hit.release);
+        if is_match(self.query, &hit.release, &tokens) {
+            self.take(index, Placed { hit, tokens, popularity: Popularity::default() });
+        } else {
+            self.refused.push(Refused { index, error: RefusedError::DoesNotMatch });
         }
+    }
+
+    /// Takes a match.
+    fn take(&mut self, index: usize, Placed { hit, tokens, popularity }: Placed) {
         let place = self.query.place(&hit.release, &tokens, popularity);
         let package = hit.release.package();
         match self.hits.get(&package) {
@@ -443,10 +450,10 @@ pub fn verify_records(
 ) -> Result<VerifiedRecords, AnswerError> {
     at_most("records", answer.records.len(), question.ids.len())?;
     let inceptions: Vec<Vec<ByteBuf>> = answer.records.iter().flatten().map(|bytes| vec![bytes.clone()]).collect();
-    let found = verify_key_logs(&inceptions, network, &mut Known::default());
+    let found = KeyLogs::of(&inceptions, network, &Known::default());
     let key_log = |publisher: &PublisherId| match key_log(publisher) {
         Some(key_log) => Ok(key_log),
-        None => key_log_of(&found, publisher).cloned(),
+        None => found.get(publisher, &mut Known::default()).cloned(),
     };
     let verify = |(index, (bytes, id)): (usize, (&Option<ByteBuf>, &RecordId))| {
         let record = verify_record(bytes.as_ref()?, *id, key_log, network);
@@ -469,11 +476,11 @@ pub fn verify_named(
     at_most("releases", answer.releases.len(), question.ids.len())?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len())?;
     let mut known = Known::default();
-    let key_logs = verify_key_logs(&answer.key_logs, network, &mut known);
+    let key_logs = KeyLogs::of(&answer.key_logs, network, &known);
     let verify = |(bytes, id): (&Option<ByteBuf>, &ShortId)| {
-        let hit = verify_hit(bytes.as_ref()?, &key_logs, network, &mut known);
-        Some(hit.and_then(|hit| match ShortId::of(&hit.release.id()) == *id {
-            true => Ok(hit),
+        let candidate = Candidate::read(bytes.as_ref()?, &known);
+        Some(candidate.and_then(|release| match ShortId::of(&release.claims().1) == *id {
+            true => release.verify(&key_logs, &mut known),
             false => Err(RefusedError::NotProven),
         }))
     };
@@ -499,50 +506,93 @@ const fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), 
     if actual > limit { Err(AnswerError::TooMany { what, actual, limit }) } else { Ok(()) }
 }
 
-type KeyLogs = BTreeMap<PublisherId, Result<KeyLog, record::Error>>;
+/// Key logs of an answer, by publisher; each is verified when a record is there that needs it. They are found by what they say, not by their place
+/// in the answer, so that one that can't be read does not shift the others. One that names no publisher is left out: the releases that
+/// needed it are then without.
+struct KeyLogs<'a> {
+    network: &'a Network,
+    by_publisher: BTreeMap<PublisherId, KeyLogOnce<'a>>,
+}
 
-/// Key logs by publisher. They are found by what they say, not by their place in the answer, so that one that can't be read
-/// does not shift the others. One that names no publisher is left out: the releases that needed it are then without.
-fn verify_key_logs(key_logs: &[Vec<ByteBuf>], network: &Network, known: &mut Known) -> KeyLogs {
-    let mut verified = KeyLogs::new();
-    for events in key_logs {
-        if let Some((publisher, key_log)) = known.key_log(events) {
-            verified.entry(publisher).or_insert(Ok(key_log));
-        } else if let Ok(publisher) = publisher_of(events)
-            && let MapEntry::Vacant(place) = verified.entry(publisher)
-            && let Ok(key_log) = place.insert(KeyLog::verify(events, publisher, network))
-        {
-            known.keep_key_log(events, publisher, key_log);
+/// A key log that is verified once.
+struct KeyLogOnce<'a> {
+    events: &'a [ByteBuf],
+    /// The first event; None when the key log is known.
+    inception: Option<Unverified<Inception>>,
+    verified: OnceCell<Result<KeyLog, record::Error>>,
+}
+
+impl<'a> KeyLogs<'a> {
+    fn of(key_logs: &'a [Vec<ByteBuf>], network: &'a Network, known: &Known) -> Self {
+        let mut by_publisher = BTreeMap::new();
+        for events in key_logs {
+            if let Some((publisher, key_log)) = known.key_log(events) {
+                let verified = OnceCell::from(Ok(key_log));
+                by_publisher.entry(publisher).or_insert(KeyLogOnce { events, inception: None, verified });
+            } else if let Ok(inception) = inception_of(events) {
+                let publisher = PublisherId::from_inception(inception.id());
+                let new = KeyLogOnce { events, inception: Some(inception), verified: OnceCell::new() };
+                by_publisher.entry(publisher).or_insert(new);
+            }
+        }
+        Self { network, by_publisher }
+    }
+
+    /// The key log of a publisher.
+    fn get(&self, publisher: &PublisherId, known: &mut Known) -> Result<&KeyLog, RefusedError> {
+        let KeyLogOnce { events, inception, verified } =
+            self.by_publisher.get(publisher).ok_or(RefusedError::NoKeyLog(*publisher))?;
+        let verify = || {
+            let inception = inception.clone().map_or_else(|| inception_of(events), Ok)?.verify(self.network)?;
+            let key_log = KeyLog::continued(inception, events.get(1..).unwrap_or_default(), self.network)?;
+            known.keep_key_log(events, *publisher, &key_log);
+            Ok(key_log)
+        };
+        let key_log = verified.get_or_init(verify).as_ref();
+        key_log.map_err(|error| RefusedError::KeyLog { publisher: *publisher, error: error.clone() })
+    }
+}
+
+/// What a key log begins with; it says whose it is.
+fn inception_of(events: &[ByteBuf]) -> Result<Unverified<Inception>, record::Error> {
+    Unverified::decode(events.first().map_or(&[], |event| &event[..]))
+}
+
+/// A release as it came, or as it was verified before.
+enum Candidate {
+    Unverified(Box<Unverified<Release>>),
+    Known(Box<Hit>),
+}
+
+impl Candidate {
+    fn read(bytes: &[u8], known: &Known) -> Result<Self, RefusedError> {
+        Ok(match known.release(bytes) {
+            Some(hit) => Self::Known(Box::new(hit.clone())),
+            None => Self::Unverified(Box::new(Unverified::decode(bytes)?)),
+        })
+    }
+
+    /// What it says, and its id.
+    fn claims(&self) -> (&Release, RecordId) {
+        match self {
+            Self::Unverified(release) => (release.claims(), release.id()),
+            Self::Known(hit) => (&hit.release, hit.release.id()),
         }
     }
-    verified
-}
 
-/// Whose key log it says it is.
-fn publisher_of(events: &[ByteBuf]) -> Result<PublisherId, record::Error> {
-    let inception = events.first().map_or(&[][..], |event| &event[..]);
-    Ok(PublisherId::from_inception(Unverified::<Inception>::decode(inception)?.id()))
-}
-
-fn key_log_of<'a>(key_logs: &'a KeyLogs, publisher: &PublisherId) -> Result<&'a KeyLog, RefusedError> {
-    match key_logs.get(publisher) {
-        None => Err(RefusedError::NoKeyLog(*publisher)),
-        Some(Err(error)) => Err(RefusedError::KeyLog { publisher: *publisher, error: error.clone() }),
-        Some(Ok(key_log)) => Ok(key_log),
+    fn verify(self, key_logs: &KeyLogs<'_>, known: &mut Known) -> Result<Hit, RefusedError> {
+        let key_log = key_logs.get(&self.claims().0.publisher, known)?;
+        let release = match self {
+            // What holds under one key log may not hold under another.
+            Self::Known(hit) if hit.key_log == *key_log => return Ok(*hit),
+            Self::Known(hit) => Unverified::decode(hit.release.bytes())?,
+            Self::Unverified(release) => *release,
+        };
+        let release = release.verify(key_log, key_logs.network)?;
+        let hit = Hit { release, key_log: key_log.clone(), in_checkpoint: false };
+        known.keep_release(&hit);
+        Ok(hit)
     }
-}
-
-fn verify_hit(bytes: &[u8], key_logs: &KeyLogs, network: &Network, known: &mut Known) -> Result<Hit, RefusedError> {
-    // What holds under one key log may not hold under another.
-    let holds = |hit: &&Hit| key_log_of(key_logs, &hit.release.publisher) == Ok(&hit.key_log);
-    if let Some(hit) = known.release(bytes).filter(holds) {
-        return Ok(hit.clone());
-    }
-    let release = Unverified::<Release>::decode(bytes)?;
-    let key_log = key_log_of(key_logs, &release.publisher())?;
-    let hit = Hit { release: release.verify(key_log, network)?, key_log: key_log.clone(), in_checkpoint: false };
-    known.keep_release(&hit);
-    Ok(hit)
 }
 
 fn verify_record(

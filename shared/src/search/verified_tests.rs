@@ -6,7 +6,8 @@ use super::*;
 use crate::catalogue::testing::{OTHER_RULES, Publisher, Relay, catalogue, depends_on, record};
 use crate::catalogue::{Catalogue, Leaf, answer};
 use crate::protocol::query::RangeOf;
-use crate::search::filter::FILTER_BYTES;
+use crate::search::analyser::Token;
+use crate::search::filter::{FILTER_BYTES, Probe};
 use crate::search::query::Order;
 use crate::search::rank::Rank;
 
@@ -618,6 +619,36 @@ fn a_package_that_is_listed_by_a_release_without_the_word_is_refused() {
     let key = [b"x/word\0", &[0; 8][..], ShortId::of(&other.id()).as_bytes()].concat();
     relay.lie(|map| map.insert(&key, leaf.clone().unwrap()).unwrap());
     assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["a", "0 relay/wrong-entry"]);
+}
+
+#[test]
+fn what_does_not_match_is_shown_to_nobody_whoever_signed_it() {
+    let one = Publisher::new(1);
+    let named = word(&one, 0, "a", "1.0.0");
+    let filter = Filter::of(&named, &Tokens::of(&named));
+    let lets_through = |text: &String| filter.may_have(&Probe::whole(&Token::joined(text).unwrap()));
+    let other = (0..).map(|n| format!("{n}other")).find(lets_through).expect("a filter lets one in thirty through");
+    let others = ["b", "c"].into_iter().zip(1..);
+    let others = others.map(|(name, index)| one.release(index, name, "1.0.0", |it| it.description = other.clone()));
+    let relay = Relay::new(&[&one], others.chain([named.clone()]));
+    let question = ask(&format!("{other} word"));
+    let answer = relay.answer(&question).unwrap();
+    assert_eq!(answer.releases, [wire(&named)], "the filter lets it through");
+    let rows = |answer: &SearchAnswer| {
+        let verified = relay.verify(&question, answer.clone()).unwrap();
+        verified.hits.into_iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&answer), [""; 0]);
+    let mut unsigned = answer.clone();
+    let signature = unsigned.releases[0].len() - 1;
+    flip(&mut unsigned.releases[0], signature);
+    assert_eq!(rows(&unsigned), [""; 0], "it is what the entry names, and does not match");
+    let mut without_key_log = answer.clone();
+    without_key_log.key_logs.clear();
+    assert_eq!(rows(&without_key_log), [""; 0]);
+    let mut another = answer;
+    another.releases[0] = wire(&word(&one, 0, "d", "1.0.0"));
+    assert_eq!(rows(&another), ["0 record/not-proven"], "that another one does not match says nothing of this one");
 }
 
 #[test]

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, publisher_of, verify_evidence};
+use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, inception_of, verify_evidence};
 use crate::catalogue::Decision;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::keys::{self, PackageKey, ShortId};
-use crate::id::{Network, PackageId, RecordId};
+use crate::id::{Network, PackageId, PublisherId, RecordId};
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_VERSIONS_PER_ANSWER};
 use crate::merkle::proof::Range;
 use crate::protocol::query::{Package, PackageAnswer};
-use crate::record::{KeyLog, Release, State, Status, Unverified, Verified, Version};
+use crate::record::{Indexed, KeyLog, Payload, Release, State, Status, Unverified, Verified, Version};
 
 /// A package answer, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub fn verify_package(
         return Ok(None);
     }
     let evidence = answer.evidence.as_ref().ok_or(AnswerError::NotAnAnswer)?;
-    let publisher = publisher_of(&answer.key_log).map_err(AnswerError::KeyLog)?;
+    let publisher = PublisherId::from_inception(inception_of(&answer.key_log).map_err(AnswerError::KeyLog)?.id());
     let key_log = KeyLog::verify(&answer.key_log, publisher, asked.network).map_err(AnswerError::KeyLog)?;
     if !question.name.means(&publisher, key_log.handle()) {
         return Err(AnswerError::WrongPublisher { publisher, handle: key_log.handle().clone() });
@@ -132,8 +132,10 @@ pub fn verify_package(
         total: run.total(),
         proven,
     };
+    let of_release: Subject<Release> = |release| (release.package(), &release.version);
+    let of_status: Subject<Status> = |status| (status.package(), &status.version);
     for (at, bytes) in answer.statuses.iter().enumerate() {
-        match verify_status(bytes, question, &package.key_log, asked.network) {
+        match verify_about(bytes, of_status, question, &package.key_log, asked.network) {
             Ok(status) => package.statuses.push(status),
             Err(error) => {
                 package.refused.push(Refused { index: answer.releases.len() + answer.recent.len() + at, error });
@@ -144,7 +146,7 @@ pub fn verify_package(
     let mut releases = answer.releases.iter().enumerate();
     for (entry, value) in &run.entries {
         let (index, release) = match releases.next() {
-            Some((index, bytes)) => (index, verify_release(bytes, question, &package.key_log, asked.network)),
+            Some((index, bytes)) => (index, verify_about(bytes, of_release, question, &package.key_log, asked.network)),
             None => {
                 let id = entry.get(entry.len().saturating_sub(ShortId::BYTES)..).unwrap_or_default();
                 (answer.releases.len(), Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(id))))
@@ -168,7 +170,7 @@ pub fn verify_package(
     at_most("releases", answer.releases.len(), answer.releases.len() - releases.len())?;
     for (at, bytes) in answer.recent.iter().enumerate() {
         let index = answer.releases.len() + at;
-        match verify_release(bytes, question, &package.key_log, asked.network) {
+        match verify_about(bytes, of_release, question, &package.key_log, asked.network) {
             Ok(release) if seen.insert(release.id()) => {
                 package.recent.insert(release.id());
                 package.total += 1;
@@ -191,26 +193,21 @@ pub fn verify_package(
     Ok(Some(package))
 }
 
-fn verify_release(
-    bytes: &[u8],
-    question: &Package,
-    key_log: &KeyLog,
-    network: &Network,
-) -> Result<Verified<Release>, RefusedError> {
-    let release = Unverified::<Release>::decode(bytes)?.verify(key_log, network)?;
-    check_subject(question, release.package(), &release.version)?;
-    Ok(release)
-}
+/// Which version of which package a record is about.
+type Subject<T> = fn(&T) -> (PackageId, &Version);
 
-fn verify_status(
+/// Verifies a record that is about a version of what was asked for.
+fn verify_about<T: Payload + Indexed>(
     bytes: &[u8],
+    subject: Subject<T>,
     question: &Package,
     key_log: &KeyLog,
     network: &Network,
-) -> Result<Verified<Status>, RefusedError> {
-    let status = Unverified::<Status>::decode(bytes)?.verify(key_log, network)?;
-    check_subject(question, status.package(), &status.version)?;
-    Ok(status)
+) -> Result<Verified<T>, RefusedError> {
+    let record = Unverified::<T>::decode(bytes)?.verify(key_log, network)?;
+    let (package, version) = subject(&record);
+    check_subject(question, package, version)?;
+    Ok(record)
 }
 
 /// Demands that a record is about what was asked for. Whose it is, its key log has told.
