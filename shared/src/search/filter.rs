@@ -79,23 +79,24 @@ impl Filter {
     /// each whole, and of its publisher.
     pub fn of(release: &Release, tokens: &Tokens) -> Self {
         let mut filter = Self::NONE.with(Of::Publisher, release.publisher.as_bytes());
+        let mut set = |of, word: &str| filter.set(of, word.as_bytes());
         for category in release.categories.iter().filter_map(|category| Token::joined(category)) {
-            filter = filter.with(Of::Category, category.as_str());
+            set(Of::Category, category.as_str());
         }
         for license in release.license.iter().flat_map(|expression| licenses(expression)) {
-            filter = filter.with(Of::License, license.as_str());
+            set(Of::License, license.as_str());
         }
         for keyword in release.tags.iter().filter_map(|tag| Token::joined(tag)) {
-            filter = filter.with(Of::Keyword, keyword.as_str());
+            set(Of::Keyword, keyword.as_str());
         }
         // Tokens are in order, so those that begin alike stand together.
         let mut last = [""; BEGINNINGS.len()];
         for (token, fields) in tokens.iter() {
-            filter = filter.with(Of::Whole, token);
+            set(Of::Whole, token);
             if fields.beside_description().is_some() {
                 for (beginning, last) in beginnings(token).zip(&mut last) {
                     if beginning != *last {
-                        filter = filter.with(Of::Beginning, beginning);
+                        set(Of::Beginning, beginning);
                         *last = beginning;
                     }
                 }
@@ -120,10 +121,14 @@ impl Filter {
     }
 
     fn with(mut self, of: Of, word: impl AsRef<[u8]>) -> Self {
-        for bit in bits(of, word.as_ref()) {
+        self.set(of, word.as_ref());
+        self
+    }
+
+    fn set(&mut self, of: Of, word: &[u8]) {
+        for bit in bits(of, word) {
             self.0[bit / 8] |= 1 << (bit % 8);
         }
-        self
     }
 
     fn has(&self, other: &Self) -> bool {
