@@ -90,8 +90,8 @@ for x in v['valid']:
 class Refused(Exception): pass
 def demand(holds):
     if not holds: raise Refused
-digest=lambda b: blake3.blake3(b,key=b"ggen marketplace 2026 merkle map").digest()
-leaf=lambda key,value: digest(b"\1"+len(key).to_bytes(2,'big')+key+value)
+digest=lambda b: blake3.blake3(b.ljust(-(-len(b)//64)*64,b"\0"),key=b"ggen marketplace 2026 merkle map").digest()
+leaf=lambda key,value: digest(b"\1"+len(key).to_bytes(2,'big')+len(value).to_bytes(4,'big')+key+value)
 def bits(key): return ''.join('1'+format(byte,'08b') for byte in key)+'0'
 def prefix(known,bit):
     """The bytes that the first bits of these belong to."""

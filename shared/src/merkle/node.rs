@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use super::batch::{Batch, Part};
 use super::key::{Key, Parts};
 use super::{Hash, Value, bits};
 
@@ -40,13 +41,14 @@ const IS_CUT: u16 = 1 << 15;
 
 impl<V: Value> Bucket<V> {
     /// Of entries in order.
-    fn new<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)> + Clone) -> Self
+    fn new<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)>) -> Self
     where
         V: 'a,
     {
-        let entries = entries.take(BUCKET);
-        let keys = Self::pack(entries.clone().map(|(key, _)| (key.0, !key.1.is_empty())));
-        Self { keys, values: entries.map(|(_, value)| value.clone()).collect() }
+        // Where a key is cut is asked once: values are far away.
+        let entries: Vec<_> = entries.take(BUCKET).collect();
+        let keys = Self::pack(entries.iter().map(|(key, _)| (key.0, !key.1.is_empty())));
+        Self { keys, values: entries.into_iter().map(|(_, value)| value.clone()).collect() }
     }
 
     /// The keys of a bucket: what is kept of each, and whether its value knows the rest. They are gone through twice, so that what is
@@ -160,32 +162,58 @@ impl<V: Value> Bucket<V> {
         if bits::prefix_length(bit) < head.len() { bits::bit(head, bit) } else { bits::bit(&self.key(at), bit) }
     }
 
-    /// The hash of the entries from one up to but not including another, at least one: of the tree that they would be, from left to right.
+    /// The hash of the entries from one up to but not including another, at least one: of the tree that they would be.
     fn hash(&self, from: usize, to: usize) -> Hash {
-        // Subtrees that wait for what is on the right of their critical bit, the topmost first: how many entries they have, and their hash.
-        let mut waiting: Vec<(u16, u64, Hash)> = Vec::with_capacity(BUCKET);
-        let leaf = |at: usize| (1, Hash::entry(self.parts(at), self.values[at].bytes()));
-        let mut here = leaf(from);
+        if to - from == 1 {
+            return Hash::entry(self.parts(from), self.values[from].bytes());
+        }
+        let mut batch = Batch::for_entries(to - from);
+        let whole = self.gather(from, to, &mut batch);
+        batch.hash(whole)
+    }
+
+    /// Looks at values before they are worked on: they are far away, and work in between would make each wait for the one before.
+    fn fetch(&self, from: usize, to: usize) {
+        let first_bytes = self.values[from..to].iter().flat_map(|value| [value.tail().first(), value.bytes().first()]);
+        std::hint::black_box(first_bytes.flatten().fold(0, |all, byte| all ^ byte));
+    }
+
+    /// Adds the tree of these entries to what is to be hashed, from left to right.
+    fn gather(&self, from: usize, to: usize, batch: &mut Batch<'_>) -> Part {
+        self.fetch(from, to);
+        // Subtrees that wait for what is on the right of their critical bit, the topmost first, and how many entries they have.
+        let mut waiting: Vec<(u16, u64, Part)> = Vec::with_capacity(to - from);
+        let mut here = (1, batch.entry(self.parts(from), self.values[from].bytes()));
         for at in from + 1..to {
             let bit = self.critical(at - 1, at);
             while let Some(left) = waiting.pop_if(|(above, ..)| bit.cmp(above).is_lt()) {
-                here = self.join(left, here, at - 1);
+                here = self.join(left, here, at - 1, batch);
             }
             waiting.push((bit, here.0, here.1));
-            here = leaf(at);
+            here = (1, batch.entry(self.parts(at), self.values[at].bytes()));
         }
         while let Some(left) = waiting.pop() {
-            here = self.join(left, here, to - 1);
+            here = self.join(left, here, to - 1, batch);
         }
         here.1
     }
 
-    /// How many entries two subtrees have under a critical bit, and their hash. `below`: any entry of theirs says what all of them begin with.
-    fn join(&self, (bit, count, hash): (u16, u64, Hash), right: (u64, Hash), below: usize) -> (u64, Hash) {
-        let inner = |key: &[u8]| Hash::inner(bit, key, (count, &hash), (right.0, &right.1));
+    /// How many entries two subtrees have under a critical bit, and what stands above them. `below`: any entry of theirs says what all of
+    /// them begin with.
+    fn join(
+        &self,
+        (bit, count, left): (u16, u64, Part),
+        right: (u64, Part),
+        below: usize,
+        batch: &mut Batch<'_>,
+    ) -> (u64, Part) {
         let (head, _) = self.head(below);
-        let hash = if bits::prefix_length(bit) <= head.len() { inner(head) } else { inner(&self.key(below)) };
-        (count + right.0, hash)
+        let part = if bits::prefix_length(bit) <= head.len() {
+            batch.inner(bit, head, (count, left), right)
+        } else {
+            batch.inner(bit, &self.key(below), (count, left), right)
+        };
+        (count + right.0, part)
     }
 }
 
@@ -247,7 +275,7 @@ impl<V: Value> Node<V> {
         }
     }
 
-    fn bucket<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)> + Clone) -> Self
+    fn bucket<'a>(entries: impl Iterator<Item = (Parts<'a>, &'a V)>) -> Self
     where
         V: 'a,
     {
@@ -263,21 +291,38 @@ impl<V: Value> Node<V> {
         Self { hash: OnceLock::new(), kind: Kind::Inner { bit, count, left, right } }
     }
 
-    fn compute_hash(&self) -> Hash {
-        match &self.kind {
-            Kind::Bucket(bucket) => bucket.hash(0, bucket.len()),
-            Kind::Inner { bit, left, right, .. } => {
-                let hashes = (Sub::Node(left).hash(), Sub::Node(right).hash());
-                Self::hash_of(*bit, left, right, hashes)
-            }
+    fn hash(&self) -> Hash {
+        if let Some(hash) = self.hash.get() {
+            return *hash;
         }
+        let mut batch = Batch::for_entries(self.count());
+        let whole = self.gather(&mut batch);
+        batch.hash(whole)
     }
 
-    /// The hash of an inner node. A function of its own: a key on the stack would be there once a level.
+    /// Adds what is not hashed yet to what is to be hashed.
+    fn gather<'a>(&'a self, batch: &mut Batch<'a>) -> Part {
+        if let Some(hash) = self.hash.get() {
+            return Part::Known(*hash);
+        }
+        let part = match &self.kind {
+            Kind::Bucket(bucket) => bucket.gather(0, bucket.len(), batch),
+            Kind::Inner { bit, left, right, .. } => {
+                let (on_left, on_right) = (left.gather(batch), right.gather(batch));
+                // It may have been hashed to make room for what is on the right.
+                let on_left = left.hash.get().map_or(on_left, |hash| Part::Known(*hash));
+                Self::gather_inner(*bit, (left, on_left), (right, on_right), batch)
+            }
+        };
+        batch.keep(part, &self.hash);
+        if batch.is_full() { Part::Known(batch.hash(part)) } else { part }
+    }
+
+    /// Adds an inner node. A function of its own: a key on the stack would be there once a level.
     #[inline(never)]
-    fn hash_of(bit: u16, left: &Self, right: &Self, hashes: (Hash, Hash)) -> Hash {
-        let count = |child: &Self| child.count() as u64;
-        Hash::inner(bit, &left.first_key(), (count(left), &hashes.0), (count(right), &hashes.1))
+    fn gather_inner(bit: u16, left: (&Self, Part), right: (&Self, Part), batch: &mut Batch<'_>) -> Part {
+        let side = |(node, part): (&Self, Part)| (node.count() as u64, part);
+        batch.inner(bit, &left.0.first_key(), side(left), side(right))
     }
 
     pub(super) fn count(&self) -> usize {
@@ -443,14 +488,7 @@ impl<'a, V: Value> Sub<'a, V> {
 
     pub(super) fn hash(self) -> Hash {
         match self {
-            // Not computed inside `get_or_init`, whose frames would be on the stack once a level.
-            Sub::Node(node) => match node.hash.get() {
-                Some(hash) => *hash,
-                None => {
-                    let hash = node.compute_hash();
-                    *node.hash.get_or_init(|| hash)
-                }
-            },
+            Sub::Node(node) => node.hash(),
             Sub::Run(bucket, from, to) => bucket.hash(from, to),
         }
     }

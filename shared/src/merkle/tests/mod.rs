@@ -59,10 +59,18 @@ fn root_by_definition(entries: &[(&Vec<u8>, &Value)]) -> Hash {
             |byte: &u8| std::iter::once(true).chain((0..8).rev().map(|at| byte >> at & 1 == 1)).collect::<Vec<_>>();
         key.iter().flat_map(of_byte).chain([false]).collect()
     }
-    let hashed = |bytes: &[u8]| Hash(*blake3::keyed_hash(b"ggen marketplace 2026 merkle map", bytes).as_bytes());
+    let hashed = |bytes: &[u8]| {
+        let mut padded = bytes.to_vec();
+        padded.resize(bytes.len().div_ceil(64) * 64, 0);
+        Hash(*blake3::keyed_hash(b"ggen marketplace 2026 merkle map", &padded).as_bytes())
+    };
     match entries {
         [] => hashed(&[0]),
-        [(key, value)] => hashed(&[&[1], &u16::try_from(key.len()).unwrap().to_be_bytes()[..], key, value].concat()),
+        [(key, value)] => {
+            let key_length = u16::try_from(key.len()).unwrap().to_be_bytes();
+            let value_length = u32::try_from(value.len()).unwrap().to_be_bytes();
+            hashed(&[&[1], &key_length[..], &value_length, key, value].concat())
+        }
         _ => {
             let all: Vec<_> = entries.iter().map(|(key, _)| bits(key)).collect();
             let bit = (0..).find(|at| all.iter().any(|bits| bits[*at] != all[0][*at])).unwrap();
@@ -204,6 +212,35 @@ fn the_longest_keys_that_differ_most_are_kept_whole() {
         let map = Map::from_sorted(&keys.iter().map(|key| (key, value(key))).collect::<Vec<_>>()).unwrap();
         assert!(map.iter(&[]).map(|(key, _)| key.to_vec()).eq(keys.iter().cloned()));
     }
+}
+
+#[test]
+fn nodes_of_every_length_are_hashed_as_the_definition_says() {
+    // More than are hashed at once, of one block and of many.
+    let entry = |number: u16| {
+        let filling = (0..=u8::MAX).cycle().skip(usize::from(number));
+        let key: Vec<u8> =
+            number.to_be_bytes().into_iter().chain(filling.clone()).take(usize::from(number) * 7 % 193).collect();
+        (key, filling.take(usize::from(number) * 11 % 701).collect::<Value>())
+    };
+    let mut plain: Plain = (0..700).map(entry).collect();
+    let mut map = map(&plain);
+    for number in 700..703 {
+        assert_eq!(map.root(), root_by_definition(&plain.iter().collect::<Vec<_>>()));
+        let (key, value) = entry(number);
+        map.insert(&key, value.clone()).unwrap();
+        plain.insert(key, value);
+    }
+    let sorted: Vec<_> = plain.into_iter().collect();
+    assert_eq!(Map::from_sorted(&sorted).unwrap().root(), map.root());
+}
+
+#[test]
+fn zeros_at_the_end_are_not_the_filling() {
+    let roots = [&[][..], &[0], &[0, 0], &[0; 64], &[0; 500]].map(|value| Hash::leaf(b"key", value));
+    let keys = [&[][..], &[0], &[0, 0], &[0; 64]].map(|key| Hash::leaf(key, &[]));
+    let all: std::collections::BTreeSet<_> = roots.into_iter().chain(keys).collect();
+    assert_eq!(all.len(), roots.len() + keys.len());
 }
 
 #[test]
