@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::merkle::proof::Range;
 use crate::merkle::{MAX_KEY_BYTES, Map};
-use crate::protocol::packed::{Packed, PackedRecords};
+use crate::protocol::packed::{Ids, Packed, PackedRecords};
 use crate::protocol::query::{
     Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf, Records,
     RecordsAnswer, Refusal, Reply, Search, Show,
@@ -115,23 +115,24 @@ fn search_within(
 #[derive(Clone)]
 struct Page<'a> {
     catalogue: &'a Catalogue,
-    /// Where the key log of a publisher is.
-    seen: BTreeMap<PublisherId, usize>,
+    /// The key log of a publisher, and where it is on the page.
+    seen: BTreeMap<PublisherId, (usize, &'a KeyLog)>,
     pages: BTreeSet<RecordId>,
     /// Ids that records refer to.
-    ids: BTreeSet<[u8; 32]>,
+    ids: Ids,
     key_logs: Vec<(PublisherId, Vec<&'a Packed>)>,
 }
 
 impl<'a> Page<'a> {
     fn new(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: BTreeSet::new(), key_logs: Vec::new() }
+        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: Ids::default(), key_logs: Vec::new() }
     }
 
     /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
     fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
-        let key_log = self.catalogue.key_log(&listed.publisher);
-        let chain = key_log.filter(|_| !self.seen.contains_key(&listed.publisher));
+        let seen = self.seen.get(&listed.publisher).copied();
+        let key_log = seen.map(|(_, key_log)| key_log).or_else(|| self.catalogue.key_log(&listed.publisher));
+        let chain = key_log.filter(|_| seen.is_none());
         let page = key_log.and_then(|key_log| self.page_for(key_log, &listed.head));
         let page = page.filter(|page| !self.pages.contains(&page.id()));
         let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
@@ -149,13 +150,13 @@ impl<'a> Page<'a> {
             return false;
         }
         self.pages.extend(page.map(Verified::id));
-        match self.seen.get(&listed.publisher) {
-            Some(at) => self.key_logs.get_mut(*at).into_iter().for_each(|(_, known)| known.extend(&events)),
-            None if !events.is_empty() => {
-                self.seen.insert(listed.publisher, self.key_logs.len());
+        match (seen, key_log) {
+            (Some((at, _)), _) => self.key_logs.get_mut(at).into_iter().for_each(|(_, known)| known.extend(&events)),
+            (None, Some(key_log)) => {
+                self.seen.insert(listed.publisher, (self.key_logs.len(), key_log));
                 self.key_logs.push((listed.publisher, events));
             }
-            None => {}
+            (None, None) => {}
         }
         true
     }

@@ -17,7 +17,8 @@
 //!
 //! What comes out is what was signed, byte for byte, and is verified as such: packing is no part of what anybody has to trust.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 use miniz_oxide::deflate::core::{CompressorOxide, TDEFLFlush, compress, create_comp_flags_from_zip_params};
@@ -42,6 +43,24 @@ const RAW_WINDOW: i32 = -15;
 const EFFORT: i32 = 9;
 
 type Id = [u8; 32];
+
+/// Ids that a page has, each once. They are hashes and keys, so that any eight bytes tell most of them apart; and a page has at most
+/// some hundreds, whoever chose them.
+pub(crate) type Ids = HashSet<Id, BuildHasherDefault<EightBytes>>;
+
+/// A hash of an id: eight bytes of it.
+#[derive(Debug, Default)]
+pub(crate) struct EightBytes(u64);
+
+impl Hasher for EightBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Bytes that are not the packed form of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -168,7 +187,7 @@ fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
 
 #[derive(Default)]
 struct Table {
-    known: BTreeMap<Id, usize>,
+    known: HashMap<Id, usize, BuildHasherDefault<EightBytes>>,
     ids: Vec<u8>,
 }
 

@@ -315,17 +315,22 @@ impl Tokens {
 
     /// The fields of this very token.
     pub fn fields(&self, token: &Token) -> Option<Fields> {
-        // They are in order: behind its place, none has to be looked at.
-        let (known, fields) = self.iter().find(|(known, _)| *known >= token.as_str())?;
+        let (known, fields) = self.from(token).next()?;
         (known == token.as_str()).then_some(fields)
     }
 
     /// The fields of each token that begins with this one, and whether it is this one.
     pub fn beginning_with(&self, beginning: &Token) -> impl Iterator<Item = (Fields, bool)> {
+        let tokens = self.from(beginning);
         let beginning = beginning.as_str();
-        let tokens = self.iter().skip_while(move |(token, _)| *token < beginning);
         let tokens = tokens.take_while(move |(token, _)| token.starts_with(beginning));
         tokens.map(move |(token, fields)| (fields, token.len() == beginning.len()))
+    }
+
+    /// The tokens from this one on: they are in order, and none before it has to be looked at. The first byte mostly tells.
+    fn from(&self, token: &Token) -> impl Iterator<Item = (&str, Fields)> {
+        let (token, first) = (token.as_str(), token.as_str().as_bytes().first());
+        self.iter().skip_while(move |(known, _)| known.as_bytes().first() < first || *known < token)
     }
 
     /// Bytes of the package's name, its parts run together: [`MAX_TOKEN_BYTES`] at most.
