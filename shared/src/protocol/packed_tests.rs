@@ -21,6 +21,76 @@ fn unpacked() -> Unpacked {
     Unpacked { key_logs: publishers.iter().map(key_log).collect(), records: records.collect() }
 }
 
+/// A packed record of this text, up to its references.
+fn alone(text: &[u8]) -> ByteBuf {
+    ByteBuf::from([&[PACKED], &deflate(text).unwrap()[..]].concat())
+}
+
+/// The text of joined records.
+fn together(texts: &[&[u8]]) -> ByteBuf {
+    let (mut all, mut text) = (Vec::new(), Vec::new());
+    for one in texts {
+        varint::put(&mut all, one.len() as u64);
+        all.extend_from_slice(one);
+    }
+    varint::put(&mut text, all.len() as u64);
+    ByteBuf::from([text, deflate(&all).unwrap()].concat())
+}
+
+#[test]
+fn joined_records_come_out_as_they_went_in_and_are_shorter() {
+    let mut unpacked = unpacked();
+    // Of those that have nothing to join, too.
+    unpacked.records.insert(1, ByteBuf::from(*b"as it is"));
+    let alone = PackedRecords::from(&unpacked);
+    let mut joined = alone.clone();
+    joined.join();
+    assert_eq!(joined.unpack(), Ok(unpacked));
+    assert_eq!(joined.count(), alone.count());
+    let length = |packed: &PackedRecords| codec::encode(packed).len();
+    assert!(length(&joined) * 10 < length(&alone) * 8, "{} of {}", length(&joined), length(&alone));
+    assert_eq!(codec::read::<PackedRecords>(&codec::encode(&joined), MAX_ANSWER_BYTES).as_ref(), Ok(&joined));
+    // To join again changes nothing, and what gets no shorter is left as it is.
+    let once = joined.clone();
+    joined.join();
+    assert_eq!(joined, once);
+    for records in [vec![], vec![ByteBuf::from(*b"as it is")]] {
+        let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });
+        let before = packed.clone();
+        packed.join();
+        assert_eq!(packed, before);
+    }
+}
+
+#[test]
+fn the_text_of_joined_records_is_used_up_and_no_longer_than_an_answer() {
+    let packed = |count: usize, text: ByteBuf| {
+        let records = vec![ByteBuf::from([JOINED]); count];
+        PackedRecords { ids: ByteBuf::new(), key_logs: vec![], records, text }.unpack()
+    };
+    let text = together(&[b"one", b"", b"three"]);
+    let records = [&b"one"[..], b"", b"three"].map(ByteBuf::from).to_vec();
+    assert_eq!(packed(3, text.clone()), Ok(Unpacked { key_logs: vec![], records }));
+    for (count, text) in
+        [(2, &text[..]), (4, &text), (0, &text), (3, &text[..text.len() - 1]), (3, &text[..1]), (1, b"")]
+    {
+        assert_eq!(packed(count, ByteBuf::from(text)), Err(Error::Malformed), "{count}");
+    }
+    assert_eq!(packed(3, ByteBuf::from([&text[..], b"more"].concat())), Err(Error::Malformed));
+    // It says how long it is, and is as long as that.
+    for wrong in [-1, 1] {
+        let mut text = text.clone();
+        text[0] = text[0].wrapping_add_signed(wrong);
+        assert!(packed(3, text).is_err());
+    }
+    // No record is longer than it may be alone, nor are all of them longer than an answer.
+    let long = vec![b'a'; MAX_RECORD_BYTES];
+    assert_eq!(packed(1, together(&[&[&long[..], b"a"].concat()])), Err(Error::TooLong));
+    let most = MAX_ANSWER_BYTES / MAX_RECORD_BYTES;
+    assert!(packed(most - 1, together(&vec![&long[..]; most - 1])).is_ok());
+    assert_eq!(packed(most, together(&vec![&long[..]; most])), Err(Error::TooLong));
+}
+
 #[test]
 fn records_come_out_as_they_went_in_and_are_a_third_as_long() {
     let unpacked = unpacked();
@@ -51,26 +121,26 @@ fn what_looks_cut_off_comes_out_as_it_went_in() {
 #[test]
 fn a_record_that_inflates_beyond_its_bound_is_refused() {
     let text = vec![b'a'; MAX_RECORD_BYTES + 1];
-    let bomb = ByteBuf::from(deflate(&text).unwrap());
-    let packed = |records| PackedRecords { ids: ByteBuf::new(), key_logs: vec![], records };
+    let bomb = alone(&text);
+    let packed = |records| PackedRecords { ids: ByteBuf::new(), key_logs: vec![], records, text: ByteBuf::new() };
     assert_eq!(packed(vec![bomb]).unpack(), Err(Error::TooLong));
     // Nor may many inflate to more than an answer has.
-    let full = ByteBuf::from(deflate(&text[1..]).unwrap());
+    let full = alone(&text[1..]);
     assert!(packed(vec![full.clone(); MAX_ANSWER_BYTES / MAX_RECORD_BYTES]).unpack().is_ok());
     assert_eq!(packed(vec![full; MAX_ANSWER_BYTES / MAX_RECORD_BYTES + 1]).unpack(), Err(Error::TooLong));
     // Nor what is put back into a text that fits.
     let ids = [0x58, 0x20].repeat(600);
-    let many = [deflate(&ids).unwrap(), vec![1; 600]].concat();
-    let packed = PackedRecords { ids: ByteBuf::from([7; 32]), key_logs: vec![], records: vec![ByteBuf::from(many)] };
+    let many = ByteBuf::from([&alone(&ids)[..], &[1; 600]].concat());
+    let packed = PackedRecords { ids: ByteBuf::from([7; 32]), ..packed(vec![many]) };
     assert_eq!(packed.unpack(), Err(Error::TooLong));
 }
 
 #[test]
 fn references_to_nothing_are_refused() {
-    let text = deflate(&[0x58, 0x20]).unwrap();
+    let text = alone(&[0x58, 0x20]);
     let packed = |ids: &[u8], reference: &[u8]| {
-        let record = ByteBuf::from([&text, reference].concat());
-        PackedRecords { ids: ByteBuf::from(ids), key_logs: vec![vec![]], records: vec![record] }.unpack()
+        let records = vec![ByteBuf::from([&text, reference].concat())];
+        PackedRecords { ids: ByteBuf::from(ids), key_logs: vec![vec![]], records, text: ByteBuf::new() }.unpack()
     };
     assert!(packed(&[7; 32], &[1]).is_ok());
     assert_eq!(packed(&[7; 32], &[3]), Err(Error::NoSuchId));
@@ -119,12 +189,19 @@ proptest! {
     ) {
         let records = records.into_iter().map(ByteBuf::from).collect();
         let unpacked = Unpacked { key_logs: vec![], records };
-        prop_assert_eq!(PackedRecords::from(&unpacked).unpack(), Ok(unpacked));
+        let mut packed = PackedRecords::from(&unpacked);
+        prop_assert_eq!(packed.unpack(), Ok(unpacked.clone()));
+        packed.join();
+        prop_assert_eq!(packed.unpack(), Ok(unpacked));
     }
 
     #[test]
-    fn changed_bytes_are_refused_or_bounded(at in any::<prop::sample::Index>(), to: u8) {
-        let mut bytes = codec::encode(&PackedRecords::from(&unpacked()));
+    fn changed_bytes_are_refused_or_bounded(at in any::<prop::sample::Index>(), to: u8, is_joined: bool) {
+        let mut packed = PackedRecords::from(&unpacked());
+        if is_joined {
+            packed.join();
+        }
+        let mut bytes = codec::encode(&packed);
         let at = at.index(bytes.len());
         bytes[at] = to;
         if let Ok(packed) = codec::read::<PackedRecords>(&bytes, bytes.len())
