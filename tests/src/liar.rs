@@ -356,7 +356,7 @@ impl Liar {
                 Some(codec::encode(&answer::package(&catalogue, &snapshots, package)))
             }
             Request::Search(search) => {
-                let reply = answer::search(&catalogue, &snapshots, search);
+                let reply = answer::search_in_full(&catalogue, &snapshots, search);
                 let mut reply = reply.map(|packed| SearchAnswer::try_from(packed).expect("it was just packed"));
                 if let Ok(answer) = &mut reply {
                     answer.recent.clear();

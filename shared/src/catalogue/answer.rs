@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_bytes::ByteBuf;
 
 use super::find::{self, MAX_WALKED};
-use super::keys::{self, PackageKey};
+use super::keys::{self, PackageKey, ShortId};
 use super::snapshots::{Snapshot, Snapshots};
 use super::{Catalogue, Decision, Leaf, Listed, VersionView};
 use crate::id::{PackageId, PublisherId, RecordId};
@@ -14,7 +14,7 @@ use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_PAGES_PER_KEY_LOG, MAX_RECORD_BYTES,
     MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_SEARCH_BYTES, MAX_VERSIONS_PER_ANSWER,
 };
-use crate::merkle::proof::Range;
+use crate::merkle::proof::{self, Range};
 use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::packed::{Ids, Packed, PackedRecords};
 use crate::protocol::query::{
@@ -39,15 +39,40 @@ const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 /// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor`,
 /// `relay/no-checkpoint`.
 pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
-    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)
+    let (mut answer, releases) = search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)?;
+    if let Some(evidence) = &mut answer.evidence
+        && let Ok(proof) = proof::with_names(&evidence.proof, names(&releases))
+    {
+        evidence.proof = ByteBuf::from(proof);
+    }
+    Ok(answer)
 }
 
-fn search_within(
+/// [`search`], with every entry written out in the proof, though the records tell what most of them are.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_in_full(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
+    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES).map(|(answer, _)| answer)
+}
+
+/// Which release of an answer an entry is of, in order, and how popular its package is.
+fn names(releases: &[&Listed]) -> impl FnMut(&[u8]) -> Option<(u64, u8)> {
+    let mut left = releases.iter().zip(0..).peekable();
+    move |key| {
+        let head = keys::short_id(key)?;
+        let (listed, number) = left.next_if(|(listed, _)| ShortId::of(&listed.head) == head)?;
+        Some((number, listed.popularity.to_byte()))
+    }
+}
+
+/// An answer, and its releases that the range has.
+fn search_within<'a>(
     catalogue: &Catalogue,
-    snapshots: &Snapshots,
+    snapshots: &'a Snapshots,
     question: &Search,
     budget: usize,
-) -> Reply<PackedSearchAnswer> {
+) -> Reply<(PackedSearchAnswer, Vec<&'a Listed>)> {
     let limit = usize::from(question.limit);
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
@@ -105,10 +130,10 @@ fn search_within(
     if proof.is_none() && query.walks() > 0 {
         return Err(Refusal::new("query/bad-cursor", "what the cursor belongs to can't be walked whole: search again"));
     }
-    let releases = releases.iter().map(|listed| listed.bytes.packed());
-    let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
-    let suggestions = Vec::new();
-    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof, suggestions })
+    let packed = releases.iter().map(|listed| listed.bytes.packed());
+    let records = PackedRecords::of(page.key_logs(), packed.chain(recently.iter().copied()));
+    let (recent, suggestions) = (recently.len() as u16, Vec::new());
+    Ok((PackedSearchAnswer { walk, records, recent, evidence: proof, suggestions }, releases))
 }
 
 /// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.

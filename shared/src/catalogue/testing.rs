@@ -12,7 +12,7 @@ use crate::codec;
 use crate::id::{FullName, KeyCommitment, Network, PackageId, PublicKey, PublisherId, RecordId};
 use crate::limits::KEPT_PER_PAGE;
 use crate::merkle::Map;
-use crate::protocol::query::{Package, PackageAnswer, Reply, Search, SearchAnswer};
+use crate::protocol::query::{Package, PackageAnswer, PackedSearchAnswer, Reply, Search, SearchAnswer};
 use crate::record::{
     self, Artifact, ContentId, Dependency, Inception, KeepPage, KeyLog, Record, Release, Rotation, State, Status,
     Unknown, Verified, Work,
@@ -340,9 +340,17 @@ impl Relay {
         Asked { network: &self.network, relay: &self.id, epoch: self.epoch, rules: self.catalogue.rules() }
     }
 
-    /// What it says, not verified.
+    /// What it says, not verified. All entries of its proof are written out, so that tests can change an answer here and there.
     pub(crate) fn answer(&self, question: &Search) -> Reply<SearchAnswer> {
-        let packed = answer::search(&self.catalogue, &self.snapshots, question)?;
+        Self::unpack(answer::search_in_full(&self.catalogue, &self.snapshots, question)?)
+    }
+
+    /// What it says as it sends it: what the records tell is not written out.
+    pub(crate) fn answer_with_names(&self, question: &Search) -> Reply<SearchAnswer> {
+        Self::unpack(answer::search(&self.catalogue, &self.snapshots, question)?)
+    }
+
+    fn unpack(packed: PackedSearchAnswer) -> Reply<SearchAnswer> {
         let bytes = codec::encode(&packed);
         let answer = SearchAnswer::try_from(packed).expect("what was packed is unpacked");
         assert_eq!(codec::encode(&answer), bytes, "packed again, it is the same");
@@ -356,7 +364,16 @@ impl Relay {
 
     /// Asks and verifies.
     pub(crate) fn search(&self, question: &Search) -> VerifiedSearch {
-        self.verify(question, self.answer(question).unwrap()).unwrap()
+        let verified = self.verify(question, self.answer(question).unwrap()).unwrap();
+        // A liar's is refused as a whole.
+        if let Ok(mut other) = self.verify(question, self.answer_with_names(question).unwrap()) {
+            if let (Some(proven), Some(other)) = (&verified.proven, &mut other.proven) {
+                assert!(other.bytes <= proven.bytes);
+                other.bytes = proven.bytes;
+            }
+            assert_eq!(other, verified);
+        }
+        verified
     }
 
     /// The first page of the packages that match.

@@ -12,7 +12,9 @@
 //! | 2 | push a subtree that is not shown | its count, its hash |
 //! | 3 | join: pop the right subtree, then the left one, push both | critical bit |
 //! | 4 | join two subtrees of which nothing is known | critical bit, prefix |
+//! | 5 | push an entry of the range that follows from what comes with the proof | which part of that it is, a byte that the key depends on |
 //!
+//! Only an answer that has the records of its entries uses 5 ([`with_names`]): the key and the value follow from the record, and need not be said again.
 //! An entry is known by its key. Joined subtrees are known by the bits before their critical bit, which a known side tells, or else the
 //! prefix; 4 stands where no side is known, and nowhere else. Of a subtree that is not shown, the join above it tells where it stands.
 //! What is left on the stack at the end, one subtree or none, has the root as its hash. Where the prefix of a range ends within a byte, which
@@ -41,6 +43,7 @@ pub(super) const ENTRY: u8 = 1;
 pub(super) const HIDDEN: u8 = 2;
 pub(super) const JOIN: u8 = 3;
 pub(super) const JOIN_WITH_PREFIX: u8 = 4;
+pub(super) const NAMED: u8 = 5;
 
 /// What keys have in common: their first bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -404,12 +407,71 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The entry that follows from a part of what comes with a proof, and from a byte more.
+pub type Names<'n, 'a> = dyn Fn(u64, u8) -> Option<(Vec<u8>, &'a [u8])> + 'n;
+
+/// A proof with names instead of entries. `name`: which part of what comes with the proof an entry of the range follows from, and the byte that its
+/// key depends on besides, told from what its key has behind the range's bytes.
+///
+/// # Errors
+/// [`Error`] when it is no proof.
+pub fn with_names(proof: &[u8], mut name: impl FnMut(&[u8]) -> Option<(u64, u8)>) -> Result<Vec<u8>, Error> {
+    let mut bytes = Bytes { proof, at: 0 };
+    let mut named = Vec::with_capacity(proof.len());
+    while bytes.at < proof.len() {
+        let start = bytes.at;
+        let operation = bytes.take(1)?[0];
+        let mut entry = None;
+        match operation {
+            ENTRY_IN_RANGE => {
+                entry = name(bytes.text()?);
+                bytes.text()?;
+            }
+            ENTRY => {
+                bytes.text()?;
+                bytes.text()?;
+            }
+            HIDDEN => {
+                bytes.number()?;
+                bytes.take(Hash::BYTES)?;
+            }
+            JOIN | JOIN_WITH_PREFIX => {
+                let bit = bytes.bit()?;
+                bytes.take(if operation == JOIN { 0 } else { bits::prefix_length(bit) })?;
+            }
+            _ => return Err(Error::Malformed(start)),
+        }
+        match entry {
+            Some((number, more)) => {
+                named.push(NAMED);
+                varint::put(&mut named, number);
+                named.push(more);
+            }
+            None => named.extend_from_slice(&proof[start..bytes.at]),
+        }
+    }
+    Ok(named)
+}
+
 /// Verifies a proof of the first entries of a range.
 ///
 /// # Errors
 /// [`Error`].
 pub fn verify_run<'a>(root: &Hash, range: &Range, proof: &'a [u8]) -> Result<Run<'a>, Error> {
-    let (pieces, hash) = Reader::read(root, range, proof)?;
+    verify_run_with_names(root, range, proof, &|_, _| None)
+}
+
+/// Verifies a proof of the first entries of a range, some of which are told by names only.
+///
+/// # Errors
+/// [`Error`].
+pub fn verify_run_with_names<'a>(
+    root: &Hash,
+    range: &Range,
+    proof: &'a [u8],
+    names: &Names<'_, 'a>,
+) -> Result<Run<'a>, Error> {
+    let (pieces, hash) = Reader::read(root, range, proof, names)?;
     let mut run = Run { entries: Vec::new(), skipped: 0, rest: 0, hash };
     for (place, piece) in pieces {
         match (place, piece) {
@@ -434,7 +496,7 @@ pub fn verify_levels<'a>(
     proof: &'a [u8],
 ) -> Result<(Vec<Piece<'a>>, Option<Hash>), Error> {
     let range = Range { prefix: prefix.clone(), after: None };
-    let (pieces, hash) = Reader::read(root, &range, proof)?;
+    let (pieces, hash) = Reader::read(root, &range, proof, &|_, _| None)?;
     let inside = pieces.into_iter().filter(|(place, _)| *place == Place::In).map(|(_, piece)| piece);
     let pieces: Vec<_> = inside.collect();
     // An entry that stands alone is shown. So what is hidden has bits to ask by, and asking on comes to an end.
@@ -476,10 +538,43 @@ struct Item<'a> {
     hidden: Option<usize>,
 }
 
-struct Reader<'a, 'r> {
-    range: &'r Range,
+/// A proof, as it is read.
+struct Bytes<'a> {
     proof: &'a [u8],
     at: usize,
+}
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
+        let end = self.at.checked_add(count).ok_or(Error::Malformed(self.at))?;
+        let bytes = self.proof.get(self.at..end).ok_or(Error::Malformed(self.at))?;
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], Error> {
+        let start = self.at;
+        let length = usize::try_from(self.number()?).map_err(|_| Error::Malformed(start))?;
+        self.take(length)
+    }
+
+    fn number(&mut self) -> Result<u64, Error> {
+        let mut rest = self.proof.get(self.at..).unwrap_or_default();
+        let number = varint::take(&mut rest).map_err(|_| Error::Malformed(self.at))?;
+        self.at = self.proof.len() - rest.len();
+        Ok(number)
+    }
+
+    fn bit(&mut self) -> Result<u16, Error> {
+        let start = self.at;
+        Ok(u16::from_be_bytes(self.take(2)?.try_into().map_err(|_| Error::Malformed(start))?))
+    }
+}
+
+struct Reader<'a, 'r> {
+    range: &'r Range,
+    names: &'r Names<'r, 'a>,
+    bytes: Bytes<'a>,
     stack: Vec<Item<'a>>,
     /// In order of their keys; the place is None as long as no join has told it.
     pieces: Vec<(Option<Place>, Piece<'a>)>,
@@ -490,9 +585,10 @@ struct Reader<'a, 'r> {
 type Read<'a> = (Vec<(Place, Piece<'a>)>, Option<Hash>);
 
 impl<'a, 'r> Reader<'a, 'r> {
-    fn read(root: &Hash, range: &'r Range, proof: &'a [u8]) -> Result<Read<'a>, Error> {
-        let mut reader = Self { range, proof, at: 0, stack: Vec::new(), pieces: Vec::new(), hash: None };
-        while reader.at < proof.len() {
+    fn read(root: &Hash, range: &'r Range, proof: &'a [u8], names: &'r Names<'r, 'a>) -> Result<Read<'a>, Error> {
+        let bytes = Bytes { proof, at: 0 };
+        let mut reader = Self { range, names, bytes, stack: Vec::new(), pieces: Vec::new(), hash: None };
+        while reader.bytes.at < proof.len() {
             reader.operation()?;
         }
         let found = match reader.stack.pop() {
@@ -515,30 +611,28 @@ impl<'a, 'r> Reader<'a, 'r> {
     }
 
     fn operation(&mut self) -> Result<(), Error> {
-        let start = self.at;
-        match self.take(1)?[0] {
-            operation @ (ENTRY_IN_RANGE | ENTRY) => {
-                let rest = self.text()?;
-                let key = if operation == ENTRY { rest.to_vec() } else { [&self.range.prefix.bytes, rest].concat() };
-                let value = self.text()?;
-                // One key has one form.
-                if key.len() > MAX_KEY_BYTES
-                    || self.range.prefix.rest_of(&key).is_some() != (operation == ENTRY_IN_RANGE)
-                {
-                    return Err(Error::Malformed(start));
-                }
-                let whole = Known::whole(&key);
-                let place = self.range.place(whole);
-                let known = Some((Text::KeyOf(self.pieces.len()), whole.bits));
-                self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None })?;
-                self.pieces.push((place, Piece::Entry { key, value }));
+        let start = self.bytes.at;
+        match self.bytes.take(1)?[0] {
+            ENTRY_IN_RANGE => {
+                let key = [&self.range.prefix.bytes, self.bytes.text()?].concat();
+                let value = self.bytes.text()?;
+                self.entry(key, value, true, start)?;
+            }
+            ENTRY => {
+                let (key, value) = (self.bytes.text()?.to_vec(), self.bytes.text()?);
+                self.entry(key, value, false, start)?;
+            }
+            NAMED => {
+                let (number, more) = (self.bytes.number()?, self.bytes.take(1)?[0]);
+                let (key, value) = (self.names)(number, more).ok_or(Error::Malformed(start))?;
+                self.entry(key, value, true, start)?;
             }
             HIDDEN => {
-                let count = self.number()?;
+                let count = self.bytes.number()?;
                 if count == 0 {
                     return Err(Error::Contradiction(start));
                 }
-                let hash = self.take(Hash::BYTES)?.try_into().map_err(|_| Error::Malformed(start))?;
+                let hash = self.bytes.take(Hash::BYTES)?.try_into().map_err(|_| Error::Malformed(start))?;
                 let hash = Hash::from_bytes(hash);
                 self.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()) })?;
                 // Where it stands is told by the join above it.
@@ -546,10 +640,9 @@ impl<'a, 'r> Reader<'a, 'r> {
                 self.pieces.push((None, Piece::Hidden { prefix, count, hash }));
             }
             operation @ (JOIN | JOIN_WITH_PREFIX) => {
-                let bit = self.take(2)?.try_into().map_err(|_| Error::Malformed(start))?;
-                let bit = u16::from_be_bytes(bit);
+                let bit = self.bytes.bit()?;
                 let prefix = if operation == JOIN_WITH_PREFIX {
-                    let prefix = self.take(bits::prefix_length(bit))?;
+                    let prefix = self.bytes.take(bits::prefix_length(bit))?;
                     if !bits::is_prefix(prefix, bit) {
                         return Err(Error::Malformed(start));
                     }
@@ -564,9 +657,22 @@ impl<'a, 'r> Reader<'a, 'r> {
         Ok(())
     }
 
+    /// Pushes an entry, whose key has one form: whether it begins with the range's bytes is said.
+    fn entry(&mut self, key: Vec<u8>, value: &'a [u8], is_in_range: bool, start: usize) -> Result<(), Error> {
+        if key.len() > MAX_KEY_BYTES || self.range.prefix.rest_of(&key).is_some() != is_in_range {
+            return Err(Error::Malformed(start));
+        }
+        let whole = Known::whole(&key);
+        let place = self.range.place(whole);
+        let known = Some((Text::KeyOf(self.pieces.len()), whole.bits));
+        self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None })?;
+        self.pieces.push((place, Piece::Entry { key, value }));
+        Ok(())
+    }
+
     fn push(&mut self, item: Item<'a>) -> Result<(), Error> {
         if self.stack.len() >= MAX_DEPTH {
-            return Err(Error::Contradiction(self.at));
+            return Err(Error::Contradiction(self.bytes.at));
         }
         self.stack.push(item);
         Ok(())
@@ -641,25 +747,5 @@ impl<'a, 'r> Reader<'a, 'r> {
         if let Some((place, Piece::Hidden { prefix, .. })) = self.pieces.get_mut(at) {
             (*place, *prefix) = (here, common);
         }
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
-        let end = self.at.checked_add(count).ok_or(Error::Malformed(self.at))?;
-        let bytes = self.proof.get(self.at..end).ok_or(Error::Malformed(self.at))?;
-        self.at = end;
-        Ok(bytes)
-    }
-
-    fn text(&mut self) -> Result<&'a [u8], Error> {
-        let start = self.at;
-        let length = usize::try_from(self.number()?).map_err(|_| Error::Malformed(start))?;
-        self.take(length)
-    }
-
-    fn number(&mut self) -> Result<u64, Error> {
-        let mut rest = self.proof.get(self.at..).unwrap_or_default();
-        let number = varint::take(&mut rest).map_err(|_| Error::Malformed(self.at))?;
-        self.at = self.proof.len() - rest.len();
-        Ok(number)
     }
 }

@@ -15,6 +15,13 @@ const BITS_PER_WORD: usize = 4;
 /// How many letters those beginnings of a token have that a filter knows; of others, the longest shorter one is looked at.
 const BEGINNINGS: [usize; 3] = [2, 4, 6];
 
+/// Words that many descriptions have and nobody looks for: filters say nothing of them, and tell others better apart. In order.
+const COMMON: [&str; 40] = [
+    "a", "all", "also", "an", "and", "any", "are", "as", "at", "be", "but", "by", "can", "for", "from", "has", "have",
+    "if", "in", "into", "is", "it", "its", "more", "not", "of", "on", "or", "other", "such", "that", "the", "this",
+    "to", "used", "which", "will", "with", "you", "your",
+];
+
 /// Which words a package may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter([u8; FILTER_BYTES]);
@@ -126,6 +133,9 @@ impl Filter {
     }
 
     fn set(&mut self, of: Of, word: &[u8]) {
+        if matches!(of, Of::Whole) && COMMON.binary_search_by(|common| common.as_bytes().cmp(word)).is_ok() {
+            return;
+        }
         for bit in bits(of, word) {
             self.0[bit / 8] |= 1 << (bit % 8);
         }

@@ -82,6 +82,19 @@ impl Popularity {
     }
 }
 
+/// A popularity in a message.
+impl Popularity {
+    /// The popularity as a byte.
+    pub const fn to_byte(self) -> u8 {
+        self.0
+    }
+
+    /// The popularity that a byte says; None when it is none.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        (byte <= MAX_BUCKET).then_some(Self(byte))
+    }
+}
+
 /// What a package has for a short name, in points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Brevity(u16);

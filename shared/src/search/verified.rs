@@ -20,7 +20,7 @@ use crate::checkpoint::{Checkpoint, Signed};
 use crate::id::{Network, PackageId, PublicKey, PublisherId, RecordId};
 use crate::limits::{MAX_LEVELS, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_RESULTS, MAX_SUGGESTIONS};
 use crate::merkle::Hash;
-use crate::merkle::proof::{self, Piece, Prefix, Range, Run};
+use crate::merkle::proof::{self, Names, Piece, Prefix, Range, Run};
 use crate::protocol::query::{
     Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, RangeOf, Records, RecordsAnswer, Search,
     SearchAnswer, Show,
@@ -143,25 +143,42 @@ pub fn verify_search_knowing(
     let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
     let behind = after.filter(|_| is_ordered).map(|after| [&bytes[..], after].concat());
     let range = Range { prefix: Prefix::of(&bytes), after: behind };
-    let (run, proven) = verify_evidence(evidence, &range, &bytes, cursor.as_ref().map(|cursor| cursor.epoch), asked)?;
+    known.enter(asked.network);
+    let candidates: Vec<_> = answer
+        .releases
+        .iter()
+        .map(|bytes| Candidate::read(bytes, known).map(|it| Derived::of(it, asked.rules)))
+        .collect();
+    // What a proof leaves to be told by the records is what an honest relay's map has of them: nothing else gives the root.
+    let filters: Vec<_> =
+        candidates.iter().map(|derived| derived.as_ref().ok().map(|derived| derived.filter)).collect();
+    let names = |number: u64, popularity: u8| {
+        let at = usize::try_from(number).ok()?;
+        let (derived, filter) = (candidates.get(at)?.as_ref().ok()?, filters.get(at)?.as_ref()?);
+        let place = derived.place(&bytes, Popularity::from_byte(popularity)?)?;
+        Some(([&bytes[..], &place].concat(), &filter.as_bytes()[..]))
+    };
+    let epoch = cursor.as_ref().map(|cursor| cursor.epoch);
+    let (run, proven) = verify_evidence(evidence, &range, &bytes, epoch, &names, asked)?;
     at_most("entries", run.entries.len(), MAX_WALKED)?;
 
-    known.enter(asked.network);
     let key_logs = KeyLogs::of(&answer.key_logs, asked.network, known);
     let mut found = Matches { query: &query, hits: BTreeMap::new(), refused: Vec::new() };
-    let mut releases = answer.releases.iter().enumerate();
+    let mut releases = candidates.into_iter().enumerate();
     let mut last = None;
     for (key, value) in &run.entries {
         let entry = Entry::read(key, value, &bytes).ok_or(AnswerError::NotAnAnswer)?;
         last = Some(entry.rest);
         if query.is_exact(answer.walk) || query.may_match(&entry.filter) {
             match releases.next() {
-                Some((index, release)) => match entry.verify(release, &bytes, &query, &key_logs, asked, known) {
-                    // A filter lets some through that do not match.
-                    Ok(None) => {}
-                    Ok(Some(placed)) => found.take(index, placed),
-                    Err(error) => found.refused.push(Refused { index, error }),
-                },
+                Some((index, derived)) => {
+                    match derived.and_then(|derived| entry.verify(derived, &bytes, &query, &key_logs, known)) {
+                        // A filter lets some through that do not match.
+                        Ok(None) => {}
+                        Ok(Some(placed)) => found.take(index, placed),
+                        Err(error) => found.refused.push(Refused { index, error }),
+                    }
+                }
                 None => {
                     let error = RefusedError::Withheld(data_encoding::HEXLOWER.encode(entry.head.as_bytes()));
                     found.refused.push(Refused { index: answer.releases.len(), error });
@@ -236,37 +253,57 @@ impl<'a> Entry<'a> {
     /// it, so nobody has to have signed it: that it is what the entry is about follows from its id alone.
     fn verify(
         &self,
-        bytes: &[u8],
+        derived: Derived,
         range: &[u8],
         query: &Query,
         key_logs: &KeyLogs<'_>,
-        asked: &Asked<'_>,
         known: &mut Known,
     ) -> Result<Option<Placed>, RefusedError> {
-        let candidate = Candidate::read(bytes, known)?;
-        let (release, id) = candidate.claims();
+        let (release, id) = derived.candidate.claims();
         if ShortId::of(&id) != self.head {
             return Err(RefusedError::NotProven);
         }
-        let tokens = asked.rules.tokens(release);
-        let popularity = self.popularity(range, &id, release, &tokens);
-        if popularity.is_some() && !is_match(query, release, &tokens) {
+        let popularity = self.popularity(range, &derived);
+        if popularity.is_some() && !is_match(query, release, &derived.tokens) {
             return Ok(None);
         }
+        let Derived { candidate, tokens, .. } = derived;
         let hit = Hit { in_checkpoint: true, ..candidate.verify(key_logs, known)? };
         popularity.map(|popularity| Some(Placed { hit, tokens, popularity })).ok_or(RefusedError::WrongEntry)
     }
 
     /// How popular the entry says that its package is, which can't be seen from its release; None when the rules do not list the release so.
-    fn popularity(&self, range: &[u8], id: &RecordId, release: &Release, tokens: &Tokens) -> Option<Popularity> {
-        let derived = keys::listing_in(range, id, release, tokens, Popularity::default())?;
+    fn popularity(&self, range: &[u8], derived: &Derived) -> Option<Popularity> {
+        let plain = derived.place(range, Popularity::default())?;
         // Where only age or name counts, popularity moves nothing.
-        let popularity = match (Place::from_bytes(&derived), Place::from_bytes(self.rest)) {
-            _ if derived == self.rest => Some(Popularity::default()),
-            (Some(derived), Some(here)) if keys::is_by_popularity(range) => here.rank.popularity_beyond(&derived.rank),
+        let popularity = match (Place::from_bytes(&plain), Place::from_bytes(self.rest)) {
+            _ if plain == self.rest => Some(Popularity::default()),
+            (Some(plain), Some(here)) if keys::is_by_popularity(range) => here.rank.popularity_beyond(&plain.rank),
             _ => None,
         };
-        popularity.filter(|_| Filter::of(release, tokens) == self.filter)
+        popularity.filter(|_| derived.filter == self.filter)
+    }
+}
+
+/// A release that an entry may be of, and what the rules make of it.
+struct Derived {
+    candidate: Candidate,
+    tokens: Tokens,
+    filter: Filter,
+}
+
+impl Derived {
+    fn of(candidate: Candidate, rules: Rules) -> Self {
+        let (release, _) = candidate.claims();
+        let tokens = rules.tokens(release);
+        let filter = Filter::of(release, &tokens);
+        Self { candidate, tokens, filter }
+    }
+
+    /// What the key of its entry in a range has behind the range's bytes; None when it has none there.
+    fn place(&self, range: &[u8], popularity: Popularity) -> Option<Vec<u8>> {
+        let (release, id) = self.candidate.claims();
+        keys::listing_in(range, &id, release, &self.tokens, popularity)
     }
 }
 
@@ -358,6 +395,7 @@ fn verify_evidence<'a>(
     range: &Range,
     bytes: &[u8],
     epoch: Option<u64>,
+    names: &Names<'_, 'a>,
     asked: &Asked<'_>,
 ) -> Result<(Run<'a>, Proven), AnswerError> {
     let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
@@ -366,7 +404,7 @@ fn verify_evidence<'a>(
     if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {
         return Err(AnswerError::NotAnAnswer);
     }
-    let run = proof::verify_run(&checkpoint.root.into(), range, &evidence.proof)?;
+    let run = proof::verify_run_with_names(&checkpoint.root.into(), range, &evidence.proof, names)?;
     let proven = Proven {
         checkpoint,
         range: bytes.to_vec(),
@@ -387,7 +425,7 @@ pub fn verify_range(question: &RangeOf, answer: &Evidence, asked: &Asked<'_>) ->
     let (range, Show::First(limit)) = (question.meant().ok_or(AnswerError::NotAnAnswer)?, question.show) else {
         return Err(AnswerError::NotAnAnswer);
     };
-    let (run, proven) = verify_evidence(answer, &range, &question.range, None, asked)?;
+    let (run, proven) = verify_evidence(answer, &range, &question.range, None, &|_, _| None, asked)?;
     shows(&run, limit)?;
     Ok(proven)
 }

@@ -74,6 +74,56 @@ fn an_honest_answer_is_accepted_whole() {
 }
 
 #[test]
+fn what_the_records_tell_is_not_written_out() {
+    let one = Publisher::new(1);
+    let base = word(&one, 0, "base", "1.0.0");
+    let users = (2..8).map(|seed| {
+        Publisher::new(seed).release(0, &format!("user-{seed}"), "1.0.0", |release| {
+            release.description = "a word".into();
+            release.dependencies = vec![depends_on(&base.package())];
+        })
+    });
+    let users: Vec<_> = users.collect();
+    let publishers: Vec<_> = (1..8).map(Publisher::new).collect();
+    let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), users.into_iter().chain([base]));
+    for (text, order) in [
+        ("word", Order::Best),
+        ("a word", Order::Best),
+        ("", Order::Name),
+        ("", Order::Newest),
+        ("", Order::Dependents),
+    ] {
+        let question = Search { order, limit: 5, ..ask(text) };
+        let [full, short] = [relay.answer(&question), relay.answer_with_names(&question)].map(Result::unwrap);
+        let length = |answer: &SearchAnswer| answer.evidence.as_ref().unwrap().proof.len();
+        assert!(length(&short) + 5 * (FILTER_BYTES + ShortId::BYTES) <= length(&full), "{order:?}");
+        let [mut full, short] = [full, short].map(|answer| relay.verify(&question, answer).unwrap());
+        full.proven.as_mut().unwrap().bytes = short.proven.as_ref().unwrap().bytes;
+        assert_eq!(short, full, "{order:?}");
+        assert_eq!(short.hits.iter().flatten().count(), 5);
+    }
+}
+
+#[test]
+fn a_proof_with_names_that_do_not_follow_from_the_records_is_none() {
+    let (_, relay) = honest("word");
+    let answer = relay.answer_with_names(&ask("word")).unwrap();
+    let proof = answer.evidence.as_ref().unwrap().proof.clone();
+    // Operation, number, popularity: three bytes an entry.
+    let names: Vec<_> = (0..proof.len()).filter(|at| proof[*at..].starts_with(&[5, 0, 0])).collect();
+    let [at] = names[..] else { panic!("{proof:?}") };
+    for (place, to) in [(1, 1), (1, 3), (1, 0x7f), (2, 1), (2, 16), (2, 17), (2, 0xff)] {
+        let mut changed = answer.clone();
+        changed.evidence.as_mut().unwrap().proof[at + place] = to;
+        assert_eq!(search_code(&relay, &ask("word"), changed), Some("relay/bad-proof"), "{place} {to}");
+    }
+    // Where no records come with it, there are no names.
+    let question = RangeOf::first(b"x/word\0", 3);
+    let verified = verify_range(&question, answer.evidence.as_ref().unwrap(), &relay.asked());
+    assert_eq!(verified.map_err(|error| error.code()).err(), Some("relay/bad-proof"));
+}
+
+#[test]
 fn relays_with_the_same_records_prove_the_same_hash() {
     let (relay, one, two) = shop();
     let other = Relay::of(101, relay.catalogue.clone());
@@ -670,11 +720,13 @@ proptest! {
     /// Whatever a relay does to an honest answer: what is shown is what is there, and what is missing is missed.
     #[test]
     fn no_change_of_an_answer_shows_anything_else(
+        has_names: bool,
         remove in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
         swap in any::<(prop::sample::Index, prop::sample::Index)>(),
         other in proptest::option::of(any::<prop::sample::Index>()),
     ) {
         let (answer, relay) = honest("word");
+        let answer = if has_names { relay.answer_with_names(&ask("word")).unwrap() } else { answer };
         let mut changed = answer.clone();
         changed.releases.swap(swap.0.index(3), swap.1.index(3));
         if let Some(at) = other {
@@ -685,6 +737,12 @@ proptest! {
             changed.key_logs.truncate(changed.releases.len());
         }
         let is_honest = changed == answer;
+        if has_names {
+            // Nothing else gives the root.
+            let code = relay.verify(&ask("word"), changed).map_err(|error| error.code()).err();
+            prop_assert_eq!(code, (!is_honest).then_some("relay/bad-proof"));
+            return Ok(());
+        }
         let verified = relay.verify(&ask("word"), changed).unwrap();
         let shown: BTreeSet<_> = verified.hits.iter().flatten().map(|hit| hit.release.name.to_string()).collect();
         let refused = verified.hits.iter().filter(|hit| hit.is_err()).count();
