@@ -19,6 +19,7 @@ use ggen_shared::rules::Rules;
 
 use crate::derivation::Derivation;
 use crate::policy;
+use crate::spare::SpareTime;
 use crate::store::{Batch, BlockError, CommitError, LoadError, RecordKey, Store};
 use crate::suggest::Suggester;
 
@@ -34,6 +35,8 @@ pub struct Shelf {
     beside: RwLock<Option<Arc<Derivation>>>,
     store: Store,
     suggester: Suggester,
+    /// For joining the records of answers.
+    spare: SpareTime,
     /// Held from the storing of rotations and pages until what is not kept of them is removed: two batches may hold the same page, and
     /// one of them the rotation that keeps it.
     key_events: tokio::sync::Mutex<()>,
@@ -144,6 +147,7 @@ impl Shelf {
             beside: RwLock::default(),
             store,
             suggester: Suggester::default(),
+            spare: SpareTime::default(),
             key_events: tokio::sync::Mutex::default(),
         };
         if unlisted > 0 {
@@ -183,6 +187,11 @@ impl Shelf {
     /// What other spellings are suggested by.
     pub(crate) const fn suggester(&self) -> &Suggester {
         &self.suggester
+    }
+
+    /// Time for what makes answers better.
+    pub(crate) const fn spare(&self) -> &SpareTime {
+        &self.spare
     }
 
     /// What the last checkpoints committed to. Don't hold it over an await.

@@ -16,6 +16,7 @@ pub mod node;
 pub mod package;
 pub mod policy;
 pub mod query;
+mod spare;
 pub mod store;
 mod suggest;
 mod transport;

@@ -51,6 +51,9 @@ impl Answer for Arc<Shelf> {
                     {
                         answer.suggestions = self.suggester().suggest(self, search).await;
                     }
+                    if let Ok(answer) = &mut reply {
+                        self.spare().spend(|| answer.records.join());
+                    }
                     encode(&reply)
                 }
                 Request::Package(package) => encode(

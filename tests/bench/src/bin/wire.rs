@@ -29,6 +29,8 @@ const ASKED_AT_ONCE: usize = 4;
 /// How often both are measured, and how long each time.
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_secs(3);
+/// Between the key presses of somebody who types fast.
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -50,14 +52,19 @@ async fn main() -> Result<()> {
     rows.push(Row::new("a relay's restart, all records verified, to its first answer", "s", took, Some(8.0), 1));
 
     let peers = peers(&relay).await?;
+    // One after the other without a pause: what a relay answers that has no time to spare.
     let mut replies = HashMap::new();
-    let mut sizes = Vec::new();
     for text in QUERIES {
-        let reply = ask(&peers[0], text).await?;
-        sizes.push(reply.len() as f64 / 1000.0);
-        replies.insert(text.to_owned(), reply);
+        replies.insert(text.to_owned(), ask(&peers[0], text).await?);
     }
+    let mut sizes: Vec<_> = replies.values().map(|reply| reply.len() as f64 / 1000.0).collect();
     rows.push(Row::new("bytes of an answer, p50", "kB", quantile(&mut sizes, 0.5), None, QUERIES.len()));
+    sizes.clear();
+    for text in QUERIES {
+        tokio::time::sleep(PAUSE).await;
+        sizes.push(ask(&peers[0], text).await?.len() as f64 / 1000.0);
+    }
+    rows.push(Row::new("the same for one who pauses, p50", "kB", quantile(&mut sizes, 0.5), Some(16.0), QUERIES.len()));
     let echo = Relay::start_with(config(other.path()), move |_| Box::new(Echo(replies))).await?;
     let echoed = self::peers(&echo).await?;
 

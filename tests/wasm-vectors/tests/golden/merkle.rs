@@ -209,7 +209,7 @@ fn refused() -> Vec<Value> {
         }));
     };
     add("no proof", of, b"a", None, b"");
-    add("an unknown operation", of, b"a", None, b"\x05");
+    add("an unknown operation", of, b"a", None, b"\x06");
     add("cut off", of, b"a", None, &some[..some.len() - 1]);
     add("more at the end", of, b"a", None, &at_the_end);
     add("a number in a longer form", of, b"a", None, &long_number);

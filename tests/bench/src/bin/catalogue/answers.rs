@@ -10,7 +10,7 @@ use ggen_shared::catalogue::snapshots::Snapshots;
 use ggen_shared::catalogue::{Catalogue, answer};
 use ggen_shared::codec;
 use ggen_shared::limits::MAX_ANSWER_BYTES;
-use ggen_shared::protocol::query::{RangeOf, Search, SearchAnswer};
+use ggen_shared::protocol::query::{RangeOf, Refusal, Search, SearchAnswer};
 use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{Asked, verify_search};
 
@@ -59,13 +59,23 @@ fn question(text: &str) -> Search {
 
 fn two_words(catalogue: &Catalogue, snapshots: &Snapshots, asked: &Asked<'_>, rows: &mut Vec<Row>) -> Result<()> {
     let (mut sizes, mut answer_times, mut verify_times, mut hits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut compare_sizes = Vec::new();
+    let (mut sizes_alone, mut times_alone, mut compare_sizes) = (Vec::new(), Vec::new(), Vec::new());
     for text in QUERIES {
         let question = question(text);
-        let (reply, took) = median_time(7, || answer::search(catalogue, snapshots, &question));
-        let bytes = codec::encode(&reply.map_err(|refusal| anyhow::anyhow!("{refusal}"))?);
+        // As a relay answers that has time for it.
+        let joined = || {
+            let mut answer = answer::search(catalogue, snapshots, &question)?;
+            answer.records.join();
+            Ok(answer)
+        };
+        let (reply, took) = median_time(7, joined);
+        let bytes = codec::encode(&reply.map_err(|refusal: Refusal| anyhow::anyhow!("{refusal}"))?);
         sizes.push(bytes.len() as f64 / 1000.0);
         answer_times.push(took);
+        let (reply, took) = median_time(7, || answer::search(catalogue, snapshots, &question));
+        let bytes_alone = codec::encode(&reply.map_err(|refusal| anyhow::anyhow!("{refusal}"))?);
+        sizes_alone.push(bytes_alone.len() as f64 / 1000.0);
+        times_alone.push(took);
         let read = || codec::read::<SearchAnswer>(&bytes, MAX_ANSWER_BYTES);
         let (verified, took) = median_time(3, || anyhow::Ok(verify_search(&question, read()?, asked)?));
         let verified = verified?;
@@ -84,6 +94,8 @@ fn two_words(catalogue: &Catalogue, snapshots: &Snapshots, asked: &Asked<'_>, ro
     rows.push(Row::new("answer of two words, largest", "kB", quantile(&mut sizes, 1.0), Some(64.0), runs));
     rows.push(Row::new("relay's time for two words, p50", "ms", quantile(&mut answer_times, 0.5), Some(1.0), runs));
     rows.push(Row::new("relay's time for two words, p99", "ms", quantile(&mut answer_times, 0.99), Some(10.0), runs));
+    rows.push(Row::new("the same with records not joined, p50", "kB", quantile(&mut sizes_alone, 0.5), None, runs));
+    rows.push(Row::new("the same with records not joined, p50", "ms", quantile(&mut times_alone, 0.5), None, runs));
     rows.push(Row::new("read and verify natively, p50", "ms", quantile(&mut verify_times, 0.5), None, runs));
     let compare = quantile(&mut compare_sizes, 0.5);
     rows.push(Row::new("compare the range with one more relay, p50", "kB", compare, Some(2.0), runs));
@@ -116,7 +128,7 @@ fn throughput(catalogue: &Catalogue, snapshots: &Snapshots, rows: &mut Vec<Row>)
     }
     // Of the one core that this runs on.
     let per_second = f64::from(answers) / (cpu_time()? - cpu);
-    let measure = "proven answers of two words a second and core";
+    let measure = "proven answers of two words a second and core, not joined";
     rows.push(Row::new(measure, "1/s", per_second, Some(10_000.0), answers as usize));
     Ok(())
 }
