@@ -2,7 +2,9 @@
 //! all of them are answered about as fast as without it.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How many times as long as it worked it rests.
 const REST: u32 = 9;

@@ -473,7 +473,7 @@ async fn endless(stream: &mut Stream) -> io::Result<()> {
 fn flipped(request: &Request, truth: &[u8]) -> Option<Vec<u8>> {
     match request {
         Request::Search(_) => {
-            let mut reply: Reply<SearchAnswer> = codec::decode(truth, MAX_ANSWER_BYTES).ok()?;
+            let mut reply: Reply<SearchAnswer> = codec::read(truth, MAX_ANSWER_BYTES).ok()?;
             let answer = reply.as_mut().ok()?;
             answer.releases.iter_mut().chain(&mut answer.recent).for_each(flip);
             Some(codec::encode(&reply))

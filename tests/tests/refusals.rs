@@ -413,7 +413,7 @@ fn flip(bytes: &mut ByteBuf) {
 }
 
 fn edit<A: Serialize + DeserializeOwned>(answer: &[u8], change: impl FnOnce(&mut A) -> Option<()>) -> Vec<u8> {
-    let mut reply: query::Reply<A> = codec::decode(answer, ggen_shared::limits::MAX_ANSWER_BYTES).unwrap();
+    let mut reply: query::Reply<A> = codec::read(answer, ggen_shared::limits::MAX_ANSWER_BYTES).unwrap();
     change(reply.as_mut().unwrap());
     codec::encode(&reply)
 }
