@@ -1,7 +1,7 @@
 //! Work that makes answers better and is done while there is time for it: it takes a tenth of one core's time at most, so that however many ask,
 //! all of them are answered about as fast as without it.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,7 +17,11 @@ impl SpareTime {
     /// Does some work, unless it is being done for somebody else, or was just now.
     pub(crate) fn spend(&self, work: impl FnOnce()) {
         // Held while it works: what others would have done meanwhile is left out.
-        let Ok(mut rests_until) = self.0.try_lock() else { return };
+        let mut rests_until = match self.0.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let begin = Instant::now();
         if rests_until.is_some_and(|until| begin < until) {
             return;

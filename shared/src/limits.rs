@@ -103,6 +103,8 @@ pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 pub const MAX_KNOWN_BYTES: usize = 512 * 1024;
 /// A page of results with its proof: what a person on a phone waits for.
 pub const MAX_SEARCH_BYTES: usize = 60 * 1024;
+/// Text of the records of an answer that are deflated together: some times what a page has. A relay works on it for some milliseconds.
+pub const MAX_JOINED_BYTES: usize = 128 * 1024;
 /// Evidence against a relay: a record with its key log, and proofs of a package's versions.
 pub const MAX_EVIDENCE_BYTES: usize = 128 * 1024;
 /// Answer bytes in flight on one stream when the asker is a browser on WebRTC, whose buffer of 16 KiB overflows into a reset.

@@ -90,7 +90,7 @@ fn search_within<'a>(
 
     // What is recent leaves room for entries of the range.
     let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
-    let (mut recent, rest) = (Budget(share), budget - share);
+    let (mut recent, rest) = (Room::new(share, MAX_ANSWER_BYTES / 2), Room::new(budget - share, MAX_ANSWER_BYTES / 4));
     let mut page = Page::new(catalogue);
     let mut recently = Vec::new();
     // What is walked whole is also put in order with what is recent.
@@ -108,16 +108,14 @@ fn search_within<'a>(
     let walks = chosen.into_iter().chain(find::walks(&snapshot.map, &query).filter(|_| chosen.is_none()));
     let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
     for choice in walks {
-        let (mut tried, mut budget, mut is_first) = (page.clone(), Budget(rest + recent.0), true);
+        let (mut tried, mut room, mut is_first) = (page.clone(), rest.and(&recent), true);
         let found = find::find(&snapshot.map, &query, limit, choice, after, |listed, is_candidate| {
-            if !budget.spend(BYTES_PER_ENTRY) {
+            if !room.spend(BYTES_PER_ENTRY, 0) {
                 return false;
             }
             // The first fits in any case: a page that nothing fits on would be asked for again and again.
             let is_first = is_candidate && std::mem::take(&mut is_first);
-            !is_candidate
-                || tried.admit(listed, &mut budget)
-                || (is_first && tried.admit(listed, &mut budget.of_first()))
+            !is_candidate || tried.admit(listed, &mut room) || (is_first && tried.admit(listed, &mut room.of_first()))
         });
         if let Some(found) = found {
             walk = found.walk;
@@ -154,15 +152,17 @@ impl<'a> Page<'a> {
     }
 
     /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
-    fn admit(&mut self, listed: &Listed, budget: &mut Budget) -> bool {
+    fn admit(&mut self, listed: &Listed, room: &mut Room) -> bool {
         let seen = self.seen.get(&listed.publisher).copied();
         let key_log = seen.map(|(_, key_log)| key_log).or_else(|| self.catalogue.key_log(&listed.publisher));
         let chain = key_log.filter(|_| seen.is_none());
         let page = key_log.and_then(|key_log| self.page_for(key_log, &listed.head));
         let page = page.filter(|page| !self.pages.contains(&page.id()));
         let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
-        let events: Vec<&'a Packed> = events.map(RecordBytes::packed).collect();
-        let packed = events.iter().copied().chain([listed.bytes.packed()]);
+        let events: Vec<&'a RecordBytes> = events.collect();
+        let unpacked = events.iter().map(|event| event.len()).sum::<usize>() + listed.bytes.len();
+        let events = events.into_iter().map(RecordBytes::packed);
+        let packed = events.clone().chain([listed.bytes.packed()]);
         let mut new = Vec::new();
         let mut is_known = |id: &[u8; 32]| {
             let is_new = self.ids.insert(*id);
@@ -170,16 +170,18 @@ impl<'a> Page<'a> {
             !is_new
         };
         let cost = packed.map(|packed| BYTES_PER_ITEM + packed.cost(&mut is_known)).sum();
-        if !budget.spend(cost) {
+        if !room.spend(cost, unpacked) {
             new.iter().for_each(|id| _ = self.ids.remove(id));
             return false;
         }
         self.pages.extend(page.map(Verified::id));
         match (seen, key_log) {
-            (Some((at, _)), _) => self.key_logs.get_mut(at).into_iter().for_each(|(_, known)| known.extend(&events)),
+            (Some((at, _)), _) => {
+                self.key_logs.get_mut(at).into_iter().for_each(|(_, known)| known.extend(events.clone()))
+            }
             (None, Some(key_log)) => {
                 self.seen.insert(listed.publisher, (self.key_logs.len(), key_log));
-                self.key_logs.push((listed.publisher, events));
+                self.key_logs.push((listed.publisher, events.collect()));
             }
             (None, None) => {}
         }
@@ -441,16 +443,38 @@ fn meant<'a>(catalogue: &'a Catalogue, question: &Package) -> Option<(PackageId,
     Some((package, key_log))
 }
 
+/// What a page has room for: packed, as it is sent, and unpacked, as it is read. Some kilobytes can unpack to as much as an answer may have.
+struct Room {
+    packed: Budget,
+    unpacked: Budget,
+}
+
+impl Room {
+    const fn new(packed: usize, unpacked: usize) -> Self {
+        Self { packed: Budget(packed), unpacked: Budget(unpacked) }
+    }
+
+    /// With what another one has left.
+    const fn and(&self, other: &Self) -> Self {
+        Self::new(self.packed.0 + other.packed.0, self.unpacked.0 + other.unpacked.0)
+    }
+
+    /// Takes all that is left. What the first entry of a page may take instead: the longest release with the longest key log is far less.
+    fn of_first(&mut self) -> Self {
+        self.packed.0 = 0;
+        Self::new(MAX_ANSWER_BYTES - MAX_SEARCH_BYTES, MAX_ANSWER_BYTES / 4)
+    }
+
+    /// Takes as many bytes of both, if they are there.
+    fn spend(&mut self, packed: usize, unpacked: usize) -> bool {
+        unpacked <= self.unpacked.0 && self.packed.spend(packed) && self.unpacked.spend(unpacked)
+    }
+}
+
 /// How much of an answer is left.
 struct Budget(usize);
 
 impl Budget {
-    /// Takes all that is left. What the first entry of a page may take instead: the longest release with the longest key log is far less.
-    fn of_first(&mut self) -> Self {
-        self.0 = 0;
-        Self(MAX_ANSWER_BYTES - MAX_SEARCH_BYTES)
-    }
-
     /// Takes as many bytes, if they are there.
     fn spend(&mut self, bytes: usize) -> bool {
         let left = self.0.checked_sub(bytes);

@@ -3,8 +3,8 @@ use crate::catalogue::testing::{Publisher, Relay, depends_on, other_artifact};
 use crate::codec;
 use crate::id::RecordId;
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_PAGES_PER_ROTATION, MAX_RECORD_BYTES};
-use crate::protocol::query::Cursor;
-use crate::record::{Release, Verified};
+use crate::protocol::query::{Cursor, SearchAnswer};
+use crate::record::{Dependency, Release, Verified};
 use crate::search::query::Filters;
 
 fn ask(text: &str, limit: u16) -> Search {
@@ -217,6 +217,56 @@ fn ids_of_a_release_that_does_not_fit_are_on_no_page() {
     }
     let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000).unwrap().0;
     assert_eq!(answer.recent, 1, "each of the others is half of what recent releases have room for");
+}
+
+#[test]
+fn records_that_unpack_to_much_more_than_they_take_do_not_make_an_answer_unreadable() {
+    // Hundreds of bytes each that unpack to the longest record there may be: no answer could have all that fit when they are packed.
+    let publisher = Publisher::new(1);
+    let needed = ('a'..='z').flat_map(|one| ('a'..='d').map(move |other| format!("{one}{other}"))).take(96);
+    let needed: Vec<_> = needed
+        .map(|name| Dependency {
+            publisher: None,
+            requirement: vec![">=0.0.0"; 16].join(","),
+            ..depends_on(&publisher.package(&name))
+        })
+        .collect();
+    let release = |n: u32| publisher.release(n, &format!("p{n}"), "1.0.0", |it| it.dependencies.clone_from(&needed));
+    let (length, cost) = (release(0).bytes().len(), release(0).bytes().packed().cost(|_| true));
+    assert!(length > MAX_RECORD_BYTES / 10 * 9 && cost < 500, "{length} {cost}");
+    let mut relay = Relay::new(&[&publisher], (0..200).map(release));
+    for n in 200..300 {
+        relay.insert(release(n));
+    }
+    let mut question = ask("", 50);
+    let mut found = 0;
+    loop {
+        let answer = search(&relay.catalogue, &relay.snapshots, &question).unwrap();
+        let mut joined = answer.clone();
+        joined.records.join();
+        let answer: SearchAnswer = answer.try_into().expect("it can be unpacked");
+        assert_eq!(SearchAnswer::try_from(joined).as_ref(), Ok(&answer));
+        let page = relay.verify(&question, answer).unwrap();
+        assert!(page.hits.iter().all(Result::is_ok) && !page.hits.is_empty());
+        found += page.hits.len();
+        question.cursor = page.cursor;
+        if question.cursor.is_none() {
+            break;
+        }
+    }
+    assert!(found >= 200, "{found}");
+}
+
+#[test]
+fn a_page_has_room_for_as_much_packed_and_unpacked_as_is_left_of_both() {
+    let mut room = Room::new(10, 100);
+    assert!(!room.spend(1, 101) && !room.spend(11, 1));
+    assert!(room.spend(4, 60));
+    assert!(!room.spend(1, 41) && !room.spend(7, 1), "what does not fit takes nothing");
+    assert!(room.and(&Room::new(1, 2)).spend(7, 42) && !room.and(&Room::new(1, 2)).spend(8, 1));
+    assert!(!room.and(&Room::new(1, 2)).spend(1, 43));
+    let mut first = room.of_first();
+    assert!(first.spend(MAX_ANSWER_BYTES - MAX_SEARCH_BYTES, MAX_ANSWER_BYTES / 4) && !room.spend(1, 0));
 }
 
 #[test]

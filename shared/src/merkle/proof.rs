@@ -15,6 +15,7 @@
 //! | 5 | push an entry of the range that follows from what comes with the proof | which part of that it is, a byte that the key depends on |
 //!
 //! Only an answer that has the records of its entries uses 5 ([`with_names`]): the key and the value follow from the record, and need not be said again.
+//! Numbers increase.
 //! An entry is known by its key. Joined subtrees are known by the bits before their critical bit, which a known side tells, or else the
 //! prefix; 4 stands where no side is known, and nowhere else. Of a subtree that is not shown, the join above it tells where it stands.
 //! What is left on the stack at the end, one subtree or none, has the root as its hash. Where the prefix of a range ends within a byte, which
@@ -27,7 +28,7 @@
 //! of a range, none stands behind a part of the range that is not shown; in a descent, an entry that stands alone is shown. The whole map is
 //! never a subtree that is not shown: how many entries it has is hashed with its two sides, and nowhere else. For the same reasons an
 //! entry is shown, although no more were asked for, when only its key says that it is in the range. Memory and time are linear in the
-//! proof's bytes.
+//! proof's bytes, and in what its names stand for.
 
 use std::cmp::Ordering;
 
@@ -574,6 +575,8 @@ impl<'a> Bytes<'a> {
 struct Reader<'a, 'r> {
     range: &'r Range,
     names: &'r Names<'r, 'a>,
+    /// The least number that the next name may have.
+    next_name: u64,
     bytes: Bytes<'a>,
     stack: Vec<Item<'a>>,
     /// In order of their keys; the place is None as long as no join has told it.
@@ -587,7 +590,7 @@ type Read<'a> = (Vec<(Place, Piece<'a>)>, Option<Hash>);
 impl<'a, 'r> Reader<'a, 'r> {
     fn read(root: &Hash, range: &'r Range, proof: &'a [u8], names: &'r Names<'r, 'a>) -> Result<Read<'a>, Error> {
         let bytes = Bytes { proof, at: 0 };
-        let mut reader = Self { range, names, bytes, stack: Vec::new(), pieces: Vec::new(), hash: None };
+        let mut reader = Self { range, names, next_name: 0, bytes, stack: Vec::new(), pieces: Vec::new(), hash: None };
         while reader.bytes.at < proof.len() {
             reader.operation()?;
         }
@@ -624,6 +627,11 @@ impl<'a, 'r> Reader<'a, 'r> {
             }
             NAMED => {
                 let (number, more) = (self.bytes.number()?, self.bytes.take(1)?[0]);
+                // In order, so that each is derived once at most.
+                if number < self.next_name {
+                    return Err(Error::Malformed(start));
+                }
+                self.next_name = number.saturating_add(1);
                 let (key, value) = (self.names)(number, more).ok_or(Error::Malformed(start))?;
                 self.entry(key, value, true, start)?;
             }

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::id::PublisherId;
-use crate::limits::{MAX_ANSWER_BYTES, MAX_RECORD_BYTES};
+use crate::limits::{MAX_ANSWER_BYTES, MAX_JOINED_BYTES, MAX_RECORD_BYTES};
 use crate::record::{Inception, Unverified};
 use crate::varint;
 
@@ -170,7 +170,7 @@ impl PackedRecords {
         self.key_logs.iter_mut().flatten().chain(&mut self.records)
     }
 
-    /// The records, joined, and their text; None when it would be no shorter.
+    /// The records, joined, and their text; None when it would be no shorter, or is much longer than that of a page.
     fn joined(&self) -> Option<(Vec<ByteBuf>, Vec<u8>)> {
         let mut unpacker = Unpacker::new(&[]);
         let (mut text, mut alone) = (Vec::new(), 0);
@@ -186,6 +186,9 @@ impl PackedRecords {
             alone += packed.len() - rest.len();
             joined.push(ByteBuf::from([&[JOINED], rest].concat()));
         }
+        if text.len() > MAX_JOINED_BYTES {
+            return None;
+        }
         let mut whole = Vec::new();
         varint::put(&mut whole, text.len() as u64);
         whole.extend(deflate(&text)?);
@@ -197,7 +200,7 @@ impl PackedRecords {
         self.records.len()
     }
 
-    /// The records as they were signed: of at most [`MAX_ANSWER_BYTES`] together, and [`MAX_RECORD_BYTES`] each.
+    /// The records as they were signed: of at most [`MAX_ANSWER_BYTES`] together, and [`MAX_RECORD_BYTES`] each that was deflated.
     ///
     /// # Errors
     /// [`Error`].
@@ -404,7 +407,7 @@ impl<'a> Unpacker<'a> {
             return Ok(Vec::new());
         }
         let length = number(&mut packed)?;
-        if length > MAX_ANSWER_BYTES {
+        if length > MAX_JOINED_BYTES {
             return Err(Error::TooLong);
         }
         let (written, rest) = self.inflate(packed, length)?;

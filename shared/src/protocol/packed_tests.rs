@@ -86,9 +86,18 @@ fn the_text_of_joined_records_is_used_up_and_no_longer_than_an_answer() {
     // No record is longer than it may be alone, nor are all of them longer than an answer.
     let long = vec![b'a'; MAX_RECORD_BYTES];
     assert_eq!(packed(1, together(&[&[&long[..], b"a"].concat()])), Err(Error::TooLong));
-    let most = MAX_ANSWER_BYTES / MAX_RECORD_BYTES;
+    let most = MAX_JOINED_BYTES / MAX_RECORD_BYTES;
     assert!(packed(most - 1, together(&vec![&long[..]; most - 1])).is_ok());
     assert_eq!(packed(most, together(&vec![&long[..]; most])), Err(Error::TooLong));
+    // So they are not joined.
+    let records = vec![ByteBuf::from(long); most];
+    let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });
+    let before = packed.clone();
+    packed.join();
+    assert_eq!(packed, before);
+    packed.records.pop();
+    packed.join();
+    assert!(!packed.text.is_empty());
 }
 
 #[test]

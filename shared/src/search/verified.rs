@@ -143,6 +143,9 @@ pub fn verify_search_knowing(
     let after = cursor.as_ref().map(|cursor| &cursor.after[..]);
     let behind = after.filter(|_| is_ordered).map(|after| [&bytes[..], after].concat());
     let range = Range { prefix: Prefix::of(&bytes), after: behind };
+    let epoch = cursor.as_ref().map(|cursor| cursor.epoch);
+    let checkpoint = verify_checkpoint(evidence, epoch, asked)?;
+
     known.enter(asked.network);
     let candidates: Vec<_> = answer
         .releases
@@ -158,8 +161,7 @@ pub fn verify_search_knowing(
         let place = derived.place(&bytes, Popularity::from_byte(popularity)?)?;
         Some(([&bytes[..], &place].concat(), &filter.as_bytes()[..]))
     };
-    let epoch = cursor.as_ref().map(|cursor| cursor.epoch);
-    let (run, proven) = verify_evidence(evidence, &range, &bytes, epoch, &names, asked)?;
+    let (run, proven) = verify_proof(checkpoint, evidence, &range, &bytes, &names)?;
     at_most("entries", run.entries.len(), MAX_WALKED)?;
 
     let key_logs = KeyLogs::of(&answer.key_logs, asked.network, known);
@@ -389,21 +391,38 @@ fn standing(release: &Release) -> (bool, &Version) {
     (!release.version.is_pre_release(), &release.version)
 }
 
-/// Verifies what an answer stands on. `epoch`: that of the checkpoint that a page before it stood on.
+/// Verifies what an answer stands on, where its records tell nothing about it.
 fn verify_evidence<'a>(
     evidence: &'a Evidence,
     range: &Range,
     bytes: &[u8],
-    epoch: Option<u64>,
-    names: &Names<'_, 'a>,
     asked: &Asked<'_>,
 ) -> Result<(Run<'a>, Proven), AnswerError> {
+    verify_proof(verify_checkpoint(evidence, None, asked)?, evidence, range, bytes, &|_, _| None)
+}
+
+/// Verifies what the relay committed to. `epoch`: that of the checkpoint that a page before it stood on.
+fn verify_checkpoint(
+    evidence: &Evidence,
+    epoch: Option<u64>,
+    asked: &Asked<'_>,
+) -> Result<Signed<Checkpoint>, AnswerError> {
     let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
     // A page that is read on stands on the checkpoint of the page before it, however old that is.
     let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch), asked.rules)?;
     if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {
         return Err(AnswerError::NotAnAnswer);
     }
+    Ok(checkpoint)
+}
+
+fn verify_proof<'a>(
+    checkpoint: Signed<Checkpoint>,
+    evidence: &'a Evidence,
+    range: &Range,
+    bytes: &[u8],
+    names: &Names<'_, 'a>,
+) -> Result<(Run<'a>, Proven), AnswerError> {
     let run = proof::verify_run_with_names(&checkpoint.root.into(), range, &evidence.proof, names)?;
     let proven = Proven {
         checkpoint,
@@ -425,7 +444,7 @@ pub fn verify_range(question: &RangeOf, answer: &Evidence, asked: &Asked<'_>) ->
     let (range, Show::First(limit)) = (question.meant().ok_or(AnswerError::NotAnAnswer)?, question.show) else {
         return Err(AnswerError::NotAnAnswer);
     };
-    let (run, proven) = verify_evidence(answer, &range, &question.range, None, &|_, _| None, asked)?;
+    let (run, proven) = verify_evidence(answer, &range, &question.range, asked)?;
     shows(&run, limit)?;
     Ok(proven)
 }

@@ -117,6 +117,12 @@ fn a_proof_with_names_that_do_not_follow_from_the_records_is_none() {
         changed.evidence.as_mut().unwrap().proof[at + place] = to;
         assert_eq!(search_code(&relay, &ask("word"), changed), Some("relay/bad-proof"), "{place} {to}");
     }
+    // Nor twice, nor out of order: each is derived once.
+    for names in [&[5, 0, 0, 5, 0, 0][..], &[5, 1, 0, 5, 0, 0]] {
+        let mut changed = answer.clone();
+        changed.evidence.as_mut().unwrap().proof = ByteBuf::from(names);
+        assert_eq!(search_code(&relay, &ask("word"), changed), Some("relay/bad-proof"));
+    }
     // Where no records come with it, there are no names.
     let question = RangeOf::first(b"x/word\0", 3);
     let verified = verify_range(&question, answer.evidence.as_ref().unwrap(), &relay.asked());

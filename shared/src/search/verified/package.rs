@@ -120,7 +120,7 @@ pub fn verify_package(
         Some(version) => keys::of_version(&key, version),
         None => keys::versions(&key),
     };
-    let (run, proven) = verify_evidence(evidence, &Range::of(&range), &range, None, &|_, _| None, asked)?;
+    let (run, proven) = verify_evidence(evidence, &Range::of(&range), &range, asked)?;
 
     let mut package = VerifiedPackage {
         key_log,
