@@ -11,8 +11,8 @@ use super::{HASH_KEY, Hash, Inner, MAX_KEY_BYTES};
 
 /// What the hash function takes at a time. Nodes are padded to whole blocks, so that many have the same length.
 pub(super) const BLOCK: usize = blake3::BLOCK_LEN;
-/// Blocks of the largest node that is hashed beside others: one above entries of the longest keys. An entry can be larger.
-const MAX_BLOCKS: usize = (Inner::BYTES + MAX_KEY_BYTES).div_ceil(BLOCK);
+/// Bytes of the largest node that is hashed beside others: one above entries of the longest keys. An entry can be larger.
+const MAX_BYTES: usize = (Inner::BYTES + MAX_KEY_BYTES).next_multiple_of(BLOCK);
 /// Nodes that are worth hashing at once. Their bytes stay close to the processor.
 const FULL: usize = 512;
 
@@ -53,10 +53,11 @@ impl<'a> Batch<'a> {
     /// Adds an entry.
     pub(super) fn entry(&mut self, key: Parts<'_>, value: &[u8]) -> Part {
         let head = Hash::entry_head(key, value);
-        if head.len() + key.0.len() + key.1.len() + value.len() > MAX_BLOCKS * BLOCK {
+        let parts = [&head[..], key.0, key.1, value];
+        if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_BYTES {
             return Part::Known(Hash::entry(key, value));
         }
-        self.add(&[&head, key.0, key.1, value], 0)
+        self.add(&parts, 0)
     }
 
     /// Adds what stands above two subtrees. `key`: any key below, or the prefix.
@@ -124,7 +125,7 @@ impl<'a> Batch<'a> {
                 2 => self.hash_alike::<{ 2 * BLOCK }>(here, hashes),
                 3 => self.hash_alike::<{ 3 * BLOCK }>(here, hashes),
                 4 => self.hash_alike::<{ 4 * BLOCK }>(here, hashes),
-                _ => self.hash_alike::<{ MAX_BLOCKS * BLOCK }>(here, hashes),
+                _ => self.hash_alike::<MAX_BYTES>(here, hashes),
             }
             for (node, hash) in here.iter().zip(hashes.as_chunks().0) {
                 let waiting = &self.nodes[*node as usize];

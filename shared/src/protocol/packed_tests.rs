@@ -26,6 +26,11 @@ fn alone(text: &[u8]) -> ByteBuf {
     ByteBuf::from([&[PACKED], &deflate(text).unwrap()[..]].concat())
 }
 
+/// A record that gets shorter when it is packed.
+fn unpacked_one() -> ByteBuf {
+    unpacked().records.swap_remove(0)
+}
+
 /// The text of joined records.
 fn together(texts: &[&[u8]]) -> ByteBuf {
     let (mut all, mut text) = (Vec::new(), Vec::new());
@@ -50,11 +55,14 @@ fn joined_records_come_out_as_they_went_in_and_are_shorter() {
     let length = |packed: &PackedRecords| codec::encode(packed).len();
     assert!(length(&joined) * 10 < length(&alone) * 8, "{} of {}", length(&joined), length(&alone));
     assert_eq!(codec::read::<PackedRecords>(&codec::encode(&joined), MAX_ANSWER_BYTES).as_ref(), Ok(&joined));
+    let says_text = |packed: &PackedRecords| codec::encode(packed).windows(5).any(|bytes| bytes == b"dtext");
+    assert!(says_text(&joined) && !says_text(&alone), "what is empty is not said");
     // To join again changes nothing, and what gets no shorter is left as it is.
     let once = joined.clone();
     joined.join();
     assert_eq!(joined, once);
-    for records in [vec![], vec![ByteBuf::from(*b"as it is")]] {
+    let one = unpacked_one();
+    for records in [vec![], vec![ByteBuf::from(*b"as it is")], vec![one]] {
         let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });
         let before = packed.clone();
         packed.join();
@@ -89,6 +97,11 @@ fn the_text_of_joined_records_is_used_up_and_no_longer_than_an_answer() {
     let most = MAX_JOINED_BYTES / MAX_RECORD_BYTES;
     assert!(packed(most - 1, together(&vec![&long[..]; most - 1])).is_ok());
     assert_eq!(packed(most, together(&vec![&long[..]; most])), Err(Error::TooLong));
+    // The length of the longest takes three bytes, of the last one two.
+    let last = MAX_JOINED_BYTES - (most - 1) * (MAX_RECORD_BYTES + 3) - 2;
+    let texts = |last: usize| [vec![&long[..]; most - 1], vec![&long[..last]]].concat();
+    assert!(packed(most, together(&texts(last))).is_ok());
+    assert_eq!(packed(most, together(&texts(last + 1))).err(), Some(Error::TooLong));
     // So they are not joined.
     let records = vec![ByteBuf::from(long); most];
     let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });

@@ -173,6 +173,30 @@ fn rejects_keys_that_are_no_point_or_not_its_one_encoding() {
 }
 
 #[test]
+fn a_coordinate_is_reduced_when_it_is_below_the_prime() {
+    let prime: [u8; 32] = std::array::from_fn(|at| [0xed, 0xff, 0x7f][usize::from(at > 0) + usize::from(at == 31)]);
+    for sign in [0, 0x80] {
+        for (at, to, is_below) in [
+            (0, 0xed, false),
+            (0, 0xee, false),
+            (0, 0xff, false),
+            (0, 0xec, true),
+            (0, 0, true),
+            (1, 0xfe, true),
+            (15, 0, true),
+            (30, 0x7f, true),
+            (31, 0x7e, true),
+            (31, 0, true),
+        ] {
+            let mut bytes = prime;
+            bytes[at] = to;
+            bytes[31] |= sign;
+            assert_eq!(is_reduced(&bytes), is_below, "{at} {to:x} {sign:x}");
+        }
+    }
+}
+
+#[test]
 fn rejects_a_malleated_signature() {
     let signature = key(1).sign(&message(&payload())).to_bytes();
     let r = signature[..32].try_into().unwrap();
