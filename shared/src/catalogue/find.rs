@@ -31,9 +31,10 @@ pub struct Found<'a> {
 /// walked whole, the shortest that is. None when nothing can match.
 pub fn walks(map: &Map<Leaf>, query: &Query) -> impl Iterator<Item = u8> {
     let counted = |walk| (query.range(walk).map_or(0, |range| map.count(&range)), walk);
-    let shortest = (0..query.walks()).map(counted).min();
+    let counts: Vec<(u64, u8)> = (0..query.walks()).map(counted).collect();
+    let shortest = counts.iter().copied().min();
     let shortest = shortest.filter(|(count, walk)| query.is_ordered(*walk) || *count <= MAX_WALKED as u64);
-    let ordered = (0..query.walks()).filter(|walk| query.is_ordered(*walk)).map(counted).min();
+    let ordered = counts.into_iter().filter(|(_, walk)| query.is_ordered(*walk)).min();
     let (shortest, ordered) = (shortest.map(|(_, walk)| walk), ordered.map(|(_, walk)| walk));
     shortest.into_iter().chain(ordered.filter(|walk| Some(*walk) != shortest))
 }
