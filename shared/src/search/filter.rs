@@ -22,6 +22,14 @@ const COMMON: [&str; 40] = [
     "to", "used", "which", "will", "with", "you", "your",
 ];
 
+/// Bytes of the longest of them.
+const LONGEST_COMMON: usize = 5;
+
+fn is_common(word: &[u8]) -> bool {
+    // Most words are longer, and are looked for no further.
+    word.len() <= LONGEST_COMMON && COMMON.binary_search_by(|common| common.as_bytes().cmp(word)).is_ok()
+}
+
 /// Which words a package may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter([u8; FILTER_BYTES]);
@@ -133,7 +141,7 @@ impl Filter {
     }
 
     fn set(&mut self, of: Of, word: &[u8]) {
-        if matches!(of, Of::Whole) && COMMON.binary_search_by(|common| common.as_bytes().cmp(word)).is_ok() {
+        if matches!(of, Of::Whole) && is_common(word) {
             return;
         }
         for bit in bits(of, word) {
@@ -201,6 +209,7 @@ mod tests {
     #[test]
     fn it_says_nothing_of_words_that_nobody_looks_for() {
         assert!(COMMON.is_sorted());
+        assert_eq!(COMMON.iter().map(|word| word.len()).max(), Some(LONGEST_COMMON));
         let filter = filter();
         for word in COMMON {
             assert!(may_have(&filter, word) && may_have(&Filter::NONE, word), "{word}");
