@@ -103,12 +103,18 @@ fn the_text_of_joined_records_is_used_up_and_no_longer_than_an_answer() {
     assert!(packed(most, together(&texts(last))).is_ok());
     assert_eq!(packed(most, together(&texts(last + 1))).err(), Some(Error::TooLong));
     // So they are not joined.
-    let records = vec![ByteBuf::from(long); most];
+    let records = vec![ByteBuf::from(&long[..]); most];
     let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });
     let before = packed.clone();
     packed.join();
     assert_eq!(packed, before);
     packed.records.pop();
+    for (last, is_joined) in [(last, true), (last + 1, false)] {
+        let records = texts(last).into_iter().map(ByteBuf::from).collect();
+        let mut packed = PackedRecords::from(&Unpacked { key_logs: vec![], records });
+        packed.join();
+        assert_eq!(!packed.text.is_empty(), is_joined);
+    }
     packed.join();
     assert!(!packed.text.is_empty());
 }
