@@ -14,7 +14,7 @@ use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_PAGES_PER_KEY_LOG, MAX_RECORD_BYTES,
     MAX_RECORDS_PER_REQUEST, MAX_RESULTS, MAX_SEARCH_BYTES, MAX_VERSIONS_PER_ANSWER,
 };
-use crate::merkle::proof::{self, Range};
+use crate::merkle::proof::{Name, Range};
 use crate::merkle::{MAX_KEY_BYTES, Map};
 use crate::protocol::packed::{Ids, Packed, PackedRecords};
 use crate::protocol::query::{
@@ -39,13 +39,7 @@ const BYTES_PER_ENTRY: usize = 28 + FILTER_BYTES + 8;
 /// A refusal: `query/bad-limit`, `query/too-long`, `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor`,
 /// `relay/no-checkpoint`.
 pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
-    let (mut answer, releases) = search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES)?;
-    if let Some(evidence) = &mut answer.evidence
-        && let Ok(proof) = proof::with_names(&evidence.proof, names(&releases))
-    {
-        evidence.proof = ByteBuf::from(proof);
-    }
-    Ok(answer)
+    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES, true)
 }
 
 /// [`search`], with every entry written out in the proof, though the records tell what most of them are.
@@ -53,7 +47,7 @@ pub fn search(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -
 /// # Errors
 /// As [`search`].
 pub fn search_in_full(catalogue: &Catalogue, snapshots: &Snapshots, question: &Search) -> Reply<PackedSearchAnswer> {
-    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES).map(|(answer, _)| answer)
+    search_within(catalogue, snapshots, question, MAX_SEARCH_BYTES - RESERVED_BYTES, false)
 }
 
 /// Which release of an answer an entry is of, in order, and how popular its package is.
@@ -66,13 +60,13 @@ fn names(releases: &[&Listed]) -> impl FnMut(&[u8]) -> Option<(u64, u8)> {
     }
 }
 
-/// An answer, and its releases that the range has.
-fn search_within<'a>(
+fn search_within(
     catalogue: &Catalogue,
-    snapshots: &'a Snapshots,
+    snapshots: &Snapshots,
     question: &Search,
     budget: usize,
-) -> Reply<(PackedSearchAnswer, Vec<&'a Listed>)> {
+    has_names: bool,
+) -> Reply<PackedSearchAnswer> {
     let limit = usize::from(question.limit);
     if limit == 0 || limit > MAX_RESULTS {
         return Err(Refusal::new("query/bad-limit", format!("a page has 1 to {MAX_RESULTS} results")));
@@ -119,8 +113,9 @@ fn search_within<'a>(
         });
         if let Some(found) = found {
             walk = found.walk;
-            proof = Some(evidence(snapshot, &found.range, found.walked));
             releases = found.candidates;
+            let mut name = names(if has_names { &releases } else { &[] });
+            proof = Some(evidence(snapshot, &found.range, found.walked, &mut name));
             page = tried;
             break;
         }
@@ -128,10 +123,10 @@ fn search_within<'a>(
     if proof.is_none() && query.walks() > 0 {
         return Err(Refusal::new("query/bad-cursor", "what the cursor belongs to can't be walked whole: search again"));
     }
-    let packed = releases.iter().map(|listed| listed.bytes.packed());
-    let records = PackedRecords::of(page.key_logs(), packed.chain(recently.iter().copied()));
-    let (recent, suggestions) = (recently.len() as u16, Vec::new());
-    Ok((PackedSearchAnswer { walk, records, recent, evidence: proof, suggestions }, releases))
+    let releases = releases.iter().map(|listed| listed.bytes.packed());
+    let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
+    let suggestions = Vec::new();
+    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof, suggestions })
 }
 
 /// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.
@@ -206,8 +201,8 @@ fn latest(snapshots: &Snapshots) -> Reply<&Snapshot> {
         .ok_or_else(|| Refusal::new("relay/no-checkpoint", "the relay has made no checkpoint yet: try again"))
 }
 
-fn evidence(snapshot: &Snapshot, range: &Range, entries: usize) -> Evidence {
-    let proof = ByteBuf::from(snapshot.map.prove(range, entries));
+fn evidence(snapshot: &Snapshot, range: &Range, entries: usize, name: &mut Name<'_>) -> Evidence {
+    let proof = ByteBuf::from(snapshot.map.prove_with_names(range, entries, name));
     Evidence { checkpoint: snapshot.checkpoint.bytes().clone(), proof }
 }
 
@@ -265,7 +260,7 @@ pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package)
     }
     answer.statuses = sent.statuses.values().copied().map(wire).collect();
     answer.key_log = key_log.chain().chain(sent.pages.values().copied()).map(wire).collect();
-    answer.evidence = Some(evidence(snapshot, &range, shown));
+    answer.evidence = Some(evidence(snapshot, &range, shown, &mut |_| None));
     Ok(answer)
 }
 

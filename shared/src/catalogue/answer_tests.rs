@@ -176,7 +176,7 @@ fn a_search_answer_that_does_not_fit_goes_on_where_it_stopped() {
     let mut question = ask("", 5);
     let (mut ids, mut lengths) = (Vec::new(), Vec::new());
     loop {
-        let answer = search_within(&relay.catalogue, &relay.snapshots, &question, 1200).unwrap().0;
+        let answer = search_within(&relay.catalogue, &relay.snapshots, &question, 1200, true).unwrap();
         let page = relay.verify(&question, answer.try_into().unwrap()).unwrap();
         assert_eq!(page.total, 9);
         ids.extend(page.hits.iter().map(|hit| hit.as_ref().unwrap().release.id()));
@@ -198,7 +198,7 @@ fn ids_that_are_on_a_page_already_take_none_of_its_bytes() {
     let releases =
         (0..9).map(|n| publisher.release(n, &format!("p{n}"), "1.0.0", |it| it.dependencies = needed.clone()));
     let relay = Relay::new(&[&publisher], releases);
-    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000).unwrap().0;
+    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000, true).unwrap();
     assert!(9 * needed.len() * 32 + 9 * BYTES_PER_ENTRY > 6000, "with ids of their own they would not fit");
     assert_eq!(answer.records.count(), 9);
 }
@@ -215,7 +215,7 @@ fn ids_of_a_release_that_does_not_fit_are_on_no_page() {
     for (index, needed) in [(9, &needed[..]), (0, &needed[..40]), (1, &needed[40..80]), (2, &needed[80..])] {
         relay.insert(release(index, needed));
     }
-    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000).unwrap().0;
+    let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000, true).unwrap();
     assert_eq!(answer.recent, 1, "each of the others is half of what recent releases have room for");
 }
 
@@ -473,7 +473,7 @@ fn the_longest_key_logs_end_no_search() {
         let mut ids = BTreeSet::new();
         loop {
             let answer =
-                search_within(&relay.catalogue, &relay.snapshots, &question, budget - RESERVED_BYTES).unwrap().0;
+                search_within(&relay.catalogue, &relay.snapshots, &question, budget - RESERVED_BYTES, true).unwrap();
             assert!(bytes_of(answer.clone()) <= MAX_ANSWER_BYTES / 4);
             let page = relay.verify(&question, answer.try_into().unwrap()).unwrap();
             assert!(!page.hits.is_empty());

@@ -14,7 +14,7 @@
 //! | 4 | join two subtrees of which nothing is known | critical bit, prefix |
 //! | 5 | push an entry of the range that follows from what comes with the proof | which part of that it is, a byte that the key depends on |
 //!
-//! Only an answer that has the records of its entries uses 5 ([`with_names`]): the key and the value follow from the record, and need not be said again.
+//! Only an answer that has the records of its entries uses 5 ([`Map::prove_with_names`]): the key and the value follow from the record, and need not be said again.
 //! Numbers increase.
 //! An entry is known by its key. Joined subtrees are known by the bits before their critical bit, which a known side tells, or else the
 //! prefix; 4 stands where no side is known, and nowhere else. Of a subtree that is not shown, the join above it tells where it stands.
@@ -211,11 +211,23 @@ pub enum Piece<'a> {
 /// Subtrees that differ, and the entries that are missing.
 pub type Differing<'a> = (Vec<Prefix>, Vec<(Vec<u8>, &'a [u8])>);
 
+/// Which part of what comes with a proof an entry of the range follows from, and the byte that its key depends on besides: told from what its
+/// key has behind the range's bytes. None: it is written out.
+pub type Name<'n> = dyn FnMut(&[u8]) -> Option<(u64, u8)> + 'n;
+
+/// The entry that follows from a part of what comes with a proof, and from the byte besides.
+pub type Names<'n, 'a> = dyn Fn(u64, u8) -> Option<(Vec<u8>, &'a [u8])> + 'n;
+
 impl<V: Value> Map<V> {
     /// Proves the first `limit` entries of a range, and how many there are. Of none, one is shown if there is no other way.
     pub fn prove(&self, range: &Range, limit: usize) -> Vec<u8> {
+        self.prove_with_names(range, limit, &mut |_| None)
+    }
+
+    /// [`Self::prove`], for somebody who has what some of the entries follow from.
+    pub fn prove_with_names(&self, range: &Range, limit: usize, name: &mut Name<'_>) -> Vec<u8> {
         let Some(root) = &self.root else { return Vec::new() };
-        let mut writer = Writer::new(range, root, limit);
+        let mut writer = Writer::new(range, root, limit, name);
         writer.run(Sub::Node(root), true, writer.place(0));
         writer.bytes
     }
@@ -225,7 +237,8 @@ impl<V: Value> Map<V> {
     pub fn prove_levels(&self, prefix: &Prefix, levels: u8) -> Vec<u8> {
         let Some(root) = &self.root else { return Vec::new() };
         let range = Range { prefix: prefix.clone(), after: None };
-        let mut writer = Writer::new(&range, root, 0);
+        let mut name = |_: &[u8]| None;
+        let mut writer = Writer::new(&range, root, 0, &mut name);
         writer.levels(Sub::Node(root), true, writer.place(0), levels);
         writer.bytes
     }
@@ -282,8 +295,9 @@ impl<V: Value> Map<V> {
     }
 }
 
-struct Writer<'a> {
+struct Writer<'a, 'n> {
     range: &'a Range,
+    name: &'a mut Name<'n>,
     /// The key that has most bits in common with the beginning of the range. It is in each subtree of which the joins above do not tell where it
     /// stands, so where the two sides of that one stand is told without a look at their keys.
     near: Key,
@@ -293,11 +307,11 @@ struct Writer<'a> {
 }
 
 // Keys are put together in functions that call no deeper one: else they would be on the stack once a level.
-impl<'a> Writer<'a> {
-    fn new<V: Value>(range: &'a Range, root: &Node<V>, left: usize) -> Self {
+impl<'a, 'n> Writer<'a, 'n> {
+    fn new<V: Value>(range: &'a Range, root: &Node<V>, left: usize, name: &'a mut Name<'n>) -> Self {
         let Range { prefix, after } = range;
         let begin = after.as_ref().filter(|after| prefix.holds(after)).unwrap_or(&prefix.bytes);
-        Self { range, near: root.nearest(begin), left, bytes: Vec::new() }
+        Self { range, name, near: root.nearest(begin), left, bytes: Vec::new() }
     }
 
     /// Writes a subtree, which may be the whole map. Whether a key of it is shown. `place`: where it stands, if that is clear from the joins
@@ -372,6 +386,12 @@ impl<'a> Writer<'a> {
         let key = Key::of(key);
         match self.range.prefix.rest_of(&key) {
             Some(rest) => {
+                if let Some((number, more)) = (self.name)(rest) {
+                    self.bytes.push(NAMED);
+                    self.number(number);
+                    self.bytes.push(more);
+                    return true;
+                }
                 self.bytes.push(ENTRY_IN_RANGE);
                 self.text(rest);
             }
@@ -406,52 +426,6 @@ impl<'a> Writer<'a> {
     fn number(&mut self, number: u64) {
         varint::put(&mut self.bytes, number);
     }
-}
-
-/// The entry that follows from a part of what comes with a proof, and from a byte more.
-pub type Names<'n, 'a> = dyn Fn(u64, u8) -> Option<(Vec<u8>, &'a [u8])> + 'n;
-
-/// A proof with names instead of entries. `name`: which part of what comes with the proof an entry of the range follows from, and the byte that its
-/// key depends on besides, told from what its key has behind the range's bytes.
-///
-/// # Errors
-/// [`Error`] when it is no proof.
-pub fn with_names(proof: &[u8], mut name: impl FnMut(&[u8]) -> Option<(u64, u8)>) -> Result<Vec<u8>, Error> {
-    let mut bytes = Bytes { proof, at: 0 };
-    let mut named = Vec::with_capacity(proof.len());
-    while bytes.at < proof.len() {
-        let start = bytes.at;
-        let operation = bytes.take(1)?[0];
-        let mut entry = None;
-        match operation {
-            ENTRY_IN_RANGE => {
-                entry = name(bytes.text()?);
-                bytes.text()?;
-            }
-            ENTRY => {
-                bytes.text()?;
-                bytes.text()?;
-            }
-            HIDDEN => {
-                bytes.number()?;
-                bytes.take(Hash::BYTES)?;
-            }
-            JOIN | JOIN_WITH_PREFIX => {
-                let bit = bytes.bit()?;
-                bytes.take(if operation == JOIN { 0 } else { bits::prefix_length(bit) })?;
-            }
-            _ => return Err(Error::Malformed(start)),
-        }
-        match entry {
-            Some((number, more)) => {
-                named.push(NAMED);
-                varint::put(&mut named, number);
-                named.push(more);
-            }
-            None => named.extend_from_slice(&proof[start..bytes.at]),
-        }
-    }
-    Ok(named)
 }
 
 /// Verifies a proof of the first entries of a range.

@@ -4,7 +4,7 @@ use proptest::sample::Index;
 
 use super::super::proof::{
     ENTRY_IN_RANGE, Error, HIDDEN, JOIN, JOIN_WITH_PREFIX, Piece, Prefix, Range, verify_levels, verify_run,
-    verify_run_with_names, with_names,
+    verify_run_with_names,
 };
 use super::*;
 
@@ -27,22 +27,20 @@ fn check(plain: &Plain, map: &Map<Value>, range: &Range, limit: usize) -> Result
     prop_assert_eq!(run.total(), all.len() as u64);
     prop_assert_eq!(run.rest, (inside.len() - expected.len()) as u64);
     prop_assert_eq!(run.hash, map.hash(prefix));
-    check_with_names(map, range, &proof)?;
+    check_with_names(map, range, limit, &proof)?;
     Ok(proof)
 }
 
 /// What is named shows the same as what is written out, whichever entries are named.
-fn check_with_names(map: &Map<Value>, range: &Range, proof: &[u8]) -> Result<(), TestCaseError> {
-    prop_assert_eq!(with_names(proof, |_| None), Ok(proof.to_vec()));
+fn check_with_names(map: &Map<Value>, range: &Range, limit: usize, proof: &[u8]) -> Result<(), TestCaseError> {
     let run = verify_run(&map.root(), range, proof).unwrap();
     for every in [1, 2] {
         // Entries before the beginning of the range begin with its bytes too, and follow from nothing.
-        let named = with_names(proof, |rest| {
+        let named = map.prove_with_names(range, limit, &mut |rest| {
             let is_it = |(key, _): &(Vec<u8>, &[u8])| key[range.prefix.parts().1.len()..] == *rest;
             let at = run.entries.iter().position(is_it).filter(|at| at % every == 0)?;
             Some((at as u64, 7))
         });
-        let named = named.unwrap();
         let names = |number: u64, more: u8| {
             assert_eq!(more, 7);
             run.entries.get(usize::try_from(number).unwrap()).cloned()
