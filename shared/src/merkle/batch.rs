@@ -25,7 +25,6 @@ pub(super) enum Part {
 }
 
 /// Nodes that wait to be hashed.
-#[derive(Default)]
 pub(super) struct Batch<'a> {
     /// Their bytes, one node behind the other.
     bytes: Vec<u8>,
