@@ -1,11 +1,12 @@
 //! What a client makes of a relay's answer: the proof checked under the relay's checkpoint, every record verified or refused, one by
 //! one. One bad record never hides the good ones beside it, and none that the proof names can be left out unseen.
 
+mod candidate;
 mod error;
 mod known;
 mod package;
+mod records;
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_bytes::ByteBuf;
@@ -17,20 +18,20 @@ use super::rank::Popularity;
 use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, Place, ShortId};
 use crate::checkpoint::{Checkpoint, Signed};
-use crate::id::{Network, PackageId, PublicKey, PublisherId, RecordId};
+use crate::id::{Network, PackageId, PublicKey};
 use crate::limits::{MAX_LEVELS, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_RESULTS, MAX_SUGGESTIONS};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Names, Piece, Prefix, Range, Run};
-use crate::protocol::query::{
-    Cursor, Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, RangeOf, Records, RecordsAnswer, Search,
-    SearchAnswer, Show,
-};
-use crate::record::{self, Inception, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified, Version};
+use crate::protocol::query::{Cursor, Evidence, RangeOf, Search, SearchAnswer, Show};
+use crate::record::{self, KeyLog, Release, Verified, Version};
 use crate::rules::Rules;
 
 pub use error::{AnswerError, Refused, RefusedError};
 pub use known::Known;
 pub use package::{VerifiedPackage, verify_package};
+pub use records::{VerifiedRecords, verify_key_log, verify_named, verify_records};
+
+use candidate::{Candidate, KeyLogs};
 
 /// Whose answer it is and when it came: what its checkpoint has to fit.
 #[derive(Debug, Clone, Copy)]
@@ -485,187 +486,8 @@ pub fn verify_pieces<'a>(
     Ok((checkpoint, pieces))
 }
 
-/// Records that were asked for by id, verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedRecords {
-    /// One for each id that the relay answered, in the order asked for; None where it lacks the record.
-    pub records: Vec<Option<Result<Record, Refused>>>,
-    /// The ids that did not fit into the answer: ask for them again.
-    pub unanswered: Vec<RecordId>,
-}
-
-/// Verifies records that were asked for by id. `key_log` gives the key logs that are known; those of inceptions in the same answer
-/// are used besides.
-///
-/// # Errors
-/// [`AnswerError`] when the answer as a whole breaks the protocol.
-pub fn verify_records(
-    question: &Records,
-    answer: RecordsAnswer,
-    network: &Network,
-    key_log: impl Fn(&PublisherId) -> Option<KeyLog>,
-) -> Result<VerifiedRecords, AnswerError> {
-    at_most("records", answer.records.len(), question.ids.len())?;
-    let inceptions: Vec<Vec<ByteBuf>> = answer.records.iter().flatten().map(|bytes| vec![bytes.clone()]).collect();
-    let found = KeyLogs::of(&inceptions, network, &Known::default());
-    let key_log = |publisher: &PublisherId| match key_log(publisher) {
-        Some(key_log) => Ok(key_log),
-        None => found.get(publisher, &mut Known::default()).cloned(),
-    };
-    let verify = |(index, (bytes, id)): (usize, (&Option<ByteBuf>, &RecordId))| {
-        let record = verify_record(bytes.as_ref()?, *id, key_log, network);
-        Some(record.map_err(|error| Refused { index, error }))
-    };
-    let records = answer.records.iter().zip(&question.ids).enumerate().map(verify).collect::<Vec<_>>();
-    let unanswered = question.ids[records.len()..].to_vec();
-    Ok(VerifiedRecords { records, unanswered })
-}
-
-/// Verifies releases that were asked for by the short ids of entries: one for each that the relay answered; None where it lacks it.
-///
-/// # Errors
-/// [`AnswerError`] when the answer as a whole breaks the protocol.
-pub fn verify_named(
-    question: &Named,
-    answer: &NamedAnswer,
-    network: &Network,
-) -> Result<Vec<Option<Result<Hit, RefusedError>>>, AnswerError> {
-    at_most("releases", answer.releases.len(), question.ids.len())?;
-    at_most("key logs", answer.key_logs.len(), answer.releases.len())?;
-    let mut known = Known::default();
-    let key_logs = KeyLogs::of(&answer.key_logs, network, &known);
-    let verify = |(bytes, id): (&Option<ByteBuf>, &ShortId)| {
-        let candidate = Candidate::read(bytes.as_ref()?, &known);
-        Some(candidate.and_then(|release| match ShortId::of(&release.claims().1) == *id {
-            true => release.verify(&key_logs, &mut known),
-            false => Err(RefusedError::NotProven),
-        }))
-    };
-    Ok(answer.releases.iter().zip(&question.ids).map(verify).collect())
-}
-
-/// Verifies a key log. None: the relay says that it does not know the publisher.
-///
-/// # Errors
-/// [`AnswerError::KeyLog`].
-pub fn verify_key_log(
-    question: &KeyLogOf,
-    answer: &KeyLogAnswer,
-    network: &Network,
-) -> Result<Option<KeyLog>, AnswerError> {
-    if answer.events.is_empty() {
-        return Ok(None);
-    }
-    KeyLog::verify(&answer.events, question.publisher, network).map(Some).map_err(AnswerError::KeyLog)
-}
-
 const fn at_most(what: &'static str, actual: usize, limit: usize) -> Result<(), AnswerError> {
     if actual > limit { Err(AnswerError::TooMany { what, actual, limit }) } else { Ok(()) }
-}
-
-/// Key logs of an answer, by publisher; each is verified when a record is there that needs it. They are found by what they say, not by their place
-/// in the answer, so that one that can't be read does not shift the others. One that names no publisher is left out: the releases that
-/// needed it are then without.
-struct KeyLogs<'a> {
-    network: &'a Network,
-    by_publisher: BTreeMap<PublisherId, KeyLogOnce<'a>>,
-}
-
-/// A key log that is verified once.
-struct KeyLogOnce<'a> {
-    events: &'a [ByteBuf],
-    /// The first event; None when the key log is known.
-    inception: Option<Unverified<Inception>>,
-    verified: OnceCell<Result<KeyLog, record::Error>>,
-}
-
-impl<'a> KeyLogs<'a> {
-    fn of(key_logs: &'a [Vec<ByteBuf>], network: &'a Network, known: &Known) -> Self {
-        let mut by_publisher = BTreeMap::new();
-        for events in key_logs {
-            if let Some((publisher, key_log)) = known.key_log(events) {
-                let verified = OnceCell::from(Ok(key_log));
-                by_publisher.entry(publisher).or_insert(KeyLogOnce { events, inception: None, verified });
-            } else if let Ok(inception) = inception_of(events) {
-                let publisher = PublisherId::from_inception(inception.id());
-                let new = KeyLogOnce { events, inception: Some(inception), verified: OnceCell::new() };
-                by_publisher.entry(publisher).or_insert(new);
-            }
-        }
-        Self { network, by_publisher }
-    }
-
-    /// The key log of a publisher.
-    fn get(&self, publisher: &PublisherId, known: &mut Known) -> Result<&KeyLog, RefusedError> {
-        let KeyLogOnce { events, inception, verified } =
-            self.by_publisher.get(publisher).ok_or(RefusedError::NoKeyLog(*publisher))?;
-        let verify = || {
-            let inception = inception.clone().map_or_else(|| inception_of(events), Ok)?.verify(self.network)?;
-            let key_log = KeyLog::continued(inception, events.get(1..).unwrap_or_default(), self.network)?;
-            known.keep_key_log(events, *publisher, &key_log);
-            Ok(key_log)
-        };
-        let key_log = verified.get_or_init(verify).as_ref();
-        key_log.map_err(|error| RefusedError::KeyLog { publisher: *publisher, error: error.clone() })
-    }
-}
-
-/// What a key log begins with; it says whose it is.
-fn inception_of(events: &[ByteBuf]) -> Result<Unverified<Inception>, record::Error> {
-    Unverified::decode(events.first().map_or(&[], |event| &event[..]))
-}
-
-/// A release as it came, or as it was verified before.
-enum Candidate {
-    Unverified(Box<Unverified<Release>>),
-    Known(Box<Hit>),
-}
-
-impl Candidate {
-    fn read(bytes: &[u8], known: &Known) -> Result<Self, RefusedError> {
-        Ok(match known.release(bytes) {
-            Some(hit) => Self::Known(Box::new(hit.clone())),
-            None => Self::Unverified(Box::new(Unverified::decode(bytes)?)),
-        })
-    }
-
-    /// What it says, and its id.
-    fn claims(&self) -> (&Release, RecordId) {
-        match self {
-            Self::Unverified(release) => (release.claims(), release.id()),
-            Self::Known(hit) => (&hit.release, hit.release.id()),
-        }
-    }
-
-    fn verify(self, key_logs: &KeyLogs<'_>, known: &mut Known) -> Result<Hit, RefusedError> {
-        let key_log = key_logs.get(&self.claims().0.publisher, known)?;
-        let release = match self {
-            // What holds under one key log may not hold under another.
-            Self::Known(hit) if hit.key_log == *key_log => return Ok(*hit),
-            Self::Known(hit) => Unverified::decode(hit.release.bytes())?,
-            Self::Unverified(release) => *release,
-        };
-        let release = release.verify(key_log, key_logs.network)?;
-        let hit = Hit { release, key_log: key_log.clone(), in_checkpoint: false };
-        known.keep_release(&hit);
-        Ok(hit)
-    }
-}
-
-fn verify_record(
-    bytes: &[u8],
-    expected: RecordId,
-    key_log: impl Fn(&PublisherId) -> Result<KeyLog, RefusedError>,
-    network: &Network,
-) -> Result<Record, RefusedError> {
-    let record = UnverifiedRecord::decode_known(bytes)?;
-    let actual = record.id();
-    if actual != expected {
-        return Err(record::Error::WrongId { expected, actual }.into());
-    }
-    // An inception is the key log that it is verified with.
-    let key_log = key_log(&record.publisher())?;
-    Ok(record.verify(Some(&key_log), network)?)
 }
 
 #[cfg(test)]

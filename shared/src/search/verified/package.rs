@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, inception_of, verify_evidence};
+use super::candidate::inception_of;
+use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, verify_evidence};
 use crate::catalogue::Decision;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::keys::{self, PackageKey, ShortId};
