@@ -3,7 +3,7 @@
 use proptest::sample::Index;
 
 use super::super::proof::{
-    ENTRY_IN_RANGE, Error, HIDDEN, JOIN, JOIN_WITH_PREFIX, Piece, Prefix, Range, verify_levels, verify_run,
+    ENTRY_IN_RANGE, Error, HIDDEN, JOIN, JOIN_WITH_PREFIX, NAMED, Piece, Prefix, Range, verify_levels, verify_run,
     verify_run_with_names,
 };
 use super::*;
@@ -397,5 +397,26 @@ fn what_stands_beside_a_prefix_is_hidden_as_one() {
             let (pieces, _) = verify_levels(&map.root(), &prefix, &proof).unwrap();
             assert_eq!((pieces.len(), hashes(&proof)), (shown, shown + 1), "{levels}");
         }
+    }
+}
+
+#[test]
+fn a_name_costs_what_it_stands_for_once() {
+    let range = range(b"a", None);
+    for (numbers, asked) in [(&[0, 1, 5][..], 3), (&[0, 0, 0], 1), (&[3, 2, 4], 1), (&[u64::MAX, 0], 1)] {
+        let proof = numbers.iter().flat_map(|number| {
+            let mut name = vec![NAMED];
+            crate::varint::put(&mut name, *number);
+            name.push(0);
+            name
+        });
+        let calls = std::cell::Cell::new(0);
+        let names = |number: u64, _: u8| {
+            calls.set(calls.get() + 1);
+            Some((format!("a{number}").into_bytes(), &b"value"[..]))
+        };
+        // Nothing joins them, so they are no proof; what was done to find out is what counts.
+        assert!(verify_run_with_names(&Hash::empty(), &range, &proof.collect::<Vec<_>>(), &names).is_err());
+        assert_eq!(calls.get(), asked, "{numbers:?}");
     }
 }
