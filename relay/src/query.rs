@@ -92,3 +92,41 @@ fn stopping() -> Reply<()> {
 fn encode<A: Serialize>(reply: &Reply<A>) -> Vec<u8> {
     codec::encode(reply)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_ANSWER_BYTES};
+    use ggen_shared::protocol::query::{PackedSearchAnswer, Question, Search, SearchAnswer};
+    use ggen_shared::rules::{Rules, Schedule};
+    use libp2p::identity::Keypair;
+
+    use super::*;
+    use crate::checkpoints::Checkpoints;
+    use crate::store::Store;
+    use crate::suggest::tests::{network, records};
+
+    #[tokio::test]
+    async fn a_relay_that_has_time_deflates_the_records_of_an_answer_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let (shelf, _) = Shelf::open(Store::open(directory.path()).unwrap(), network(), Rules::FIRST).unwrap();
+        let shelf = Arc::new(shelf);
+        let titles: Vec<_> =
+            (0..8).map(|number| (format!("tool-{number}"), "One of many tools that are alike")).collect();
+        let packages: Vec<_> = titles.iter().map(|(name, title)| (name.as_str(), *title)).collect();
+        shelf.admit(records(&packages), Vec::new()).await.unwrap();
+        let (epoch, keypair) = (Duration::from_secs(60), Keypair::ed25519_from_bytes([7; 32]).unwrap());
+        Checkpoints::open(&shelf, &keypair, epoch, Schedule::default()).unwrap().make(&shelf, epoch * 9).await.unwrap();
+
+        let search = Search { text: "tools alike".into(), limit: 20, ..Search::default() };
+        let ask = Ask { window: DEFAULT_WINDOW_BYTES, rules: Rules::FIRST.number, request: search.into_request() };
+        let reply: Reply<PackedSearchAnswer> = codec::read(&shelf.answer(&ask).await, MAX_ANSWER_BYTES).unwrap();
+        let answer = reply.unwrap();
+        let alone = PackedSearchAnswer::from(SearchAnswer::try_from(answer.clone()).unwrap());
+        assert_eq!(alone.records.count(), packages.len());
+        let mut together = alone.clone();
+        together.records.join();
+        assert!(answer == together && answer != alone, "nobody has asked it anything before, so it has time");
+    }
+}

@@ -193,4 +193,4 @@ fn spelled_in(release: &Release, token: &Token) -> Option<String> {
 
 #[cfg(test)]
 #[path = "suggest_tests.rs"]
-mod tests;
+pub(crate) mod tests;

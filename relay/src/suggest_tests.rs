@@ -9,7 +9,7 @@ use ggen_shared::search::query::Filters;
 use super::*;
 use crate::store::Store;
 
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     Network::named("test").unwrap()
 }
 
@@ -22,7 +22,7 @@ fn public(number: u8) -> PublicKey {
 }
 
 /// The records of one publisher's packages, each of a name and a title.
-fn records(packages: &[(&str, &str)]) -> Vec<Record> {
+pub(crate) fn records(packages: &[(&str, &str)]) -> Vec<Record> {
     let next = KeyCommitment::to_key(&public(2));
     let inception = Inception { handle: "one".parse().unwrap(), key: public(1), next, work: Work::NONE };
     let inception = sign(inception, &key(1), &network()).unwrap();
