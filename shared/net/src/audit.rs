@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ggen_shared::catalogue::keys::{self, PackageKey, ShortId};
-use ggen_shared::client::audit::{choose, from_start, sample, sample_of};
+use ggen_shared::client::audit::{Step, Walk, choose};
 use ggen_shared::client::evidence::{self, Evidence};
-use ggen_shared::protocol::query::RangeOf;
+use ggen_shared::id::RecordId;
 use ggen_shared::registry::{MaybeSend, PeerError};
 use ggen_shared::search::rank::Popularity;
+use ggen_shared::search::verified::verify_pieces;
 use libp2p::PeerId;
 
 use crate::light::Platform;
@@ -44,12 +45,9 @@ impl<P: Platform> P2PRegistry<P> {
         audited.map(Option::flatten)
     }
 
-    /// None: nothing is held behind that point.
+    /// None: no release was found.
     async fn audit_at(&self, relay: PeerId, entropy: &[u8; 32]) -> Result<Option<Option<Evidence>>, PeerError> {
-        let Some(record) = self.first(relay, sample(entropy)).await? else { return Ok(None) };
-        let Some(question) = sample_of(&record, entropy) else { return Ok(None) };
-        let release = self.first(relay, question).await?;
-        let Some(id) = release.and_then(|release| keys::record_of(&release)) else { return Ok(None) };
+        let Some(id) = self.random_release(relay, *entropy).await? else { return Ok(None) };
         let (hits, missing) = self.named(relay, vec![ShortId::of(&id)]).await?;
         let Some(hit) = hits.into_iter().next() else { return missing.map_or(Ok(None), Err) };
         if let Some(evidence) = self.examine(relay, &hit, None, &evidence::record_entry(&hit.release)).await? {
@@ -68,13 +66,17 @@ impl<P: Platform> P2PRegistry<P> {
         Ok(Some(None))
     }
 
-    /// The first entry behind a point, or of all.
-    async fn first(&self, relay: PeerId, question: RangeOf) -> Result<Option<Vec<u8>>, PeerError> {
-        let mut found = self.proven(relay, &question).await?.1;
-        if found.keys.is_empty() {
-            found = self.proven(relay, &from_start(&question)).await?.1;
+    /// A release that a relay says it holds, each as likely as any other.
+    async fn random_release(&self, relay: PeerId, entropy: [u8; 32]) -> Result<Option<RecordId>, PeerError> {
+        let mut walk = Walk::new(entropy);
+        while let Some(question) = walk.next_question() {
+            let answer = self.part(relay, &question).await?;
+            let (checkpoint, pieces) = self.verified(relay, |asked| verify_pieces(&question, &answer, asked))?;
+            if let Step::Release(entry) = walk.on_answer(checkpoint.root.into(), &pieces) {
+                return Ok(keys::record_of(&entry));
+            }
         }
-        Ok(found.keys.pop())
+        Ok(None)
     }
 
     /// Audits one of the connected relays every minute, as long as somebody has this registry. The shell gives the randomness.

@@ -128,7 +128,7 @@ impl<P: Platform> P2PRegistry<P> {
     }
 
     /// A part of a descent, whose proof holds.
-    async fn part(&self, relay: PeerId, question: &RangeOf) -> Result<query::Evidence, PeerError> {
+    pub(crate) async fn part(&self, relay: PeerId, question: &RangeOf) -> Result<query::Evidence, PeerError> {
         let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         self.verified(relay, |asked| self.witness(&verify_pieces(question, &answer, asked)?.0))?;
         Ok(answer)

@@ -226,12 +226,6 @@ pub fn record(record: &Record) -> Vec<u8> {
     record_entry(&record.publisher(), record.kind(), &record.id())
 }
 
-/// The range of the releases of the publisher whose record this entry is about.
-pub fn releases_beside(record: &[u8]) -> Option<Vec<u8>> {
-    let publisher = record.strip_prefix(b"r/")?.first_chunk::<32>()?;
-    Some(records_of(&PublisherId::from_inception(RecordId::from_bytes(*publisher)), Kind::Release))
-}
-
 /// The entry that a record would have if it holds.
 pub fn claimed(record: &UnverifiedRecord) -> Vec<u8> {
     record_entry(&record.publisher(), record.kind(), &record.id())

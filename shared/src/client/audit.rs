@@ -4,28 +4,88 @@
 //! Pure: randomness comes in.
 
 use crate::catalogue::keys;
-use crate::protocol::query::RangeOf;
+use crate::limits::MAX_LEVELS;
+use crate::merkle::Hash;
+use crate::merkle::proof::{Piece, Prefix, Range};
+use crate::protocol::query::{RangeOf, Show};
+use crate::record::Kind;
 
 /// Entries that one audit looks at, each of another keyspace.
 pub const MAX_AUDITED: usize = 2;
-/// Asks for the publisher behind a random point among all records.
-pub fn sample(entropy: &[u8; 32]) -> RangeOf {
-    behind(&keys::records(), entropy)
+/// Questions of one walk. A record among a million is four questions away, and about every other one is a release.
+const MAX_QUESTIONS: usize = 32;
+
+/// A walk to a release at a random place among all records of a relay, each as likely as any other: places are counted, and the counts
+/// proven. Were it the first record behind a random id, whoever chose his ids close behind others would hardly ever be audited.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    entropy: [u8; 32],
+    /// Where it stands: what is to be asked about, and the place within that. None: at the top, no place is chosen yet.
+    at: Option<(Prefix, u64)>,
+    /// The map that it is in.
+    root: Option<Hash>,
+    questions: usize,
 }
 
-/// Asks for the release behind another random point among those of the publisher that was found.
-pub fn sample_of(record: &[u8], entropy: &[u8; 32]) -> Option<RangeOf> {
-    let range = keys::releases_beside(record)?;
-    Some(behind(&range, blake3::hash(entropy).as_bytes()))
+/// What an answer tells a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to ask.
+    Further,
+    /// The entry of a release.
+    Release(Vec<u8>),
 }
 
-/// The same from the beginning, for when nothing stands behind the point.
-pub fn from_start(question: &RangeOf) -> RangeOf {
-    RangeOf::first(&question.range, 1)
+impl Walk {
+    /// A walk to where the entropy leads.
+    pub const fn new(entropy: [u8; 32]) -> Self {
+        Self { entropy, at: None, root: None, questions: 0 }
+    }
+
+    /// What to ask next; None at the end, where no release was found.
+    pub fn next_question(&mut self) -> Option<RangeOf> {
+        if self.questions == MAX_QUESTIONS {
+            return None;
+        }
+        self.questions += 1;
+        let prefix = self.at.as_ref().map_or_else(|| Prefix::of(&keys::records()), |(prefix, _)| prefix.clone());
+        Some(RangeOf::of(&Range { prefix, after: None }, Show::Levels(MAX_LEVELS)))
+    }
+
+    /// Takes in what stands there in a map, as a proof shows it.
+    pub fn on_answer(&mut self, root: Hash, pieces: &[Piece<'_>]) -> Step {
+        // A place is one of a single map.
+        if self.root.replace(root) != Some(root) && self.at.take().is_some() {
+            return Step::Further;
+        }
+        let total = pieces.iter().map(Piece::count).fold(0, u64::saturating_add);
+        let mut place = match self.at.take() {
+            Some((_, place)) => place,
+            None => {
+                self.entropy = *blake3::hash(&self.entropy).as_bytes();
+                let (numbers, _) = self.entropy.as_chunks();
+                u64::from_be_bytes(numbers[0]) % total.max(1)
+            }
+        };
+        for piece in pieces {
+            if place >= piece.count() {
+                place -= piece.count();
+                continue;
+            }
+            match piece {
+                Piece::Hidden { prefix, .. } => self.at = Some((prefix.clone(), place)),
+                Piece::Entry { key, .. } if is_release(key) => return Step::Release(key.clone()),
+                // Another kind of record: the walk begins again, at another place.
+                Piece::Entry { .. } => {}
+            }
+            break;
+        }
+        Step::Further
+    }
 }
 
-fn behind(range: &[u8], point: &[u8; 32]) -> RangeOf {
-    RangeOf { after: Some([range, point].concat().into()), ..RangeOf::first(range, 1) }
+fn is_release(entry: &[u8]) -> bool {
+    keys::record_of(entry).is_some() && entry.get(2 + 32) == Some(&Kind::Release.number())
 }
 
 /// Which of the entries of a release are looked at.
@@ -56,42 +116,76 @@ fn keyspace(entry: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::catalogue::answer;
     use crate::catalogue::testing::{Publisher, Relay};
-    use crate::search::verified::verify_range;
+    use crate::id::RecordId;
+    use crate::search::verified::verify_pieces;
+
+    /// Where a walk ends in a relay's map, and the questions that it took.
+    fn walk(relay: &Relay, entropy: [u8; 32]) -> (Option<RecordId>, usize) {
+        let mut walk = Walk::new(entropy);
+        while let Some(question) = walk.next_question() {
+            let answer = answer::range(&relay.snapshots, &question).unwrap();
+            let (checkpoint, pieces) = verify_pieces(&question, &answer, &relay.asked()).unwrap();
+            if let Step::Release(entry) = walk.on_answer(checkpoint.root.into(), &pieces) {
+                return (keys::record_of(&entry), walk.questions);
+            }
+        }
+        (None, walk.questions)
+    }
+
+    fn entropy(seed: u32) -> [u8; 32] {
+        *blake3::hash(&seed.to_be_bytes()).as_bytes()
+    }
 
     #[test]
-    fn every_release_is_sampled_sooner_or_later_and_nothing_else() {
+    fn every_release_is_as_likely_as_any_other_and_nothing_else_is_found() {
+        // However close its id stands behind another: among forty, the narrowest gap is some thousandth of the widest.
         let publishers: Vec<_> = (1..=4).map(Publisher::new).collect();
         let release = |one: &Publisher, index| one.release(index, &format!("thing-{index}"), "1.0.0", |_| {});
-        let releases: Vec<_> = publishers.iter().flat_map(|one| [0, 1, 2].map(|index| release(one, index))).collect();
+        let releases: Vec<_> =
+            publishers.iter().flat_map(|one| (0..10).map(move |index| release(one, index))).collect();
         let relay = Relay::new(&publishers.iter().collect::<Vec<_>>(), releases.clone());
-        let ask = |question: RangeOf| {
-            let ask = |question: &RangeOf| {
-                let answer = answer::range(&relay.snapshots, question).unwrap();
-                verify_range(question, &answer, &relay.asked()).unwrap().keys.pop()
-            };
-            ask(&question).or_else(|| ask(&from_start(&question)))
-        };
-        let mut sampled = BTreeSet::new();
-        for seed in 0..400_u32 {
-            let entropy = *blake3::hash(&seed.to_be_bytes()).as_bytes();
-            let record = ask(sample(&entropy)).unwrap();
-            let release = ask(sample_of(&record, &entropy).unwrap()).unwrap();
-            sampled.extend(keys::record_of(&release));
+        let mut found: BTreeMap<_, u32> = releases.iter().map(|release| (release.id(), 0)).collect();
+        for seed in 0..4000 {
+            let (id, questions) = walk(&relay, entropy(seed));
+            *found.get_mut(&id.unwrap()).unwrap() += 1;
+            assert!(questions <= 24, "{questions}");
         }
-        assert_eq!(sampled, releases.iter().map(|release| release.id()).collect());
-        assert_eq!(sample_of(b"r/short", &[0; 32]), None);
+        // A hundred of each are expected; one in a million would be outside of these by chance, and the seeds are what they are.
+        assert!(found.values().all(|times| (50..=150).contains(times)), "{found:?}");
+    }
+
+    #[test]
+    fn a_walk_among_no_releases_ends() {
+        assert_eq!(walk(&Relay::new(&[&Publisher::new(1)], Vec::new()), entropy(1)), (None, MAX_QUESTIONS));
+        assert_eq!(walk(&Relay::new(&[], Vec::new()), entropy(1)), (None, MAX_QUESTIONS));
+    }
+
+    #[test]
+    fn a_walk_begins_again_in_another_map() {
+        let prefix = Prefix::of(b"r/a");
+        let hash = |of: u8| Hash::from_bytes([of; 32]);
+        let pieces = [Piece::Hidden { prefix: prefix.clone(), count: 9, hash: hash(9) }];
+        let mut walk = Walk::new(entropy(1));
+        let first = walk.next_question();
+        assert_eq!(walk.on_answer(hash(1), &pieces), Step::Further);
+        assert_eq!(walk.next_question().and_then(|question| question.meant()).map(|range| range.prefix), Some(prefix));
+        assert_eq!(walk.on_answer(hash(2), &pieces), Step::Further);
+        assert_eq!(walk.next_question(), first);
+        // And goes on there.
+        walk.on_answer(hash(2), &pieces);
+        assert_ne!(walk.next_question(), first);
     }
 
     #[test]
     fn each_keyspace_has_its_share() {
         let entries: Vec<Vec<u8>> =
             [&b"c/a"[..], b"d/a", b"n/", b"t/a", b"t/b", b"t/c", b"x/a"].map(<[u8]>::to_vec).into();
-        let mut counts = std::collections::BTreeMap::<Vec<u8>, u32>::new();
+        let mut counts = BTreeMap::<Vec<u8>, u32>::new();
         for seed in 0..500_u32 {
             let chosen = choose(entries.clone(), blake3::hash(&seed.to_be_bytes()).as_bytes());
             assert_eq!(chosen.len(), MAX_AUDITED);

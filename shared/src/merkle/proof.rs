@@ -220,7 +220,8 @@ pub type Name<'n> = dyn FnMut(&[u8]) -> Option<(u64, u8)> + 'n;
 pub type Names<'n, 'a> = dyn Fn(u64, u8) -> Option<(Vec<u8>, &'a [u8])> + 'n;
 
 impl Piece<'_> {
-    const fn count(&self) -> u64 {
+    /// How many entries it stands for.
+    pub const fn count(&self) -> u64 {
         match self {
             Self::Entry { .. } => 1,
             Self::Hidden { count, .. } => *count,
