@@ -9,19 +9,18 @@ import { DEADLINE_MS, until } from "./wait.mjs";
 
 export const TRANSPORTS = ["websocket", "webrtc-direct"];
 
+/** The browser as a promise: Node starts the hooks of a file beside each other, and one that is cold starts slowly. */
 let browser;
 
 /** Starts one browser for the tests of a file; each page gets a profile of its own. */
 export function useBrowser() {
-  before(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  });
-  after(() => browser?.close());
+  before(() => (browser = chromium.launch({ executablePath: CHROMIUM, args: FLAGS })));
+  after(async () => (await browser)?.close());
 }
 
 /** An empty profile whose every page is watched: its errors, and the requests it was not allowed. */
 export async function openContext(t, { isAllowed, ...options } = {}) {
-  const context = await browser.newContext(options);
+  const context = await (await browser).newContext(options);
   context.setDefaultTimeout(DEADLINE_MS);
   const faults = [];
   context.on("weberror", (error) => faults.push(`uncaught in the page: ${error.error().stack ?? error.error()}`));
