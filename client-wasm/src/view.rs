@@ -456,7 +456,7 @@ impl From<light::Event> for Event {
                 Self::Connections { connections: connections.into_iter().map(Into::into).collect() }
             }
             light::Event::Announced { release, key_log, from: _ } => {
-                let view = ReleaseView::of(&key_log, *release, false);
+                let view = ReleaseView::of(&*key_log, *release, false);
                 Self::Announced { release: Box::new(view.into()) }
             }
             light::Event::Rotated { key_log, from: _ } => Self::Rotated {

@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::id::{FullName, Handle, PackageId, PublisherId, RecordId};
 use crate::protocol::query::{Refusal, Search};
-use crate::record::{ContentId, KeyLog, Record, Release, State, Status, Verified, Version};
+use crate::record::{ContentId, KeyLog, PresumedKeyLog, Record, Release, State, Status, Verified, Version};
 use crate::search::query::{self, Filters, Order};
 use crate::search::verified::{AnswerError, Proven, Refused, VerifiedPackage};
 
@@ -109,6 +109,12 @@ impl PublisherView {
     }
 }
 
+impl From<&PresumedKeyLog> for PublisherView {
+    fn from(key_log: &PresumedKeyLog) -> Self {
+        Self { id: key_log.publisher(), handle: key_log.handle().clone() }
+    }
+}
+
 impl From<&KeyLog> for PublisherView {
     fn from(key_log: &KeyLog) -> Self {
         Self { id: key_log.publisher(), handle: key_log.handle().clone() }
@@ -132,8 +138,8 @@ pub struct ReleaseView {
 
 impl ReleaseView {
     /// A release of whose state nothing is known.
-    pub fn of(key_log: &KeyLog, release: Verified<Release>, in_checkpoint: bool) -> Self {
-        Self { publisher: key_log.into(), release, state: None, status: None, in_checkpoint }
+    pub fn of(publisher: impl Into<PublisherView>, release: Verified<Release>, in_checkpoint: bool) -> Self {
+        Self { publisher: publisher.into(), release, state: None, status: None, in_checkpoint }
     }
 }
 

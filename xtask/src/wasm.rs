@@ -11,12 +11,19 @@ use crate::{paths, say, tools};
 
 /// What `wasm-opt` may use: what rustc uses for wasm32 by default, and every browser of the last years has. Named one by
 /// one, because "all features" gives a module that Chromium refuses.
-const SHRINK: [&str; 13] = [
+const SHRINK: [&str; 19] = [
     // What compresses best: -Oz makes a smaller module of which 10 kB more have to be downloaded.
     "-O1",
     "--duplicate-function-elimination",
     "--remove-unused-module-elements",
     "--dae-optimizing",
+    "--rse",
+    "--vacuum",
+    "--simplify-locals-nostructure",
+    "--coalesce-locals",
+    "--reorder-locals",
+    // What loads and stores say of alignment is a hint, which compresses worse than none.
+    "--dealign",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-call-indirect-overlong",

@@ -210,7 +210,7 @@ impl<P: Platform> P2PRegistry<P> {
         }
         let (key_log, status) = known?;
         let entry = status.as_ref().map_or_else(|| evidence::record_entry(release), evidence::status_entry);
-        let known = Hit { key_log, ..hit.clone() };
+        let known = Hit { key_log: key_log.into(), ..hit.clone() };
         Some(self.examine(at, &known, status.as_ref(), &entry).await.ok().flatten())
     }
 

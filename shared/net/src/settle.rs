@@ -170,6 +170,9 @@ impl<P: Platform> P2PRegistry<P> {
         status: Option<&Verified<Status>>,
         entry: &[u8],
     ) -> Result<Option<Evidence>, PeerError> {
+        let key_log = key_log
+            .verified(self.peer().network())
+            .map_err(|error| PeerError::BadAnswer(AnswerError::KeyLog(error)))?;
         for _ in 0..ATTEMPTS {
             let [at, versions, last] = evidence::questions(release, entry);
             let answers = [
@@ -178,7 +181,7 @@ impl<P: Platform> P2PRegistry<P> {
                 self.proven(relay, &last).await?.0,
             ];
             let peer = self.peer();
-            match Evidence::of(key_log, release, status, entry, answers, peer.network(), peer.schedule()) {
+            match Evidence::of(&key_log, release, status, entry, answers, peer.network(), peer.schedule()) {
                 Ok(evidence) => {
                     self.keep_evidence(relay, evidence.clone());
                     return Ok(Some(evidence));

@@ -4,6 +4,7 @@ mod any;
 mod envelope;
 mod inception;
 mod key_log;
+mod presumed;
 mod release;
 mod rotation;
 mod status;
@@ -16,6 +17,7 @@ pub use any::{Record, UnverifiedRecord};
 pub use envelope::{Envelope, Kind, RecordBytes};
 pub use inception::{Inception, Work};
 pub use key_log::{Followed, KeyLog};
+pub use presumed::PresumedKeyLog;
 pub use release::{Artifact, Content, ContentId, Dependency, Release, Version};
 pub use rotation::{KeepPage, Rotation};
 pub use status::{State, Status, Weight};
@@ -329,7 +331,8 @@ impl Unverified<KeepPage> {
     }
 }
 
-/// A record whose encoding, fields, hash and signature hold. There is no other way to one than `verify` and [`sign`].
+/// A record whose encoding, fields, hash and signature hold. There is no other way to one than `verify` and
+/// [`sign`], but inside of a [`PresumedKeyLog`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified<T> {
     payload: T,

@@ -23,7 +23,7 @@ use crate::limits::{MAX_LEVELS, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_RESULTS, 
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Names, Piece, Prefix, Range, Run};
 use crate::protocol::query::{Cursor, Evidence, RangeOf, Search, SearchAnswer, Show};
-use crate::record::{self, KeyLog, Release, Verified, Version};
+use crate::record::{self, PresumedKeyLog, Release, Verified, Version};
 use crate::rules::Rules;
 
 pub use error::{AnswerError, Refused, RefusedError};
@@ -69,7 +69,7 @@ pub struct Proven {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
     /// The publisher's key log, which the release was verified with.
-    pub key_log: KeyLog,
+    pub key_log: PresumedKeyLog,
     /// The release.
     pub release: Verified<Release>,
     /// Whether the relay's checkpoint has it already.

@@ -307,15 +307,44 @@ fn a_recent_release_does_not_take_a_package_back() {
 fn a_bad_key_log_refuses_the_releases_of_its_publisher_and_no_others() {
     let (answer, relay) = honest("word");
     let mut changed = answer.clone();
-    let last = changed.key_logs[0][0].len() - 1;
-    flip(&mut changed.key_logs[0][0], last);
-    assert_eq!(rows(&relay, changed), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
-    let mut changed = answer.clone();
     flip(&mut changed.key_logs[0][0], 0);
     assert_eq!(rows(&relay, changed), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
     let mut changed = answer;
     changed.key_logs.remove(0);
     assert_eq!(rows(&relay, changed), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
+}
+
+#[test]
+fn releases_show_by_themselves_what_an_inception_says_and_it_is_verified_for_others() {
+    let (answer, relay) = honest("word");
+    let network = relay.asked().network;
+    let mut changed = answer.clone();
+    let last = changed.key_logs[0][0].len() - 1;
+    flip(&mut changed.key_logs[0][0], last);
+    assert_eq!(rows(&relay, changed.clone()), ["a", "b", "c"]);
+    let verified = |answer: SearchAnswer| {
+        let hits = relay.verify(&ask("word"), answer).unwrap().hits;
+        hits.into_iter().map(|hit| hit.unwrap().key_log.verified(network)).collect::<Vec<_>>()
+    };
+    let [bad, good] = [Err(record::Error::BadSignature), Ok(Publisher::new(2).key_log())];
+    assert_eq!(verified(changed), [bad.clone(), good.clone(), bad]);
+    let own = Ok(Publisher::new(1).key_log());
+    assert_eq!(verified(answer), [own.clone(), good, own]);
+}
+
+#[test]
+fn an_inception_that_a_rotation_follows_is_verified() {
+    let publisher = Publisher::new(1);
+    let kept = word(&publisher, 0, "a", "1.0.0");
+    let relay = Relay::new(&[&publisher], [kept.clone()]);
+    let mut answer = relay.answer(&ask("word")).unwrap();
+    let rotated = publisher.rotate(&[kept.id()]);
+    answer.key_logs[0].extend([ByteBuf::from(rotated.rotation.bytes().to_vec())]);
+    answer.key_logs[0].extend(rotated.pages.iter().map(|page| ByteBuf::from(page.bytes().to_vec())));
+    assert_eq!(rows(&relay, answer.clone()), ["a"]);
+    let last = answer.key_logs[0][0].len() - 1;
+    flip(&mut answer.key_logs[0][0], last);
+    assert_eq!(rows(&relay, answer), ["0 record/bad-signature"]);
 }
 
 #[test]
@@ -325,7 +354,9 @@ fn rejects_the_key_log_and_the_releases_of_another_network() {
     assert_eq!(there.id(), Publisher::new(1).id());
     let mut log = answer.clone();
     log.key_logs[0] = there.key_log().events().map(|event| ByteBuf::from(event.to_vec())).collect();
-    assert_eq!(rows(&relay, log), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
+    assert_eq!(rows(&relay, log.clone()), ["a", "b", "c"], "their releases are of this network");
+    let hit = relay.verify(&ask("word"), log).unwrap().hits.remove(0).unwrap();
+    assert_eq!(hit.key_log.verified(relay.asked().network), Err(record::Error::BadSignature));
     let mut release = answer;
     release.releases[0] = wire(&word(&there, 2, "a", "1.0.0"));
     assert_eq!(rows(&relay, release), ["b", "c", "0 record/bad-signature"]);
@@ -352,7 +383,9 @@ fn what_is_known_is_taken_as_if_it_were_verified_again() {
     let mut changed = answer.clone();
     let last = changed.key_logs[0][0].len() - 1;
     flip(&mut changed.key_logs[0][0], last);
-    assert_eq!(rows_knowing(&relay, &changed, known), ["b", "0 record/bad-signature", "2 record/bad-signature"]);
+    let again = verify_search_knowing(&ask("word"), changed.clone(), &relay.asked(), known).unwrap();
+    assert_eq!(again, relay.verify(&ask("word"), changed).unwrap());
+    assert_ne!(again, first);
     let mut changed = answer;
     changed.key_logs.remove(0);
     assert_eq!(rows_knowing(&relay, &changed, known), ["b", "0 record/no-key-log", "2 record/no-key-log"]);
@@ -815,7 +848,7 @@ fn what_was_verified_can_be_offered_to_a_catalogue() {
     let mut catalogue = Catalogue::new();
     for hit in relay.verify(&ask("word"), answer).unwrap().hits {
         let hit = hit.unwrap();
-        for event in hit.key_log.events() {
+        for event in hit.key_log.verified(network).unwrap().events() {
             let inception = Unverified::<Inception>::decode(event).unwrap().verify(network).unwrap();
             catalogue.insert(Record::Inception(inception)).unwrap();
         }

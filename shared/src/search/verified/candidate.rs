@@ -7,13 +7,14 @@ use serde_bytes::ByteBuf;
 
 use super::{Hit, Known, RefusedError};
 use crate::id::{Network, PublisherId, RecordId};
-use crate::record::{self, Inception, KeyLog, Release, Unverified};
+use crate::record::{self, Inception, PresumedKeyLog, Release, Unverified};
 
 /// Key logs of an answer, by publisher; each is verified when a record is there that needs it. They are found by what they say, not by their place
 /// in the answer, so that one that can't be read does not shift the others. One that names no publisher is left out: the releases that
 /// needed it are then without.
 pub(super) struct KeyLogs<'a> {
     network: &'a Network,
+    is_in_full: bool,
     by_publisher: BTreeMap<PublisherId, KeyLogOnce<'a>>,
 }
 
@@ -22,7 +23,7 @@ struct KeyLogOnce<'a> {
     events: &'a [ByteBuf],
     /// The first event; None when the key log is known.
     inception: Option<Unverified<Inception>>,
-    verified: OnceCell<Result<KeyLog, record::Error>>,
+    verified: OnceCell<Result<PresumedKeyLog, record::Error>>,
 }
 
 impl<'a> KeyLogs<'a> {
@@ -38,16 +39,24 @@ impl<'a> KeyLogs<'a> {
                 by_publisher.entry(publisher).or_insert(new);
             }
         }
-        Self { network, by_publisher }
+        Self { network, is_in_full: false, by_publisher }
+    }
+
+    /// With the signatures of inceptions, which showing a release does not take.
+    pub(super) fn in_full(self) -> Self {
+        Self { is_in_full: true, ..self }
     }
 
     /// The key log of a publisher.
-    pub(super) fn get(&self, publisher: &PublisherId, known: &mut Known) -> Result<&KeyLog, RefusedError> {
+    pub(super) fn get(&self, publisher: &PublisherId, known: &mut Known) -> Result<&PresumedKeyLog, RefusedError> {
         let KeyLogOnce { events, inception, verified } =
             self.by_publisher.get(publisher).ok_or(RefusedError::NoKeyLog(*publisher))?;
         let verify = || {
-            let inception = inception.clone().map_or_else(|| inception_of(events), Ok)?.verify(self.network)?;
-            let key_log = KeyLog::continued(inception, events.get(1..).unwrap_or_default(), self.network)?;
+            let inception = inception.clone().map_or_else(|| inception_of(events), Ok)?;
+            let mut key_log = PresumedKeyLog::read(inception, events.get(1..).unwrap_or_default(), self.network)?;
+            if self.is_in_full {
+                key_log = key_log.verified(self.network)?.into();
+            }
             known.keep_key_log(events, *publisher, &key_log);
             Ok(key_log)
         };
@@ -91,7 +100,7 @@ impl Candidate {
             Self::Known(hit) => Unverified::decode(hit.release.bytes())?,
             Self::Unverified(release) => *release,
         };
-        let release = release.verify(key_log, key_logs.network)?;
+        let release = key_log.verify(release, key_logs.network)?;
         let hit = Hit { release, key_log: key_log.clone(), in_checkpoint: false };
         known.keep_release(&hit);
         Ok(hit)

@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use super::Hit;
 use crate::id::{Network, PublisherId};
 use crate::limits::MAX_KNOWN_BYTES;
-use crate::record::KeyLog;
+use crate::record::PresumedKeyLog;
 
 /// Releases and key logs that were verified, the last ones: at most [`MAX_KNOWN_BYTES`] of each, key logs of releases included. What is known is only taken for what has
 /// the very same bytes and stands under the very same key log.
@@ -24,7 +24,7 @@ pub struct Known {
 struct KnownKeyLog {
     events: Vec<ByteBuf>,
     publisher: PublisherId,
-    key_log: KeyLog,
+    key_log: PresumedKeyLog,
 }
 
 impl Known {
@@ -36,12 +36,12 @@ impl Known {
     }
 
     /// The key log of these events.
-    pub(super) fn key_log(&self, events: &[ByteBuf]) -> Option<(PublisherId, KeyLog)> {
+    pub(super) fn key_log(&self, events: &[ByteBuf]) -> Option<(PublisherId, PresumedKeyLog)> {
         let known = self.key_logs.items.iter().find(|known| known.events == events)?;
         Some((known.publisher, known.key_log.clone()))
     }
 
-    pub(super) fn keep_key_log(&mut self, events: &[ByteBuf], publisher: PublisherId, key_log: &KeyLog) {
+    pub(super) fn keep_key_log(&mut self, events: &[ByteBuf], publisher: PublisherId, key_log: &PresumedKeyLog) {
         let size = |known: &KnownKeyLog| known.events.iter().map(|event| event.len()).sum();
         self.key_logs.keep(KnownKeyLog { events: events.to_vec(), publisher, key_log: key_log.clone() }, size);
     }
@@ -103,7 +103,7 @@ mod tests {
     fn a_release_is_kept_once_and_counts_with_its_key_log() {
         let publisher = Publisher::new(1);
         let release = publisher.release(0, "package", "1.0.0", |_| {});
-        let key_log = publisher.key_log();
+        let key_log = PresumedKeyLog::from(publisher.key_log());
         let bytes = release.bytes().len() + key_log.events().map(|event| event.len()).sum::<usize>();
         let hit = Hit { key_log, release, in_checkpoint: false };
         let mut known = Known::default();

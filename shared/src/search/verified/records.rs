@@ -34,7 +34,10 @@ pub fn verify_records(
     let found = KeyLogs::of(&inceptions, network, &Known::default());
     let key_log = |publisher: &PublisherId| match key_log(publisher) {
         Some(key_log) => Ok(key_log),
-        None => found.get(publisher, &mut Known::default()).cloned(),
+        None => match found.get(publisher, &mut Known::default())?.verified(network) {
+            Ok(key_log) => Ok(key_log),
+            Err(error) => Err(RefusedError::KeyLog { publisher: *publisher, error }),
+        },
     };
     let verify = |(index, (bytes, id)): (usize, (&Option<ByteBuf>, &RecordId))| {
         let record = verify_record(bytes.as_ref()?, *id, key_log, network);
@@ -57,7 +60,8 @@ pub fn verify_named(
     at_most("releases", answer.releases.len(), question.ids.len())?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len())?;
     let mut known = Known::default();
-    let key_logs = KeyLogs::of(&answer.key_logs, network, &known);
+    // Others may have to be convinced by them.
+    let key_logs = KeyLogs::of(&answer.key_logs, network, &known).in_full();
     let verify = |(bytes, id): (&Option<ByteBuf>, &ShortId)| {
         let candidate = Candidate::read(bytes.as_ref()?, &known);
         Some(candidate.and_then(|release| match ShortId::of(&release.claims().1) == *id {

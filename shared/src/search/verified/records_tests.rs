@@ -70,6 +70,10 @@ fn releases_asked_for_by_short_ids_are_those() {
         verified.map(|hit| hit.map(id)).collect::<Vec<_>>()
     };
     assert_eq!(found(&answer), [Some(Ok(a.id())), None, Some(Ok(b.id()))]);
+    let mut unsigned = answer.clone();
+    let last = unsigned.key_logs[0][0].len() - 1;
+    unsigned.key_logs[0][0][last] ^= 1;
+    assert_eq!(found(&unsigned), [Some(Err("record/bad-signature")), None, Some(Ok(b.id()))]);
     let mut swapped = answer.clone();
     swapped.releases.swap(0, 2);
     assert_eq!(found(&swapped), [Some(Err("record/not-proven")), None, Some(Err("record/not-proven"))]);
