@@ -1,5 +1,5 @@
-//! What a publisher has signed, beside its key: which record indices are used, and the very record of each version, so that
-//! publishing a version again sends the same bytes.
+//! What a publisher has signed, beside its key: which record indices are used, and the very record of each version and of what was said of
+//! it, so that to publish or to say the same again sends the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::BASE64;
 use ggen_shared::id::Network;
 use ggen_shared::id::PackageName;
-use ggen_shared::record::{KeyLog, Release, Unverified, Verified, Version};
+use ggen_shared::record::{KeyLog, Record, Release, Status, UnverifiedRecord, Verified, Version};
 
 /// Why the ledger can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub struct Ledger {
     path: PathBuf,
     file: File,
     releases: BTreeMap<(PackageName, Version), Verified<Release>>,
+    /// Of each version the one that decides.
+    statuses: BTreeMap<(PackageName, Version), Verified<Status>>,
     next_index: u32,
 }
 
@@ -50,21 +52,41 @@ impl Ledger {
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(io)?;
         file.seek(std::io::SeekFrom::End(0)).map_err(io)?;
-        let mut ledger = Self { path: path.into(), file, releases: BTreeMap::new(), next_index: 0 };
+        let mut ledger =
+            Self { path: path.into(), file, releases: BTreeMap::new(), statuses: BTreeMap::new(), next_index: 0 };
         for (number, line) in text[..whole].lines().enumerate() {
             let bytes =
                 BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
-            let release = Unverified::<Release>::decode(&bytes)
-                .and_then(|release| release.verify(key_log, network))
+            let record = UnverifiedRecord::decode(&bytes)
+                .and_then(|record| record.verify(Some(key_log), network))
                 .map_err(|refused| error(format!("line {}: {refused}", number + 1)))?;
-            ledger.remember(release);
+            ledger.remember(record);
         }
         Ok(ledger)
     }
 
-    fn remember(&mut self, release: Verified<Release>) {
-        self.next_index = self.next_index.max(release.index.saturating_add(1));
-        self.releases.insert((release.name.clone(), release.version.clone()), release);
+    fn remember(&mut self, record: Record) {
+        if let Some(indexed) = record.indexed() {
+            self.next_index = self.next_index.max(indexed.index().saturating_add(1));
+        }
+        match record {
+            Record::Release(release) => {
+                _ = self.releases.insert((release.name.clone(), release.version.clone()), *release);
+            }
+            Record::Status(status) => {
+                let key = (status.name.clone(), status.version.clone());
+                if self.statuses.get(&key).is_none_or(|known| known.weight(known.id()) < status.weight(status.id())) {
+                    self.statuses.insert(key, *status);
+                }
+            }
+            // Nothing else is written here.
+            _ => {}
+        }
+    }
+
+    /// What was said of a version: the status that decides.
+    pub fn status(&self, name: &PackageName, version: &Version) -> Option<&Verified<Status>> {
+        self.statuses.get(&(name.clone(), version.clone()))
     }
 
     /// The record of a version, if it was signed before.
@@ -82,16 +104,16 @@ impl Ledger {
         self.next_index
     }
 
-    /// Writes down a signed release, durably, before it goes anywhere.
+    /// Writes down a signed record, durably, before it goes anywhere.
     ///
     /// # Errors
-    /// [`Error`]; the release must not be sent then.
-    pub fn add(&mut self, release: Verified<Release>) -> Result<(), Error> {
-        let mut line = BASE64.encode(release.bytes());
+    /// [`Error`]; the record must not be sent then.
+    pub fn add(&mut self, record: Record) -> Result<(), Error> {
+        let mut line = BASE64.encode(record.bytes());
         line.push('\n');
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|source| Error { path: self.path.clone(), reason: source.to_string() })?;
-        self.remember(release);
+        self.remember(record);
         Ok(())
     }
 }

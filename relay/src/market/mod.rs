@@ -5,3 +5,4 @@ pub mod keys;
 pub mod ledger;
 pub mod peer;
 pub mod publish;
+pub mod status;

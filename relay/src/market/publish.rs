@@ -9,11 +9,13 @@ use ggen_shared::content;
 use ggen_shared::id::{PackageName, PublisherId};
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::record::{self, Content, ContentId, Record, Release, Verified, sign};
+use ggen_shared::registry::GetError;
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
 use super::keys::PublisherKey;
 use super::ledger::{self, Ledger};
+use super::status::Subject;
 use crate::causes;
 use crate::package::{self, Package, Standing, Warning};
 
@@ -40,6 +42,12 @@ pub enum Error {
     /// The ledger could not be written.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// Nothing can be said of a version that nobody knows.
+    #[error("{} cannot be found under this key: {}. See what there is with: ggen-market versions", .0.0, .0.1)]
+    NoSuchVersion(Box<(Subject, GetError)>),
+    /// A retraction can't be taken back.
+    #[error("{0} was retracted, which is for good. Publish another version")]
+    Retracted(Subject),
     /// No relay took it.
     #[error("no relay took it: {}", said(.0))]
     NotTaken(Vec<(PeerId, String)>),
@@ -63,6 +71,14 @@ pub struct Outcome {
     pub failed_at: Vec<(PeerId, String)>,
     /// What of the manifest was left out.
     pub warnings: Vec<Warning>,
+}
+
+/// What became of a record that relays were offered.
+pub(super) struct Taken {
+    /// Whether it was new to a relay that keeps it now.
+    pub(super) new: bool,
+    /// Relays that did not take it, while another one did.
+    pub(super) failed_at: Vec<(PeerId, String)>,
 }
 
 /// Whose packages dependencies mean, by name.
@@ -92,7 +108,7 @@ pub fn read_publishers(path: &Path) -> Result<Publishers, Error> {
 
 /// Publishes packages of one publisher.
 pub struct Publishing<P> {
-    key: PublisherKey,
+    pub(super) key: PublisherKey,
     ledger: Mutex<Ledger>,
     peer: LightPeer<P>,
     publishers: Publishers,
@@ -105,6 +121,16 @@ impl<P: Platform> Publishing<P> {
         Self { key, ledger: Mutex::new(ledger), peer, publishers }
     }
 
+    /// Whose packages are published.
+    pub const fn publisher(&self) -> PublisherId {
+        self.key.key_log.publisher()
+    }
+
+    /// The peer that hands them over.
+    pub const fn peer(&self) -> &LightPeer<P> {
+        &self.peer
+    }
+
     /// Publishes a package directory or a `.crate` file. Publishing the same again changes nothing and succeeds.
     ///
     /// # Errors
@@ -115,12 +141,22 @@ impl<P: Platform> Publishing<P> {
         let readme = package.readme.as_deref().map(content::build);
         let warnings = package.warnings.clone();
         let release = self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
-        let mut records = self.key.key_log.clone().into_records();
-        records.push(Record::Release(Box::new(release.clone())));
         let mut blocks: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
         for block in artifact.blocks.into_iter().chain(readme.into_iter().flat_map(|readme| readme.blocks)) {
             blocks.insert(block.cid, block.data);
         }
+        let Taken { new, failed_at } = self.hand_over(Record::Release(Box::new(release.clone())), &blocks).await?;
+        Ok(Outcome { release, new, failed_at, warnings })
+    }
+
+    /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with.
+    pub(super) async fn hand_over(
+        &self,
+        record: Record,
+        blocks: &BTreeMap<ContentId, Vec<u8>>,
+    ) -> Result<Taken, Error> {
+        let mut records = self.key.key_log.clone().into_records();
+        records.push(record);
         let offer = Offer {
             records: records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
             blocks: blocks.keys().copied().collect(),
@@ -136,7 +172,7 @@ impl<P: Platform> Publishing<P> {
             }
         }
         match new {
-            Some(new) => Ok(Outcome { release, new, failed_at, warnings }),
+            Some(new) => Ok(Taken { new, failed_at }),
             None => Err(Error::NotTaken(failed_at)),
         }
     }
@@ -169,13 +205,13 @@ impl<P: Platform> Publishing<P> {
                     dependency.publisher = self.publishers.get(&dependency.name).copied().or(own);
                 }
                 let release = sign(release, &self.key.signing, &self.key.network)?;
-                ledger.add(release.clone())?;
+                ledger.add(Record::Release(Box::new(release.clone())))?;
                 Ok(release)
             }
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { MARKET, ROOT, ROTATE_KEY, SAY_STATUS, run, temporaryDirectory } from "./programs.mjs";
+import { MARKET, ROOT, ROTATE_KEY, run, temporaryDirectory } from "./programs.mjs";
 
 export class Publisher {
   /** Makes a key that is removed at the end of the test. */
@@ -32,9 +32,11 @@ export class Publisher {
 
   /** Says to one relay, or the same to some, of a version that it is deprecated, yanked or retracted, why, and what other package to use. */
   async say(relays, name, version, state, reason, ...instead) {
-    this.said = (this.said ?? 0) + 1;
-    const said = [String(this.said), name, version, state, reason, ...instead];
-    for (const relay of [relays].flat()) await run(SAY_STATUS, [this.key, relay.address("tcp"), ...said]);
+    const command = { deprecated: "deprecate", yanked: "yank", retracted: "retract" }[state];
+    const said = [command, `${name}@${version}`, "--reason", reason, ...instead.flatMap((name) => ["--use", name])];
+    for (const relay of [relays].flat()) {
+      await run(MARKET, [...said, "--key", this.key, "--relay", relay.address("tcp"), ...relay.network]);
+    }
   }
 
   /** Rotates to the next key, keeps these records, and hands the rotation to some relays. */

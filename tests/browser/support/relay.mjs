@@ -18,6 +18,8 @@ export class Relay {
   peerId;
   /** Multiaddrs that end in its peer id. */
   addresses;
+  /** What whoever asks it at a terminal has to say of its network. */
+  network = [];
 
   /** Starts a relay that serves the page; it is stopped at the end of the test. */
   static async start(t, { bootstrap = [], sync = true, epochSeconds } = {}) {
@@ -27,7 +29,8 @@ export class Relay {
     relay.dataDir = join(temporaryDirectory(t), "data");
     relay.options = bootstrap.flatMap((other) => ["--bootstrap", other.address("tcp")]);
     if (!sync) relay.options.push("--no-sync");
-    if (epochSeconds) relay.options.push("--epoch-seconds", String(epochSeconds));
+    if (epochSeconds) relay.network = ["--epoch-seconds", String(epochSeconds)];
+    relay.options.push(...relay.network);
     await relay.#run(ANY_PORT, "127.0.0.1:0");
     if (bootstrap.length > 0) {
       await until("relays that know each other", async () => (await relay.routingTable()).length >= bootstrap.length);
@@ -40,6 +43,7 @@ export class Relay {
     const relay = new Relay();
     t.after(() => relay.stop());
     const epoch = epochSeconds ? [String(epochSeconds)] : [];
+    if (epochSeconds) relay.network = ["--epoch-seconds", ...epoch];
     await relay.#spawn(LYING_RELAY, [join(temporaryDirectory(t), "data"), WWW, ...epoch]);
     return relay;
   }

@@ -1,0 +1,355 @@
+//! `ggen-market search`, `info` and `versions`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ggen_net::{Comparison, P2PRegistry};
+use ggen_relay::causes;
+use ggen_relay::market::peer::Tokio;
+use ggen_relay::market::status::split_version;
+use ggen_shared::id::{FullName, Network};
+use ggen_shared::record::{Dependency, Release, State, Verified, Version};
+use ggen_shared::registry::{GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::relays::Relays;
+
+// No doc comment, as for [`Relays`].
+#[derive(clap::Args)]
+struct Ask {
+    #[command(flatten)]
+    relays: Relays,
+    /// The network to look in.
+    #[arg(long, default_value = "ggen")]
+    network: String,
+    /// Write JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Search {
+    /// What to look for; the last word may be the beginning of one. Nothing lists the newest.
+    words: Vec<String>,
+    /// How many to show.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=50))]
+    limit: u16,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Info {
+    /// The package, as handle~fingerprint/name, or with @VERSION behind it.
+    #[arg(value_name = "PACKAGE[@VERSION]", value_parser = named)]
+    package: (FullName, Option<Version>),
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Versions {
+    /// The package, as handle~fingerprint/name.
+    package: FullName,
+    #[command(flatten)]
+    ask: Ask,
+}
+
+impl Ask {
+    async fn registry(self) -> Result<P2PRegistry<Tokio>> {
+        Ok(P2PRegistry::new(self.relays.connect(Network::named(self.network)?).await?))
+    }
+}
+
+/// Exit code 0: something is found; 1: nothing is; 2: nobody could be asked.
+pub(crate) async fn search(Search { words, limit, ask }: Search) -> Result<ExitCode> {
+    let is_json = ask.json;
+    let registry = ask.registry().await?;
+    let (text, options) = (words.join(" "), SearchOptions { limit, ..SearchOptions::default() });
+    let results = registry.search(&text, options.clone()).await?;
+    let comparison = registry.compare(&text, &options, &results).await;
+    let found: Vec<&ReleaseView> = results.hits.iter().flatten().collect();
+    let others: Vec<&ReleaseView> = comparison.differ.iter().flat_map(|difference| &difference.more).collect();
+    if is_json {
+        println!("{:#}", search_json(&text, &results, &comparison));
+    } else {
+        print_table(found.iter().chain(&others).map(|view| row(view)));
+        for refused in results.hits.iter().filter_map(|hit| hit.as_ref().err()) {
+            eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
+        }
+        eprintln!("{}. {}", count(found.len(), &results), standing(&comparison));
+        if let [suggestion, ..] = &results.suggestions[..] {
+            eprintln!("Did you mean `{suggestion}`? That is the relay's guess.");
+        }
+    }
+    Ok(if found.is_empty() && others.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Exit code 0: it is there; 1: it is not, or not to be had; 2: nobody could be asked.
+pub(crate) async fn info(Info { package: (name, version), ask }: Info) -> Result<ExitCode> {
+    let is_json = ask.json;
+    let registry = ask.registry().await?;
+    let found = match &version {
+        Some(version) => registry.get_package_version(&name, version).await,
+        None => registry.get_package(&name).await,
+    };
+    shown(found, |view| if is_json { println!("{:#}", info_json(view)) } else { print_info(view) })
+}
+
+/// As [`info`].
+pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<ExitCode> {
+    let is_json = ask.json;
+    let found = ask.registry().await?.get_package(&package).await;
+    shown(found, |view| {
+        if is_json {
+            println!("{:#}", versions_json(view));
+        } else {
+            let row = |it: &ggen_shared::registry::VersionView| {
+                [it.version.to_string(), it.state.as_str().into(), date(it.created), it.id.to_string()]
+            };
+            print_table(view.versions.iter().map(row));
+        }
+    })
+}
+
+fn shown(found: Result<PackageView, GetError>, show: impl FnOnce(&PackageView)) -> Result<ExitCode> {
+    match found {
+        Ok(view) => {
+            for refused in &view.refused {
+                eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
+            }
+            show(&view);
+            Ok(ExitCode::SUCCESS)
+        }
+        // What a relay says of itself is one thing, that there is no such package another.
+        Err(GetError::Peer(error)) => Err(error.into()),
+        Err(error) => {
+            eprintln!("error: {}", causes::of(&error));
+            Ok(ExitCode::from(1))
+        }
+    }
+}
+
+fn named(text: &str) -> Result<(FullName, Option<Version>), String> {
+    let (name, version) = split_version(text)?;
+    let name = name.parse().map_err(|error: ggen_shared::id::ParseError| error.to_string())?;
+    Ok((name, version))
+}
+
+fn full_name(view: &ReleaseView) -> String {
+    view.publisher.full_name(&view.release.package()).to_string()
+}
+
+/// What a list has of a release.
+fn row(view: &ReleaseView) -> [String; 3] {
+    let description = view.release.title.as_deref().unwrap_or(&view.release.description);
+    [full_name(view), view.release.version.to_string(), description.lines().next().unwrap_or_default().into()]
+}
+
+/// Prints columns, each but the last as wide as its widest cell.
+fn print_table<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) {
+    let rows: Vec<_> = rows.collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+fn count(shown: usize, results: &SearchResults) -> String {
+    let at_least = if results.total_is_exact { "" } else { "at least " };
+    match (shown, results.total) {
+        (0, 0) => "Nothing is found".into(),
+        (shown, total) => format!("{shown} of {at_least}{total} packages"),
+    }
+}
+
+/// What is known of the answer, in words: never more than what was compared.
+fn standing(comparison: &Comparison) -> String {
+    if comparison.is_complete() {
+        return match comparison.agree.len() {
+            1 => "Complete: another relay agrees".into(),
+            agree => format!("Complete: {agree} other relays agree"),
+        };
+    }
+    if !comparison.differ.is_empty() {
+        let relays: Vec<_> = comparison.differ.iter().map(|difference| &difference.source.0[..]).collect();
+        return format!("Disputed: what other relays have besides is listed too ({})", relays.join(", "));
+    }
+    "One relay's word: name others with --relay to compare it".into()
+}
+
+fn search_json(text: &str, results: &SearchResults, comparison: &Comparison) -> Value {
+    let refused = results.hits.iter().filter_map(|hit| hit.as_ref().err());
+    let difference = |it: &ggen_net::Difference| {
+        json!({
+            "relay": it.source.0,
+            "more": it.more.iter().map(release_json).collect::<Vec<_>>(),
+            "lacks": it.lacks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "faults": it.faults.iter().map(|fault| json!({
+                "relay": fault.source.0,
+                "code": fault.evidence.misdeed().code(),
+            })).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "query": text,
+        "total": results.total,
+        "total_is_exact": results.total_is_exact,
+        "hits": results.hits.iter().flatten().map(release_json).collect::<Vec<_>>(),
+        "refused": refused.map(|it| json!({
+            "relay": it.source.0,
+            "code": it.refused.error.code(),
+            "reason": it.refused.error.to_string(),
+        })).collect::<Vec<_>>(),
+        "relay": results.source.0,
+        "complete": comparison.is_complete(),
+        "agree": comparison.agree.iter().map(|source| &source.0[..]).collect::<Vec<_>>(),
+        "differ": comparison.differ.iter().map(difference).collect::<Vec<_>>(),
+        "silent": comparison.silent.iter().map(|(source, error)| json!({
+            "relay": source.0,
+            "reason": error.to_string(),
+        })).collect::<Vec<_>>(),
+        "suggestions": results.suggestions,
+    })
+}
+
+fn release_json(view: &ReleaseView) -> Value {
+    let release: &Verified<Release> = &view.release;
+    json!({
+        "full_name": full_name(view),
+        "publisher": release.publisher.to_string(),
+        "handle": view.publisher.handle.to_string(),
+        "name": release.name.to_string(),
+        "version": release.version.to_string(),
+        "record": release.id().to_string(),
+        "content": release.artifact.cid.to_string(),
+        "size": release.artifact.size,
+        "title": release.title,
+        "description": release.description,
+        "categories": release.categories,
+        "tags": release.tags,
+        "license": release.license,
+        "authors": release.authors,
+        "homepage": release.homepage,
+        "repository": release.repository,
+        "documentation": release.documentation,
+        "dependencies": release.dependencies.iter().map(|it| json!({
+            "name": it.name.to_string(),
+            "requirement": it.requirement.to_string(),
+            "optional": it.optional,
+            "publisher": it.publisher.map(|publisher| publisher.to_string()),
+        })).collect::<Vec<_>>(),
+        "created": release.created,
+        "in_checkpoint": view.in_checkpoint,
+    })
+}
+
+fn info_json(view: &PackageView) -> Value {
+    let mut shown = release_json(&view.release);
+    shown["state"] = view.release.state.unwrap_or_default().as_str().into();
+    shown["reason"] = view.release.status.as_ref().map(|status| status.reason.clone()).into();
+    shown["versions"] = versions_json(view);
+    shown
+}
+
+fn versions_json(view: &PackageView) -> Value {
+    let version = |it: &ggen_shared::registry::VersionView| {
+        json!({
+            "version": it.version.to_string(),
+            "state": it.state.as_str(),
+            "created": it.created,
+            "record": it.id.to_string(),
+        })
+    };
+    view.versions.iter().map(version).collect()
+}
+
+fn print_info(view: &PackageView) {
+    let ReleaseView { release, status, state, in_checkpoint, .. } = &view.release;
+    println!("{} {}", full_name(&view.release), release.version);
+    if let Some(title) = &release.title {
+        println!("{title}");
+    }
+    if !release.description.is_empty() {
+        println!("{}", release.description);
+    }
+    println!();
+    let state = state.unwrap_or_default();
+    if state != State::Active {
+        let reason = status.as_ref().map(|status| &status.reason[..]).filter(|reason| !reason.is_empty());
+        print_field(
+            "state",
+            Some(reason.map_or_else(|| state.as_str().into(), |it| format!("{}: {it}", state.as_str()))),
+        );
+        let instead = status.as_ref().and_then(|status| status.instead.as_ref());
+        print_field("use instead", instead.map(|it| format!("{} of publisher {}", it.name, it.publisher)));
+    }
+    print_field("license", release.license.clone());
+    print_field("authors", list(&release.authors));
+    print_field("categories", list(&release.categories));
+    print_field("tags", list(&release.tags));
+    print_field("homepage", release.homepage.clone());
+    print_field("repository", release.repository.clone());
+    print_field("docs", release.documentation.clone());
+    print_field("needs", list(&release.dependencies.iter().map(dependency).collect::<Vec<_>>()));
+    print_field("created", Some(date(release.created)));
+    print_field("size", Some(format!("{} bytes", release.artifact.size)));
+    print_field("content", Some(release.artifact.cid.to_string()));
+    print_field("record", Some(release.id().to_string()));
+    print_field("publisher", Some(release.publisher.to_string()));
+    let others = view.versions.iter().filter(|it| it.version != release.version).map(|it| it.version.to_string());
+    print_field("other versions", list(&others.collect::<Vec<_>>()));
+    if !in_checkpoint {
+        println!("It came just now: no checkpoint has it yet.");
+    }
+}
+
+fn print_field(name: &str, value: Option<String>) {
+    if let Some(value) = value {
+        println!("{name:<14}  {value}");
+    }
+}
+
+fn list(items: &[String]) -> Option<String> {
+    (!items.is_empty()).then(|| items.join(", "))
+}
+
+fn dependency(it: &Dependency) -> String {
+    let optional = if it.optional { " (optional)" } else { "" };
+    format!("{} {}{optional}", it.name, it.requirement)
+}
+
+/// The day, as the publisher says it: seconds since 1970.
+fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(|| "a day beyond all calendars".into(), |time| time.date().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_named_with_a_version_or_without() {
+        let (name, version) = named("alice~aaaaaaaaaaaaaaaa/my-package@1.2.3").unwrap();
+        assert_eq!((name.name.as_str(), version.unwrap().to_string()), ("my-package", "1.2.3".into()));
+        assert_eq!(named("alice~aaaaaaaaaaaaaaaa/my-package").unwrap().1, None);
+        assert!(named("my-package").unwrap_err().contains("handle~fingerprint/name"));
+        assert!(named("alice~aaaaaaaaaaaaaaaa/my-package@one").unwrap_err().contains("`one` is no version"));
+    }
+
+    #[test]
+    fn a_date_is_a_day_whatever_a_publisher_says() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(1_790_000_000), "2026-09-21");
+        assert_eq!(date(u64::MAX), "a day beyond all calendars");
+    }
+
+    #[test]
+    fn a_standing_says_no_more_than_was_compared() {
+        assert!(standing(&Comparison::default()).starts_with("One relay's word"));
+    }
+}

@@ -1,0 +1,73 @@
+//! The marketplace for people at a terminal.
+
+mod find;
+mod key;
+mod own;
+mod publish;
+mod relays;
+mod say;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ggen_relay::causes;
+use ggen_shared::record::State;
+
+/// Search the ggen marketplace, and publish signed packages to it.
+///
+/// Exit code 0: done; 1: not found, or not taken; 2: nothing could be tried.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Search packages. Each result is verified here; with several relays, the answer is compared among them.
+    Search(find::Search),
+    /// Show a package: its newest release, or the version asked for.
+    Info(find::Info),
+    /// List the versions of a package, highest first.
+    Versions(find::Versions),
+    /// Publish package directories (package.toml or pack.toml) and .crate files. Records are public and permanent.
+    ///
+    /// For programs, standard output has a line `published NAME VERSION RECORD_ID CID` for each package, or `already …` where every
+    /// relay that took it had it before. Exit code 0: all are published; 1: some are not; 2: nothing could be tried.
+    Publish(publish::Publish),
+    /// Say that a version is not to be chosen any more. Whoever asks for this very version still gets it.
+    Yank(say::Say),
+    /// Take a yank or a deprecation back.
+    Unyank(say::Say),
+    /// Say that a version works, and that there is something better.
+    Deprecate(say::Deprecate),
+    /// Withdraw a version for good: out of listings and search, and its number is never used again.
+    Retract(say::Say),
+    /// Make or show a publisher's key.
+    #[command(subcommand)]
+    Key(key::Key),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let done = match Arguments::parse().command {
+        Command::Search(search) => find::search(search).await,
+        Command::Info(info) => find::info(info).await,
+        Command::Versions(versions) => find::versions(versions).await,
+        Command::Publish(publish) => publish::run(publish).await,
+        Command::Yank(say) => say::run(say, State::Yanked).await,
+        Command::Unyank(say) => say::run(say, State::Active).await,
+        Command::Deprecate(deprecate) => say::deprecate(deprecate).await,
+        Command::Retract(say) => say::run(say, State::Retracted).await,
+        Command::Key(command) => key::run(command).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {}", causes::of(error.as_ref()));
+        ExitCode::from(2)
+    })
+}

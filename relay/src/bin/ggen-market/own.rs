@@ -1,0 +1,46 @@
+//! What every command of a publisher needs: the key, the ledger beside it, and relays.
+
+use std::path::PathBuf;
+
+use ggen_relay::market::keys::{self, PublisherKey};
+use ggen_relay::market::ledger::{self, Ledger};
+use ggen_relay::market::peer::Tokio;
+use ggen_relay::market::publish::{Publishers, Publishing};
+
+use crate::relays::Relays;
+
+// No doc comment, as for [`Relays`].
+#[derive(clap::Args)]
+pub(crate) struct Own {
+    #[command(flatten)]
+    relays: Relays,
+    #[command(flatten)]
+    key: KeyFile,
+}
+
+// Nor here.
+#[derive(clap::Args)]
+pub(crate) struct KeyFile {
+    /// The publisher's key [default: ~/.config/ggen/market.key].
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl KeyFile {
+    pub(crate) fn path(self) -> PathBuf {
+        self.key.unwrap_or_else(keys::default_path)
+    }
+}
+
+impl Own {
+    /// Loads the key and connects: the publisher as `handle~fingerprint`, and what publishes.
+    pub(crate) async fn publishing(self, publishers: Publishers) -> anyhow::Result<(String, Publishing<Tokio>)> {
+        self.relays.check()?;
+        let path = self.key.path();
+        let key = PublisherKey::load(&path)?;
+        let ledger = Ledger::open(&ledger::path_of(&path), &key.key_log, &key.network)?;
+        let publisher = format!("{}~{}", key.key_log.handle(), key.key_log.publisher().fingerprint());
+        let peer = self.relays.connect(key.network.clone()).await?;
+        Ok((publisher, Publishing::new(key, ledger, peer, publishers)))
+    }
+}

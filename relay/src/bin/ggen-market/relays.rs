@@ -1,0 +1,89 @@
+//! The relays that a command is run with.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use ggen_net::P2PConfig;
+use ggen_net::light::{Connection, LightPeer, Phase};
+use ggen_relay::causes;
+use ggen_relay::market::{address, peer};
+use ggen_shared::checkpoint::EPOCH_SECONDS;
+use ggen_shared::id::Network;
+use libp2p::Multiaddr;
+
+/// How long the relays may take to be reached.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+// No doc comment: it would take the place of the help of each command that has these.
+#[derive(clap::Args)]
+pub(crate) struct Relays {
+    /// A relay to ask or to publish to, such as `/ip4/127.0.0.1/tcp/4801/p2p/12D3KooW…`: one of the addresses in its `/.well-known/ggen/relay.json`; repeatable.
+    #[arg(long = "relay", value_name = "MULTIADDR", value_parser = address::parse)]
+    addresses: Vec<Multiaddr>,
+    /// How long an epoch of the network is: that of its relays.
+    #[arg(long, value_name = "SECONDS", default_value_t = EPOCH_SECONDS, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    epoch_seconds: u64,
+}
+
+impl Relays {
+    /// That there is one.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.addresses.is_empty() {
+            bail!("--relay is missing: {}", address::EXPECTED);
+        }
+        Ok(())
+    }
+
+    /// Connects to the relays: at least one, and the others as far as they answer while the first does.
+    pub(crate) async fn connect(self, network: Network) -> anyhow::Result<LightPeer<peer::Tokio>> {
+        self.check()?;
+        let Self { addresses: relays, epoch_seconds } = self;
+        let wanted = relays.len();
+        let config = P2PConfig {
+            network,
+            relays,
+            discover: false,
+            connections: wanted,
+            epoch: Duration::from_secs(epoch_seconds),
+            ..P2PConfig::default()
+        };
+        let (peer, mut events) = peer::start(config).context("the network could not be set up")?;
+        let settled = async {
+            loop {
+                let connections = peer.connections();
+                // A relay that failed once is not waited for.
+                let trying = connections.iter().filter(|c| c.phase == Phase::Connecting).count();
+                if connections.len() == wanted && trying == 0 || events.next().await.is_none() {
+                    return;
+                }
+            }
+        };
+        // What is connected by then is used.
+        _ = tokio::time::timeout(CONNECT_TIMEOUT, settled).await;
+        let connections = peer.connections();
+        let failed = connections.iter().filter(|connection| connection.phase != Phase::Connected);
+        let problems: Vec<String> = failed.map(problem).collect();
+        if peer.connected().is_empty() {
+            bail!("no relay could be reached. Is it running, and is this its address?\n  {}", problems.join("\n  "));
+        }
+        for problem in problems {
+            eprintln!("warning: relay {problem}");
+        }
+        // Nobody reads events from here on; the peer does not mind.
+        Ok(peer)
+    }
+}
+
+/// Which relay is not connected, and why.
+fn problem(Connection { peer, address, problem, .. }: &Connection) -> String {
+    let address = match ggen_net::address::split_peer(address) {
+        Some(_) => address.to_string(),
+        None => format!("{address}/p2p/{peer}"),
+    };
+    let reason = problem.as_deref().unwrap_or("no answer");
+    // The reason of a failed dial begins with the address that was dialed.
+    let reason = causes::one_line(reason.strip_prefix(address.as_str()).unwrap_or(reason));
+    let reason = reason.trim_start_matches([':', ' ']);
+    format!("{address}: {}", if reason.is_empty() { "no connection" } else { reason })
+}

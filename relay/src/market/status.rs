@@ -1,0 +1,154 @@
+//! What a publisher says of a version after it was released: signed once, written down, handed to relays.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use ggen_net::P2PRegistry;
+use ggen_net::light::Platform;
+use ggen_shared::id::{FullName, PackageId, PackageName};
+use ggen_shared::record::{Record, State, Status, Verified, Version, sign};
+use ggen_shared::registry::{GetError, Registry};
+use libp2p::PeerId;
+
+use super::publish::{Error, Publishing, Taken};
+
+/// A version of one of the publisher's own packages: `NAME@VERSION`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The package.
+    pub name: PackageName,
+    /// Which version of it.
+    pub version: Version,
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, version) = split_version(text)?;
+        Ok(Self {
+            name: name.parse().map_err(|error: ggen_shared::id::ParseError| error.to_string())?,
+            version: version.ok_or("is written NAME@VERSION, such as my-package@0.1.0")?,
+        })
+    }
+}
+
+/// What stands before an `@`, and the version behind it if there is one.
+///
+/// # Errors
+/// What is no version.
+pub fn split_version(text: &str) -> Result<(&str, Option<Version>), String> {
+    let Some((name, version)) = text.split_once('@') else { return Ok((text, None)) };
+    let version = version.parse().map_err(|_| format!("`{version}` is no version such as 1.2.3"))?;
+    Ok((name, Some(version)))
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// What is said of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saying {
+    /// What it is good for from now on.
+    pub state: State,
+    /// Why, in a line; may be empty.
+    pub reason: String,
+    /// The package to use instead of a deprecated one.
+    pub instead: Option<PackageId>,
+}
+
+/// What became of it.
+pub struct Said {
+    /// The signed status.
+    pub status: Verified<Status>,
+    /// Whether it was new to a relay that keeps it now.
+    pub new: bool,
+    /// Relays that did not take it, while another one did.
+    pub failed_at: Vec<(PeerId, String)>,
+}
+
+impl<P: Platform> Publishing<P> {
+    /// Says something of a version. To say the same again changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// [`Error`]: [`Error::NoSuchVersion`] for one that neither this machine has signed nor a relay knows.
+    pub async fn say(&self, subject: &Subject, saying: &Saying) -> Result<Said, Error> {
+        let status = self.signed_status(subject, saying, self.known(subject, saying).await?)?;
+        let Taken { new, failed_at } =
+            self.hand_over(Record::Status(Box::new(status.clone())), &BTreeMap::new()).await?;
+        Ok(Said { status, new, failed_at })
+    }
+
+    /// The last number that relays know of a status of the version: it may have been signed on another machine.
+    async fn known(&self, subject: &Subject, saying: &Saying) -> Result<u64, Error> {
+        let key_log = &self.key.key_log;
+        let name = FullName {
+            handle: Some(key_log.handle().clone()),
+            fingerprint: key_log.publisher().fingerprint(),
+            name: subject.name.clone(),
+        };
+        match P2PRegistry::new(self.peer().clone()).get_package_version(&name, &subject.version).await {
+            Ok(package) => Ok(package.release.status.map_or(0, |status| status.seq)),
+            // To say it again is no fault.
+            Err(GetError::Retracted { .. }) if saying.state != State::Retracted => {
+                Err(Error::Retracted(subject.clone()))
+            }
+            Err(error) => match self.ledger().release(&subject.name, &subject.version) {
+                Some(_) => Ok(0),
+                None => Err(Error::NoSuchVersion(Box::new((subject.clone(), error)))),
+            },
+        }
+    }
+
+    /// The signed status: the one signed before if it says the same and nothing else was said since, a new one otherwise.
+    fn signed_status(&self, subject: &Subject, saying: &Saying, known: u64) -> Result<Verified<Status>, Error> {
+        let mut ledger = self.ledger();
+        let before = ledger.status(&subject.name, &subject.version);
+        if let Some(before) = before
+            && before.seq >= known
+            && (before.state, &before.reason, &before.instead) == (saying.state, &saying.reason, &saying.instead)
+        {
+            return Ok(before.clone());
+        }
+        if before.is_some_and(|before| before.state == State::Retracted) {
+            return Err(Error::Retracted(subject.clone()));
+        }
+        let status = Status {
+            publisher: self.key.key_log.publisher(),
+            signed_under: self.key.key_log.head(),
+            index: ledger.next_index(),
+            name: subject.name.clone(),
+            version: subject.version.clone(),
+            seq: before.map_or(0, |before| before.seq).max(known).saturating_add(1),
+            state: saying.state,
+            reason: saying.reason.clone(),
+            instead: saying.instead.clone(),
+        };
+        let status = sign(status, &self.key.signing, &self.key.network)?;
+        ledger.add(Record::Status(Box::new(status.clone())))?;
+        Ok(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_a_name_and_a_version() {
+        let subject: Subject = "my-package@1.2.0-rc.1".parse().unwrap();
+        assert_eq!(subject.to_string(), "my-package 1.2.0-rc.1");
+        for (text, reason) in [
+            ("my-package", "is written NAME@VERSION, such as my-package@0.1.0"),
+            ("my-package@1.2", "`1.2` is no version such as 1.2.3"),
+            ("my-package@", "`` is no version such as 1.2.3"),
+        ] {
+            assert_eq!(text.parse::<Subject>(), Err(reason.into()));
+        }
+        assert!("My Package@1.0.0".parse::<Subject>().is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! `ggen-market` as somebody at a terminal uses it: against real relays, by its words, exit codes and files.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::Stdio;
+
+use ggen_tests::{EPOCH, TestRelay, network, program, until, within};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// What a run said, and how it ended.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A publisher at a terminal, with a key of its own, and relays.
+struct Terminal {
+    home: TempDir,
+    relays: Vec<String>,
+}
+
+impl Terminal {
+    async fn of(relays: &[&TestRelay]) -> Self {
+        let relays = relays.iter().map(|relay| relay.address("/tcp/", false).to_string()).collect();
+        let terminal = Self { home: tempfile::tempdir().unwrap(), relays };
+        let made = terminal.run(&["key", "new", "--handle", "alice", "--network", network().as_str()]).await;
+        assert_eq!(made.code, 0, "{made:?}");
+        terminal
+    }
+
+    /// Runs the program as it is, in a home of its own.
+    async fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(program("ggen-market"));
+        command.args(arguments).env("HOME", self.home.path()).env_remove("RUST_LOG").stdin(Stdio::null());
+        let output = within("the program's end", command.kill_on_drop(true).output()).await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Runs a command with all relays.
+    async fn with_relays(&self, arguments: &[&str]) -> Run {
+        let relays = self.relays.iter().flat_map(|relay| ["--relay", relay]);
+        let epoch = EPOCH.as_secs().to_string();
+        self.run(&arguments.iter().copied().chain(relays).chain(["--epoch-seconds", &epoch]).collect::<Vec<_>>()).await
+    }
+
+    /// As a visitor: by the network's name too.
+    async fn ask(&self, arguments: &[&str]) -> Run {
+        self.with_relays(&[arguments, &["--network", network().as_str()]].concat()).await
+    }
+
+    fn package(&self, name: &str, version: &str) -> String {
+        let directory = self.home.path().join(format!("{name}-{version}"));
+        write_package(&directory, name, version);
+        directory.display().to_string()
+    }
+
+    async fn published(&self, name: &str, version: &str) {
+        let run = self.with_relays(&["publish", &self.package(name, version)]).await;
+        assert_eq!(run.code, 0, "{run:?}");
+    }
+
+    /// `alice~fingerprint`.
+    async fn publisher(&self) -> String {
+        let shown = self.run(&["key", "show"]).await.out;
+        shown.lines().find_map(|line| line.strip_prefix("full-name ")).unwrap().to_owned()
+    }
+}
+
+fn write_package(directory: &Path, name: &str, version: &str) {
+    std::fs::create_dir_all(directory).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"A thing for tests of terminals.\"\nlicense = \"MIT\"\n"
+    );
+    std::fs::write(directory.join("package.toml"), manifest).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_published_is_found_and_shown_and_its_versions_are_listed() {
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let terminal = Terminal::of(&[&relays[0], &relays[1]]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    terminal.published("my-thing", "0.2.0").await;
+    let name = format!("{}/my-thing", terminal.publisher().await);
+
+    let info = terminal.ask(&["info", &name]).await;
+    assert_eq!(info.code, 0, "{info:?}");
+    assert!(info.out.starts_with(&format!("{name} 0.2.0\nA thing for tests of terminals.\n")), "{info:?}");
+    assert!(info.out.contains("license         MIT\n") && info.out.contains("other versions  0.1.0\n"), "{info:?}");
+    let older = terminal.ask(&["info", &format!("{name}@0.1.0"), "--json"]).await.json();
+    assert_eq!(
+        (&older["version"], &older["state"], &older["license"]),
+        (&"0.1.0".into(), &"active".into(), &"MIT".into())
+    );
+    let versions = terminal.ask(&["versions", &name, "--json"]).await.json();
+    let versions: Vec<_> = versions.as_array().unwrap().iter().map(|it| it["version"].as_str().unwrap()).collect();
+    assert_eq!(versions, ["0.2.0", "0.1.0"]);
+
+    // Complete once both have committed to it.
+    let found = until("an answer that both relays agree on", async || {
+        let found = terminal.ask(&["search", "tests", "terminal", "--json"]).await.json();
+        (found["complete"] == true && found["hits"][0]["in_checkpoint"] == true).then_some(found)
+    })
+    .await;
+    assert_eq!((&found["total"], &found["hits"][0]["full_name"]), (&1.into(), &Value::from(name.clone())));
+    let table = terminal.ask(&["search", "tests", "terminal"]).await;
+    assert_eq!(table.out, format!("{name}  0.2.0  A thing for tests of terminals.\n"));
+    assert_eq!(table.err, "1 of 1 packages. Complete: another relay agrees\n");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_apart_from_nobody_to_ask() {
+    let relay = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    let publisher = terminal.publisher().await;
+
+    let missing = terminal.ask(&["info", &format!("{publisher}/another")]).await;
+    assert_eq!((missing.code, &missing.err[..]), (1, &*format!("error: there is no package {publisher}/another\n")));
+    let version = terminal.ask(&["info", &format!("{publisher}/my-thing@9.9.9")]).await;
+    assert_eq!(version.code, 1);
+    assert!(version.err.contains("has no version 9.9.9"), "{version:?}");
+    let nothing = terminal.ask(&["search", "unheard"]).await;
+    assert_eq!((nothing.code, &nothing.out[..]), (1, ""));
+    assert!(nothing.err.starts_with("Nothing is found. "), "{nothing:?}");
+    let nobody = terminal.run(&["search", "thing"]).await;
+    assert_eq!(nobody.code, 2);
+    assert!(nobody.err.contains("--relay is missing"), "{nobody:?}");
+    let wrong = terminal.ask(&["info", "my-thing"]).await;
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("handle~fingerprint/name"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_yank_hides_a_version_from_who_does_not_ask_for_it_and_can_be_taken_back() {
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let terminal = Terminal::of(&[&relays[0], &relays[1]]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    terminal.published("my-thing", "0.2.0").await;
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    let newest = async || terminal.ask(&["info", &name, "--json"]).await.json()["version"].clone();
+
+    let yanked = terminal.with_relays(&["yank", "my-thing@0.2.0", "--reason", "it leaks"]).await;
+    assert_eq!((yanked.code, &yanked.err[..]), (0, "my-thing 0.2.0 is yanked\n"), "{yanked:?}");
+    let id = yanked.out.trim_end().strip_prefix("yanked my-thing 0.2.0 ").unwrap().to_owned();
+    assert_eq!(newest().await, "0.1.0");
+    let exact = terminal.ask(&["info", &format!("{name}@0.2.0")]).await;
+    assert!(exact.out.contains("state           yanked: it leaks\n"), "{exact:?}");
+
+    let again = terminal.with_relays(&["yank", "my-thing@0.2.0", "--reason", "it leaks"]).await;
+    assert_eq!((again.code, &again.out[..]), (0, &*format!("already my-thing 0.2.0 {id}\n")), "the same record");
+
+    let back = terminal.with_relays(&["unyank", "my-thing@0.2.0"]).await;
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(newest().await, "0.2.0");
+}
+
+#[tokio::test]
+async fn a_deprecation_names_another_package_and_a_retraction_is_for_good() {
+    let relay = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    terminal.published("better-thing", "0.1.0").await;
+    let publisher = terminal.publisher().await;
+    let name = format!("{publisher}/my-thing");
+
+    let better = format!("{publisher}/better-thing");
+    let say = ["deprecate", "my-thing@0.1.0", "--message", "use the better one", "--use", &better];
+    let deprecated = terminal.with_relays(&say).await;
+    assert_eq!(deprecated.code, 0, "{deprecated:?}");
+    let info = terminal.ask(&["info", &name]).await;
+    assert!(info.out.contains("state           deprecated: use the better one\n"), "{info:?}");
+    assert!(info.out.contains("use instead     better-thing of publisher "), "{info:?}");
+
+    let retracted = terminal.with_relays(&["retract", "my-thing@0.1.0"]).await;
+    assert_eq!(retracted.code, 0, "{retracted:?}");
+    let gone = terminal.ask(&["info", &name]).await;
+    assert_eq!(gone.code, 1, "{gone:?}");
+    let again = terminal.with_relays(&["retract", "my-thing@0.1.0"]).await;
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.out.starts_with("already my-thing 0.1.0 "), "{again:?}");
+    let back = terminal.with_relays(&["unyank", "my-thing@0.1.0"]).await;
+    assert_eq!(back.code, 1, "{back:?}");
+    assert!(back.err.contains("was retracted, which is for good"), "{back:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_a_version_that_nobody_knows_and_all_of_one_from_another_machine() {
+    let relay = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    let unknown = terminal.with_relays(&["yank", "my-thing@3.0.0"]).await;
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(unknown.err.contains("my-thing 3.0.0 cannot be found under this key"), "{unknown:?}");
+    assert_eq!(terminal.with_relays(&["yank", "my-thing@0.1.0"]).await.code, 0);
+
+    // The key alone, without what this machine wrote down.
+    let config = terminal.home.path().join(".config/ggen");
+    std::fs::remove_file(config.join("market.key.ledger")).unwrap();
+    let back = terminal.with_relays(&["unyank", "my-thing@0.1.0"]).await;
+    assert_eq!(back.code, 0, "{back:?}");
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    assert_eq!(terminal.ask(&["info", &name, "--json"]).await.json()["state"], "active", "it outweighs the yank");
+}
