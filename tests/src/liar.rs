@@ -24,7 +24,7 @@ use ggen_shared::codec;
 use ggen_shared::id::{PublicKey, RecordId};
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::merkle::Map;
-use ggen_shared::protocol::query::{Ask, PackageAnswer, Reply, Request, SearchAnswer, Show};
+use ggen_shared::protocol::query::{Ask, NamedAnswer, PackageAnswer, Reply, Request, SearchAnswer, Show};
 use ggen_shared::record::Record;
 use ggen_shared::rules::Rules;
 use ggen_shared::search::filter::{FILTER_BYTES, Filter};
@@ -88,6 +88,8 @@ pub enum Lie {
     Void,
     /// Does not deliver what its entries name.
     Mute,
+    /// Says of what its entries name that it does not have it.
+    Forget,
     /// Says nothing when it is asked for a search.
     Silence,
     /// Stops in the middle of an answer.
@@ -96,7 +98,7 @@ pub enum Lie {
     Endless,
 }
 
-const ALL: [(&str, Lie); 28] = [
+const ALL: [(&str, Lie); 29] = [
     ("lie", Lie::Flip),
     ("forge", Lie::Forge),
     ("count", Lie::Count),
@@ -122,6 +124,7 @@ const ALL: [(&str, Lie); 28] = [
     ("unheeded", Lie::Unheeded),
     ("void", Lie::Void),
     ("mute", Lie::Mute),
+    ("forget", Lie::Forget),
     ("silence", Lie::Silence),
     ("stall", Lie::Stall),
     ("endless", Lie::Endless),
@@ -344,6 +347,11 @@ impl Liar {
         }
         if lie == Lie::Mute {
             return matches!(request, Request::Named(_)).then(refusal);
+        }
+        if lie == Lie::Forget {
+            let Request::Named(named) = request else { return None };
+            let nothing = NamedAnswer { releases: vec![None; named.ids.len()], key_logs: Vec::new() };
+            return Some(codec::encode(&Reply::Ok(nothing)));
         }
         let snapshots = self.snapshots(key, lie)?;
         // What it says that it never heard of, no answer of it shows.

@@ -251,6 +251,21 @@ async fn a_derivation_that_all_relays_share_is_found_by_an_audit() {
 }
 
 #[tokio::test]
+async fn who_withholds_what_it_commits_to_from_two_audits_is_at_fault() {
+    let scene = Scene::of(1, 1).await;
+    let before = scene.score(scene.liar());
+    scene.lie(Lie::Forget);
+    for audit in 0..3_u8 {
+        let withheld = scene.client.audit(scene.liar(), [audit; 32]).await.unwrap_err();
+        assert_eq!(withheld.code(), "relay/withheld");
+        // The record may have been displaced since the checkpoint, once.
+        assert_eq!(scene.score(scene.liar()) < before, audit > 0, "{audit}");
+    }
+    assert_eq!(scene.client.audits().unfinished, 3);
+    assert_eq!(scene.client.audit(scene.honest[0].peer_id(), [0; 32]).await, Ok(None));
+}
+
+#[tokio::test]
 async fn a_record_that_a_relay_withholds_is_shown_by_an_honest_one_and_is_no_fault() {
     let scene = Scene::of_three(Lie::Withhold).await;
     let (found, comparison) = scene.compared("same word").await;

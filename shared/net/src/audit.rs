@@ -49,7 +49,14 @@ impl<P: Platform> P2PRegistry<P> {
     async fn audit_at(&self, relay: PeerId, entropy: &[u8; 32]) -> Result<Option<Option<Evidence>>, PeerError> {
         let Some(id) = self.random_release(relay, *entropy).await? else { return Ok(None) };
         let (hits, missing) = self.named(relay, vec![ShortId::of(&id)]).await?;
-        let Some(hit) = hits.into_iter().next() else { return missing.map_or(Ok(None), Err) };
+        let Some(hit) = hits.into_iter().next() else {
+            // It may have been displaced just now; that another one is at the next audit as well is no chance.
+            if self.note_withheld(relay, true) {
+                self.peer().note_fault(relay);
+            }
+            return missing.map_or(Ok(None), Err);
+        };
+        self.note_withheld(relay, false);
         if let Some(evidence) = self.examine(relay, &hit, None, &evidence::record_entry(&hit.release)).await? {
             return Ok(Some(Some(evidence)));
         }
@@ -72,8 +79,11 @@ impl<P: Platform> P2PRegistry<P> {
         while let Some(question) = walk.next_question() {
             let answer = self.part(relay, &question).await?;
             let (checkpoint, pieces) = self.verified(relay, |asked| verify_pieces(&question, &answer, asked))?;
-            if let Step::Release(entry) = walk.on_answer(checkpoint.root.into(), &pieces) {
-                return Ok(keys::record_of(&entry));
+            match walk.on_answer(checkpoint.epoch, checkpoint.root.into(), &pieces) {
+                Step::Further => {}
+                Step::Release(entry) => return Ok(keys::record_of(&entry)),
+                Step::Nothing => return Ok(None),
+                Step::Back => return Err(self.went_back(relay)),
             }
         }
         Ok(None)

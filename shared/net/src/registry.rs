@@ -1,6 +1,6 @@
 //! The registry over the network: asks relays one after the other, the best first, and verifies what each of them says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ggen_shared::checkpoint::{Checkpoint, Signed};
@@ -25,6 +25,9 @@ use crate::{address, exchange};
 /// Wrong derivations that are kept: each is some kilobytes, and one is enough to think nothing of a relay any more.
 const MAX_EVIDENCE: usize = 16;
 
+/// Relays of which it is remembered that they withheld something.
+const MAX_WITHHELD: usize = 64;
+
 /// The eight operations of a registry, by a light peer through relays that it does not trust.
 #[derive(Clone)]
 pub struct P2PRegistry<P> {
@@ -47,6 +50,8 @@ pub(crate) struct Memory {
     /// Wrong derivations, the last ones.
     evidence: VecDeque<Evidence>,
     audits: Audits,
+    /// Relays that did not deliver what the last audit asked for.
+    withheld: BTreeSet<PeerId>,
 }
 
 impl<P: Platform> P2PRegistry<P> {
@@ -100,6 +105,20 @@ impl<P: Platform> P2PRegistry<P> {
 
     pub(crate) fn count_audit(&self, count: impl FnOnce(&mut Audits)) {
         count(&mut self.memory().audits);
+    }
+
+    /// Whether a relay withheld what an audit asked for, and what the one before did.
+    pub(crate) fn note_withheld(&self, relay: PeerId, is_withheld: bool) -> bool {
+        let withheld = &mut self.memory().withheld;
+        if !is_withheld {
+            withheld.remove(&relay);
+            return false;
+        }
+        // Relays come and go; of how many this is remembered is no matter.
+        if withheld.len() >= MAX_WITHHELD {
+            withheld.clear();
+        }
+        !withheld.insert(relay)
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Shared<P>> {

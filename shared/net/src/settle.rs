@@ -173,12 +173,13 @@ impl<P: Platform> P2PRegistry<P> {
         let key_log = key_log
             .verified(self.peer().network())
             .map_err(|error| PeerError::BadAnswer(AnswerError::KeyLog(error)))?;
+        let mut since = 0;
         for _ in 0..ATTEMPTS {
             let [at, versions, last] = evidence::questions(release, entry);
             let answers = [
-                self.proven(relay, &at).await?.0,
-                self.proven(relay, &versions).await?.0,
-                self.proven(relay, &last).await?.0,
+                self.proven_since(relay, &at, &mut since).await?,
+                self.proven_since(relay, &versions, &mut since).await?,
+                self.proven_since(relay, &last, &mut since).await?,
             ];
             let peer = self.peer();
             match Evidence::of(&key_log, release, status, entry, answers, peer.network(), peer.schedule()) {
@@ -187,10 +188,33 @@ impl<P: Platform> P2PRegistry<P> {
                     return Ok(Some(evidence));
                 }
                 Err(evidence::Error::NotOneRoot) => {}
-                Err(_) => return Ok(None),
+                Err(evidence::Error::ShowsNothing) => return Ok(None),
+                // Nothing is known, neither good nor bad.
+                Err(_) => return Err(PeerError::Undecided),
             }
         }
-        Ok(None)
+        Err(PeerError::Undecided)
+    }
+
+    /// As [`Self::proven`], of one who asks one thing after the other: what a relay commits to then never gets older. `since`: the epoch up to now.
+    async fn proven_since(
+        &self,
+        relay: PeerId,
+        question: &RangeOf,
+        since: &mut u64,
+    ) -> Result<query::Evidence, PeerError> {
+        let (answer, proven) = self.proven(relay, question).await?;
+        if proven.checkpoint.epoch < *since {
+            return Err(self.went_back(relay));
+        }
+        *since = proven.checkpoint.epoch;
+        Ok(answer)
+    }
+
+    /// Notes that a relay answered from an older checkpoint than the one before: it could choose which of both is looked at.
+    pub(crate) fn went_back(&self, relay: PeerId) -> PeerError {
+        self.peer().note_fault(relay);
+        PeerError::BadAnswer(AnswerError::Rollback)
     }
 }
 

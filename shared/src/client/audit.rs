@@ -22,8 +22,8 @@ pub struct Walk {
     entropy: [u8; 32],
     /// Where it stands: what is to be asked about, and the place within that. None: at the top, no place is chosen yet.
     at: Option<(Prefix, u64)>,
-    /// The map that it is in.
-    root: Option<Hash>,
+    /// The map that it is in, and its epoch.
+    map: Option<(u64, Hash)>,
     questions: usize,
 }
 
@@ -34,12 +34,16 @@ pub enum Step {
     Further,
     /// The entry of a release.
     Release(Vec<u8>),
+    /// There is no record at all.
+    Nothing,
+    /// The relay answers from an older map than before, which no honest one does: it could choose which of both is walked in.
+    Back,
 }
 
 impl Walk {
     /// A walk to where the entropy leads.
     pub const fn new(entropy: [u8; 32]) -> Self {
-        Self { entropy, at: None, root: None, questions: 0 }
+        Self { entropy, at: None, map: None, questions: 0 }
     }
 
     /// What to ask next; None at the end, where no release was found.
@@ -53,18 +57,21 @@ impl Walk {
     }
 
     /// Takes in what stands there in a map, as a proof shows it.
-    pub fn on_answer(&mut self, root: Hash, pieces: &[Piece<'_>]) -> Step {
-        // A place is one of a single map.
-        if self.root.replace(root) != Some(root) && self.at.take().is_some() {
-            return Step::Further;
+    pub fn on_answer(&mut self, epoch: u64, root: Hash, pieces: &[Piece<'_>]) -> Step {
+        match self.map.replace((epoch, root)) {
+            Some((before, _)) if epoch < before => return Step::Back,
+            // A place is one of a single map. How often there is a new one is a matter of time, not of the relay.
+            Some((_, before)) if root != before && self.at.take().is_some() => return Step::Further,
+            _ => {}
         }
         let total = pieces.iter().map(Piece::count).fold(0, u64::saturating_add);
         let mut place = match self.at.take() {
             Some((_, place)) => place,
+            None if total == 0 => return Step::Nothing,
             None => {
                 self.entropy = *blake3::hash(&self.entropy).as_bytes();
                 let (numbers, _) = self.entropy.as_chunks();
-                u64::from_be_bytes(numbers[0]) % total.max(1)
+                u64::from_be_bytes(numbers[0]) % total
             }
         };
         for piece in pieces {
@@ -130,8 +137,10 @@ mod tests {
         while let Some(question) = walk.next_question() {
             let answer = answer::range(&relay.snapshots, &question).unwrap();
             let (checkpoint, pieces) = verify_pieces(&question, &answer, &relay.asked()).unwrap();
-            if let Step::Release(entry) = walk.on_answer(checkpoint.root.into(), &pieces) {
-                return (keys::record_of(&entry), walk.questions);
+            match walk.on_answer(checkpoint.epoch, checkpoint.root.into(), &pieces) {
+                Step::Further => {}
+                Step::Release(entry) => return (keys::record_of(&entry), walk.questions),
+                Step::Nothing | Step::Back => break,
             }
         }
         (None, walk.questions)
@@ -162,7 +171,7 @@ mod tests {
     #[test]
     fn a_walk_among_no_releases_ends() {
         assert_eq!(walk(&Relay::new(&[&Publisher::new(1)], Vec::new()), entropy(1)), (None, MAX_QUESTIONS));
-        assert_eq!(walk(&Relay::new(&[], Vec::new()), entropy(1)), (None, MAX_QUESTIONS));
+        assert_eq!(walk(&Relay::new(&[], Vec::new()), entropy(1)), (None, 1));
     }
 
     #[test]
@@ -172,13 +181,15 @@ mod tests {
         let pieces = [Piece::Hidden { prefix: prefix.clone(), count: 9, hash: hash(9) }];
         let mut walk = Walk::new(entropy(1));
         let first = walk.next_question();
-        assert_eq!(walk.on_answer(hash(1), &pieces), Step::Further);
+        assert_eq!(walk.on_answer(1, hash(1), &pieces), Step::Further);
         assert_eq!(walk.next_question().and_then(|question| question.meant()).map(|range| range.prefix), Some(prefix));
-        assert_eq!(walk.on_answer(hash(2), &pieces), Step::Further);
+        assert_eq!(walk.on_answer(2, hash(2), &pieces), Step::Further);
         assert_eq!(walk.next_question(), first);
         // And goes on there.
-        walk.on_answer(hash(2), &pieces);
+        walk.on_answer(2, hash(2), &pieces);
         assert_ne!(walk.next_question(), first);
+        assert_eq!(walk.on_answer(3, hash(2), &pieces), Step::Further, "the same map again");
+        assert_eq!(walk.on_answer(2, hash(1), &pieces), Step::Back);
     }
 
     #[test]

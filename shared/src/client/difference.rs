@@ -154,7 +154,9 @@ mod tests {
             });
             let [one, other] = [0, 1].map(|side| match question.show {
                 Show::First(_) => verify_run(&maps[side].root(), &range, &proofs[side]).unwrap().into_pieces(),
-                Show::Levels(_) => verify_levels(&maps[side].root(), &range.prefix, &proofs[side]).unwrap().0,
+                Show::Levels(levels) => {
+                    verify_levels(&maps[side].root(), &range.prefix, levels, &proofs[side]).unwrap().0
+                }
             });
             differences.on_answers(&one, &other);
         }

@@ -161,9 +161,16 @@ impl Evidence {
         known: &Schedule,
     ) -> Result<Self, Error> {
         let wire = |bytes: &RecordBytes| ByteBuf::from(bytes.to_vec());
+        // Only what is needed to see what holds, for there is a bound; that something is void is seen of all pages.
+        let kept = std::iter::once((release.signed_under, release.id()))
+            .chain(status.map(|status| (status.signed_under, status.id())));
+        let key_log = match key_log.check(&**release, &release.id()) {
+            Ok(_) => key_log.events_for(kept).into_iter().map(wire).collect(),
+            Err(_) => key_log.events().map(wire).collect(),
+        };
         let parts = Parts {
             checkpoint: answers[0].checkpoint.clone(),
-            key_log: key_log.events().map(wire).collect(),
+            key_log,
             release: wire(release.bytes()),
             status: status.map(|status| wire(status.bytes())),
             entry: ByteBuf::from(entry.to_vec()),

@@ -477,7 +477,7 @@ pub fn verify_pieces<'a>(
             run.into_pieces()
         }
         Show::Levels(levels) => {
-            let pieces = proof::verify_levels(&root, &range.prefix, &answer.proof)?.0;
+            let pieces = proof::verify_levels(&root, &range.prefix, levels, &answer.proof)?.0;
             // The topmost join of all is always shown.
             at_most("pieces", pieces.len(), 1 << levels.clamp(1, MAX_LEVELS))?;
             pieces

@@ -162,7 +162,8 @@ fn check_levels(vector: &Levels, file: &File) -> Result<(), String> {
     let prefix = read_prefix(&vector.prefix)?.ok_or_else(|| format!("{name}: no prefix"))?;
     let proof = hex(&name, &vector.proof)?;
     same(&name, "the proof", map.prove_levels(&prefix, vector.levels), proof.clone())?;
-    let (pieces, hash) = verify_levels(&map.root(), &prefix, &proof).map_err(|error| format!("{name}: {error}"))?;
+    let (pieces, hash) =
+        verify_levels(&map.root(), &prefix, vector.levels, &proof).map_err(|error| format!("{name}: {error}"))?;
     let encode = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let shown = pieces.iter().map(|piece| match piece {
         Piece::Entry { key, value } => PieceOf::Entry { key: encode(key), value: encode(value) },
@@ -186,7 +187,7 @@ fn check_refused(vector: &Refused, file: &File) -> Result<(), String> {
         }
         (None, Some(prefix)) => {
             let prefix = read_prefix(prefix)?.ok_or_else(|| format!("{}: no prefix", vector.name))?;
-            verify_levels(&root, &prefix, &proof).map(|_| ())
+            verify_levels(&root, &prefix, 0, &proof).map(|_| ())
         }
         _ => return Err(format!("{}: neither a range nor a prefix", vector.name)),
     };

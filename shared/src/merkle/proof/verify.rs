@@ -27,7 +27,7 @@ pub fn verify_run_with_names<'a>(
     proof: &'a [u8],
     names: &Names<'_, 'a>,
 ) -> Result<Run<'a>, Error> {
-    let (pieces, hash) = Reader::read(root, range, proof, names)?;
+    let Read { pieces, hash, .. } = Reader::read(root, range, proof, names)?;
     let mut run = Run { entries: Vec::new(), skipped: 0, rest: 0, hash };
     for (place, piece) in pieces {
         match (place, piece) {
@@ -42,17 +42,21 @@ pub fn verify_run_with_names<'a>(
     Ok(run)
 }
 
-/// Verifies what stands under a prefix: the pieces in order, and the hash of all of them.
+/// Verifies what stands under a prefix, as many levels down as were asked for: the pieces in order, and the hash of all of them.
 ///
 /// # Errors
-/// [`Error`].
+/// [`Error`]; [`Error::Incomplete`] for fewer levels: whoever asks on would get no further.
 pub fn verify_levels<'a>(
     root: &Hash,
     prefix: &Prefix,
+    levels: u8,
     proof: &'a [u8],
 ) -> Result<(Vec<Piece<'a>>, Option<Hash>), Error> {
     let range = Range { prefix: prefix.clone(), after: None };
-    let (pieces, hash) = Reader::read(root, &range, proof, &|_, _| None)?;
+    let Read { pieces, hash, levels: shown } = Reader::read(root, &range, proof, &|_, _| None)?;
+    if shown < levels {
+        return Err(Error::Incomplete);
+    }
     let inside = pieces.into_iter().filter(|(place, _)| *place == Place::In).map(|(_, piece)| piece);
     let pieces: Vec<_> = inside.collect();
     // An entry that stands alone is shown. So what is hidden has bits to ask by, and asking on comes to an end.
@@ -83,6 +87,8 @@ struct Item<'a> {
     known: Option<(Text<'a>, u16)>,
     /// Its piece, if it is hidden.
     hidden: Option<usize>,
+    /// Joins inside the prefix that stand above each hidden subtree in it, at least.
+    levels: u8,
 }
 
 /// A proof, as it is read.
@@ -129,14 +135,33 @@ struct Reader<'a, 'r> {
     pieces: Vec<(Option<Place>, Piece<'a>)>,
     /// The hash of the topmost subtree inside the prefix.
     hash: Option<Hash>,
+    /// Its levels.
+    levels: u8,
 }
 
-type Read<'a> = (Vec<(Place, Piece<'a>)>, Option<Hash>);
+/// What a proof shows.
+struct Read<'a> {
+    /// In order of their keys.
+    pieces: Vec<(Place, Piece<'a>)>,
+    /// The hash of all that has the prefix; None of nothing.
+    hash: Option<Hash>,
+    /// Levels of it that are shown; all of them, if nothing is hidden.
+    levels: u8,
+}
 
 impl<'a, 'r> Reader<'a, 'r> {
     fn read(root: &Hash, range: &'r Range, proof: &'a [u8], names: &'r Names<'r, 'a>) -> Result<Read<'a>, Error> {
         let bytes = Bytes { proof, at: 0 };
-        let mut reader = Self { range, names, next_name: 0, bytes, stack: Vec::new(), pieces: Vec::new(), hash: None };
+        let mut reader = Self {
+            range,
+            names,
+            next_name: 0,
+            bytes,
+            stack: Vec::new(),
+            pieces: Vec::new(),
+            hash: None,
+            levels: u8::MAX,
+        };
         while reader.bytes.at < proof.len() {
             reader.operation()?;
         }
@@ -156,7 +181,7 @@ impl<'a, 'r> Reader<'a, 'r> {
         }
         let placed = reader.pieces.into_iter().map(|(place, piece)| Some((place?, piece)));
         let pieces = placed.collect::<Option<Vec<_>>>().ok_or(Error::Incomplete)?;
-        Ok((pieces, reader.hash))
+        Ok(Read { pieces, hash: reader.hash, levels: reader.levels })
     }
 
     fn operation(&mut self) -> Result<(), Error> {
@@ -188,7 +213,7 @@ impl<'a, 'r> Reader<'a, 'r> {
                 }
                 let hash = self.bytes.take(Hash::BYTES)?.try_into().map_err(|_| Error::Malformed(start))?;
                 let hash = Hash::from_bytes(hash);
-                self.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()) })?;
+                self.push(Item { hash, count, known: None, hidden: Some(self.pieces.len()), levels: 0 })?;
                 // Where it stands is told by the join above it.
                 let prefix = Prefix { bytes: Vec::new(), bits: 0 };
                 self.pieces.push((None, Piece::Hidden { prefix, count, hash }));
@@ -219,7 +244,7 @@ impl<'a, 'r> Reader<'a, 'r> {
         let whole = Known::whole(&key);
         let place = self.range.place(whole);
         let known = Some((Text::KeyOf(self.pieces.len()), whole.bits));
-        self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None })?;
+        self.push(Item { hash: Hash::leaf(&key, value), count: 1, known, hidden: None, levels: u8::MAX })?;
         self.pieces.push((place, Piece::Entry { key, value }));
         Ok(())
     }
@@ -267,28 +292,29 @@ impl<'a, 'r> Reader<'a, 'r> {
         let key = self.text_of(text);
         let is_inside = |known: Known<'_>| self.range.prefix.relation(known) == Some(Ordering::Equal);
         let joined_is_inside = is_inside(Known::of(key, bit));
-        let mut topmost = self.hash;
+        let mut topmost = (self.hash, self.levels);
         for (item, goes_right) in [(&left, false), (&right, true)] {
             let known = match item.known {
                 Some((key, bits)) => Known::of(self.text_of(key), bits),
                 None => Known { key, bits: bit, then: Some(goes_right) },
             };
             if !joined_is_inside && is_inside(known) {
-                topmost = Some(item.hash);
+                topmost = (Some(item.hash), item.levels);
             }
         }
         let hash = Hash::inner(bit, key, (left.count, &left.hash), (right.count, &right.hash));
-        self.hash = topmost;
+        (self.hash, self.levels) = topmost;
+        let levels = left.levels.min(right.levels).saturating_add(u8::from(joined_is_inside));
         self.place_hidden(&left, text, bit, false);
         self.place_hidden(&right, text, bit, true);
-        self.push(Item { hash, count, known: Some((text, bit)), hidden: None })
+        self.push(Item { hash, count, known: Some((text, bit)), hidden: None, levels })
     }
 
     /// What is clear about the topmost subtree, which no join stands above. If it is hidden, where it stands stays open: nothing has its count.
     fn settle(&mut self, whole: &Item<'a>) {
         let known = whole.known.map_or(Known::of(&[], 0), |(key, bits)| Known::of(self.text_of(key), bits));
         if self.range.prefix.relation(known) == Some(Ordering::Equal) {
-            self.hash = Some(whole.hash);
+            (self.hash, self.levels) = (Some(whole.hash), whole.levels);
         }
     }
 

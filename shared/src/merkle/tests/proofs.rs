@@ -117,7 +117,7 @@ proptest! {
     fn bytes_that_are_no_proof_never_panic(bytes in vec(any::<u8>(), 0..400), prefix in key()) {
         let root = Hash::leaf(b"a", b"b");
         prop_assert!(verify_run(&root, &range(&prefix, None), &bytes).is_err());
-        prop_assert!(verify_levels(&root, &Prefix::of(&prefix), &bytes).is_err());
+        prop_assert!(verify_levels(&root, &Prefix::of(&prefix), 0, &bytes).is_err());
     }
 
     #[test]
@@ -134,7 +134,7 @@ proptest! {
         let (mut ask, mut missing, mut rounds) = (vec![Prefix::of(&[])], Vec::new(), 0);
         while let Some(prefix) = ask.pop() {
             let proof = there.prove_levels(&prefix, levels + 1);
-            let (pieces, hash) = verify_levels(&there.root(), &prefix, &proof).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let (pieces, hash) = verify_levels(&there.root(), &prefix, levels + 1, &proof).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(hash, there.hash_under(&prefix));
             let (differing, found) = here.differing(pieces);
             for prefix in &differing {
@@ -224,7 +224,7 @@ fn the_whole_map_can_not_be_hidden() {
         let hidden = [&[2, count][..], root.as_bytes()].concat();
         for prefix in [&b""[..], b"x"] {
             assert_eq!(verify_run(&root, &range(prefix, None), &hidden), Err(Error::Incomplete));
-            assert_eq!(verify_levels(&root, &Prefix::of(prefix), &hidden), Err(Error::Incomplete));
+            assert_eq!(verify_levels(&root, &Prefix::of(prefix), 0, &hidden), Err(Error::Incomplete));
         }
     }
     let honest = map.prove(&range(b"", None), 0);
@@ -240,12 +240,12 @@ fn a_descent_shows_what_stands_alone() {
     let map = Map::from_sorted(&[(b"a".to_vec(), value(1)), (b"ab".to_vec(), value(2))]).unwrap();
     let all = Prefix::of(b"");
     let honest = map.prove_levels(&all, 0);
-    let (pieces, hash) = verify_levels(&map.root(), &all, &honest).unwrap();
+    let (pieces, hash) = verify_levels(&map.root(), &all, 0, &honest).unwrap();
     assert!(pieces.iter().all(|piece| matches!(piece, Piece::Entry { .. })) && pieces.len() == 2);
     assert_eq!(hash, Some(map.root()));
     let hidden = |key: &[u8], number| [&[2, 1][..], Hash::leaf(key, &value(number)).as_bytes()].concat();
     let lie = [&hidden(b"a", 1)[..], &hidden(b"ab", 2), &[4, 0, 9], b"a"].concat();
-    assert_eq!(verify_levels(&map.root(), &all, &lie), Err(Error::Incomplete));
+    assert_eq!(verify_levels(&map.root(), &all, 0, &lie), Err(Error::Incomplete));
     assert!(
         verify_run(&map.root(), &range(b"b", None), &lie).is_ok(),
         "it is a sound proof that nothing begins with b"
@@ -301,10 +301,10 @@ fn the_deepest_proof_is_read_and_what_no_keys_can_make_is_refused_at_once() {
 fn what_differs_under_a_prefix_that_is_not_there_is_nothing() {
     let map = sample();
     let proof = map.prove_levels(&Prefix::of(b"zzz"), 3);
-    assert_eq!(verify_levels(&map.root(), &Prefix::of(b"zzz"), &proof), Ok((Vec::<Piece<'_>>::new(), None)));
+    assert_eq!(verify_levels(&map.root(), &Prefix::of(b"zzz"), 3, &proof), Ok((Vec::<Piece<'_>>::new(), None)));
     let nothing = Map::<Value>::new();
     assert!(nothing.prove_levels(&Prefix::of(b"a"), 3).is_empty());
-    assert_eq!(verify_levels(&nothing.root(), &Prefix::of(b"a"), &[]), Ok((Vec::new(), None)));
+    assert_eq!(verify_levels(&nothing.root(), &Prefix::of(b"a"), 3, &[]), Ok((Vec::new(), None)));
 }
 
 #[test]
@@ -360,11 +360,11 @@ fn a_descent_can_not_hide_an_entry_nor_what_has_no_bits_to_ask_by() {
     // One entry, with bits to ask by.
     let alone = [entry(b"a"), hidden(1, &ab), join(end).to_vec()].concat();
     let root = Hash::inner(end.into(), b"a", (1, &a), (1, &ab));
-    assert_eq!(verify_levels(&root, &all, &alone), Err(Error::Incomplete));
+    assert_eq!(verify_levels(&root, &all, 0, &alone), Err(Error::Incomplete));
     // Two entries, of which nothing says in what they could differ.
     let bitless = [hidden(2, &a), entry(b"ab"), join(end).to_vec()].concat();
     let root = Hash::inner(end.into(), b"a", (2, &a), (1, &ab));
-    assert_eq!(verify_levels(&root, &all, &bitless), Err(Error::Incomplete));
+    assert_eq!(verify_levels(&root, &all, 0, &bitless), Err(Error::Incomplete));
 }
 
 #[test]
@@ -387,6 +387,30 @@ fn a_join_contradicts_itself_whose_sides_do_not_differ_just_there() {
 }
 
 #[test]
+fn as_many_levels_are_demanded_as_were_asked_for() {
+    let keys = (0..4_u8).flat_map(|first| (0..40_u8).map(move |second| (vec![first, second], value(1))));
+    let map = Map::from_sorted(&keys.collect::<Vec<_>>()).unwrap();
+    for prefix in [Prefix::of(b""), Prefix::of(&[1]), Prefix::child(&[1, 32], 10, true), Prefix::of(&[9])] {
+        for levels in 0..=7 {
+            for shown in 0..=7 {
+                let proof = map.prove_levels(&prefix, shown);
+                let verified = verify_levels(&map.root(), &prefix, levels, &proof);
+                let hides = verified_hides(&verify_levels(&map.root(), &prefix, 0, &proof).unwrap().0);
+                assert_eq!(
+                    verified.is_ok(),
+                    !hides || shown.max(u8::from(prefix.parts().0 == 0)) >= levels,
+                    "{shown} of {levels}"
+                );
+            }
+        }
+    }
+}
+
+fn verified_hides(pieces: &[Piece<'_>]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Hidden { .. }))
+}
+
+#[test]
 fn what_stands_beside_a_prefix_is_hidden_as_one() {
     let keys = (0..2_u8).flat_map(|first| (0..20_u8).map(move |second| (vec![first, second], value(1))));
     let map = Map::from_sorted(&keys.collect::<Vec<_>>()).unwrap();
@@ -394,7 +418,7 @@ fn what_stands_beside_a_prefix_is_hidden_as_one() {
     for prefix in [[0], [1]].map(|prefix| Prefix::of(&prefix)) {
         for (levels, shown) in [(0, 1), (1, 2), (2, 4)] {
             let proof = map.prove_levels(&prefix, levels);
-            let (pieces, _) = verify_levels(&map.root(), &prefix, &proof).unwrap();
+            let (pieces, _) = verify_levels(&map.root(), &prefix, levels, &proof).unwrap();
             assert_eq!((pieces.len(), hashes(&proof)), (shown, shown + 1), "{levels}");
         }
     }

@@ -42,7 +42,7 @@ impl<'a> KeyLogs<'a> {
         Self { network, is_in_full: false, by_publisher }
     }
 
-    /// With the signatures of inceptions, which showing a release does not take.
+    /// With the signatures of inceptions, which showing a release does not take; for somebody who knows none of them yet.
     pub(super) fn in_full(self) -> Self {
         Self { is_in_full: true, ..self }
     }

@@ -31,7 +31,7 @@ pub fn verify_records(
 ) -> Result<VerifiedRecords, AnswerError> {
     at_most("records", answer.records.len(), question.ids.len())?;
     let inceptions: Vec<Vec<ByteBuf>> = answer.records.iter().flatten().map(|bytes| vec![bytes.clone()]).collect();
-    let found = KeyLogs::of(&inceptions, network, &Known::default());
+    let found = KeyLogs::of(&inceptions, network, &Known::default()).in_full();
     let key_log = |publisher: &PublisherId| match key_log(publisher) {
         Some(key_log) => Ok(key_log),
         None => match found.get(publisher, &mut Known::default())?.verified(network) {

@@ -150,7 +150,7 @@ fn levels() -> Vec<Value> {
 fn levels_of(name: &str, of: &str, prefix: &Prefix, levels: u8) -> Value {
     let map = map(of);
     let proof = map.prove_levels(prefix, levels);
-    let (pieces, hash) = verify_levels(&map.root(), prefix, &proof).unwrap();
+    let (pieces, hash) = verify_levels(&map.root(), prefix, levels, &proof).unwrap();
     let pieces = pieces.iter().map(|piece| match piece {
         Piece::Entry { key, value } => json!({ "key": hex(key), "value": hex(value) }),
         Piece::Hidden { prefix, count, hash } => {
@@ -245,7 +245,7 @@ fn refused() -> Vec<Value> {
     });
 
     let descent = |name: &str, prefix: Prefix, proof: &[u8]| {
-        let error = verify_levels(&plain.root(), &prefix, proof).expect_err(name);
+        let error = verify_levels(&plain.root(), &prefix, 0, proof).expect_err(name);
         json!({
             "name": format!("refused: {name}"),
             "map": of,
