@@ -281,7 +281,7 @@ for (const [what, lie, code, claim] of [
     await once(what, (relays) =>
       what === "yank"
         ? publisher.say(relays, "hidden", "1.0.0", "yanked", "burns")
-        : publisher.rotate(relays, [released["0.9.0"]]),
+        : publisher.rotate(relays, ["hidden@1.0.0"]),
     );
     const found = await compared(lie, "same word");
     assert.deepEqual(chosen(found), ["hidden 0.9.0", "plain 1.0.0"], JSON.stringify(found));

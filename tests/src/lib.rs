@@ -4,7 +4,6 @@ pub mod attack;
 pub mod converge;
 pub mod http;
 pub mod liar;
-pub mod offer;
 pub mod process;
 mod relays;
 

@@ -214,3 +214,99 @@ async fn nothing_is_said_of_a_version_that_nobody_knows_and_all_of_one_from_anot
     let name = format!("{}/my-thing", terminal.publisher().await);
     assert_eq!(terminal.ask(&["info", &name, "--json"]).await.json()["state"], "active", "it outweighs the yank");
 }
+
+/// The files of a key, as a thief copies them: all but the next key.
+fn steal(from: &Terminal, to: &Terminal) {
+    for name in ["market.key", "market.key.ledger"] {
+        std::fs::copy(config(from).join(name), config(to).join(name)).unwrap();
+    }
+    std::fs::remove_file(config(to).join("market.key.next")).unwrap();
+}
+
+fn config(terminal: &Terminal) -> std::path::PathBuf {
+    terminal.home.path().join(".config/ggen")
+}
+
+#[tokio::test]
+async fn a_rotation_takes_a_name_back_from_a_thief() {
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let [owner, thief] = [Terminal::of(&[&relays[0], &relays[1]]).await, Terminal::of(&[&relays[0], &relays[1]]).await];
+    owner.published("my-thing", "0.1.0").await;
+    owner.published("my-thing", "0.2.0").await;
+    // A safe place.
+    let next = owner.home.path().join("safe");
+    std::fs::rename(config(&owner).join("market.key.next"), &next).unwrap();
+    steal(&owner, &thief);
+
+    thief.published("my-thing", "0.3.0").await;
+    assert_eq!(thief.with_relays(&["retract", "my-thing@0.2.0"]).await.code, 0);
+    let name = format!("{}/my-thing", owner.publisher().await);
+    assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.3.0");
+    let before = std::fs::read(config(&thief).join("market.key")).unwrap();
+    let without = thief.with_relays(&["key", "rotate"]).await;
+    assert_eq!(without.code, 2, "{without:?}");
+    assert!(without.err.contains("market.key.next is not the key that the last event"), "{without:?}");
+    // Nor does a next key of his own help him.
+    let own = Terminal::of(&[&relays[0]]).await;
+    let another = config(&own).join("market.key.next").display().to_string();
+    let with_another = thief.with_relays(&["key", "rotate", "--next", &another]).await;
+    assert_eq!(with_another.code, 2, "{with_another:?}");
+    assert!(with_another.err.contains("it is another publisher's"), "{with_another:?}");
+    let id = thief.run(&["key", "show"]).await.out.lines().next().unwrap().replace("publisher ", "");
+    let forged = format!("publisher = \"{id}\"\nnext_secret = \"{}=\"\n", "A".repeat(43));
+    let path = config(&own).join("forged");
+    std::fs::write(&path, forged).unwrap();
+    let with_forged = thief.with_relays(&["key", "rotate", "--next", &path.display().to_string()]).await;
+    assert_eq!(with_forged.code, 2, "{with_forged:?}");
+    assert!(with_forged.err.contains("it is another key"), "{with_forged:?}");
+    assert_eq!(std::fs::read(config(&thief).join("market.key")).unwrap(), before, "the key is as it was");
+
+    let rotated = owner.with_relays(&["key", "rotate", "--next", &next.display().to_string()]).await;
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    assert!(rotated.err.contains("rotated: 2 records stay."), "{rotated:?}");
+    assert!(rotated.out.contains(&format!("full-name {}\n", owner.publisher().await)), "the name stays: {rotated:?}");
+    for relay in &owner.relays {
+        let versions = owner
+            .run(&[
+                "versions",
+                &name,
+                "--json",
+                "--network",
+                network().as_str(),
+                "--epoch-seconds",
+                "1",
+                "--relay",
+                relay,
+            ])
+            .await;
+        let versions: Vec<_> = versions.json().as_array().unwrap().iter().map(|it| it["version"].to_string()).collect();
+        assert_eq!(versions, ["\"0.2.0\"", "\"0.1.0\""], "what the thief said is void at {relay}");
+    }
+    let late = thief.with_relays(&["publish", &thief.package("my-thing", "0.4.0")]).await;
+    assert_eq!(late.code, 1, "{late:?}");
+
+    // The owner goes on, and rotates again by the next key that was made.
+    owner.published("my-thing", "0.3.0").await;
+    assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.3.0");
+    let again = owner.with_relays(&["key", "rotate", "--drop", "my-thing@0.3.0"]).await;
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.err.contains("rotated: 0 records stay.") && again.err.contains("market.key.next-3"), "{again:?}");
+    assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.2.0");
+    let same = owner.with_relays(&["publish", &owner.package("my-thing", "0.1.0")]).await;
+    assert!(same.code == 0 && same.out.starts_with("already my-thing 0.1.0 "), "{same:?}");
+}
+
+#[tokio::test]
+async fn a_rotation_that_no_relay_took_is_sent_again() {
+    let (first, second) = (TestRelay::start(&[]).await, TestRelay::start(&[]).await);
+    let terminal = Terminal::of(&[&first]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    assert_eq!(terminal.with_relays(&["key", "rotate"]).await.code, 0);
+    let elsewhere = Terminal { home: terminal.home, relays: vec![second.address("/tcp/", false).to_string()] };
+    let sent = elsewhere.with_relays(&["key", "send"]).await;
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let publisher = elsewhere.run(&["key", "show"]).await.out;
+    let publisher = publisher.lines().find_map(|line| line.strip_prefix("publisher ")).unwrap().parse().unwrap();
+    let rotations = second.relay().shelf().catalogue().key_log(&publisher).unwrap().rotations().count();
+    assert_eq!(rotations, 1);
+}

@@ -1,11 +1,15 @@
-//! A publisher's key on disk: the signing key, the inception it began with, and apart from both the key that comes next.
+//! A publisher's key on disk: the signing key, the key events up to it, and apart from both the key that comes next.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
-use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey};
-use ggen_shared::record::{self, Inception, KeyLog, Unverified, Work, sign};
+use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey, RecordId};
+use ggen_shared::limits::KEPT_PER_PAGE;
+use ggen_shared::record::{
+    self, Inception, KeepPage, KeyLog, Kind, Record, Rotation, Unverified, UnverifiedRecord, Verified, Work, sign,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Existing};
@@ -47,6 +51,20 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The next key is not the one that comes next.
+    #[error(
+        "{path} is not the key that the last event of this key log committed to: {reason}. It is the file that `key new`, or the last \
+         `key rotate`, wrote: name it with --next FILE"
+    )]
+    NotNext {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key log takes no more.
+    #[error("the key can't be rotated: {0}")]
+    Rotation(#[from] record::Error),
     /// The system gave no randomness.
     #[error("the system gave no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -61,10 +79,14 @@ struct KeyFile {
     secret: String,
     /// The inception as signed, base64.
     inception: String,
+    /// The rotations that followed it, then their keep pages, as signed, base64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<String>,
 }
 
 /// The key that the first rotation reveals. It is of use only if a thief of the present key does not have it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NextKeyFile {
     publisher: String,
     next_secret: String,
@@ -119,9 +141,9 @@ impl PublisherKey {
             network: network.as_str().into(),
             secret: BASE64.encode(&signing.to_bytes()),
             inception: BASE64.encode(inception.bytes()),
+            events: Vec::new(),
         };
-        let next_file =
-            NextKeyFile { publisher: key_log.publisher().to_string(), next_secret: BASE64.encode(&next.to_bytes()) };
+        let next_file = next_file(&key_log, &next);
         // The next key first: a publisher without it could never rotate.
         files::write_private_atomically(&next_path(path), toml_of(&next_file).as_bytes(), Existing::Refuse)?;
         if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Refuse) {
@@ -150,11 +172,102 @@ impl PublisherKey {
         let signing = SigningKey::from_bytes(&secret.ok_or_else(|| damaged("`secret` is not a key".into()))?);
         let inception = decode(&file.inception).ok_or_else(|| damaged("`inception` is not base64".into()))?;
         let inception = verify_inception(&inception, &network).map_err(|error| damaged(error.to_string()))?;
-        let key_log = KeyLog::new(inception);
+        let mut key_log = KeyLog::new(inception);
+        for event in &file.events {
+            let event = decode(event).ok_or_else(|| damaged("`events` are not base64".into()))?;
+            follow(&mut key_log, &event, &network).map_err(|error| damaged(error.to_string()))?;
+        }
         if key_log.key_at(&key_log.head()) != Some(&public(&signing)) {
-            return Err(damaged("`secret` is not the key of its inception".into()));
+            return Err(damaged("`secret` is not the key of its last event".into()));
         }
         Ok(Self { signing, key_log, network })
+    }
+
+    /// Puts the next key in force: what the key before it signed is void from then on, but for what is kept. Writes the key file, and beside it
+    /// the key that comes after. Nobody knows of it before relays have it.
+    ///
+    /// # Errors
+    /// [`Error::NotNext`], [`Error::NextExists`], [`Error::Rotation`], [`Error::Write`], [`Error::Read`], [`Error::Missing`],
+    /// [`Error::Damaged`], [`Error::Randomness`]. The key is as it was then.
+    pub fn rotate(&self, path: &Path, next: &Path, keep: impl IntoIterator<Item = RecordId>) -> Result<Self, Error> {
+        let mut key_log = self.key_log.clone();
+        let (signing, after) = (self.load_next(next)?, random_key()?);
+        let (publisher, prev, key) = (key_log.publisher(), key_log.head(), public(&signing));
+        let keep: BTreeSet<RecordId> = keep.into_iter().collect();
+        let keep: Vec<RecordId> = keep.into_iter().collect();
+        let page =
+            |keep: &[RecordId]| sign(KeepPage { publisher, prev, key, keep: keep.to_vec() }, &signing, &self.network);
+        let pages = keep.chunks(KEPT_PER_PAGE).map(page).collect::<Result<Vec<_>, _>>()?;
+        let mut ids: Vec<RecordId> = pages.iter().map(Verified::id).collect();
+        ids.sort();
+        let rotation = Rotation { publisher, prev, key, next: KeyCommitment::to_key(&public(&after)), pages: ids };
+        let rotation = sign(rotation, &signing, &self.network)?;
+        key_log.follow(rotation).map_err(|error| match error {
+            record::Error::NotCommitted(_) => Error::NotNext { path: next.into(), reason: "it is another key".into() },
+            error => error.into(),
+        })?;
+        for page in pages {
+            key_log.add_page(page)?;
+        }
+        let mut events = key_log.events().map(|event| BASE64.encode(event));
+        let file = KeyFile {
+            network: self.network.as_str().into(),
+            secret: BASE64.encode(&signing.to_bytes()),
+            inception: events.next().unwrap_or_default(),
+            events: events.collect(),
+        };
+        let path_after = next_path_after(path, &key_log);
+        if path_after.symlink_metadata().is_ok() {
+            return Err(Error::NextExists(path_after));
+        }
+        // As for a new key: without the key after it, this would be the last rotation.
+        files::write_private_atomically(
+            &path_after,
+            toml_of(&next_file(&key_log, &after)).as_bytes(),
+            Existing::Refuse,
+        )?;
+        if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Replace) {
+            _ = std::fs::remove_file(path_after);
+            return Err(error.into());
+        }
+        Ok(Self { signing, key_log, network: self.network.clone() })
+    }
+
+    /// Reads the key that comes next, from where its owner put it.
+    fn load_next(&self, path: &Path) -> Result<SigningKey, Error> {
+        let wrong = |reason: &str| Error::NotNext { path: path.into(), reason: reason.into() };
+        let private = files::read_private(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let private = private.ok_or_else(|| wrong("there is no such file"))?;
+        let text = String::from_utf8(private.bytes).map_err(|_| wrong("it is not text"))?;
+        let file: NextKeyFile = toml::from_str(&text).map_err(|_| wrong("it is no file of a next key"))?;
+        if file.publisher != self.key_log.publisher().to_string() {
+            return Err(wrong("it is another publisher's"));
+        }
+        let secret = decode(&file.next_secret).and_then(|bytes| bytes.try_into().ok());
+        Ok(SigningKey::from_bytes(&secret.ok_or_else(|| wrong("`next_secret` is not a key"))?))
+    }
+}
+
+/// Where the key after the last event of a key log is put.
+pub fn next_path_after(path: &Path, key_log: &KeyLog) -> PathBuf {
+    let mut name = next_path(path).into_os_string();
+    let rotations = key_log.rotations().count();
+    if rotations > 0 {
+        name.push(format!("-{}", rotations + 1));
+    }
+    name.into()
+}
+
+fn next_file(key_log: &KeyLog, next: &SigningKey) -> NextKeyFile {
+    NextKeyFile { publisher: key_log.publisher().to_string(), next_secret: BASE64.encode(&next.to_bytes()) }
+}
+
+/// Continues a key log by an event as it is written down: rotations in their order, then pages.
+fn follow(key_log: &mut KeyLog, event: &[u8], network: &Network) -> Result<(), record::Error> {
+    match UnverifiedRecord::decode_known(event)?.verify(Some(key_log), network)? {
+        Record::Rotation(rotation) => key_log.follow(*rotation).map(drop),
+        Record::KeepPage(page) => key_log.add_page(*page).map(drop),
+        _ => Err(record::Error::UnknownKind(Kind::Inception.number().into())),
     }
 }
 

@@ -7,9 +7,8 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
-use ggen_shared::id::Network;
-use ggen_shared::id::PackageName;
-use ggen_shared::record::{KeyLog, Record, Release, Status, UnverifiedRecord, Verified, Version};
+use ggen_shared::id::{Network, PackageName, RecordId};
+use ggen_shared::record::{self, KeyLog, Record, Release, Status, UnverifiedRecord, Verified, Version};
 
 /// Why the ledger can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +26,15 @@ pub struct Ledger {
     /// Of each version the one that decides.
     statuses: BTreeMap<(PackageName, Version), Verified<Status>>,
     next_index: u32,
+    /// What was signed under which key event, and of which version it is.
+    signed: Vec<Signed>,
+}
+
+/// A record that is written here.
+struct Signed {
+    under: RecordId,
+    id: RecordId,
+    of: (PackageName, Version),
 }
 
 /// Where the ledger of a key lies: beside it.
@@ -52,15 +60,23 @@ impl Ledger {
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(io)?;
         file.seek(std::io::SeekFrom::End(0)).map_err(io)?;
-        let mut ledger =
-            Self { path: path.into(), file, releases: BTreeMap::new(), statuses: BTreeMap::new(), next_index: 0 };
+        let mut ledger = Self {
+            path: path.into(),
+            file,
+            releases: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            next_index: 0,
+            signed: Vec::new(),
+        };
         for (number, line) in text[..whole].lines().enumerate() {
             let bytes =
                 BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
-            let record = UnverifiedRecord::decode(&bytes)
-                .and_then(|record| record.verify(Some(key_log), network))
-                .map_err(|refused| error(format!("line {}: {refused}", number + 1)))?;
-            ledger.remember(record);
+            match UnverifiedRecord::decode(&bytes).and_then(|record| record.verify(Some(key_log), network)) {
+                Ok(record) => ledger.remember(record),
+                // A rotation left it out: as if it had never been.
+                Err(record::Error::Void(_)) => {}
+                Err(refused) => return Err(error(format!("line {}: {refused}", number + 1))),
+            }
         }
         Ok(ledger)
     }
@@ -69,6 +85,13 @@ impl Ledger {
         if let Some(indexed) = record.indexed() {
             self.next_index = self.next_index.max(indexed.index().saturating_add(1));
         }
+        let of = match &record {
+            Record::Release(release) => Some((release.signed_under, release.name.clone(), release.version.clone())),
+            Record::Status(status) => Some((status.signed_under, status.name.clone(), status.version.clone())),
+            _ => None,
+        };
+        let id = record.id();
+        self.signed.extend(of.map(|(under, name, version)| Signed { under, id, of: (name, version) }));
         match record {
             Record::Release(release) => {
                 _ = self.releases.insert((release.name.clone(), release.version.clone()), *release);
@@ -92,6 +115,11 @@ impl Ledger {
     /// The record of a version, if it was signed before.
     pub fn release(&self, name: &PackageName, version: &Version) -> Option<&Verified<Release>> {
         self.releases.get(&(name.clone(), version.clone()))
+    }
+
+    /// What was signed under a key event, but for what is about some versions.
+    pub fn signed_under(&self, event: RecordId, but: &[(PackageName, Version)]) -> impl Iterator<Item = RecordId> {
+        self.signed.iter().filter(move |it| it.under == event && !but.contains(&it.of)).map(|it| it.id)
     }
 
     /// The names of all packages that were signed.

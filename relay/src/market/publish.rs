@@ -74,11 +74,11 @@ pub struct Outcome {
 }
 
 /// What became of a record that relays were offered.
-pub(super) struct Taken {
+pub struct Taken {
     /// Whether it was new to a relay that keeps it now.
-    pub(super) new: bool,
+    pub new: bool,
     /// Relays that did not take it, while another one did.
-    pub(super) failed_at: Vec<(PeerId, String)>,
+    pub failed_at: Vec<(PeerId, String)>,
 }
 
 /// Whose packages dependencies mean, by name.
@@ -145,18 +145,27 @@ impl<P: Platform> Publishing<P> {
         for block in artifact.blocks.into_iter().chain(readme.into_iter().flat_map(|readme| readme.blocks)) {
             blocks.insert(block.cid, block.data);
         }
-        let Taken { new, failed_at } = self.hand_over(Record::Release(Box::new(release.clone())), &blocks).await?;
+        let Taken { new, failed_at } =
+            self.hand_over(Some(Record::Release(Box::new(release.clone()))), &blocks).await?;
         Ok(Outcome { release, new, failed_at, warnings })
+    }
+
+    /// Hands the key log to all relays that this peer is connected to, which is what a rotation takes effect by.
+    ///
+    /// # Errors
+    /// [`Error::NotTaken`].
+    pub async fn send_key_log(&self) -> Result<Taken, Error> {
+        self.hand_over(None, &BTreeMap::new()).await
     }
 
     /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with.
     pub(super) async fn hand_over(
         &self,
-        record: Record,
+        record: Option<Record>,
         blocks: &BTreeMap<ContentId, Vec<u8>>,
     ) -> Result<Taken, Error> {
         let mut records = self.key.key_log.clone().into_records();
-        records.push(record);
+        records.extend(record);
         let offer = Offer {
             records: records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
             blocks: blocks.keys().copied().collect(),

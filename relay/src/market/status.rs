@@ -79,7 +79,7 @@ impl<P: Platform> Publishing<P> {
     pub async fn say(&self, subject: &Subject, saying: &Saying) -> Result<Said, Error> {
         let status = self.signed_status(subject, saying, self.known(subject, saying).await?)?;
         let Taken { new, failed_at } =
-            self.hand_over(Record::Status(Box::new(status.clone())), &BTreeMap::new()).await?;
+            self.hand_over(Some(Record::Status(Box::new(status.clone()))), &BTreeMap::new()).await?;
         Ok(Said { status, new, failed_at })
     }
 

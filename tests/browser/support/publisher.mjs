@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { MARKET, ROOT, ROTATE_KEY, run, temporaryDirectory } from "./programs.mjs";
+import { MARKET, ROOT, run, temporaryDirectory } from "./programs.mjs";
 
 export class Publisher {
   /** Makes a key that is removed at the end of the test. */
@@ -39,9 +39,11 @@ export class Publisher {
     }
   }
 
-  /** Rotates to the next key, keeps these records, and hands the rotation to some relays. */
-  async rotate(relays, kept) {
-    for (const relay of relays) await run(ROTATE_KEY, [this.key, relay.address("tcp"), ...kept]);
+  /** Rotates to the next key, which leaves out these versions, and hands the rotation to some relays. */
+  async rotate(relays, dropped) {
+    const to = relays.flatMap((relay) => ["--relay", relay.address("tcp")]);
+    const but = dropped.flatMap((version) => ["--drop", version]);
+    await run(MARKET, ["key", "rotate", "--key", this.key, ...but, ...to, ...relays[0].network]);
   }
 
   /** Writes a ggen package directory and gives its path. */

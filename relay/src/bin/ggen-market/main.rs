@@ -44,7 +44,7 @@ enum Command {
     Deprecate(say::Deprecate),
     /// Withdraw a version for good: out of listings and search, and its number is never used again.
     Retract(say::Say),
-    /// Make or show a publisher's key.
+    /// Make, show or rotate a publisher's key.
     #[command(subcommand)]
     Key(key::Key),
 }
@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
         Command::Unyank(say) => say::run(say, State::Active).await,
         Command::Deprecate(deprecate) => say::deprecate(deprecate).await,
         Command::Retract(say) => say::run(say, State::Retracted).await,
-        Command::Key(command) => key::run(command).map(|()| ExitCode::SUCCESS),
+        Command::Key(command) => key::run(command).await,
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", causes::of(error.as_ref()));

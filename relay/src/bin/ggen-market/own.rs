@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ggen_net::light::LightPeer;
 use ggen_relay::market::keys::{self, PublisherKey};
 use ggen_relay::market::ledger::{self, Ledger};
 use ggen_relay::market::peer::Tokio;
@@ -26,6 +27,15 @@ pub(crate) struct KeyFile {
     key: Option<PathBuf>,
 }
 
+/// A publisher who is connected.
+pub(crate) struct Opened {
+    /// Where the key is.
+    pub(crate) path: PathBuf,
+    pub(crate) key: PublisherKey,
+    pub(crate) ledger: Ledger,
+    pub(crate) peer: LightPeer<Tokio>,
+}
+
 impl KeyFile {
     pub(crate) fn path(self) -> PathBuf {
         self.key.unwrap_or_else(keys::default_path)
@@ -35,12 +45,18 @@ impl KeyFile {
 impl Own {
     /// Loads the key and connects: the publisher as `handle~fingerprint`, and what publishes.
     pub(crate) async fn publishing(self, publishers: Publishers) -> anyhow::Result<(String, Publishing<Tokio>)> {
+        let Opened { key, ledger, peer, .. } = self.open().await?;
+        let publisher = format!("{}~{}", key.key_log.handle(), key.key_log.publisher().fingerprint());
+        Ok((publisher, Publishing::new(key, ledger, peer, publishers)))
+    }
+
+    /// Loads the key, then connects.
+    pub(crate) async fn open(self) -> anyhow::Result<Opened> {
         self.relays.check()?;
         let path = self.key.path();
         let key = PublisherKey::load(&path)?;
         let ledger = Ledger::open(&ledger::path_of(&path), &key.key_log, &key.network)?;
-        let publisher = format!("{}~{}", key.key_log.handle(), key.key_log.publisher().fingerprint());
         let peer = self.relays.connect(key.network.clone()).await?;
-        Ok((publisher, Publishing::new(key, ledger, peer, publishers)))
+        Ok(Opened { path, key, ledger, peer })
     }
 }
