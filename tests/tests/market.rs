@@ -310,3 +310,35 @@ async fn a_rotation_that_no_relay_took_is_sent_again() {
     let rotations = second.relay().shelf().catalogue().key_log(&publisher).unwrap().rotations().count();
     assert_eq!(rotations, 1);
 }
+
+#[tokio::test]
+async fn what_is_fetched_is_what_was_published() {
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let terminal = Terminal::of(&[&relays[0], &relays[1]]).await;
+    let directory = terminal.package("my-thing", "0.1.0");
+    // More than one block.
+    let text = "a line of a template\n".repeat(40_000);
+    std::fs::create_dir_all(Path::new(&directory).join("templates")).unwrap();
+    std::fs::write(Path::new(&directory).join("templates/long.tmpl"), &text).unwrap();
+    assert_eq!(terminal.with_relays(&["publish", &directory]).await.code, 0);
+    let name = format!("{}/my-thing", terminal.publisher().await);
+
+    let to = terminal.home.path().join("fetched");
+    let shown = to.display().to_string();
+    let fetched = terminal.ask(&["fetch", &name, "--to", &shown]).await;
+    assert_eq!((fetched.code, &fetched.out[..]), (0, &*format!("{shown}\n")), "{fetched:?}");
+    assert_eq!(std::fs::read_to_string(to.join("templates/long.tmpl")).unwrap(), text);
+    let manifest = |directory: &Path| std::fs::read(directory.join("package.toml")).unwrap();
+    assert_eq!(manifest(&to), manifest(Path::new(&directory)));
+
+    let again = terminal.ask(&["fetch", &name, "--to", &shown]).await;
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("is there already"), "{again:?}");
+    assert_eq!(terminal.with_relays(&["yank", "my-thing@0.1.0", "--reason", "it leaks"]).await.code, 0);
+    let elsewhere = terminal.home.path().join("yanked").display().to_string();
+    let newest = terminal.ask(&["fetch", &name, "--to", &elsewhere]).await;
+    assert_eq!(newest.code, 1, "there is no other: {newest:?}");
+    let exact = terminal.ask(&["fetch", &format!("{name}@0.1.0"), "--to", &elsewhere, "--json"]).await;
+    assert!(exact.err.contains("warning: my-thing 0.1.0 is yanked: it leaks\n"), "{exact:?}");
+    assert_eq!(exact.json()["path"], elsewhere.as_str());
+}

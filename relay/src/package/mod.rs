@@ -14,6 +14,7 @@ mod fields;
 mod ggen;
 mod text;
 mod tree;
+pub mod unpack;
 
 pub use error::{Error, Fault, Warning};
 

@@ -9,7 +9,7 @@ use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::status::split_version;
 use ggen_shared::id::{FullName, Network};
 use ggen_shared::record::{Dependency, Release, State, Verified, Version};
-use ggen_shared::registry::{GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults};
+use ggen_shared::registry::{GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults, VersionView};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -17,7 +17,7 @@ use crate::relays::Relays;
 
 // No doc comment, as for [`Relays`].
 #[derive(clap::Args)]
-struct Ask {
+pub(crate) struct Ask {
     #[command(flatten)]
     relays: Relays,
     /// The network to look in.
@@ -57,7 +57,12 @@ pub(crate) struct Versions {
 }
 
 impl Ask {
-    async fn registry(self) -> Result<P2PRegistry<Tokio>> {
+    /// Whether programs read it.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) async fn registry(self) -> Result<P2PRegistry<Tokio>> {
         Ok(P2PRegistry::new(self.relays.connect(Network::named(self.network)?).await?))
     }
 }
@@ -90,48 +95,62 @@ pub(crate) async fn search(Search { words, limit, ask }: Search) -> Result<ExitC
 pub(crate) async fn info(Info { package: (name, version), ask }: Info) -> Result<ExitCode> {
     let is_json = ask.json;
     let registry = ask.registry().await?;
-    let found = match &version {
-        Some(version) => registry.get_package_version(&name, version).await,
-        None => registry.get_package(&name).await,
-    };
-    shown(found, |view| if is_json { println!("{:#}", info_json(view)) } else { print_info(view) })
+    Ok(match get(&registry, &name, version.as_ref()).await? {
+        Ok(view) => {
+            if is_json {
+                println!("{:#}", info_json(&view))
+            } else {
+                print_info(&view)
+            }
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    })
 }
 
 /// As [`info`].
 pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<ExitCode> {
     let is_json = ask.json;
-    let found = ask.registry().await?.get_package(&package).await;
-    shown(found, |view| {
-        if is_json {
-            println!("{:#}", versions_json(view));
-        } else {
-            let row = |it: &ggen_shared::registry::VersionView| {
-                [it.version.to_string(), it.state.as_str().into(), date(it.created), it.id.to_string()]
-            };
-            print_table(view.versions.iter().map(row));
-        }
-    })
+    let view = match get(&ask.registry().await?, &package, None).await? {
+        Ok(view) => view,
+        Err(code) => return Ok(code),
+    };
+    if is_json {
+        println!("{:#}", versions_json(&view));
+    } else {
+        let row =
+            |it: &VersionView| [it.version.to_string(), it.state.as_str().into(), date(it.created), it.id.to_string()];
+        print_table(view.versions.iter().map(row));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn shown(found: Result<PackageView, GetError>, show: impl FnOnce(&PackageView)) -> Result<ExitCode> {
+/// A package, or the exit code when it is not to be had, which was said then. What relays say of themselves is an error.
+pub(crate) async fn get(
+    registry: &P2PRegistry<Tokio>,
+    name: &FullName,
+    version: Option<&Version>,
+) -> Result<Result<PackageView, ExitCode>> {
+    let found = match version {
+        Some(version) => registry.get_package_version(name, version).await,
+        None => registry.get_package(name).await,
+    };
     match found {
         Ok(view) => {
             for refused in &view.refused {
                 eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
             }
-            show(&view);
-            Ok(ExitCode::SUCCESS)
+            Ok(Ok(view))
         }
-        // What a relay says of itself is one thing, that there is no such package another.
         Err(GetError::Peer(error)) => Err(error.into()),
         Err(error) => {
             eprintln!("error: {}", causes::of(&error));
-            Ok(ExitCode::from(1))
+            Ok(Err(ExitCode::from(1)))
         }
     }
 }
 
-fn named(text: &str) -> Result<(FullName, Option<Version>), String> {
+pub(crate) fn named(text: &str) -> Result<(FullName, Option<Version>), String> {
     let (name, version) = split_version(text)?;
     let name = name.parse().map_err(|error: ggen_shared::id::ParseError| error.to_string())?;
     Ok((name, version))
@@ -247,7 +266,7 @@ fn release_json(view: &ReleaseView) -> Value {
     })
 }
 
-fn info_json(view: &PackageView) -> Value {
+pub(crate) fn info_json(view: &PackageView) -> Value {
     let mut shown = release_json(&view.release);
     shown["state"] = view.release.state.unwrap_or_default().as_str().into();
     shown["reason"] = view.release.status.as_ref().map(|status| status.reason.clone()).into();
@@ -256,7 +275,7 @@ fn info_json(view: &PackageView) -> Value {
 }
 
 fn versions_json(view: &PackageView) -> Value {
-    let version = |it: &ggen_shared::registry::VersionView| {
+    let version = |it: &VersionView| {
         json!({
             "version": it.version.to_string(),
             "state": it.state.as_str(),

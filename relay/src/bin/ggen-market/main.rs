@@ -1,5 +1,6 @@
 //! The marketplace for people at a terminal.
 
+mod fetch;
 mod find;
 mod key;
 mod own;
@@ -31,6 +32,8 @@ enum Command {
     Info(find::Info),
     /// List the versions of a package, highest first.
     Versions(find::Versions),
+    /// Fetch a package, verified block by block, and unpack it.
+    Fetch(fetch::Fetch),
     /// Publish package directories (package.toml or pack.toml) and .crate files. Records are public and permanent.
     ///
     /// For programs, standard output has a line `published NAME VERSION RECORD_ID CID` for each package, or `already …` where every
@@ -59,6 +62,7 @@ async fn main() -> ExitCode {
         Command::Search(search) => find::search(search).await,
         Command::Info(info) => find::info(info).await,
         Command::Versions(versions) => find::versions(versions).await,
+        Command::Fetch(fetch) => fetch::run(fetch).await,
         Command::Publish(publish) => publish::run(publish).await,
         Command::Yank(say) => say::run(say, State::Yanked).await,
         Command::Unyank(say) => say::run(say, State::Active).await,
