@@ -2,6 +2,9 @@
 
 use std::error::Error;
 
+/// Characters of one message that are shown.
+const MAX_CHARS: usize = 2000;
+
 /// The error and its causes, each said once: many messages hold that of their cause already, and some say nothing at all.
 pub fn of(error: &(dyn Error + 'static)) -> String {
     let mut said = String::new();
@@ -23,7 +26,9 @@ pub fn of(error: &(dyn Error + 'static)) -> String {
 /// A message of libp2p as people read it: what it tried in one line, and no colon where it leaves out its cause.
 pub fn one_line(message: &str) -> String {
     let message = message.replace("Multiple dial errors occurred:\n - ", "").replace("\n - ", "; ");
-    message.trim().trim_end_matches(':').into()
+    // Some quote what a peer sent: nothing of it may steer a terminal, or go on for ever.
+    let shown = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    message.trim().trim_end_matches(':').chars().take(MAX_CHARS).map(shown).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Longest private file that is read: keys and certificates are a few kilobytes, and a path given by mistake may be anything.
-const MAX_PRIVATE_FILE_BYTES: u64 = 64 * 1024;
+const MAX_PRIVATE_FILE_BYTES: u64 = 256 * 1024;
 
 /// What to do when the file to be written is already there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ mod tests {
     fn a_file_too_long_for_a_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        fs::write(&path, vec![0; 64 * 1024 + 1]).unwrap();
+        fs::write(&path, vec![0; 256 * 1024 + 1]).unwrap();
         assert_eq!(read_private(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 

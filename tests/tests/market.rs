@@ -43,7 +43,12 @@ impl Terminal {
     /// Runs the program as it is, in a home of its own.
     async fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::new(program("ggen-market"));
-        command.args(arguments).env("HOME", self.home.path()).env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+            .args(arguments)
+            .env("HOME", self.home.path())
+            .env_remove("RUST_LOG")
+            .env_remove("GGEN_RELAY")
+            .stdin(Stdio::null());
         let output = within("the program's end", command.kill_on_drop(true).output()).await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
@@ -138,6 +143,11 @@ async fn what_is_not_there_is_told_apart_from_nobody_to_ask() {
     let nobody = terminal.run(&["search", "thing"]).await;
     assert_eq!(nobody.code, 2);
     assert!(nobody.err.contains("--relay is missing"), "{nobody:?}");
+    let mut command = Command::new(program("ggen-market"));
+    command.args(["search", "thing", "--network", network().as_str(), "--epoch-seconds", &EPOCH.as_secs().to_string()]);
+    let named =
+        within("the program's end", command.env("GGEN_RELAY", terminal.relays.join(",")).output()).await.unwrap();
+    assert!(named.status.success(), "by the environment: {named:?}");
     let wrong = terminal.ask(&["info", "my-thing"]).await;
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("handle~fingerprint/name"), "{wrong:?}");
@@ -285,19 +295,26 @@ async fn a_rotation_takes_a_name_back_from_a_thief() {
     let late = thief.with_relays(&["publish", &thief.package("my-thing", "0.4.0")]).await;
     assert_eq!(late.code, 1, "{late:?}");
 
-    // The owner goes on, and rotates again by the next key that was made.
+    // The owner goes on, and rotates again by the next key that was made. That the thief's release of this version is void shows in the
+    // next checkpoint.
+    let shows = async |version: &str| {
+        until("the version", async || {
+            (owner.ask(&["info", &name, "--json"]).await.json()["version"] == version).then_some(())
+        })
+        .await;
+    };
     owner.published("my-thing", "0.3.0").await;
-    assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.3.0");
+    shows("0.3.0").await;
     let again = owner.with_relays(&["key", "rotate", "--drop", "my-thing@0.3.0"]).await;
     assert_eq!(again.code, 0, "{again:?}");
     assert!(again.err.contains("rotated: 0 records stay.") && again.err.contains("market.key.next-3"), "{again:?}");
-    assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.2.0");
+    shows("0.2.0").await;
     let same = owner.with_relays(&["publish", &owner.package("my-thing", "0.1.0")]).await;
     assert!(same.code == 0 && same.out.starts_with("already my-thing 0.1.0 "), "{same:?}");
 }
 
 #[tokio::test]
-async fn a_rotation_that_no_relay_took_is_sent_again() {
+async fn a_rotation_is_sent_to_a_relay_that_did_not_hear_of_it() {
     let (first, second) = (TestRelay::start(&[]).await, TestRelay::start(&[]).await);
     let terminal = Terminal::of(&[&first]).await;
     terminal.published("my-thing", "0.1.0").await;
@@ -341,4 +358,42 @@ async fn what_is_fetched_is_what_was_published() {
     let exact = terminal.ask(&["fetch", &format!("{name}@0.1.0"), "--to", &elsewhere, "--json"]).await;
     assert!(exact.err.contains("warning: my-thing 0.1.0 is yanked: it leaks\n"), "{exact:?}");
     assert_eq!(exact.json()["path"], elsewhere.as_str());
+}
+
+#[tokio::test]
+async fn a_rotation_that_would_lose_something_is_not_made() {
+    let relay = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    let (key, ledger) = (config(&terminal).join("market.key"), config(&terminal).join("market.key.ledger"));
+    let before = std::fs::read(&key).unwrap();
+    let old = config(&terminal).join("old.key");
+    std::fs::copy(&key, &old).unwrap();
+    std::fs::copy(config(&terminal).join("market.key.next"), config(&terminal).join("old.next")).unwrap();
+    std::fs::copy(&ledger, config(&terminal).join("old.key.ledger")).unwrap();
+
+    let moved = config(&terminal).join("moved");
+    std::fs::rename(&ledger, &moved).unwrap();
+    let without = terminal.with_relays(&["key", "rotate"]).await;
+    assert_eq!(without.code, 2, "{without:?}");
+    assert!(
+        without.err.contains("so that nothing would stay") && without.err.contains("--keep-nothing"),
+        "{without:?}"
+    );
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    std::fs::rename(&moved, &ledger).unwrap();
+    assert_eq!(terminal.with_relays(&["key", "rotate"]).await.code, 0);
+
+    // What an old rotation keeps, no new one leaves out.
+    terminal.published("my-thing", "0.2.0").await;
+    let kept = terminal.with_relays(&["key", "rotate", "--drop", "my-thing@0.1.0"]).await;
+    assert_eq!(kept.code, 2, "{kept:?}");
+    assert!(kept.err.contains("was kept by a rotation before"), "{kept:?}");
+
+    // A copy of the key from before would fork the key log.
+    let [old, next] = [old.display().to_string(), config(&terminal).join("old.next").display().to_string()];
+    let again = terminal.with_relays(&["key", "rotate", "--key", &old, "--next", &next]).await;
+    assert_eq!(again.code, 2, "{again:?}");
+    assert!(again.err.contains("knows a rotation of this key that the key file has not"), "{again:?}");
+    assert_eq!(std::fs::read(&old).unwrap(), before, "the key is as it was");
 }

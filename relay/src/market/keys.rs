@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey, RecordId};
-use ggen_shared::limits::KEPT_PER_PAGE;
+use ggen_shared::limits::{KEPT_PER_PAGE, MAX_OFFER_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_PER_OFFER};
 use ggen_shared::record::{
     self, Inception, KeepPage, KeyLog, Kind, Record, Rotation, Unverified, UnverifiedRecord, Verified, Work, sign,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Existing};
+
+/// What an offer has besides its records, with room: the ids of blocks among others.
+const OFFER_OVERHEAD_BYTES: usize = 8 * 1024;
 
 /// Why a key can't be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,11 @@ pub enum Error {
     /// The key log takes no more.
     #[error("the key can't be rotated: {0}")]
     Rotation(#[from] record::Error),
+    /// What would stay is more than relays take at once.
+    #[error(
+        "{0} records would stay, which is more than a relay takes with a key log: leave versions out with --drop. Nothing was changed"
+    )]
+    TooMuchKept(usize),
     /// The system gave no randomness.
     #[error("the system gave no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -147,8 +155,10 @@ impl PublisherKey {
         // The next key first: a publisher without it could never rotate.
         files::write_private_atomically(&next_path(path), toml_of(&next_file).as_bytes(), Existing::Refuse)?;
         if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Refuse) {
-            // It belongs to no publisher; what could not be removed is refused as existing next time.
-            _ = std::fs::remove_file(next_path(path));
+            // It belongs to no publisher, unless the key is in place; what could not be removed is refused as existing next time.
+            if !matches!(error, files::Error::Unsettled { .. }) {
+                _ = std::fs::remove_file(next_path(path));
+            }
             return Err(error.into());
         }
         Ok(Self { signing, key_log, network })
@@ -209,6 +219,11 @@ impl PublisherKey {
         for page in pages {
             key_log.add_page(page)?;
         }
+        // Whatever is signed from now on travels behind all of it.
+        let (count, bytes) = key_log.events().fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.len()));
+        if count >= MAX_RECORDS_PER_OFFER || bytes + MAX_RECORD_BYTES + OFFER_OVERHEAD_BYTES > MAX_OFFER_BYTES {
+            return Err(Error::TooMuchKept(keep.len()));
+        }
         let mut events = key_log.events().map(|event| BASE64.encode(event));
         let file = KeyFile {
             network: self.network.as_str().into(),
@@ -227,7 +242,10 @@ impl PublisherKey {
             Existing::Refuse,
         )?;
         if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Replace) {
-            _ = std::fs::remove_file(path_after);
+            // Otherwise it is in place, and needs it.
+            if !matches!(error, files::Error::Unsettled { .. }) {
+                _ = std::fs::remove_file(path_after);
+            }
             return Err(error.into());
         }
         Ok(Self { signing, key_log, network: self.network.clone() })

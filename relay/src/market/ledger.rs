@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use ggen_shared::id::{Network, PackageName, RecordId};
+use ggen_shared::limits::BASE_QUOTA;
 use ggen_shared::record::{self, KeyLog, Record, Release, Status, UnverifiedRecord, Verified, Version};
 
 /// Why the ledger can't be used.
@@ -22,6 +23,8 @@ pub struct Error {
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    length: u64,
     releases: BTreeMap<(PackageName, Version), Verified<Release>>,
     /// Of each version the one that decides.
     statuses: BTreeMap<(PackageName, Version), Verified<Status>>,
@@ -44,25 +47,40 @@ pub fn path_of(key: &Path) -> PathBuf {
     name.into()
 }
 
-impl Ledger {
-    /// Opens or creates the ledger of a key, waiting for another run to let go of it. Every line is verified; a last line that
-    /// a crash cut off is dropped.
+/// A ledger that nobody else uses. Whoever rotates the key holds it too, so the key is read behind it.
+pub struct Locked {
+    path: PathBuf,
+    file: File,
+}
+
+impl Locked {
+    /// Opens or creates the ledger of a key, waiting for another run to let go of it.
+    ///
+    /// # Errors
+    /// [`Error`] with the path.
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let io = |source: std::io::Error| Error { path: path.into(), reason: source.to_string() };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        file.lock().map_err(io)?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Reads it. Every line is verified; a last line that a crash cut off is dropped.
     ///
     /// # Errors
     /// [`Error`] with the path, and the line where one does not verify.
-    pub fn open(path: &Path, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
-        let error = |reason: String| Error { path: path.into(), reason };
+    pub fn read(self, key_log: &KeyLog, network: &Network) -> Result<Ledger, Error> {
+        let Self { path, mut file } = self;
+        let error = |reason: String| Error { path: path.clone(), reason };
         let io = |source: std::io::Error| error(source.to_string());
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        file.lock().map_err(io)?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(io)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(io)?;
-        file.seek(std::io::SeekFrom::End(0)).map_err(io)?;
-        let mut ledger = Self {
-            path: path.into(),
+        let mut ledger = Ledger {
+            path: path.clone(),
             file,
+            length: whole as u64,
             releases: BTreeMap::new(),
             statuses: BTreeMap::new(),
             next_index: 0,
@@ -79,6 +97,16 @@ impl Ledger {
             }
         }
         Ok(ledger)
+    }
+}
+
+impl Ledger {
+    /// [`Locked::of`], read.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(path: &Path, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
+        Locked::of(path)?.read(key_log, network)
     }
 
     fn remember(&mut self, record: Record) {
@@ -137,10 +165,23 @@ impl Ledger {
     /// # Errors
     /// [`Error`]; the record must not be sent then.
     pub fn add(&mut self, record: Record) -> Result<(), Error> {
+        let error = |reason: String| Error { path: self.path.clone(), reason };
+        if record.indexed().is_some_and(|indexed| indexed.index() >= BASE_QUOTA) {
+            return Err(error("every index of this key is used: it can sign nothing more".into()));
+        }
         let mut line = BASE64.encode(record.bytes());
         line.push('\n');
-        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|source| Error { path: self.path.clone(), reason: source.to_string() })?;
+        let written = self
+            .file
+            .seek(SeekFrom::Start(self.length))
+            .and_then(|_| self.file.write_all(line.as_bytes()))
+            .and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // Half a line would make all that follow unreadable; if it can't be cut off now, the next line is written over it.
+            _ = self.file.set_len(self.length);
+            return Err(error(source.to_string()));
+        }
+        self.length += line.len() as u64;
         self.remember(record);
         Ok(())
     }

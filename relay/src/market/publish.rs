@@ -46,8 +46,16 @@ pub enum Error {
     #[error("{} cannot be found under this key: {}. See what there is with: ggen-market versions", .0.0, .0.1)]
     NoSuchVersion(Box<(Subject, GetError)>),
     /// A retraction can't be taken back.
-    #[error("{0} was retracted, which is for good. Publish another version")]
+    #[error(
+        "{0} was retracted, which is for good: publish another version. If it was not you, somebody else has your key: rotate it \
+         with ggen-market key rotate"
+    )]
     Retracted(Subject),
+    /// Nothing outweighs a status with the highest number that there is.
+    #[error(
+        "the last number was used up for what is said of {0}, which only a thief does: rotate the key with ggen-market key rotate"
+    )]
+    NoMoreNumbers(Subject),
     /// No relay took it.
     #[error("no relay took it: {}", said(.0))]
     NotTaken(Vec<(PeerId, String)>),

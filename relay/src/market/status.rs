@@ -77,14 +77,15 @@ impl<P: Platform> Publishing<P> {
     /// # Errors
     /// [`Error`]: [`Error::NoSuchVersion`] for one that neither this machine has signed nor a relay knows.
     pub async fn say(&self, subject: &Subject, saying: &Saying) -> Result<Said, Error> {
-        let status = self.signed_status(subject, saying, self.known(subject, saying).await?)?;
+        let known = self.known(subject, saying).await?;
+        let status = self.signed_status(subject, saying, known.as_ref())?;
         let Taken { new, failed_at } =
             self.hand_over(Some(Record::Status(Box::new(status.clone()))), &BTreeMap::new()).await?;
         Ok(Said { status, new, failed_at })
     }
 
-    /// The last number that relays know of a status of the version: it may have been signed on another machine.
-    async fn known(&self, subject: &Subject, saying: &Saying) -> Result<u64, Error> {
+    /// What relays know to decide about the version: it may have been signed on another machine.
+    async fn known(&self, subject: &Subject, saying: &Saying) -> Result<Option<Verified<Status>>, Error> {
         let key_log = &self.key.key_log;
         let name = FullName {
             handle: Some(key_log.handle().clone()),
@@ -92,24 +93,30 @@ impl<P: Platform> Publishing<P> {
             name: subject.name.clone(),
         };
         match P2PRegistry::new(self.peer().clone()).get_package_version(&name, &subject.version).await {
-            Ok(package) => Ok(package.release.status.map_or(0, |status| status.seq)),
+            Ok(package) => Ok(package.release.status),
             // To say it again is no fault.
             Err(GetError::Retracted { .. }) if saying.state != State::Retracted => {
                 Err(Error::Retracted(subject.clone()))
             }
             Err(error) => match self.ledger().release(&subject.name, &subject.version) {
-                Some(_) => Ok(0),
+                Some(_) => Ok(None),
                 None => Err(Error::NoSuchVersion(Box::new((subject.clone(), error)))),
             },
         }
     }
 
     /// The signed status: the one signed before if it says the same and nothing else was said since, a new one otherwise.
-    fn signed_status(&self, subject: &Subject, saying: &Saying, known: u64) -> Result<Verified<Status>, Error> {
+    fn signed_status(
+        &self,
+        subject: &Subject,
+        saying: &Saying,
+        known: Option<&Verified<Status>>,
+    ) -> Result<Verified<Status>, Error> {
         let mut ledger = self.ledger();
         let before = ledger.status(&subject.name, &subject.version);
+        let weight = |status: &Verified<Status>| status.weight(status.id());
         if let Some(before) = before
-            && before.seq >= known
+            && known.is_none_or(|known| weight(known) <= weight(before))
             && (before.state, &before.reason, &before.instead) == (saying.state, &saying.reason, &saying.instead)
         {
             return Ok(before.clone());
@@ -117,13 +124,16 @@ impl<P: Platform> Publishing<P> {
         if before.is_some_and(|before| before.state == State::Retracted) {
             return Err(Error::Retracted(subject.clone()));
         }
+        let last = [before, known].into_iter().flatten().map(|status| status.seq).max();
+        let seq =
+            last.map_or(Some(1), |last| last.checked_add(1)).ok_or_else(|| Error::NoMoreNumbers(subject.clone()))?;
         let status = Status {
             publisher: self.key.key_log.publisher(),
             signed_under: self.key.key_log.head(),
             index: ledger.next_index(),
             name: subject.name.clone(),
             version: subject.version.clone(),
-            seq: before.map_or(0, |before| before.seq).max(known).saturating_add(1),
+            seq,
             state: saying.state,
             reason: saying.reason.clone(),
             instead: saying.instead.clone(),

@@ -2,10 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
-use tar::Archive;
+use tar::{Archive, EntryType};
 
 use super::{Error, crate_file};
 
@@ -30,7 +30,8 @@ pub fn unpack(name: &str, archive: &[u8], to: &Path) -> Result<(), Error> {
     let broken = |source| Error::Archive { file: name.into(), source };
     for entry in Archive::new(GzDecoder::new(archive)).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if kind.is_dir() || kind == EntryType::XGlobalHeader {
             continue;
         }
         let path = entry.path_bytes().into_owned();
@@ -38,7 +39,18 @@ pub fn unpack(name: &str, archive: &[u8], to: &Path) -> Result<(), Error> {
         let below =
             std::str::from_utf8(&path).ok().and_then(|path| path.strip_prefix(&contents.root)?.strip_prefix('/'));
         let Some(below) = below else { continue };
-        let path: PathBuf = below.split('/').fold(unpacked.path().into(), |path, part| path.join(part));
+        let mut path: PathBuf = unpacked.path().into();
+        for part in below.split('/') {
+            // On some systems a drive or a stream is named within a part.
+            if Path::new(part).components().ne([Component::Normal(part.as_ref())])
+                || cfg!(windows) && part.contains(':')
+            {
+                let source =
+                    io::Error::new(io::ErrorKind::InvalidFilename, format!("{below:?} is no path of this system"));
+                return Err(broken(source));
+            }
+            path.push(part);
+        }
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(io(&path))?;
         }
@@ -80,7 +92,7 @@ fn make_executable(_file: &fs::File, _is_executable: bool) -> io::Result<()> {
 mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
-    use tar::{Builder, EntryType, Header};
+    use tar::{Builder, Header};
 
     use super::*;
 

@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
+use ggen_net::light::LightPeer;
 use ggen_relay::causes;
 use ggen_relay::market::keys::{self, PublisherKey};
+use ggen_relay::market::ledger;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Publishers, Publishing, Taken};
 use ggen_relay::market::status::Subject;
 use ggen_shared::id::{Handle, Network};
+use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::KeyLog;
+use ggen_shared::search::verified::verify_key_log;
 
 use crate::own::{KeyFile, Opened, Own};
 use crate::publish::warn_of;
@@ -47,6 +51,9 @@ pub(crate) enum Key {
         /// A version that is not to stay; repeatable.
         #[arg(long, value_name = "NAME@VERSION")]
         drop: Vec<Subject>,
+        /// Rotate although the ledger knows of nothing to keep: whatever the key signed is void then.
+        #[arg(long)]
+        keep_nothing: bool,
     },
     /// Hand the key and its rotations to relays, as `rotate` and `publish` do.
     Send {
@@ -65,7 +72,7 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
             say_where_next_is(&keys::next_path(&path));
         }
         Key::Show { key } => print_publisher(&PublisherKey::load(&key.path())?.key_log),
-        Key::Rotate { own, next, drop } => return rotate(own, next, &drop).await,
+        Key::Rotate { own, next, drop, keep_nothing } => return rotate(own, next, &drop, keep_nothing).await,
         Key::Send { own } => {
             let (_, publishing) = own.publishing(Publishers::new()).await?;
             return Ok(send(&publishing).await);
@@ -74,14 +81,29 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject]) -> Result<ExitCode> {
+async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject], keep_nothing: bool) -> Result<ExitCode> {
     let Opened { path, key, ledger, peer } = own.open().await?;
     let next = next.unwrap_or_else(|| keys::next_path_after(&path, &key.key_log));
-    for subject in drop.iter().filter(|it| ledger.release(&it.name, &it.version).is_none()) {
-        eprintln!("warning: {subject} is not in the ledger, so nothing of it would have stayed");
+    let head = key.key_log.head();
+    if !keep_nothing && ledger.signed_under(head, &[]).next().is_none() {
+        bail!(
+            "the ledger beside the key knows of nothing that this key signed, so that nothing would stay. Put {} there, or say \
+             --keep-nothing",
+            ledger::path_of(&path).display()
+        );
     }
+    for subject in drop {
+        match ledger.release(&subject.name, &subject.version) {
+            Some(release) if release.signed_under != head => {
+                bail!("{subject} was kept by a rotation before, and stays. Withdraw it with: ggen-market retract")
+            }
+            Some(_) => {}
+            None => eprintln!("warning: {subject} is not in the ledger, so nothing of it would have stayed"),
+        }
+    }
+    refuse_behind(&key, &peer).await?;
     let dropped: Vec<_> = drop.iter().map(|it| (it.name.clone(), it.version.clone())).collect();
-    let keep: Vec<_> = ledger.signed_under(key.key_log.head(), &dropped).collect();
+    let keep: Vec<_> = ledger.signed_under(head, &dropped).collect();
     let (kept, rotated) = (keep.len(), key.rotate(&path, &next, keep)?);
     print_publisher(&rotated.key_log);
     eprintln!("rotated: {kept} records stay. {} is used up: remove it", next.display());
@@ -89,14 +111,35 @@ async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject]) -> Result<Exi
     Ok(send(&Publishing::new(rotated, ledger, peer, Publishers::new())).await)
 }
 
+/// Two rotations that follow one event freeze a key log for good: so whoever does not know of one must not make another.
+async fn refuse_behind(key: &PublisherKey, peer: &LightPeer<Tokio>) -> Result<()> {
+    let question = KeyLogOf { publisher: key.key_log.publisher() };
+    for relay in peer.connected() {
+        let Ok(answer) = peer.ask(relay, question.clone()).await else { continue };
+        let Ok(Some(theirs)) = verify_key_log(&question, &answer, &key.network) else { continue };
+        if theirs.is_frozen() {
+            bail!("two rotations contradict each other, and the key log is frozen at them: make a new key");
+        }
+        if theirs.rotations().count() > key.key_log.rotations().count() {
+            bail!(
+                "relay {relay} knows a rotation of this key that the key file has not: use the file that it was made with"
+            );
+        }
+    }
+    Ok(())
+}
+
 async fn send(publishing: &Publishing<Tokio>) -> ExitCode {
     match publishing.send_key_log().await {
         Ok(Taken { failed_at, .. }) => {
             warn_of(&failed_at, "the key log");
+            if !failed_at.is_empty() {
+                eprintln!("Send it to them later, with the same --key: ggen-market key send");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("not sent: {}. Send it again with: ggen-market key send", causes::of(&error));
+            eprintln!("not sent: {}. Send it again, with the same --key: ggen-market key send", causes::of(&error));
             ExitCode::from(1)
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ggen_net::light::LightPeer;
 use ggen_relay::market::keys::{self, PublisherKey};
-use ggen_relay::market::ledger::{self, Ledger};
+use ggen_relay::market::ledger::{self, Ledger, Locked};
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Publishers, Publishing};
 
@@ -54,8 +54,12 @@ impl Own {
     pub(crate) async fn open(self) -> anyhow::Result<Opened> {
         self.relays.check()?;
         let path = self.key.path();
+        // Without a key there is nothing to wait for.
+        PublisherKey::load(&path)?;
+        let locked = Locked::of(&ledger::path_of(&path))?;
+        // Whoever had the ledger may have rotated the key.
         let key = PublisherKey::load(&path)?;
-        let ledger = Ledger::open(&ledger::path_of(&path), &key.key_log, &key.network)?;
+        let ledger = locked.read(&key.key_log, &key.network)?;
         let peer = self.relays.connect(key.network.clone()).await?;
         Ok(Opened { path, key, ledger, peer })
     }

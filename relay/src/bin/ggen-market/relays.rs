@@ -18,8 +18,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 // No doc comment: it would take the place of the help of each command that has these.
 #[derive(clap::Args)]
 pub(crate) struct Relays {
-    /// A relay to ask or to publish to, such as `/ip4/127.0.0.1/tcp/4801/p2p/12D3KooW…`: one of the addresses in its `/.well-known/ggen/relay.json`; repeatable.
-    #[arg(long = "relay", value_name = "MULTIADDR", value_parser = address::parse)]
+    /// A relay to ask or to publish to, such as `/ip4/127.0.0.1/tcp/4801/p2p/12D3KooW…`: one of the addresses in its
+    /// `/.well-known/ggen/relay.json`; repeatable. The environment has several with commas between.
+    #[arg(
+        long = "relay", value_name = "MULTIADDR", env = "GGEN_RELAY", value_delimiter = ',', value_parser = address::parse
+    )]
     addresses: Vec<Multiaddr>,
     /// How long an epoch of the network is: that of its relays.
     #[arg(long, value_name = "SECONDS", default_value_t = EPOCH_SECONDS, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -30,7 +33,7 @@ impl Relays {
     /// That there is one.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.addresses.is_empty() {
-            bail!("--relay is missing: {}", address::EXPECTED);
+            bail!("--relay is missing, and GGEN_RELAY is not set: {}", address::EXPECTED);
         }
         Ok(())
     }
