@@ -87,7 +87,7 @@ impl<P: Platform> P2PRegistry<P> {
         // Anchors first; a stable order is enough, for there are few.
         let (anchors, found): (Vec<_>, Vec<_>) = others.into_iter().partition(|other| other.anchor);
         for other in anchors.iter().chain(&found).take(MAX_COMPARED) {
-            match registry.compare_with(other.peer, &page, &mut comparison.silent).await {
+            match Box::pin(registry.compare_with(other.peer, &page, &mut comparison.silent)).await {
                 Ok(None) if other.anchor => comparison.agree.push(source(other.peer)),
                 Ok(None) => {}
                 Ok(Some(difference)) => comparison.differ.push(difference),
@@ -108,7 +108,7 @@ impl<P: Platform> P2PRegistry<P> {
         if theirs.hash == page.proven.hash {
             return Ok(None);
         }
-        let settled = match self.settle([page.compared, relay], [page.proven, &theirs]).await {
+        let settled = match Box::pin(self.settle([page.compared, relay], [page.proven, &theirs])).await {
             Ok(settled) => settled,
             Err((silent, error)) if silent == relay => return Err(error),
             // What the compared relay does not say any more, it said with its page.
@@ -211,7 +211,7 @@ impl<P: Platform> P2PRegistry<P> {
         let (key_log, status) = known?;
         let entry = status.as_ref().map_or_else(|| evidence::record_entry(release), evidence::status_entry);
         let known = Hit { key_log: key_log.into(), ..hit.clone() };
-        Some(self.examine(at, &known, status.as_ref(), &entry).await.ok().flatten())
+        Some(Box::pin(self.examine(at, &known, status.as_ref(), &entry)).await.ok().flatten())
     }
 
     /// Announces a release to all relays: those that lack it take it in.

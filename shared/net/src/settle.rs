@@ -64,7 +64,7 @@ impl<P: Platform> P2PRegistry<P> {
         for entry in disputed.iter().take(MAX_EXAMINED) {
             let Some(hit) = hits.iter().flatten().find(|hit| names(&entry.key, hit)) else { continue };
             for relay in relays {
-                match self.examine(relay, hit, None, &entry.key).await {
+                match Box::pin(self.examine(relay, hit, None, &entry.key)).await {
                     Ok(Some(evidence)) => settled.evidence.push((relay, evidence)),
                     Ok(None) => {}
                     Err(error) => settled.silent.push((relay, error)),

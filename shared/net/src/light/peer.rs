@@ -254,7 +254,8 @@ impl<P: Platform> LightPeer<P> {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn ask_by<Q: Question>(&self, peer: PeerId, question: Q, rules: Rules) -> Result<Q::Answer, AskError> {
-        let reply = self.ask_bytes(peer, question.into_request(), rules).await?;
+        // On the heap: it holds buffers, and whoever asks several things after each other would hold as many of them.
+        let reply = Box::pin(self.ask_bytes(peer, question.into_request(), rules)).await?;
         exchange::answer_of::<Q>(&reply).map_err(|error| {
             if matches!(error, exchange::Error::Protocol(_)) {
                 self.note_fault(peer);
