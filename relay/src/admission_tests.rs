@@ -26,7 +26,12 @@ fn public(number: u8) -> PublicKey {
     PublicKey::from_bytes(key(number).verifying_key().to_bytes())
 }
 
-/// A publisher whose keys are of the numbers 1, 2, 3 and so on.
+/// The number of the key that the rotation puts in force which reveals the key of a number.
+fn put_in_force_by(revealed: u8) -> u8 {
+    100 + revealed
+}
+
+/// A publisher whose first key is of the number 1; its rotations reveal those of the numbers 2, 3 and so on.
 fn inception() -> Verified<Inception> {
     let next = KeyCommitment::to_key(&public(2));
     let inception = Inception { handle: "one".parse().unwrap(), key: public(1), next, work: Work::NONE };
@@ -64,7 +69,7 @@ fn release(number: u8, signed_under: RecordId, index: u32) -> Verified<Release> 
 fn page(number: u8, prev: RecordId, keep: &[RecordId]) -> Verified<KeepPage> {
     let mut keep = keep.to_vec();
     keep.sort();
-    let page = KeepPage { publisher: publisher(), prev, key: public(number), keep };
+    let page = KeepPage { publisher: publisher(), prev, revealed: public(number), keep };
     sign(page, &key(number), &network()).unwrap()
 }
 
@@ -72,8 +77,9 @@ fn rotation(number: u8, prev: RecordId, pages: &[&Verified<KeepPage>]) -> Verifi
     let mut pages: Vec<RecordId> = pages.iter().map(|page| page.id()).collect();
     pages.sort();
     let next = KeyCommitment::to_key(&public(number + 1));
-    let rotation = Rotation { publisher: publisher(), prev, key: public(number), next, pages };
-    sign(rotation, &key(number), &network()).unwrap()
+    let (signer, revealed, key) = (key(number), public(number), public(put_in_force_by(number)));
+    let rotation = Rotation { publisher: publisher(), prev, revealed, key, next, pages };
+    sign(rotation, &signer, &network()).unwrap()
 }
 
 /// Two rotations with a page each, and releases before, between and behind them; one of the first is not kept.
@@ -88,10 +94,10 @@ fn scene() -> Scene {
     let (old, lost) = (release(1, start, 0), release(1, start, 1));
     let first_page = page(2, start, &[old.id()]);
     let first = rotation(2, start, &[&first_page]);
-    let middle = release(2, first.id(), 2);
+    let middle = release(put_in_force_by(2), first.id(), 2);
     let second_page = page(3, first.id(), &[middle.id()]);
     let second = rotation(3, first.id(), &[&second_page]);
-    let young = release(3, second.id(), 3);
+    let young = release(put_in_force_by(3), second.id(), 3);
     let status = Status {
         publisher: publisher(),
         signed_under: second.id(),
@@ -103,7 +109,7 @@ fn scene() -> Scene {
         reason: String::new(),
         instead: None,
     };
-    let status = sign(status, &key(3), &network()).unwrap();
+    let status = sign(status, &key(put_in_force_by(3)), &network()).unwrap();
     Scene {
         events: vec![
             inception().bytes().clone(),
@@ -255,7 +261,7 @@ async fn what_a_rotation_makes_room_for_is_admitted_with_it_and_nothing_else() {
 
     let page_of_two = page(2, start, &[one.id(), two.id()]);
     let rotation_to_two = rotation(2, start, &[&page_of_two]);
-    let young = of_one_index(2, rotation_to_two.id());
+    let young = of_one_index(put_in_force_by(2), rotation_to_two.id());
     let young = young.last().unwrap();
     assert!(young.id() > two.id());
     let all = [page_of_two.bytes(), rotation_to_two.bytes(), young.bytes()];

@@ -211,10 +211,18 @@ pub struct Publisher {
     next_index: u32,
 }
 
-/// The key after one that so many rotations came before.
+/// The key that is committed to beside one in force that so many rotations came before.
 fn key_after(key: &SigningKey, rotations: usize) -> SigningKey {
     let mask = 0xff_u8.wrapping_sub(u8::try_from(rotations).expect("a test rotates a few times"));
     SigningKey::from_bytes(&key.to_bytes().map(|byte| byte ^ mask))
+}
+
+/// The key that the rotation of this number, counted from one, puts in force by revealing another.
+fn key_by(revealed: &SigningKey, rotation: usize) -> SigningKey {
+    let mut bytes = revealed.to_bytes();
+    // Each rotation has a byte of its own, so that no key comes back.
+    bytes[rotation] ^= 0x55;
+    SigningKey::from_bytes(&bytes)
 }
 
 /// A signed release with its content.
@@ -311,13 +319,13 @@ impl Publisher {
         self.offer(pages.iter().map(Verified::bytes).chain([rotation.bytes()]))
     }
 
-    /// Rotates to the next key, which signs from now on, and keeps these records of the key before it. What to offer: the pages, then the
-    /// rotation.
+    /// Rotates by the next key to a fresh one, which signs from now on, and keeps these records of the key before it. What to offer: the
+    /// pages, then the rotation.
     ///
     /// # Panics
     /// Never: the fields are valid.
     pub fn rotate(&mut self, keep: &[RecordId]) -> Offer {
-        let (signing, (pages, rotation)) = (self.next_key(), self.rotation(keep));
+        let (signing, (pages, rotation)) = (self.fresh_key(), self.rotation(keep));
         let offer = self.offer(pages.iter().map(Verified::bytes).chain([rotation.bytes()]));
         _ = self.key_log.follow(rotation).expect("it follows the last event");
         for page in pages {
@@ -332,23 +340,29 @@ impl Publisher {
         key_after(&self.signing, self.key_log.rotations().count())
     }
 
+    /// The key that the next rotation puts in force.
+    fn fresh_key(&self) -> SigningKey {
+        key_by(&self.next_key(), self.key_log.rotations().count() + 1)
+    }
+
     fn rotation(&self, keep: &[RecordId]) -> (Vec<Verified<KeepPage>>, Verified<Rotation>) {
         let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
-        let (publisher, prev, signing) = (self.key_log.publisher(), self.key_log.head(), self.next_key());
-        let key = public(&signing);
+        let (publisher, prev) = (self.key_log.publisher(), self.key_log.head());
+        let (revealing, signing) = (self.next_key(), self.fresh_key());
+        let (revealed, key) = (public(&revealing), public(&signing));
         let mut keep = keep.to_vec();
         keep.sort();
         let page = |keep: &[RecordId]| {
-            let page = KeepPage { publisher, prev, key, keep: keep.to_vec() };
-            sign(page, &signing, &network()).expect("a valid keep page")
+            let page = KeepPage { publisher, prev, revealed, keep: keep.to_vec() };
+            sign(page, &revealing, &network()).expect("a valid keep page")
         };
         let pages: Vec<_> = keep.chunks(KEPT_PER_PAGE).map(page).collect();
         let mut ids: Vec<_> = pages.iter().map(Verified::id).collect();
         ids.sort();
         let after = key_after(&signing, self.key_log.rotations().count() + 1);
         let next = KeyCommitment::to_key(&public(&after));
-        let rotation = Rotation { publisher, prev, key, next, pages: ids };
-        (pages, sign(rotation, &signing, &network()).expect("a valid rotation"))
+        let rotation = Rotation { publisher, prev, revealed, key, next, pages: ids };
+        (pages, sign(rotation, &revealing, &network()).expect("a valid rotation"))
     }
 
     /// The key log as it is now, then some records.

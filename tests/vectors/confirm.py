@@ -27,7 +27,7 @@ def key_log(names):
         if x['kind']==2: pages[id]=d
         else: events[id]=(d['key'],d['next'])
         if x['kind']==3:
-            assert commitment(d['key'])==events[d['prev']][1]
+            assert commitment(d['revealed'])==events[d['prev']][1]
             followers.setdefault(d['prev'],[]).append(d)
     return events,followers,pages
 for x in v['valid']:
@@ -48,11 +48,13 @@ for x in v['valid']:
     if x['kind']==1: assert by==d['key'] and says is None; print(x['name'],'ok'); continue
     assert b32(d['publisher'])==p['id'] and what==kinds.get(x['kind'],'unknown').replace(' ','_')
     if x['kind'] in (2,3):
-        # Signed by the key that the event before it committed to.
-        assert by==d['key'] and commitment(by)==events[d['prev']][1]
-        assert b32(d['prev'])==r['prev'] and b32(d['key'])==r['key']
+        # Signed by the key that the event before it committed to, which is not the one in force from then on.
+        assert by==d['revealed'] and commitment(by)==events[d['prev']][1]
+        assert b32(d['prev'])==r['prev'] and b32(d['revealed'])==r['revealed']
         ids=d['keep' if x['kind']==2 else 'pages']; assert ids==sorted(set(ids)) and [b32(i) for i in ids]==r['keep' if x['kind']==2 else 'pages']
-        if x['kind']==3: assert b32(d['next'])==r['next'] and d['next']!=commitment(by)
+        if x['kind']==3:
+            assert b32(d['key'])==r['key'] and d['key']!=by
+            assert b32(d['next'])==r['next'] and d['next'] not in (commitment(by),commitment(d['key']))
     else:
         # Signed by the key of its event; where that was rotated out, a page of one of the rotations keeps it.
         under=d['signed_under']; assert by==events[under][0] and 0<=d['index']<16384

@@ -1,4 +1,5 @@
-//! A publisher's key on disk: the signing key, the key events up to it, and apart from both the key that comes next.
+//! A publisher's key on disk: the signing key, the key events up to it, and apart from both the next key, which the next rotation reveals.
+//! It signs that one rotation, which puts a fresh signing key in force.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ struct KeyFile {
     events: Vec<String>,
 }
 
-/// The key that the first rotation reveals. It is of use only if a thief of the present key does not have it.
+/// The key that the next rotation reveals, and that is used up by it. It is of use only if a thief of the present key does not have it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NextKeyFile {
@@ -193,25 +194,28 @@ impl PublisherKey {
         Ok(Self { signing, key_log, network })
     }
 
-    /// Puts the next key in force: what the key before it signed is void from then on, but for what is kept. Writes the key file, and beside it
-    /// the key that comes after. Nobody knows of it before relays have it.
+    /// Reveals the next key, which puts a fresh one in force: what the key before it signed is void from then on, but for what is kept.
+    /// Writes the key file, and beside it the next key that comes after. Nobody knows of it before relays have it. The file of the next key
+    /// is used up: it is not needed even to send the rotation again, and whoever gets hold of it can fork the key log.
     ///
     /// # Errors
     /// [`Error::NotNext`], [`Error::NextExists`], [`Error::Rotation`], [`Error::Write`], [`Error::Read`], [`Error::Missing`],
     /// [`Error::Damaged`], [`Error::Randomness`]. The key is as it was then.
     pub fn rotate(&self, path: &Path, next: &Path, keep: impl IntoIterator<Item = RecordId>) -> Result<Self, Error> {
         let mut key_log = self.key_log.clone();
-        let (signing, after) = (self.load_next(next)?, random_key()?);
-        let (publisher, prev, key) = (key_log.publisher(), key_log.head(), public(&signing));
+        let (revealing, signing, after) = (self.load_next(next)?, random_key()?, random_key()?);
+        let (publisher, prev, revealed) = (key_log.publisher(), key_log.head(), public(&revealing));
         let keep: BTreeSet<RecordId> = keep.into_iter().collect();
         let keep: Vec<RecordId> = keep.into_iter().collect();
-        let page =
-            |keep: &[RecordId]| sign(KeepPage { publisher, prev, key, keep: keep.to_vec() }, &signing, &self.network);
+        let page = |keep: &[RecordId]| {
+            sign(KeepPage { publisher, prev, revealed, keep: keep.to_vec() }, &revealing, &self.network)
+        };
         let pages = keep.chunks(KEPT_PER_PAGE).map(page).collect::<Result<Vec<_>, _>>()?;
         let mut ids: Vec<RecordId> = pages.iter().map(Verified::id).collect();
         ids.sort();
-        let rotation = Rotation { publisher, prev, key, next: KeyCommitment::to_key(&public(&after)), pages: ids };
-        let rotation = sign(rotation, &signing, &self.network)?;
+        let (key, next_commitment) = (public(&signing), KeyCommitment::to_key(&public(&after)));
+        let rotation = Rotation { publisher, prev, revealed, key, next: next_commitment, pages: ids };
+        let rotation = sign(rotation, &revealing, &self.network)?;
         key_log.follow(rotation).map_err(|error| match error {
             record::Error::NotCommitted(_) => Error::NotNext { path: next.into(), reason: "it is another key".into() },
             error => error.into(),
@@ -332,5 +336,26 @@ mod tests {
 
         std::fs::rename(&path, next_path(&path)).unwrap();
         assert!(matches!(create(), Err(Error::NextExists(at)) if at == next_path(&path)));
+    }
+
+    #[test]
+    fn a_rotation_uses_the_next_key_up_and_signs_with_a_fresh_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("market.key");
+        let first = PublisherKey::create(&path, Handle::new("alice").unwrap(), Network::main()).unwrap();
+        let next = first.load_next(&next_path(&path)).unwrap();
+        let second = first.rotate(&path, &next_path(&path), [first.key_log.head()]).unwrap();
+        let rotation = second.key_log.rotations().next().unwrap();
+        assert_eq!((rotation.revealed, rotation.key), (public(&next), public(&second.signing)));
+        assert!(![first.signing.to_bytes(), next.to_bytes()].contains(&second.signing.to_bytes()));
+        let loaded = PublisherKey::load(&path).unwrap();
+        assert_eq!((loaded.signing.to_bytes(), &loaded.key_log), (second.signing.to_bytes(), &second.key_log));
+        // Neither the key that is used up nor the one in force is the next one.
+        assert!(matches!(loaded.rotate(&path, &next_path(&path), []), Err(Error::NotNext { .. })));
+        let forged = directory.path().join("forged");
+        std::fs::write(&forged, toml_of(&next_file(&loaded.key_log, &loaded.signing))).unwrap();
+        assert!(matches!(loaded.rotate(&path, &forged, []), Err(Error::NotNext { .. })));
+        let third = loaded.rotate(&path, &next_path_after(&path, &loaded.key_log), []).unwrap();
+        assert_eq!(PublisherKey::load(&path).unwrap().key_log, third.key_log);
     }
 }

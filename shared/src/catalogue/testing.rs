@@ -41,7 +41,8 @@ pub(crate) struct Publisher {
     seed: u8,
     /// How often it rotated.
     generation: u8,
-    key: SigningKey,
+    /// The key in force.
+    pub(crate) key: SigningKey,
     /// The event that put the key in force.
     pub(crate) event: RecordId,
     pub(crate) inception: Verified<Inception>,
@@ -63,13 +64,17 @@ impl Rotated {
     }
 }
 
-/// The keys of a publisher, one for each generation.
+/// The keys that rotations of a publisher reveal, one for each generation after the first.
+fn revealed_key_of(seed: u8, generation: u8) -> SigningKey {
+    let mut bytes = [seed ^ 0x80; 32];
+    bytes[31] ^= generation - 1;
+    SigningKey::from_bytes(&bytes)
+}
+
+/// The keys that are in force, one for each generation.
 fn key_of(seed: u8, generation: u8) -> SigningKey {
     let mut bytes = [seed; 32];
-    if generation > 0 {
-        bytes = [seed ^ 0x80; 32];
-        bytes[31] ^= generation - 1;
-    }
+    bytes[30] ^= generation;
     SigningKey::from_bytes(&bytes)
 }
 
@@ -92,39 +97,45 @@ impl Publisher {
         let inception = Inception {
             handle: handle.parse().unwrap(),
             key: public(&key),
-            next: KeyCommitment::to_key(&public(&key_of(seed, 1))),
+            next: KeyCommitment::to_key(&public(&revealed_key_of(seed, 1))),
             work: Work::NONE,
         };
         let inception = record::sign(inception, &key, &network).unwrap();
         Self { seed, generation: 0, key, event: inception.id(), inception, network }
     }
 
-    /// Rotates to the next key, keeping these records of the key in force, `per_page` of them on a page. `fork`: 0, or another number for
-    /// another rotation from the same key to the same next one.
+    /// The key that the event in force committed to: the next rotation reveals it.
+    pub(crate) fn next_key(&self) -> SigningKey {
+        revealed_key_of(self.seed, self.generation + 1)
+    }
+
+    /// Rotates by the next key, keeping these records of the key in force, `per_page` of them on a page. `fork`: 0, or another number for
+    /// another rotation by the same key, which puts another one in force.
     pub(crate) fn rotate_with(&self, keep: &[RecordId], per_page: usize, fork: u8) -> Rotated {
         let generation = self.generation + 1;
-        let key = key_of(self.seed, generation);
+        let (revealed, key) = (self.next_key(), key_of(self.seed ^ fork, generation));
         let mut keep = keep.to_vec();
         keep.sort();
         let page = |keep: &[RecordId]| KeepPage {
             publisher: self.id(),
             prev: self.event,
-            key: public(&key),
+            revealed: public(&revealed),
             keep: keep.to_vec(),
         };
-        let pages = keep.chunks(per_page).map(|keep| record::sign(page(keep), &key, &self.network).unwrap());
+        let pages = keep.chunks(per_page).map(|keep| record::sign(page(keep), &revealed, &self.network).unwrap());
         let pages: Vec<_> = pages.collect();
         let mut ids: Vec<RecordId> = pages.iter().map(Verified::id).collect();
         ids.sort();
-        let next = key_of(self.seed ^ fork, generation + 1);
+        let next = revealed_key_of(self.seed ^ fork, generation + 1);
         let rotation = Rotation {
             publisher: self.id(),
             prev: self.event,
+            revealed: public(&revealed),
             key: public(&key),
             next: KeyCommitment::to_key(&public(&next)),
             pages: ids,
         };
-        let rotation = record::sign(rotation, &key, &self.network).unwrap();
+        let rotation = record::sign(rotation, &revealed, &self.network).unwrap();
         let after = Self {
             seed: self.seed ^ fork,
             generation,
@@ -136,7 +147,7 @@ impl Publisher {
         Rotated { after, pages, rotation }
     }
 
-    /// Rotates to the next key, keeping these records of the key in force.
+    /// Rotates by the next key, keeping these records of the key in force.
     pub(crate) fn rotate(&self, keep: &[RecordId]) -> Rotated {
         self.rotate_with(keep, KEPT_PER_PAGE, 0)
     }

@@ -1,9 +1,9 @@
 //! A publisher's key log: which key signs under which event, and what stays valid of what an earlier key signed.
 //!
-//! An inception, then rotations, each of which reveals the key that the event before it committed to. Two rotations that follow one event
-//! are a *fork*: somebody else has that key too. The log is frozen there for good: both are kept as evidence, neither puts a key in force,
-//! and what was signed under the event stays valid if either of them keeps it. Of more than two, those with the smallest ids count, so that
-//! the log is a function of the rotations, not of their order.
+//! An inception, then rotations, each of which reveals the key that the event before it committed to, and puts another one in force. Two
+//! rotations that follow one event are a *fork*: somebody else has the revealed key too. The log is frozen there for good: both are kept as
+//! evidence, neither puts a key in force, and what was signed under the event stays valid if either of them keeps it. Of more than two,
+//! those with the smallest ids count, so that the log is a function of the rotations, not of their order.
 
 use std::sync::Arc;
 
@@ -179,7 +179,7 @@ impl KeyLog {
         }
         let prev = *follower.prev();
         let position = self.position(&prev).ok_or(Error::UnknownKeyEvent(prev))?;
-        if *self.keys_of(position).1 != KeyCommitment::to_key(follower.key()) {
+        if *self.keys_of(position).1 != KeyCommitment::to_key(follower.revealed()) {
             return Err(Error::NotCommitted(prev));
         }
         Ok(position)

@@ -77,8 +77,8 @@ pub enum Error {
     /// The record names a key event that its publisher's key log does not hold, or not any more since it forked.
     #[error("the record is signed under key event {0}, which the key log does not hold")]
     UnknownKeyEvent(RecordId),
-    /// The key of a rotation or of a keep page is not the one that the event before it committed to.
-    #[error("the key is not the one that key event {0} committed to")]
+    /// The key that a rotation or a keep page reveals is not the one that the event before it committed to.
+    #[error("the revealed key is not the one that key event {0} committed to")]
     NotCommitted(RecordId),
     /// The key that signed the record was rotated out, and the rotation does not keep the record.
     #[error("the record {0} is void: its key was rotated out, and the rotation does not keep it")]
@@ -308,14 +308,17 @@ impl<T: Indexed> Unverified<T> {
 }
 
 impl Unverified<Rotation> {
-    /// Verifies a rotation: it is signed by the key that it reveals, and the event before it committed to that key.
+    /// Verifies a rotation: it is signed by the key that it reveals, and the event before it committed to that key. The key that it puts in
+    /// force need not sign it: to name another's key gives nobody anything, since every record says whose it is.
     ///
     /// # Errors
     /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::NotCommitted`], [`Error::WeakKey`], [`Error::BadSignature`].
     pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<Rotation>, Error> {
         key_log.check_follower(&self.payload)?;
-        let key = self.payload.key;
-        self.verify_under(&key, network)
+        // As an inception's key, which signs it: no key log has a key in force that proves nothing.
+        _ = sound_key(&self.payload.key)?;
+        let revealed = self.payload.revealed;
+        self.verify_under(&revealed, network)
     }
 }
 
@@ -326,8 +329,8 @@ impl Unverified<KeepPage> {
     /// [`Error::WrongPublisher`], [`Error::UnknownKeyEvent`], [`Error::NotCommitted`], [`Error::WeakKey`], [`Error::BadSignature`].
     pub fn verify(self, key_log: &KeyLog, network: &Network) -> Result<Verified<KeepPage>, Error> {
         key_log.check_follower(&self.payload)?;
-        let key = self.payload.key;
-        self.verify_under(&key, network)
+        let revealed = self.payload.revealed;
+        self.verify_under(&revealed, network)
     }
 }
 

@@ -1,4 +1,10 @@
-//! How a key log goes on: the next key is revealed, and says what stays of what the key before it signed.
+//! How a key log goes on: the key that was committed to is revealed, puts a fresh key in force, and says what stays of what the key before
+//! it signed.
+//!
+//! The revealed key signs the rotation and its pages, and nothing after them. It isn't the key in force from then on: that one is used
+//! every day, and whoever stole it could sign a second rotation after the event that had committed to it, which forks the log and freezes
+//! it for good. So a key that can rotate is of use once, and never lies where keys are used. It has to stay secret once it is used up, for
+//! the same reason.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +12,8 @@ use super::{Error, Kind, Payload, Verified};
 use crate::id::{KeyCommitment, PublicKey, PublisherId, RecordId};
 use crate::limits::{MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION};
 
-/// Puts the next key in force. What the key before it signed is void, but for what the pages list. It is signed by the revealed key alone:
-/// whoever has stolen the key in force can't rotate.
+/// Puts a fresh key in force. What the key before it signed is void, but for what the pages list. It is signed by the revealed key alone:
+/// whoever has stolen a key that is in force, or was, can't rotate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
@@ -15,7 +21,9 @@ pub struct Rotation {
     pub publisher: PublisherId,
     /// The key event that it follows.
     pub prev: RecordId,
-    /// The key that `prev` committed to, in force from now on.
+    /// The key that `prev` committed to: it signs this and its pages, and nothing after.
+    pub revealed: PublicKey,
+    /// The key in force from now on.
     pub key: PublicKey,
     /// The commitment to the key that the rotation after this one reveals.
     pub next: KeyCommitment,
@@ -32,16 +40,16 @@ pub struct KeepPage {
     /// The key event that they are signed under, and that the rotation follows.
     pub prev: RecordId,
     /// The key that `prev` committed to: it signs its pages before the rotation that names them.
-    pub key: PublicKey,
+    pub revealed: PublicKey,
     /// Their ids, smallest first.
     pub keep: Vec<RecordId>,
 }
 
-/// What both say of themselves: which event they follow, and the key that it committed to.
+/// What both say of themselves: which event they follow, and the key that it committed to, which signs them.
 pub(super) trait Follower {
     fn publisher(&self) -> PublisherId;
     fn prev(&self) -> &RecordId;
-    fn key(&self) -> &PublicKey;
+    fn revealed(&self) -> &PublicKey;
 }
 
 macro_rules! follower {
@@ -55,8 +63,8 @@ macro_rules! follower {
                 &self.prev
             }
 
-            fn key(&self) -> &PublicKey {
-                &self.key
+            fn revealed(&self) -> &PublicKey {
+                &self.revealed
             }
         }
     )*};
@@ -75,8 +83,14 @@ impl Payload for Rotation {
     const KIND: Kind = Kind::Rotation;
 
     fn check(&self) -> Result<(), Error> {
+        if self.key == self.revealed {
+            return Err(Error::field("key", "is the revealed key: a thief of it could fork the key log"));
+        }
         if self.next == KeyCommitment::to_key(&self.key) {
             return Err(Error::field("next", "commits to the present key: a thief of it could rotate"));
+        }
+        if self.next == KeyCommitment::to_key(&self.revealed) {
+            return Err(Error::field("next", "commits to the revealed key, which is used up"));
         }
         check_ids("pages", &self.pages, MAX_PAGES_PER_ROTATION)
     }

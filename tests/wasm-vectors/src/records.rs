@@ -73,11 +73,12 @@ enum Says {
     Release(Shown),
     KeepPage {
         prev: String,
-        key: String,
+        revealed: String,
         keep: Vec<String>,
     },
     Rotation {
         prev: String,
+        revealed: String,
         key: String,
         next: String,
         pages: Vec<String>,
@@ -349,13 +350,13 @@ fn says(record: &Record, key_log: &KeyLog) -> Option<Says> {
         Record::Inception(_) => return None,
         Record::Release(release) => Says::Release(shown(release, key_log)),
         Record::KeepPage(page) => {
-            let KeepPage { publisher: _, prev, key, keep } = &***page;
-            Says::KeepPage { prev: prev.to_string(), key: key.to_string(), keep: texts(keep) }
+            let KeepPage { publisher: _, prev, revealed, keep } = &***page;
+            Says::KeepPage { prev: prev.to_string(), revealed: revealed.to_string(), keep: texts(keep) }
         }
         Record::Rotation(rotation) => {
-            let Rotation { publisher: _, prev, key, next, pages } = &***rotation;
-            let (prev, key, next) = (prev.to_string(), key.to_string(), next.to_string());
-            Says::Rotation { prev, key, next, pages: texts(pages) }
+            let Rotation { publisher: _, prev, revealed, key, next, pages } = &***rotation;
+            let (prev, revealed) = (prev.to_string(), revealed.to_string());
+            Says::Rotation { prev, revealed, key: key.to_string(), next: next.to_string(), pages: texts(pages) }
         }
         Record::Status(status) => {
             let Status { version, seq, state, reason, instead, .. } = &***status;

@@ -22,7 +22,7 @@ use crate::publish::warn_of;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Make a new publisher: a key, and the next key that can take its place.
+    /// Make a new publisher: a key, and the next key, which can put another one in its place.
     New {
         /// What the publisher calls itself: lower-case letters, digits and '-'.
         #[arg(long)]
@@ -38,8 +38,8 @@ pub(crate) enum Key {
         #[command(flatten)]
         key: KeyFile,
     },
-    /// Put the next key in force, and make another next key. What you signed so far stays, as far as the ledger knows it; whatever else the key
-    /// signed, by whoever may have it, is void.
+    /// Put a fresh key in force by the next key, and make another next key. What you signed so far stays, as far as the ledger knows it;
+    /// whatever else the key signed, by whoever may have it, is void.
     ///
     /// Exit code 0: a relay took it; 1: none did, so send it again with `key send`; 2: the key is as it was.
     Rotate {
@@ -106,7 +106,10 @@ async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject], keep_nothing:
     let keep: Vec<_> = ledger.signed_under(head, &dropped).collect();
     let (kept, rotated) = (keep.len(), key.rotate(&path, &next, keep)?);
     print_publisher(&rotated.key_log);
-    eprintln!("rotated: {kept} records stay. {} is used up: remove it", next.display());
+    eprintln!(
+        "rotated: {kept} records stay. {} is used up: remove it, whoever gets hold of it can freeze your key log",
+        next.display()
+    );
     say_where_next_is(&keys::next_path_after(&path, &rotated.key_log));
     Ok(send(&Publishing::new(rotated, ledger, peer, Publishers::new())).await)
 }

@@ -111,9 +111,10 @@ fn the_longest_lists_fit_a_record_and_all_indices_fit_a_rotation() {
 }
 
 #[test]
-fn rejects_a_rotation_that_commits_to_its_own_key() {
-    let rotation = Rotation { next: KeyCommitment::to_key(&public(&key(2))), ..rotation(&[]) };
-    assert_eq!(field(&rotation), "next");
+fn rejects_a_rotation_whose_three_keys_are_not_three() {
+    let committed_to = |number| Rotation { next: KeyCommitment::to_key(&public(&key(number))), ..rotation(&[]) };
+    assert_eq!([1, 2, 3, 4].map(|number| field(&committed_to(number))), ["", "next", "", "next"]);
+    assert_eq!(field(&Rotation { key: public(&key(2)), ..rotation(&[]) }), "key");
 }
 
 #[test]

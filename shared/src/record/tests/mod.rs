@@ -101,12 +101,13 @@ pub(super) fn minimal_id() -> RecordId {
     Kind::Release.id_of(&codec::encode(&minimal()))
 }
 
-/// A rotation from the first key to the second.
+/// A rotation by the second key, which puts the fourth in force.
 pub(super) fn rotation(pages: &[RecordId]) -> Rotation {
     Rotation {
         publisher: key_log().publisher(),
         prev: key_log().head(),
-        key: public(&key(2)),
+        revealed: public(&key(2)),
+        key: public(&key(4)),
         next: KeyCommitment::to_key(&public(&key(3))),
         pages: pages.to_vec(),
     }
@@ -114,7 +115,12 @@ pub(super) fn rotation(pages: &[RecordId]) -> Rotation {
 
 /// A page of that rotation.
 pub(super) fn page(keep: &[RecordId]) -> KeepPage {
-    KeepPage { publisher: key_log().publisher(), prev: key_log().head(), key: public(&key(2)), keep: keep.to_vec() }
+    KeepPage {
+        publisher: key_log().publisher(),
+        prev: key_log().head(),
+        revealed: public(&key(2)),
+        keep: keep.to_vec(),
+    }
 }
 
 pub(super) fn status() -> Status {

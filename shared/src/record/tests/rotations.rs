@@ -32,7 +32,7 @@ fn outcome(log: &KeyLog, release: &Verified<Release>) -> &'static str {
 }
 
 #[test]
-fn a_rotation_puts_the_next_key_in_force_and_voids_what_it_does_not_keep() {
+fn a_rotation_puts_a_fresh_key_in_force_and_voids_what_it_does_not_keep() {
     let one = Publisher::new(1);
     let (kept, lost) = (one.release(0, "a", "1.0.0", |_| {}), one.release(1, "a", "2.0.0", |_| {}));
     assert_eq!((outcome(&one.key_log(), &kept), outcome(&one.key_log(), &lost)), ("accepted", "accepted"));
@@ -175,10 +175,10 @@ fn rejects_a_rotation_or_page_of_another_key_event_publisher_or_network() {
         assert_eq!(elsewhere, Err(Error::BadSignature));
     }
     // A thief of the key in force has not the next one.
-    let thief = Rotation { key: public(&key(9)), ..(*rotated.rotation).clone() };
+    let thief = Rotation { revealed: public(&key(9)), ..(*rotated.rotation).clone() };
     let thief = sign(thief, &key(9), &network()).unwrap();
     assert_eq!(check(&one.key_log(), thief.bytes()), "record/not-committed");
-    let page = KeepPage { key: public(&key(9)), ..(*rotated.pages[0]).clone() };
+    let page = KeepPage { revealed: public(&key(9)), ..(*rotated.pages[0]).clone() };
     assert_eq!(check(&one.key_log(), sign(page, &key(9), &network()).unwrap().bytes()), "record/not-committed");
     let next = rotated.after.rotate(&[]);
     assert_eq!(check(&one.key_log(), next.rotation.bytes()), "record/unknown-key-event");
@@ -187,6 +187,110 @@ fn rejects_a_rotation_or_page_of_another_key_event_publisher_or_network() {
     assert_eq!(log.follow(thief), Err(Error::NotCommitted(one.inception.id())), "even if it was never verified");
     assert_eq!(log.add_page(rotated.pages[0].clone()), Ok(Followed::NotKept), "no rotation names it");
     assert_eq!(log, one.key_log());
+}
+
+#[test]
+fn who_has_the_key_in_force_can_neither_rotate_nor_fork() {
+    let one = Publisher::new(1);
+    let first = one.rotate(&[]);
+    let second = first.after.rotate(&[]);
+    let log = log_of(&one, &[&first, &second]);
+    let in_force = [&one, &first.after, &second.after];
+    for thief in in_force {
+        for after in in_force {
+            let theirs = public(&key(9));
+            let rotation = Rotation {
+                publisher: one.id(),
+                prev: after.event,
+                revealed: public(&thief.key),
+                key: theirs,
+                next: KeyCommitment::to_key(&public(&key(8))),
+                pages: Vec::new(),
+            };
+            let keep = vec![minimal_id()];
+            let page = KeepPage { publisher: one.id(), prev: after.event, revealed: public(&thief.key), keep };
+            let rotation = sign(rotation, &thief.key, &network()).unwrap();
+            let page = sign(page, &thief.key, &network()).unwrap();
+            let not_committed = Err(Error::NotCommitted(after.event));
+            for record in [rotation.bytes(), page.bytes()] {
+                let read = UnverifiedRecord::decode(record).unwrap().verify(Some(&log), &network());
+                assert_eq!(read, not_committed);
+            }
+            // To name the key that was committed to doesn't help without it.
+            let named = Rotation { revealed: public(&after.next_key()), ..(*rotation).clone() };
+            let named = sign(named, &thief.key, &network()).unwrap();
+            let read = UnverifiedRecord::decode(named.bytes()).unwrap().verify(Some(&log), &network());
+            assert_eq!(read, Err(Error::BadSignature));
+            let mut forked = log.clone();
+            assert_eq!(forked.follow(rotation), Err(Error::NotCommitted(after.event)));
+            assert_eq!(forked.add_page(page), Err(Error::NotCommitted(after.event)));
+            assert_eq!(forked, log);
+        }
+    }
+    // Who has a key that is used up forks the log where it was revealed: it has to stay secret.
+    let rival = Rotation { key: public(&key(9)), ..(*first.rotation).clone() };
+    let rival = sign(rival, &one.next_key(), &network()).unwrap();
+    let mut forked = log;
+    assert_eq!(forked.follow(rival), Ok(Followed::New));
+    assert_eq!((forked.head(), forked.is_frozen()), (one.inception.id(), true));
+}
+
+#[test]
+fn rejects_a_rotation_that_uses_a_key_for_two_purposes() {
+    let one = Publisher::new(1);
+    let rotation = one.rotate(&[]).rotation;
+    let (revealed, key) = (rotation.revealed, rotation.key);
+    let changed = |change: &dyn Fn(&mut Rotation)| {
+        let mut rotation = (*rotation).clone();
+        change(&mut rotation);
+        let sent = sealed(Kind::Rotation, &codec::encode(&rotation), &one.next_key());
+        let signed = sign(rotation, &one.next_key(), &network()).map(drop);
+        let read = UnverifiedRecord::decode(&sent).map(drop);
+        assert_eq!(read, signed, "nor does anybody sign what nobody reads");
+        read.map_or_else(|error| if let Error::Field { field, .. } = error { field } else { error.code() }, |()| "")
+    };
+    assert_eq!(changed(&|_| ()), "");
+    assert_eq!(changed(&|it| it.key = revealed), "key");
+    assert_eq!(changed(&|it| it.next = KeyCommitment::to_key(&revealed)), "next");
+    assert_eq!(changed(&|it| it.next = KeyCommitment::to_key(&key)), "next");
+}
+
+#[test]
+fn a_revealed_key_signs_its_rotation_and_pages_and_nothing_after() {
+    let one = Publisher::new(1);
+    let (kept, lost) = (one.release(0, "a", "1.0.0", |_| {}), one.release(1, "a", "2.0.0", |_| {}));
+    let rotated = one.rotate(&[kept.id()]);
+    let (log, revealed) = (log_of(&one, &[&rotated]), one.next_key());
+    assert_eq!(rotated.rotation.revealed, public(&revealed));
+    assert_ne!(log.key_at(&log.head()), Some(&public(&revealed)));
+    assert_eq!(outcome(&log, &kept), "accepted", "a page that it signed holds");
+
+    let young = rotated.after.release(2, "a", "3.0.0", |_| {});
+    assert_eq!(outcome(&log, &young), "accepted");
+    let by_revealed = |release: &Verified<Release>| sign((**release).clone(), &revealed, &network()).unwrap();
+    // Neither under the rotation, nor under the event that committed to it.
+    assert_eq!(outcome(&log, &by_revealed(&young)), "record/bad-signature");
+    assert_eq!(outcome(&log, &by_revealed(&kept)), "record/bad-signature");
+    assert_eq!(outcome(&one.key_log(), &by_revealed(&lost)), "record/bad-signature");
+    let status = rotated.after.status(3, "a", "3.0.0", 1, State::Yanked, |_| {});
+    let status = sign((*status).clone(), &revealed, &network()).unwrap();
+    let read = UnverifiedRecord::decode(status.bytes()).unwrap().verify(Some(&log), &network());
+    assert_eq!(read, Err(Error::BadSignature));
+    // Nor does it rotate once more.
+    let again = Rotation { prev: log.head(), ..(*rotated.rotation).clone() };
+    let again = sign(again, &revealed, &network()).unwrap();
+    let read = UnverifiedRecord::decode(again.bytes()).unwrap().verify(Some(&log), &network());
+    assert_eq!(read, Err(Error::NotCommitted(log.head())));
+}
+
+#[test]
+fn rejects_a_rotation_to_a_key_that_proves_nothing() {
+    let one = Publisher::new(1);
+    let rotation = one.rotate(&[]).rotation;
+    let weak = Rotation { key: PublicKey::from_bytes([0; 32]), ..(*rotation).clone() };
+    let weak = sign(weak, &one.next_key(), &network()).unwrap();
+    let read = UnverifiedRecord::decode(weak.bytes()).unwrap().verify(Some(&one.key_log()), &network());
+    assert_eq!(read, Err(Error::WeakKey));
 }
 
 #[test]

@@ -19,9 +19,12 @@ pub(crate) const ABOUT: &str =
     "made by tests/wasm-vectors; to change it on purpose: GGEN_BLESS=1 cargo test -p ggen-wasm-vectors";
 
 pub(crate) const SEED: u8 = 1;
+/// The key that the inception commits to, and the rotation reveals.
 pub(crate) const NEXT_SEED: u8 = 2;
 /// The key that the rotation commits to.
 pub(crate) const LAST_SEED: u8 = 3;
+/// The key that the rotation puts in force.
+pub(crate) const FRESH_SEED: u8 = 6;
 /// A kind that nobody knows.
 pub(crate) const UNKNOWN: u8 = 200;
 
@@ -80,14 +83,15 @@ fn rotated_log() -> KeyLog {
 pub(crate) fn page() -> KeepPage {
     let mut keep = vec![signed(minimal()).id(), signed(full()).id()];
     keep.sort();
-    KeepPage { publisher: key_log().publisher(), prev: key_log().head(), key: public(NEXT_SEED), keep }
+    KeepPage { publisher: key_log().publisher(), prev: key_log().head(), revealed: public(NEXT_SEED), keep }
 }
 
 pub(crate) fn rotation() -> Rotation {
     Rotation {
         publisher: key_log().publisher(),
         prev: key_log().head(),
-        key: public(NEXT_SEED),
+        revealed: public(NEXT_SEED),
+        key: public(FRESH_SEED),
         next: KeyCommitment::to_key(&public(LAST_SEED)),
         pages: vec![signed_by(NEXT_SEED, page()).id()],
     }
@@ -95,7 +99,7 @@ pub(crate) fn rotation() -> Rotation {
 
 /// It follows the same event as the other, and keeps nothing.
 pub(crate) fn rival() -> Rotation {
-    Rotation { next: KeyCommitment::to_key(&public(4)), pages: Vec::new(), ..rotation() }
+    Rotation { key: public(7), next: KeyCommitment::to_key(&public(4)), pages: Vec::new(), ..rotation() }
 }
 
 /// What is released once the rotation has put its key in force.
@@ -234,7 +238,7 @@ pub(crate) fn records() -> Value {
             head_of("head: minimal", &key_log(), &signed(minimal())),
             head_of("head: every field", &key_log(), &signed(full())),
             head_of("head: kept by a rotation", &rotated_log(), &signed(minimal())),
-            head_of("head: after a rotation", &rotated_log(), &signed_by(NEXT_SEED, after_rotation())),
+            head_of("head: after a rotation", &rotated_log(), &signed_by(FRESH_SEED, after_rotation())),
         ],
         "invalid_heads": refused::invalid_heads(),
         "texts": texts(),
@@ -246,7 +250,7 @@ fn valid_records() -> Vec<Value> {
     let page = || Record::KeepPage(Box::new(signed_by(NEXT_SEED, page())));
     let rotation = |rotation| Record::Rotation(Box::new(signed_by(NEXT_SEED, rotation)));
     let status = |status| Record::Status(Box::new(signed(status)));
-    let after = || Record::Release(Box::new(signed_by(NEXT_SEED, after_rotation())));
+    let after = || Record::Release(Box::new(signed_by(FRESH_SEED, after_rotation())));
     let unknown = record::sign_unknown(UNKNOWN, unknown(), &key(SEED), &network()).unwrap();
     vec![
         valid("inception", INCEPTION, SEED, &Record::Inception(signed(inception()))),
@@ -259,8 +263,8 @@ fn valid_records() -> Vec<Value> {
         valid("rotation: another after the same event", WITHOUT_PAGE, NEXT_SEED, &rotation(rival())),
         valid("release: kept by a rotation", ROTATED, SEED, &release(minimal())),
         valid("release: kept by one rotation of two", FROZEN, SEED, &release(full())),
-        valid("release: after a rotation", ROTATED, NEXT_SEED, &after()),
-        valid("release: after a rotation whose pages are not here", WITHOUT_PAGE, NEXT_SEED, &after()),
+        valid("release: after a rotation", ROTATED, FRESH_SEED, &after()),
+        valid("release: after a rotation whose pages are not here", WITHOUT_PAGE, FRESH_SEED, &after()),
         valid("status: yanked", INCEPTION, SEED, &status(yank())),
         valid("status: active", INCEPTION, SEED, &status(with_state(State::Active))),
         valid("status: deprecated", INCEPTION, SEED, &status(deprecation())),
@@ -292,11 +296,11 @@ fn says(record: &Record) -> Value {
         Record::Inception(_) => Value::Null,
         Record::Release(release) => json!({ "release": shown(release) }),
         Record::KeepPage(page) => json!({ "keep_page": {
-            "prev": page.prev.to_string(), "key": page.key.to_string(), "keep": texts(&page.keep),
+            "prev": page.prev.to_string(), "revealed": page.revealed.to_string(), "keep": texts(&page.keep),
         } }),
         Record::Rotation(rotation) => json!({ "rotation": {
-            "prev": rotation.prev.to_string(), "key": rotation.key.to_string(), "next": rotation.next.to_string(),
-            "pages": texts(&rotation.pages),
+            "prev": rotation.prev.to_string(), "revealed": rotation.revealed.to_string(), "key": rotation.key.to_string(),
+            "next": rotation.next.to_string(), "pages": texts(&rotation.pages),
         } }),
         Record::Status(status) => json!({ "status": {
             "package": status.package().to_string(), "version": status.version.to_string(), "seq": status.seq,

@@ -247,12 +247,17 @@ fn bad_rotations(list: &mut List) {
     };
     let ids = |count: usize| (0..count).map(numbered).collect::<Vec<_>>();
     let stranger = RecordId::from_bytes([7; 32]);
-    one("record/field", "that commits to the present key", &|it| it.next = KeyCommitment::to_key(&it.key));
+    one("record/field", "that commits to the key that it puts in force", &|it| {
+        it.next = KeyCommitment::to_key(&it.key)
+    });
+    one("record/field", "that commits to the key that it reveals", &|it| it.next = KeyCommitment::to_key(&it.revealed));
+    one("record/field", "that puts the key in force that it reveals", &|it| it.key = it.revealed);
+    one("record/weak-key", "that puts a weak key in force", &|it| it.key = PublicKey::from_bytes([0; 32]));
     one("record/field", "with pages out of order", &|it| it.pages = vec![numbered(2), numbered(1)]);
     one("record/field", "with a page twice", &|it| it.pages = vec![numbered(1), numbered(1)]);
     one("record/field", "with too many pages", &|it| it.pages = ids(MAX_PAGES_PER_ROTATION + 1));
-    one("record/not-committed", "to a key that nothing committed to", &|it| it.key = public(9));
-    one("record/not-committed", "to the present key", &|it| it.key = public(SEED));
+    one("record/not-committed", "that reveals a key that nothing committed to", &|it| it.revealed = public(9));
+    one("record/not-committed", "that reveals the present key", &|it| it.revealed = public(SEED));
     one("record/unknown-key-event", "after an unknown key event", &|it| it.prev = stranger);
     one("record/wrong-publisher", "of another publisher", &|it| it.publisher = PublisherId::from_inception(stranger));
 
@@ -265,7 +270,7 @@ fn bad_rotations(list: &mut List) {
     one("record/field", "out of order", &|it| it.keep = vec![numbered(2), numbered(1)]);
     one("record/field", "with a record twice", &|it| it.keep = vec![numbered(1), numbered(1)]);
     one("record/field", "that is too long", &|it| it.keep = ids(MAX_KEPT_PER_PAGE + 1));
-    one("record/not-committed", "of a key that nothing committed to", &|it| it.key = public(9));
+    one("record/not-committed", "of a key that nothing committed to", &|it| it.revealed = public(9));
     one("record/unknown-key-event", "after an unknown key event", &|it| it.prev = stranger);
     one("record/wrong-publisher", "of another publisher", &|it| it.publisher = PublisherId::from_inception(stranger));
 
@@ -273,6 +278,9 @@ fn bad_rotations(list: &mut List) {
     let (rotation, page) = (codec::encode(&rotation()), codec::encode(&page()));
     list.push(error, "a rotation signed by the key that it ends", &sealed(Kind::Rotation, &rotation));
     list.push(error, "a keep page signed by the key of what it keeps", &sealed(Kind::KeepPage, &page));
+    let fresh = Kind::Rotation.signed_message(&network(), &Kind::Rotation.id_of(&rotation));
+    let fresh = sealed_for(Kind::Rotation, &rotation, FRESH_SEED, &fresh);
+    list.push(error, "a rotation signed by the key that it puts in force", &fresh);
     let other_kind = Kind::KeepPage.signed_message(&network(), &Kind::Rotation.id_of(&rotation));
     let other_kind = sealed_for(Kind::Rotation, &rotation, NEXT_SEED, &other_kind);
     list.push(error, "a rotation signed as a keep page", &other_kind);
@@ -367,12 +375,25 @@ fn rotated_out(list: &mut List) {
     one(void, "unknown kind that the rotation does not keep", ROTATED, &sealed(Kind::Unknown(UNKNOWN), &unknown()));
     one(void, "a release that neither rotation keeps", FROZEN, other.bytes());
     one("record/no-keep-page", "a release whose page is not here", WITHOUT_PAGE, signed(minimal()).bytes());
-    let after = signed_by(NEXT_SEED, after_rotation());
+    let after = signed_by(FRESH_SEED, after_rotation());
     one("record/unknown-key-event", "a release under a rotation that is not here", INCEPTION, after.bytes());
     one("record/unknown-key-event", "a release under a rotation of two", FROZEN, after.bytes());
     let old_key = record::sign(after_rotation(), &key(SEED), &network()).unwrap();
     one("record/bad-signature", "a release after a rotation, signed by the key before it", ROTATED, old_key.bytes());
-    let quota = signed_by(NEXT_SEED, Release { index: BASE_QUOTA, ..after_rotation() });
+    let revealed = signed_by(NEXT_SEED, after_rotation());
+    one(
+        "record/bad-signature",
+        "a release after a rotation, signed by the key that it revealed",
+        ROTATED,
+        revealed.bytes(),
+    );
+    // Who has the key in force can neither go on nor fork what came before.
+    let thief = Rotation { revealed: public(FRESH_SEED), key: public(9), ..rival() };
+    let fork = signed_by(FRESH_SEED, thief.clone());
+    one("record/not-committed", "a rotation beside another, by the key in force", ROTATED, fork.bytes());
+    let on = signed_by(FRESH_SEED, Rotation { prev: signed_by(NEXT_SEED, rotation()).id(), ..thief });
+    one("record/not-committed", "a rotation after another, by the key in force", ROTATED, on.bytes());
+    let quota = signed_by(FRESH_SEED, Release { index: BASE_QUOTA, ..after_rotation() });
     one("record/over-quota", "a release after a rotation, with an index at the quota", ROTATED, quota.bytes());
 }
 
@@ -383,7 +404,8 @@ pub(crate) fn invalid_key_logs() -> Value {
         LAST_SEED,
         Rotation {
             prev: rotation.id(),
-            key: public(LAST_SEED),
+            revealed: public(LAST_SEED),
+            key: public(8),
             next: KeyCommitment::to_key(&public(5)),
             pages: Vec::new(),
             ..(*rotation).clone()
