@@ -14,7 +14,7 @@
 //! | 4 | join two subtrees of which nothing is known | critical bit, prefix |
 //! | 5 | push an entry of the range that follows from what comes with the proof | which part of that it is, a byte that the key depends on |
 //!
-//! Only an answer that has the records of its entries uses 5 ([`Map::prove_with_names`]): the key and the value follow from the record, and need not be said again.
+//! Only an answer that has the records of its entries uses 5 ([`Map::prove_with_names`](super::Map::prove_with_names)): the key and the value follow from the record, and need not be said again.
 //! Numbers increase.
 //! An entry is known by its key. Joined subtrees are known by the bits before their critical bit, which a known side tells, or else the
 //! prefix; 4 stands where no side is known, and nowhere else. Of a subtree that is not shown, the join above it tells where it stands.
