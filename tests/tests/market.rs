@@ -113,14 +113,18 @@ async fn what_is_published_is_found_and_shown_and_its_versions_are_listed() {
     let versions: Vec<_> = versions.as_array().unwrap().iter().map(|it| it["version"].as_str().unwrap()).collect();
     assert_eq!(versions, ["0.2.0", "0.1.0"]);
 
+    terminal.published("other-thing", "0.1.0").await;
+    let one = terminal.ask(&["search", "tests", "terminal", "--limit", "1", "--json"]).await.json();
+    assert_eq!(one["hits"].as_array().unwrap().len(), 1, "no more, however new: {one}");
+
     // Complete once both have committed to it.
     let found = until("an answer that both relays agree on", async || {
-        let found = terminal.ask(&["search", "tests", "terminal", "--json"]).await.json();
+        let found = terminal.ask(&["search", "my", "terminal", "--json"]).await.json();
         (found["complete"] == true && found["hits"][0]["in_checkpoint"] == true).then_some(found)
     })
     .await;
     assert_eq!((&found["total"], &found["hits"][0]["full_name"]), (&1.into(), &Value::from(name.clone())));
-    let table = terminal.ask(&["search", "tests", "terminal"]).await;
+    let table = terminal.ask(&["search", "my", "terminal"]).await;
     assert_eq!(table.out, format!("{name}  0.2.0  A thing for tests of terminals.\n"));
     assert_eq!(table.err, "1 of 1 packages. Complete: another relay agrees\n");
 }

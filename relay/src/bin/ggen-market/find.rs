@@ -72,8 +72,14 @@ pub(crate) async fn search(Search { words, limit, ask }: Search) -> Result<ExitC
     let is_json = ask.json;
     let registry = ask.registry().await?;
     let (text, options) = (words.join(" "), SearchOptions { limit, ..SearchOptions::default() });
-    let results = registry.search(&text, options.clone()).await?;
+    let mut results = registry.search(&text, options.clone()).await?;
     let comparison = registry.compare(&text, &options, &results).await;
+    // What no checkpoint has yet comes on top of what was asked for.
+    let mut shown = 0;
+    results.hits.retain(|hit| {
+        shown += u16::from(hit.is_ok());
+        hit.is_err() || shown <= limit
+    });
     let found: Vec<&ReleaseView> = results.hits.iter().flatten().collect();
     let others: Vec<&ReleaseView> = comparison.differ.iter().flat_map(|difference| &difference.more).collect();
     if is_json {
