@@ -101,14 +101,6 @@ impl Locked {
 }
 
 impl Ledger {
-    /// [`Locked::of`], read.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn open(path: &Path, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
-        Locked::of(path)?.read(key_log, network)
-    }
-
     fn remember(&mut self, record: Record) {
         if let Some(indexed) = record.indexed() {
             self.next_index = self.next_index.max(indexed.index().saturating_add(1));
