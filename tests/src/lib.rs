@@ -6,6 +6,7 @@ pub mod http;
 pub mod liar;
 pub mod process;
 mod relays;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -3,94 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
-use std::process::Stdio;
 
+use ggen_tests::terminal::Terminal;
 use ggen_tests::{EPOCH, TestRelay, network, program, until, within};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::process::Command;
-
-/// What a run said, and how it ended.
-#[derive(Debug)]
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Run {
-    fn json(&self) -> Value {
-        assert_eq!(self.code, 0, "{self:?}");
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// A publisher at a terminal, with a key of its own, and relays.
-struct Terminal {
-    home: TempDir,
-    relays: Vec<String>,
-}
-
-impl Terminal {
-    async fn of(relays: &[&TestRelay]) -> Self {
-        let relays = relays.iter().map(|relay| relay.address("/tcp/", false).to_string()).collect();
-        let terminal = Self { home: tempfile::tempdir().unwrap(), relays };
-        let made = terminal.run(&["key", "new", "--handle", "alice", "--network", network().as_str()]).await;
-        assert_eq!(made.code, 0, "{made:?}");
-        terminal
-    }
-
-    /// Runs the program as it is, in a home of its own.
-    async fn run(&self, arguments: &[&str]) -> Run {
-        let mut command = Command::new(program("ggen-market"));
-        command
-            .args(arguments)
-            .env("HOME", self.home.path())
-            .env_remove("RUST_LOG")
-            .env_remove("GGEN_RELAY")
-            .stdin(Stdio::null());
-        let output = within("the program's end", command.kill_on_drop(true).output()).await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// Runs a command with all relays.
-    async fn with_relays(&self, arguments: &[&str]) -> Run {
-        let relays = self.relays.iter().flat_map(|relay| ["--relay", relay]);
-        let epoch = EPOCH.as_secs().to_string();
-        self.run(&arguments.iter().copied().chain(relays).chain(["--epoch-seconds", &epoch]).collect::<Vec<_>>()).await
-    }
-
-    /// As a visitor: by the network's name too.
-    async fn ask(&self, arguments: &[&str]) -> Run {
-        self.with_relays(&[arguments, &["--network", network().as_str()]].concat()).await
-    }
-
-    fn package(&self, name: &str, version: &str) -> String {
-        let directory = self.home.path().join(format!("{name}-{version}"));
-        write_package(&directory, name, version);
-        directory.display().to_string()
-    }
-
-    async fn published(&self, name: &str, version: &str) {
-        let run = self.with_relays(&["publish", &self.package(name, version)]).await;
-        assert_eq!(run.code, 0, "{run:?}");
-    }
-
-    /// `alice~fingerprint`.
-    async fn publisher(&self) -> String {
-        let shown = self.run(&["key", "show"]).await.out;
-        shown.lines().find_map(|line| line.strip_prefix("full-name ")).unwrap().to_owned()
-    }
-}
-
-fn write_package(directory: &Path, name: &str, version: &str) {
-    std::fs::create_dir_all(directory).unwrap();
-    let manifest = format!(
-        "[package]\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"A thing for tests of terminals.\"\nlicense = \"MIT\"\n"
-    );
-    std::fs::write(directory.join("package.toml"), manifest).unwrap();
-}
 
 #[tokio::test]
 async fn what_is_published_is_found_and_shown_and_its_versions_are_listed() {
@@ -232,13 +149,8 @@ async fn nothing_is_said_of_a_version_that_nobody_knows_and_all_of_one_from_anot
 /// The files of a key, as a thief copies them: all but the next key.
 fn steal(from: &Terminal, to: &Terminal) {
     for name in ["market.key", "market.key.ledger"] {
-        std::fs::copy(config(from).join(name), config(to).join(name)).unwrap();
+        std::fs::copy(from.config().join(name), to.config().join(name)).unwrap();
     }
-    std::fs::remove_file(config(to).join("market.key.next")).unwrap();
-}
-
-fn config(terminal: &Terminal) -> std::path::PathBuf {
-    terminal.home.path().join(".config/ggen")
 }
 
 #[tokio::test]
@@ -247,35 +159,29 @@ async fn a_rotation_takes_a_name_back_from_a_thief() {
     let [owner, thief] = [Terminal::of(&[&relays[0], &relays[1]]).await, Terminal::of(&[&relays[0], &relays[1]]).await];
     owner.published("my-thing", "0.1.0").await;
     owner.published("my-thing", "0.2.0").await;
-    // A safe place.
-    let next = owner.home.path().join("safe");
-    std::fs::rename(config(&owner).join("market.key.next"), &next).unwrap();
     steal(&owner, &thief);
 
     thief.published("my-thing", "0.3.0").await;
     assert_eq!(thief.with_relays(&["retract", "my-thing@0.2.0"]).await.code, 0);
     let name = format!("{}/my-thing", owner.publisher().await);
     assert_eq!(owner.ask(&["info", &name, "--json"]).await.json()["version"], "0.3.0");
-    let before = std::fs::read(config(&thief).join("market.key")).unwrap();
-    let without = thief.with_relays(&["key", "rotate"]).await;
+    let before = std::fs::read(thief.config().join("market.key")).unwrap();
+    let without = thief.rotate(7, &[]).await;
     assert_eq!(without.code, 2, "{without:?}");
-    assert!(without.err.contains("market.key.next is not the key that the last event"), "{without:?}");
+    assert!(without.err.contains("next-7 is not the key that the last event"), "{without:?}");
     // Nor does a next key of his own help him.
-    let own = Terminal::of(&[&relays[0]]).await;
-    let another = config(&own).join("market.key.next").display().to_string();
-    let with_another = thief.with_relays(&["key", "rotate", "--next", &another]).await;
+    let with_another = thief.rotate(1, &[]).await;
     assert_eq!(with_another.code, 2, "{with_another:?}");
     assert!(with_another.err.contains("it is another publisher's"), "{with_another:?}");
     let id = thief.run(&["key", "show"]).await.out.lines().next().unwrap().replace("publisher ", "");
     let forged = format!("publisher = \"{id}\"\nnext_secret = \"{}=\"\n", "A".repeat(43));
-    let path = config(&own).join("forged");
-    std::fs::write(&path, forged).unwrap();
-    let with_forged = thief.with_relays(&["key", "rotate", "--next", &path.display().to_string()]).await;
+    std::fs::write(thief.next_key(5), forged).unwrap();
+    let with_forged = thief.rotate(5, &[]).await;
     assert_eq!(with_forged.code, 2, "{with_forged:?}");
     assert!(with_forged.err.contains("it is another key"), "{with_forged:?}");
-    assert_eq!(std::fs::read(config(&thief).join("market.key")).unwrap(), before, "the key is as it was");
+    assert_eq!(std::fs::read(thief.config().join("market.key")).unwrap(), before, "the key is as it was");
 
-    let rotated = owner.with_relays(&["key", "rotate", "--next", &next.display().to_string()]).await;
+    let rotated = owner.rotate(1, &[]).await;
     assert_eq!(rotated.code, 0, "{rotated:?}");
     assert!(rotated.err.contains("rotated: 2 records stay."), "{rotated:?}");
     assert!(rotated.out.contains(&format!("full-name {}\n", owner.publisher().await)), "the name stays: {rotated:?}");
@@ -309,9 +215,9 @@ async fn a_rotation_takes_a_name_back_from_a_thief() {
     };
     owner.published("my-thing", "0.3.0").await;
     shows("0.3.0").await;
-    let again = owner.with_relays(&["key", "rotate", "--drop", "my-thing@0.3.0"]).await;
+    let again = owner.rotate(2, &["--drop", "my-thing@0.3.0"]).await;
     assert_eq!(again.code, 0, "{again:?}");
-    assert!(again.err.contains("rotated: 0 records stay.") && again.err.contains("market.key.next-3"), "{again:?}");
+    assert!(again.err.contains("rotated: 0 records stay.") && again.err.contains("safe/next-3"), "{again:?}");
     shows("0.2.0").await;
     let same = owner.with_relays(&["publish", &owner.package("my-thing", "0.1.0")]).await;
     assert!(same.code == 0 && same.out.starts_with("already my-thing 0.1.0 "), "{same:?}");
@@ -322,8 +228,8 @@ async fn a_rotation_is_sent_to_a_relay_that_did_not_hear_of_it() {
     let (first, second) = (TestRelay::start(&[]).await, TestRelay::start(&[]).await);
     let terminal = Terminal::of(&[&first]).await;
     terminal.published("my-thing", "0.1.0").await;
-    assert_eq!(terminal.with_relays(&["key", "rotate"]).await.code, 0);
-    let elsewhere = Terminal { home: terminal.home, relays: vec![second.address("/tcp/", false).to_string()] };
+    assert_eq!(terminal.rotate(1, &[]).await.code, 0);
+    let elsewhere = terminal.at(&[&second]);
     let sent = elsewhere.with_relays(&["key", "send"]).await;
     assert_eq!(sent.code, 0, "{sent:?}");
     let publisher = elsewhere.run(&["key", "show"]).await.out;
@@ -369,16 +275,15 @@ async fn a_rotation_that_would_lose_something_is_not_made() {
     let relay = TestRelay::start(&[]).await;
     let terminal = Terminal::of(&[&relay]).await;
     terminal.published("my-thing", "0.1.0").await;
-    let (key, ledger) = (config(&terminal).join("market.key"), config(&terminal).join("market.key.ledger"));
+    let (key, ledger) = (terminal.config().join("market.key"), terminal.config().join("market.key.ledger"));
     let before = std::fs::read(&key).unwrap();
-    let old = config(&terminal).join("old.key");
+    let old = terminal.config().join("old.key");
     std::fs::copy(&key, &old).unwrap();
-    std::fs::copy(config(&terminal).join("market.key.next"), config(&terminal).join("old.next")).unwrap();
-    std::fs::copy(&ledger, config(&terminal).join("old.key.ledger")).unwrap();
+    std::fs::copy(&ledger, terminal.config().join("old.key.ledger")).unwrap();
 
-    let moved = config(&terminal).join("moved");
+    let moved = terminal.config().join("moved");
     std::fs::rename(&ledger, &moved).unwrap();
-    let without = terminal.with_relays(&["key", "rotate"]).await;
+    let without = terminal.rotate(1, &[]).await;
     assert_eq!(without.code, 2, "{without:?}");
     assert!(
         without.err.contains("so that nothing would stay") && without.err.contains("--keep-nothing"),
@@ -386,17 +291,17 @@ async fn a_rotation_that_would_lose_something_is_not_made() {
     );
     assert_eq!(std::fs::read(&key).unwrap(), before);
     std::fs::rename(&moved, &ledger).unwrap();
-    assert_eq!(terminal.with_relays(&["key", "rotate"]).await.code, 0);
+    assert_eq!(terminal.rotate(1, &[]).await.code, 0);
 
     // What an old rotation keeps, no new one leaves out.
     terminal.published("my-thing", "0.2.0").await;
-    let kept = terminal.with_relays(&["key", "rotate", "--drop", "my-thing@0.1.0"]).await;
+    let kept = terminal.rotate(2, &["--drop", "my-thing@0.1.0"]).await;
     assert_eq!(kept.code, 2, "{kept:?}");
     assert!(kept.err.contains("was kept by a rotation before"), "{kept:?}");
 
     // A copy of the key from before would fork the key log.
-    let [old, next] = [old.display().to_string(), config(&terminal).join("old.next").display().to_string()];
-    let again = terminal.with_relays(&["key", "rotate", "--key", &old, "--next", &next]).await;
+    std::fs::rename(terminal.next_key(2), terminal.next_key(3)).unwrap();
+    let again = terminal.rotate(1, &["--key", &old.display().to_string()]).await;
     assert_eq!(again.code, 2, "{again:?}");
     assert!(again.err.contains("knows a rotation of this key that the key file has not"), "{again:?}");
     assert_eq!(std::fs::read(&old).unwrap(), before, "the key is as it was");

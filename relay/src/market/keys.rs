@@ -1,18 +1,21 @@
 //! A publisher's key on disk: the signing key, the key events up to it, and apart from both the next key, which the next rotation reveals.
 //! It signs that one rotation, which puts a fresh signing key in force.
 
+mod file;
+mod portable;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64;
 use ed25519_dalek::SigningKey;
 use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey, RecordId};
 use ggen_shared::limits::{KEPT_PER_PAGE, MAX_OFFER_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_PER_OFFER};
-use ggen_shared::record::{
-    self, Inception, KeepPage, KeyLog, Kind, Record, Rotation, Unverified, UnverifiedRecord, Verified, Work, sign,
-};
-use serde::{Deserialize, Serialize};
+use ggen_shared::record::{self, Inception, KeepPage, KeyLog, Rotation, Verified, Work, sign};
 
+pub use file::StoredKey;
+
+use super::ledger;
+use super::seal::{self, Passphrase};
 use crate::files::{self, Existing};
 
 /// What an offer has besides its records, with room: the ids of blocks among others.
@@ -25,7 +28,7 @@ pub enum Error {
     #[error(transparent)]
     Write(#[from] files::Error),
     /// The file could not be read.
-    #[error("{path}: {source}. Make a key with: ggen-market key new --handle HANDLE")]
+    #[error("{path}: {source}")]
     Read {
         /// Which file.
         path: PathBuf,
@@ -38,15 +41,35 @@ pub enum Error {
          Or make another one elsewhere, with --key FILE"
     )]
     Exists(PathBuf),
-    /// There is a next key, and it may be somebody's.
+    /// The next key would lie beside the key.
     #[error(
-        "{0} is there, the next key of some publisher, and is never overwritten. Move it to a safe place, or make the new \
-         key elsewhere, with --key FILE"
+        "{0} is in the directory of the key, and whoever takes the one takes the other. Name a place apart for the next key, \
+         such as a medium that is kept in a drawer"
     )]
+    NextBeside(PathBuf),
+    /// Something is where the next key was to go, and it may be somebody's.
+    #[error("{0} is there, the next key of some publisher perhaps, and is never overwritten: name another place")]
     NextExists(PathBuf),
     /// There is no such file.
-    #[error("{0} does not exist. Make a key with: ggen-market key new --handle HANDLE --key {0}")]
+    #[error("{0} does not exist. Make a key with: ggen-market key new --handle HANDLE --next-key FILE --key {0}")]
     Missing(PathBuf),
+    /// Something newer wrote it.
+    #[error("{0} was written by a newer ggen-market: use that version, or a later one")]
+    Newer(PathBuf),
+    /// The passphrase does not open it.
+    #[error("{path}: {source}")]
+    Sealed {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: seal::Error,
+    },
+    /// It could not be encrypted.
+    #[error("the key could not be encrypted: {0}")]
+    Sealing(#[source] std::io::Error),
+    /// The ledger that goes with it can't be used.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
     /// The file is there and is not a key.
     #[error("{path} is not a key file of ggen-market: {reason}")]
     Damaged {
@@ -58,7 +81,7 @@ pub enum Error {
     /// The next key is not the one that comes next.
     #[error(
         "{path} is not the key that the last event of this key log committed to: {reason}. It is the file that `key new`, or the last \
-         `key rotate`, wrote: name it with --next FILE"
+         `key rotate`, wrote: name it with --with FILE"
     )]
     NotNext {
         /// Which file.
@@ -79,29 +102,8 @@ pub enum Error {
     Randomness(#[from] getrandom::Error),
 }
 
-/// The file as it is written: TOML, readable by its owner only.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    network: String,
-    /// The Ed25519 seed, base64.
-    secret: String,
-    /// The inception as signed, base64.
-    inception: String,
-    /// The rotations that followed it, then their keep pages, as signed, base64.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    events: Vec<String>,
-}
-
-/// The key that the next rotation reveals, and that is used up by it. It is of use only if a thief of the present key does not have it.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NextKeyFile {
-    publisher: String,
-    next_secret: String,
-}
-
 /// A publisher's key, ready to sign.
+#[derive(Clone)]
 pub struct PublisherKey {
     /// Signs.
     pub signing: SigningKey,
@@ -109,6 +111,14 @@ pub struct PublisherKey {
     pub key_log: KeyLog,
     /// The network it signs for.
     pub network: Network,
+    /// What its files are encrypted with, if they are.
+    passphrase: Option<Passphrase>,
+}
+
+/// A next key that was read, to be revealed.
+pub struct NextKey {
+    path: PathBuf,
+    signing: SigningKey,
 }
 
 /// Where the key lies unless the user says otherwise.
@@ -117,93 +127,106 @@ pub fn default_path() -> PathBuf {
     home.join(".config/ggen/market.key")
 }
 
-/// Where the next key is put: beside the key, until its owner takes it elsewhere.
-pub fn next_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".next");
-    name.into()
+/// Demands of the place for a next key that it is apart from the key, and free.
+fn check_place(path: &Path, next: &Path) -> Result<(), Error> {
+    if next.symlink_metadata().is_ok() {
+        return Err(Error::NextExists(next.into()));
+    }
+    let real = |path: &Path| directory_of(path).canonicalize();
+    // A directory that is not there yet is not that of the other file.
+    if directory_of(path) == directory_of(next) || real(path).ok().is_some_and(|there| real(next).ok() == Some(there)) {
+        return Err(Error::NextBeside(next.into()));
+    }
+    Ok(())
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl PublisherKey {
-    /// Makes a new publisher, and writes its key and its next key. An existing file is never overwritten.
+    /// Makes a new publisher, and writes its key, and its next key at a place apart; both encrypted, if there is a passphrase. An existing
+    /// file is never overwritten.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NextExists`], [`Error::Write`], [`Error::Randomness`].
-    pub fn create(path: &Path, handle: Handle, network: Network) -> Result<Self, Error> {
+    /// [`Error::Exists`], [`Error::NextExists`], [`Error::NextBeside`], [`Error::Sealing`], [`Error::Write`], [`Error::Randomness`].
+    pub fn create(
+        path: &Path,
+        next_path: &Path,
+        handle: Handle,
+        network: Network,
+        passphrase: Option<Passphrase>,
+    ) -> Result<Self, Error> {
         // Asked for first only to say it well: the files are never replaced anyhow.
         if path.symlink_metadata().is_ok() {
             return Err(Error::Exists(path.into()));
         }
-        if next_path(path).symlink_metadata().is_ok() {
-            return Err(Error::NextExists(next_path(path)));
-        }
+        check_place(path, next_path)?;
         let (signing, next) = (random_key()?, random_key()?);
         let inception =
             Inception { handle, key: public(&signing), next: KeyCommitment::to_key(&public(&next)), work: Work::NONE };
         let inception = sign(inception, &signing, &network).expect("an inception of checked fields is valid");
-        let key_log = KeyLog::new(inception.clone());
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| files::Error::Write { path: directory.into(), source })?;
-        }
-        let file = KeyFile {
-            network: network.as_str().into(),
-            secret: BASE64.encode(&signing.to_bytes()),
-            inception: BASE64.encode(inception.bytes()),
-            events: Vec::new(),
-        };
-        let next_file = next_file(&key_log, &next);
-        // The next key first: a publisher without it could never rotate.
-        files::write_private_atomically(&next_path(path), toml_of(&next_file).as_bytes(), Existing::Refuse)?;
-        if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Refuse) {
-            // It belongs to no publisher, unless the key is in place; what could not be removed is refused as existing next time.
+        let created = Self { signing, key_log: KeyLog::new(inception), network, passphrase };
+        let directory = directory_of(path);
+        files::create_directory(directory).map_err(|source| files::Error::Write { path: directory.into(), source })?;
+        created.write(path, next_path, &next, Existing::Refuse)?;
+        Ok(created)
+    }
+
+    /// Reads a key file that is not encrypted.
+    ///
+    /// # Errors
+    /// As of [`StoredKey::read`] and [`StoredKey::open`].
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        StoredKey::read(path)?.open(path, None)
+    }
+
+    /// Writes the key's file, and that of the key after it.
+    fn write(&self, path: &Path, next_path: &Path, next: &SigningKey, existing: Existing) -> Result<(), Error> {
+        let (file, next_file) = (file::key_file(self)?, file::next_file(self, next)?);
+        // The next key first: without it, this one could never be rotated.
+        files::write_private_atomically(next_path, next_file.as_bytes(), Existing::Refuse)?;
+        if let Err(error) = files::write_private_atomically(path, file.as_bytes(), existing) {
+            // It belongs to no key, unless that is in place all the same.
             if !matches!(error, files::Error::Unsettled { .. }) {
-                _ = std::fs::remove_file(next_path(path));
+                _ = std::fs::remove_file(next_path);
             }
             return Err(error.into());
         }
-        Ok(Self { signing, key_log, network })
+        Ok(())
     }
 
-    /// Reads a key file, and verifies that the key is the one its inception introduces.
+    /// Writes the key's file again, encrypted by another passphrase, or not at all any more.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Read`], [`Error::Damaged`].
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        let damaged = |reason: String| Error::Damaged { path: path.into(), reason };
-        let private = files::read_private(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        let private = private.ok_or_else(|| Error::Missing(path.into()))?;
-        if private.exposed {
-            tracing::warn!("{} can be read by others: run chmod 600 {0}", path.display());
-        }
-        let text = String::from_utf8(private.bytes).map_err(|_| damaged("it is not text".into()))?;
-        let file: KeyFile = toml::from_str(&text).map_err(|error| damaged(error.message().into()))?;
-        let network = Network::named(file.network).map_err(|error| damaged(error.to_string()))?;
-        let secret = decode(&file.secret).and_then(|bytes| bytes.try_into().ok());
-        let signing = SigningKey::from_bytes(&secret.ok_or_else(|| damaged("`secret` is not a key".into()))?);
-        let inception = decode(&file.inception).ok_or_else(|| damaged("`inception` is not base64".into()))?;
-        let inception = verify_inception(&inception, &network).map_err(|error| damaged(error.to_string()))?;
-        let mut key_log = KeyLog::new(inception);
-        for event in &file.events {
-            let event = decode(event).ok_or_else(|| damaged("`events` are not base64".into()))?;
-            follow(&mut key_log, &event, &network).map_err(|error| damaged(error.to_string()))?;
-        }
-        if key_log.key_at(&key_log.head()) != Some(&public(&signing)) {
-            return Err(damaged("`secret` is not the key of its last event".into()));
-        }
-        Ok(Self { signing, key_log, network })
+    /// [`Error::Sealing`], [`Error::Write`]; the file is as it was then.
+    pub fn reseal(&mut self, path: &Path, passphrase: Option<Passphrase>) -> Result<(), Error> {
+        self.passphrase = passphrase;
+        Ok(files::write_private_atomically(path, file::key_file(self)?.as_bytes(), Existing::Replace)?)
+    }
+
+    /// What its files are encrypted with, if they are.
+    pub const fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
     }
 
     /// Reveals the next key, which puts a fresh one in force: what the key before it signed is void from then on, but for what is kept.
-    /// Writes the key file, and beside it the next key that comes after. Nobody knows of it before relays have it. The file of the next key
+    /// Writes the key file, and at a place apart the next key that comes after. Nobody knows of it before relays have it. The file of the next key
     /// is used up: it is not needed even to send the rotation again, and whoever gets hold of it can fork the key log.
     ///
     /// # Errors
-    /// [`Error::NotNext`], [`Error::NextExists`], [`Error::Rotation`], [`Error::Write`], [`Error::Read`], [`Error::Missing`],
-    /// [`Error::Damaged`], [`Error::Randomness`]. The key is as it was then.
-    pub fn rotate(&self, path: &Path, next: &Path, keep: impl IntoIterator<Item = RecordId>) -> Result<Self, Error> {
+    /// [`Error::NotNext`], [`Error::NextExists`], [`Error::NextBeside`], [`Error::Rotation`], [`Error::Sealing`], [`Error::Write`],
+    /// [`Error::Randomness`]. The key is as it was then.
+    pub fn rotate(
+        &self,
+        path: &Path,
+        next: NextKey,
+        path_after: &Path,
+        keep: impl IntoIterator<Item = RecordId>,
+    ) -> Result<Self, Error> {
+        check_place(path, path_after)?;
         let mut key_log = self.key_log.clone();
-        let (revealing, signing, after) = (self.load_next(next)?, random_key()?, random_key()?);
+        let (revealing, signing, after) = (next.signing, random_key()?, random_key()?);
         let (publisher, prev, revealed) = (key_log.publisher(), key_log.head(), public(&revealing));
         let keep: BTreeSet<RecordId> = keep.into_iter().collect();
         let keep: Vec<RecordId> = keep.into_iter().collect();
@@ -217,7 +240,7 @@ impl PublisherKey {
         let rotation = Rotation { publisher, prev, revealed, key, next: next_commitment, pages: ids };
         let rotation = sign(rotation, &revealing, &self.network)?;
         key_log.follow(rotation).map_err(|error| match error {
-            record::Error::NotCommitted(_) => Error::NotNext { path: next.into(), reason: "it is another key".into() },
+            record::Error::NotCommitted(_) => Error::NotNext { path: next.path, reason: "it is another key".into() },
             error => error.into(),
         })?;
         for page in pages {
@@ -228,81 +251,19 @@ impl PublisherKey {
         if count >= MAX_RECORDS_PER_OFFER || bytes + MAX_RECORD_BYTES + OFFER_OVERHEAD_BYTES > MAX_OFFER_BYTES {
             return Err(Error::TooMuchKept(keep.len()));
         }
-        let mut events = key_log.events().map(|event| BASE64.encode(event));
-        let file = KeyFile {
-            network: self.network.as_str().into(),
-            secret: BASE64.encode(&signing.to_bytes()),
-            inception: events.next().unwrap_or_default(),
-            events: events.collect(),
-        };
-        let path_after = next_path_after(path, &key_log);
-        if path_after.symlink_metadata().is_ok() {
-            return Err(Error::NextExists(path_after));
-        }
-        // As for a new key: without the key after it, this would be the last rotation.
-        files::write_private_atomically(
-            &path_after,
-            toml_of(&next_file(&key_log, &after)).as_bytes(),
-            Existing::Refuse,
-        )?;
-        if let Err(error) = files::write_private_atomically(path, toml_of(&file).as_bytes(), Existing::Replace) {
-            // Otherwise it is in place, and needs it.
-            if !matches!(error, files::Error::Unsettled { .. }) {
-                _ = std::fs::remove_file(path_after);
-            }
-            return Err(error.into());
-        }
-        Ok(Self { signing, key_log, network: self.network.clone() })
+        let rotated = Self { signing, key_log, network: self.network.clone(), passphrase: self.passphrase.clone() };
+        rotated.write(path, path_after, &after, Existing::Replace)?;
+        Ok(rotated)
     }
 
-    /// Reads the key that comes next, from where its owner put it.
-    fn load_next(&self, path: &Path) -> Result<SigningKey, Error> {
-        let wrong = |reason: &str| Error::NotNext { path: path.into(), reason: reason.into() };
-        let private = files::read_private(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        let private = private.ok_or_else(|| wrong("there is no such file"))?;
-        let text = String::from_utf8(private.bytes).map_err(|_| wrong("it is not text"))?;
-        let file: NextKeyFile = toml::from_str(&text).map_err(|_| wrong("it is no file of a next key"))?;
-        if file.publisher != self.key_log.publisher().to_string() {
-            return Err(wrong("it is another publisher's"));
-        }
-        let secret = decode(&file.next_secret).and_then(|bytes| bytes.try_into().ok());
-        Ok(SigningKey::from_bytes(&secret.ok_or_else(|| wrong("`next_secret` is not a key"))?))
+    /// Reads the key that comes next, from where its owner put it. Without a passphrase it is opened by that of this key, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::NotNext`], [`Error::Read`], [`Error::Sealed`], [`Error::Newer`].
+    pub fn read_next(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<NextKey, Error> {
+        let signing = file::read_next(path, &self.key_log, passphrase.or(self.passphrase.as_ref()))?;
+        Ok(NextKey { path: path.into(), signing })
     }
-}
-
-/// Where the key after the last event of a key log is put.
-pub fn next_path_after(path: &Path, key_log: &KeyLog) -> PathBuf {
-    let mut name = next_path(path).into_os_string();
-    let rotations = key_log.rotations().count();
-    if rotations > 0 {
-        name.push(format!("-{}", rotations + 1));
-    }
-    name.into()
-}
-
-fn next_file(key_log: &KeyLog, next: &SigningKey) -> NextKeyFile {
-    NextKeyFile { publisher: key_log.publisher().to_string(), next_secret: BASE64.encode(&next.to_bytes()) }
-}
-
-/// Continues a key log by an event as it is written down: rotations in their order, then pages.
-fn follow(key_log: &mut KeyLog, event: &[u8], network: &Network) -> Result<(), record::Error> {
-    match UnverifiedRecord::decode_known(event)?.verify(Some(key_log), network)? {
-        Record::Rotation(rotation) => key_log.follow(*rotation).map(drop),
-        Record::KeepPage(page) => key_log.add_page(*page).map(drop),
-        _ => Err(record::Error::UnknownKind(Kind::Inception.number().into())),
-    }
-}
-
-fn verify_inception(bytes: &[u8], network: &Network) -> Result<record::Verified<Inception>, record::Error> {
-    Unverified::<Inception>::decode(bytes)?.verify(network)
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    BASE64.decode(text.as_bytes()).ok()
-}
-
-fn toml_of<T: Serialize>(value: &T) -> String {
-    toml::to_string(value).expect("a struct of texts is TOML")
 }
 
 fn random_key() -> Result<SigningKey, Error> {
@@ -316,46 +277,4 @@ fn public(key: &SigningKey) -> PublicKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_that_is_there_is_kept_and_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("market.key");
-        let create = || PublisherKey::create(&path, Handle::new("alice").unwrap(), Network::main());
-        let publisher = create().unwrap().key_log.publisher();
-        // The next key was moved away, as one should.
-        std::fs::remove_file(next_path(&path)).unwrap();
-        let message = create().err().unwrap().to_string();
-        let shown = path.display().to_string();
-        assert!(message.starts_with(&format!("{shown} is a key already")), "{message}");
-        assert!(message.contains(&format!("key show --key {shown}")) && message.contains("--key FILE"), "{message}");
-        assert_eq!(PublisherKey::load(&path).unwrap().key_log.publisher(), publisher);
-        assert!(!next_path(&path).exists());
-
-        std::fs::rename(&path, next_path(&path)).unwrap();
-        assert!(matches!(create(), Err(Error::NextExists(at)) if at == next_path(&path)));
-    }
-
-    #[test]
-    fn a_rotation_uses_the_next_key_up_and_signs_with_a_fresh_one() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("market.key");
-        let first = PublisherKey::create(&path, Handle::new("alice").unwrap(), Network::main()).unwrap();
-        let next = first.load_next(&next_path(&path)).unwrap();
-        let second = first.rotate(&path, &next_path(&path), [first.key_log.head()]).unwrap();
-        let rotation = second.key_log.rotations().next().unwrap();
-        assert_eq!((rotation.revealed, rotation.key), (public(&next), public(&second.signing)));
-        assert!(![first.signing.to_bytes(), next.to_bytes()].contains(&second.signing.to_bytes()));
-        let loaded = PublisherKey::load(&path).unwrap();
-        assert_eq!((loaded.signing.to_bytes(), &loaded.key_log), (second.signing.to_bytes(), &second.key_log));
-        // Neither the key that is used up nor the one in force is the next one.
-        assert!(matches!(loaded.rotate(&path, &next_path(&path), []), Err(Error::NotNext { .. })));
-        let forged = directory.path().join("forged");
-        std::fs::write(&forged, toml_of(&next_file(&loaded.key_log, &loaded.signing))).unwrap();
-        assert!(matches!(loaded.rotate(&path, &forged, []), Err(Error::NotNext { .. })));
-        let third = loaded.rotate(&path, &next_path_after(&path, &loaded.key_log), []).unwrap();
-        assert_eq!(PublisherKey::load(&path).unwrap().key_log, third.key_log);
-    }
-}
+mod tests;

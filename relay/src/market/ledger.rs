@@ -25,6 +25,12 @@ pub struct Ledger {
     file: File,
     /// Bytes of whole lines.
     length: u64,
+    written: Written,
+}
+
+/// What is written in a ledger.
+#[derive(Default)]
+struct Written {
     releases: BTreeMap<(PackageName, Version), Verified<Release>>,
     /// Of each version the one that decides.
     statuses: BTreeMap<(PackageName, Version), Verified<Status>>,
@@ -71,36 +77,41 @@ impl Locked {
     /// [`Error`] with the path, and the line where one does not verify.
     pub fn read(self, key_log: &KeyLog, network: &Network) -> Result<Ledger, Error> {
         let Self { path, mut file } = self;
-        let error = |reason: String| Error { path: path.clone(), reason };
-        let io = |source: std::io::Error| error(source.to_string());
+        let io = |source: std::io::Error| Error { path: path.clone(), reason: source.to_string() };
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(io)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(io)?;
-        let mut ledger = Ledger {
-            path: path.clone(),
-            file,
-            length: whole as u64,
-            releases: BTreeMap::new(),
-            statuses: BTreeMap::new(),
-            next_index: 0,
-            signed: Vec::new(),
-        };
-        for (number, line) in text[..whole].lines().enumerate() {
+        let written = Written::parse(&path, &text[..whole], key_log, network)?;
+        Ok(Ledger { path, file, length: whole as u64, written })
+    }
+}
+
+/// Demands that a text is a ledger of a key; `path` is where errors say it is.
+///
+/// # Errors
+/// [`Error`] with the line that does not verify.
+pub fn check(path: &Path, text: &str, key_log: &KeyLog, network: &Network) -> Result<(), Error> {
+    Written::parse(path, text, key_log, network).map(drop)
+}
+
+impl Written {
+    fn parse(path: &Path, text: &str, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
+        let error = |reason: String| Error { path: path.into(), reason };
+        let mut written = Self::default();
+        for (number, line) in text.lines().enumerate() {
             let bytes =
                 BASE64.decode(line.as_bytes()).map_err(|_| error(format!("line {}: not base64", number + 1)))?;
             match UnverifiedRecord::decode(&bytes).and_then(|record| record.verify(Some(key_log), network)) {
-                Ok(record) => ledger.remember(record),
+                Ok(record) => written.remember(record),
                 // A rotation left it out: as if it had never been.
                 Err(record::Error::Void(_)) => {}
                 Err(refused) => return Err(error(format!("line {}: {refused}", number + 1))),
             }
         }
-        Ok(ledger)
+        Ok(written)
     }
-}
 
-impl Ledger {
     fn remember(&mut self, record: Record) {
         if let Some(indexed) = record.indexed() {
             self.next_index = self.next_index.max(indexed.index().saturating_add(1));
@@ -126,30 +137,43 @@ impl Ledger {
             _ => {}
         }
     }
+}
+
+impl Ledger {
+    /// All its lines, as they are on disk.
+    ///
+    /// # Errors
+    /// [`Error`] with the path.
+    pub fn text(&self) -> Result<String, Error> {
+        let error = |reason: String| Error { path: self.path.clone(), reason };
+        let mut text = std::fs::read_to_string(&self.path).map_err(|source| error(source.to_string()))?;
+        text.truncate(usize::try_from(self.length).map_err(|_| error("it is too long".into()))?);
+        Ok(text)
+    }
 
     /// What was said of a version: the status that decides.
     pub fn status(&self, name: &PackageName, version: &Version) -> Option<&Verified<Status>> {
-        self.statuses.get(&(name.clone(), version.clone()))
+        self.written.statuses.get(&(name.clone(), version.clone()))
     }
 
     /// The record of a version, if it was signed before.
     pub fn release(&self, name: &PackageName, version: &Version) -> Option<&Verified<Release>> {
-        self.releases.get(&(name.clone(), version.clone()))
+        self.written.releases.get(&(name.clone(), version.clone()))
     }
 
     /// What was signed under a key event, but for what is about some versions.
     pub fn signed_under(&self, event: RecordId, but: &[(PackageName, Version)]) -> impl Iterator<Item = RecordId> {
-        self.signed.iter().filter(move |it| it.under == event && !but.contains(&it.of)).map(|it| it.id)
+        self.written.signed.iter().filter(move |it| it.under == event && !but.contains(&it.of)).map(|it| it.id)
     }
 
     /// The names of all packages that were signed.
     pub fn names(&self) -> impl Iterator<Item = &PackageName> {
-        self.releases.keys().map(|(name, _)| name)
+        self.written.releases.keys().map(|(name, _)| name)
     }
 
     /// The first index that was never used.
     pub const fn next_index(&self) -> u32 {
-        self.next_index
+        self.written.next_index
     }
 
     /// Writes down a signed record, durably, before it goes anywhere.
@@ -157,24 +181,31 @@ impl Ledger {
     /// # Errors
     /// [`Error`]; the record must not be sent then.
     pub fn add(&mut self, record: Record) -> Result<(), Error> {
+        self.add_all(vec![record])
+    }
+
+    /// Writes down signed records, durably and with one sync of the disk, before any of them goes anywhere.
+    ///
+    /// # Errors
+    /// [`Error`]; none of the records must be sent then.
+    pub fn add_all(&mut self, records: Vec<Record>) -> Result<(), Error> {
         let error = |reason: String| Error { path: self.path.clone(), reason };
-        if record.indexed().is_some_and(|indexed| indexed.index() >= BASE_QUOTA) {
+        if records.iter().filter_map(Record::indexed).any(|indexed| indexed.index() >= BASE_QUOTA) {
             return Err(error("every index of this key is used: it can sign nothing more".into()));
         }
-        let mut line = BASE64.encode(record.bytes());
-        line.push('\n');
+        let lines: String = records.iter().map(|record| BASE64.encode(record.bytes()) + "\n").collect();
         let written = self
             .file
             .seek(SeekFrom::Start(self.length))
-            .and_then(|_| self.file.write_all(line.as_bytes()))
+            .and_then(|_| self.file.write_all(lines.as_bytes()))
             .and_then(|()| self.file.sync_data());
         if let Err(source) = written {
             // Half a line would make all that follow unreadable; if it can't be cut off now, the next line is written over it.
             _ = self.file.set_len(self.length);
             return Err(error(source.to_string()));
         }
-        self.length += line.len() as u64;
-        self.remember(record);
+        self.length += lines.len() as u64;
+        records.into_iter().for_each(|record| self.written.remember(record));
         Ok(())
     }
 }

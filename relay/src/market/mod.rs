@@ -5,4 +5,5 @@ pub mod keys;
 pub mod ledger;
 pub mod peer;
 pub mod publish;
+pub mod seal;
 pub mod status;

@@ -258,9 +258,9 @@ mod tests {
 
     #[test]
     fn only_a_relay_that_kept_everything_counts_and_says_what_was_new() {
-        let directory = tempfile::tempdir().unwrap();
-        let key =
-            PublisherKey::create(&directory.path().join("key"), Handle::new("a").unwrap(), Network::main()).unwrap();
+        let (home, safe) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, next) = (home.path().join("key"), safe.path().join("next"));
+        let key = PublisherKey::create(&path, &next, Handle::new("a").unwrap(), Network::main(), None).unwrap();
         let records = key.key_log.into_records();
         let ids: Vec<_> = records.iter().map(Record::id).collect();
         assert_eq!(was_new(&Receipt { kept: ids.clone(), new: ids.clone() }, &records), Ok(true));

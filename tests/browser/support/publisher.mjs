@@ -9,13 +9,21 @@ export class Publisher {
   static async create(t, handle) {
     const publisher = new Publisher();
     publisher.directory = temporaryDirectory(t);
-    publisher.key = join(publisher.directory, "market.key");
-    const shown = await run(MARKET, ["key", "new", "--handle", handle, "--key", publisher.key, "--network", "ggen"]);
+    publisher.key = join(publisher.directory, "keys", "market.key");
+    /** How many next keys were made. */
+    publisher.nextKeys = 1;
+    const made = ["key", "new", "--handle", handle, "--key", publisher.key, "--next-key", publisher.nextKey(1), "--no-passphrase"];
+    const shown = await run(MARKET, [...made, "--network", "ggen"]);
     const field = (name) => shown.find(({ text }) => text.startsWith(`${name} `)).text.slice(name.length + 1);
     publisher.id = field("publisher");
     /** `handle~fingerprint`. */
     publisher.name = field("full-name");
     return publisher;
+  }
+
+  /** Where a next key is: apart from the key. */
+  nextKey(number) {
+    return join(this.directory, `next-${number}`);
   }
 
   /** Publishes directories and .crate files to relays: what was acknowledged, and when. `publishers`: whose packages dependencies mean. */
@@ -43,7 +51,8 @@ export class Publisher {
   async rotate(relays, dropped) {
     const to = relays.flatMap((relay) => ["--relay", relay.address("tcp")]);
     const but = dropped.flatMap((version) => ["--drop", version]);
-    await run(MARKET, ["key", "rotate", "--key", this.key, ...but, ...to, ...relays[0].network]);
+    const keys = ["--key", this.key, "--with", this.nextKey(this.nextKeys), "--next-key", this.nextKey(++this.nextKeys)];
+    await run(MARKET, ["key", "rotate", ...keys, ...but, ...to, ...relays[0].network]);
   }
 
   /** Writes a ggen package directory and gives its path. */

@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use ggen_net::light::LightPeer;
 use ggen_relay::causes;
-use ggen_relay::market::keys::{self, PublisherKey};
+use ggen_relay::market::keys::{Error, NextKey, PublisherKey, StoredKey};
 use ggen_relay::market::ledger;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Publishers, Publishing, Taken};
+use ggen_relay::market::seal;
 use ggen_relay::market::status::Subject;
 use ggen_shared::id::{Handle, Network};
 use ggen_shared::protocol::query::KeyLogOf;
@@ -18,25 +19,67 @@ use ggen_shared::record::KeyLog;
 use ggen_shared::search::verified::verify_key_log;
 
 use crate::own::{KeyFile, Opened, Own};
+use crate::passphrase;
 use crate::publish::warn_of;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
     /// Make a new publisher: a key, and the next key, which can put another one in its place.
+    ///
+    /// Both are encrypted with a passphrase: from the file of --passphrase-file, from GGEN_PASSPHRASE, or asked for twice at a terminal.
     New {
         /// What the publisher calls itself: lower-case letters, digits and '-'.
         #[arg(long)]
         handle: Handle,
+        /// Where to put the next key: apart from the key, best on a medium that is kept elsewhere. It is what takes your name back from a
+        /// thief of the key, so he must not get both.
+        #[arg(long, value_name = "FILE")]
+        next_key: PathBuf,
+        /// Encrypt nothing: whoever can read the files can use the keys.
+        #[arg(long)]
+        no_passphrase: bool,
         #[command(flatten)]
         key: KeyFile,
         /// The network it signs for.
         #[arg(long, default_value = "ggen")]
         network: String,
     },
-    /// Show who a key makes you.
+    /// Show who a key makes you. It takes no passphrase.
     Show {
         #[command(flatten)]
         key: KeyFile,
+    },
+    /// Encrypt a key file with another passphrase, or for the first time. The next key's file stays as it is.
+    Passphrase {
+        #[command(flatten)]
+        key: KeyFile,
+        /// A file whose first line is the new passphrase [default: asked for at a terminal].
+        #[arg(long, value_name = "FILE", conflicts_with = "no_passphrase")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Encrypt it no more.
+        #[arg(long)]
+        no_passphrase: bool,
+    },
+    /// Write the key and its ledger into one encrypted file, to take them to another machine. The format is that of `age`.
+    ///
+    /// It is encrypted with the key's passphrase; if the key has none, with one that is given or asked for.
+    Export {
+        #[command(flatten)]
+        key: KeyFile,
+        /// The file to write, which must not be there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put an exported key and its ledger in their place on this machine, where no key is yet.
+    Import {
+        /// What `key export` wrote.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        #[command(flatten)]
+        key: KeyFile,
+        /// Don't encrypt the key here.
+        #[arg(long)]
+        no_passphrase: bool,
     },
     /// Put a fresh key in force by the next key, and make another next key. What you signed so far stays, as far as the ledger knows it;
     /// whatever else the key signed, by whoever may have it, is void.
@@ -45,9 +88,12 @@ pub(crate) enum Key {
     Rotate {
         #[command(flatten)]
         own: Own,
-        /// The next key [default: beside the key].
+        /// The next key, which is used up: the file that `key new` or the last `key rotate` wrote.
+        #[arg(long = "with", alias = "next", value_name = "FILE")]
+        with: PathBuf,
+        /// Where to put the next key after it, as for `key new`.
         #[arg(long, value_name = "FILE")]
-        next: Option<PathBuf>,
+        next_key: PathBuf,
         /// A version that is not to stay; repeatable.
         #[arg(long, value_name = "NAME@VERSION")]
         drop: Vec<Subject>,
@@ -64,15 +110,40 @@ pub(crate) enum Key {
 
 pub(crate) async fn run(command: Key) -> Result<ExitCode> {
     match command {
-        Key::New { handle, key, network } => {
+        Key::New { handle, next_key, no_passphrase, key, network } => {
             let path = key.path();
-            let key = PublisherKey::create(&path, handle, Network::named(network)?)?;
+            let network = Network::named(network)?;
+            let passphrase = if no_passphrase { None } else { Some(key.passphrase().to_seal("the new key")?) };
+            let key = PublisherKey::create(&path, &next_key, handle, network, passphrase)?;
             print_publisher(&key.key_log);
             eprintln!("key written to {}", path.display());
-            say_where_next_is(&keys::next_path(&path));
+            say_where_next_is(&next_key);
         }
-        Key::Show { key } => print_publisher(&PublisherKey::load(&key.path())?.key_log),
-        Key::Rotate { own, next, drop, keep_nothing } => return rotate(own, next, &drop, keep_nothing).await,
+        Key::Show { key } => print_publisher(&StoredKey::read(&key.path())?.key_log),
+        Key::Passphrase { key: files, new_passphrase_file, no_passphrase } => {
+            let (mut key, _ledger) = files.open()?;
+            let passphrase = if no_passphrase { None } else { Some(passphrase::new(new_passphrase_file.as_deref())?) };
+            key.reseal(&files.path(), passphrase)?;
+            eprintln!("{} is {}encrypted now", files.path().display(), if no_passphrase { "not " } else { "" });
+        }
+        Key::Export { key: files, to } => {
+            let (key, ledger) = files.open()?;
+            let passphrase = match key.passphrase() {
+                Some(passphrase) => passphrase.clone(),
+                None => files.passphrase().to_seal("the export")?,
+            };
+            key.export(&ledger, &to, &passphrase)?;
+            eprintln!("key and ledger written to {}. Use them on one machine at a time", to.display());
+        }
+        Key::Import { from, key, no_passphrase } => {
+            let path = key.path();
+            let imported = PublisherKey::import(&from, &path, key.passphrase().to_open("the export")?, !no_passphrase)?;
+            print_publisher(&imported.key_log);
+            eprintln!("key written to {}", path.display());
+        }
+        Key::Rotate { own, with, next_key, drop, keep_nothing } => {
+            return rotate(own, &with, &next_key, &drop, keep_nothing).await;
+        }
         Key::Send { own } => {
             let (_, publishing) = own.publishing(Publishers::new()).await?;
             return Ok(send(&publishing).await);
@@ -81,9 +152,10 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject], keep_nothing: bool) -> Result<ExitCode> {
-    let Opened { path, key, ledger, peer } = own.open().await?;
-    let next = next.unwrap_or_else(|| keys::next_path_after(&path, &key.key_log));
+async fn rotate(own: Own, with: &Path, next_key: &Path, drop: &[Subject], keep_nothing: bool) -> Result<ExitCode> {
+    let Opened { files, key, ledger, peer } = own.open().await?;
+    let path = files.path();
+    let next = read_next(&key, with)?;
     let head = key.key_log.head();
     if !keep_nothing && ledger.signed_under(head, &[]).next().is_none() {
         bail!(
@@ -104,14 +176,24 @@ async fn rotate(own: Own, next: Option<PathBuf>, drop: &[Subject], keep_nothing:
     refuse_behind(&key, &peer).await?;
     let dropped: Vec<_> = drop.iter().map(|it| (it.name.clone(), it.version.clone())).collect();
     let keep: Vec<_> = ledger.signed_under(head, &dropped).collect();
-    let (kept, rotated) = (keep.len(), key.rotate(&path, &next, keep)?);
+    let (kept, rotated) = (keep.len(), key.rotate(&path, next, next_key, keep)?);
     print_publisher(&rotated.key_log);
     eprintln!(
         "rotated: {kept} records stay. {} is used up: remove it, whoever gets hold of it can freeze your key log",
-        next.display()
+        with.display()
     );
-    say_where_next_is(&keys::next_path_after(&path, &rotated.key_log));
+    say_where_next_is(next_key);
     Ok(send(&Publishing::new(rotated, ledger, peer, Publishers::new())).await)
+}
+
+/// The next key has the key's passphrase as a rule; it may have kept an older one, or have one where the key has none.
+fn read_next(key: &PublisherKey, with: &Path) -> Result<NextKey> {
+    match key.read_next(with, None) {
+        Err(Error::Sealed { source: seal::Error::WrongPassphrase, .. }) => {
+            Ok(key.read_next(with, Some(&passphrase::of_next_key()?))?)
+        }
+        read => Ok(read?),
+    }
 }
 
 /// Two rotations that follow one event freeze a key log for good: so whoever does not know of one must not make another.
@@ -156,5 +238,5 @@ fn print_publisher(key_log: &KeyLog) {
 
 fn say_where_next_is(path: &Path) {
     eprintln!("next key written to {}", path.display());
-    eprintln!("Move the next key to a place apart from this machine: it is what takes your name back from a thief.");
+    eprintln!("Keep the next key apart from this machine: it is what takes your name back from a thief.");
 }

@@ -4,6 +4,7 @@ mod fetch;
 mod find;
 mod key;
 mod own;
+mod passphrase;
 mod publish;
 mod relays;
 mod say;
@@ -47,7 +48,7 @@ enum Command {
     Deprecate(say::Deprecate),
     /// Withdraw a version for good: out of listings and search, and its number is never used again.
     Retract(say::Say),
-    /// Make, show or rotate a publisher's key.
+    /// Make, show, rotate or move a publisher's key.
     #[command(subcommand)]
     Key(key::Key),
 }
