@@ -143,12 +143,32 @@ impl Client {
         to_js(&view::Package::from(package))
     }
 
-    /// `Promise<VersionView[]>`.
+    /// `Promise<VersionList>`.
     #[wasm_bindgen(js_name = listVersions)]
     pub async fn list_versions(&self, full_name: String) -> Result<JsValue, Error> {
         let meant: Meant = full_name.parse()?;
         let versions = self.registry().await?.list_versions(&meant.full_name).await?;
-        to_js(&versions.into_iter().map(view::Version::from).collect::<Vec<_>>())
+        to_js(&view::Versions::from(versions))
+    }
+
+    /// `Promise<Published>`. Blocks by their CIDs, in the same order.
+    pub async fn publish(
+        &self,
+        records: Vec<Uint8Array>,
+        cids: Vec<String>,
+        blocks: Vec<Uint8Array>,
+    ) -> Result<JsValue, Error> {
+        let block =
+            |(cid, block): (&String, &Uint8Array)| Ok((cid.parse().map_err(Error::invalid_name)?, block.to_vec()));
+        let blocks = cids.iter().zip(&blocks).map(block).collect::<Result<_, Error>>()?;
+        let publication = self.publication(&records, blocks)?;
+        to_js(&view::Published::from(self.registry().await?.publish(&publication).await?))
+    }
+
+    /// `Promise<Published>`.
+    pub async fn delete(&self, records: Vec<Uint8Array>) -> Result<JsValue, Error> {
+        let retraction = self.publication(&records, Vec::new())?;
+        to_js(&view::Published::from(self.registry().await?.delete(&retraction).await?))
     }
 
     /// `Promise<boolean>`.
@@ -206,6 +226,15 @@ impl Client {
 impl Client {
     fn open(&self) -> Result<&P2PRegistry<Browser>, Error> {
         if self.closed.get() { Err(Error::closed()) } else { Ok(&self.registry) }
+    }
+
+    fn publication(
+        &self,
+        records: &[Uint8Array],
+        blocks: Vec<(ContentId, Vec<u8>)>,
+    ) -> Result<registry::Publication, Error> {
+        let records: Vec<Vec<u8>> = records.iter().map(Uint8Array::to_vec).collect();
+        Ok(registry::Publication::read(&records, blocks, self.open()?.peer().network())?)
     }
 
     /// The registry, once a relay is connected or it makes no sense to wait longer.

@@ -3,7 +3,7 @@
 use ggen_net::exchange;
 use ggen_net::light::{AskError, FetchError, HeadError};
 use ggen_shared::id;
-use ggen_shared::registry::{GetError, SearchError};
+use ggen_shared::registry::{DeleteError, GetError, PublishError, SearchError};
 
 /// What a method of the client throws.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,21 @@ impl From<GetError> for Error {
             return Self::new(error.code(), &first.refused.error);
         }
         Self::new(error.code(), &error)
+    }
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        Self::new(error.code(), &error)
+    }
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Get(error) => error.into(),
+            error => Self::new(error.code(), &error),
+        }
     }
 }
 

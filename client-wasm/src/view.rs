@@ -6,7 +6,7 @@ use ggen_shared::client::Evidence;
 use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::merkle::Hash;
 use ggen_shared::record;
-use ggen_shared::registry::{PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
+use ggen_shared::registry::{self, PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
 use ggen_shared::search::verified::Proven;
 use libp2p::PeerId;
 use serde::Serialize;
@@ -106,6 +106,7 @@ pub(crate) struct SearchAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<Proof>,
     suggestions: Vec<String>,
+    offline: bool,
 }
 
 /// What an answer stands on.
@@ -132,10 +133,31 @@ pub(crate) struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     instead: Option<Instead>,
     versions: Vec<Version>,
-    relay: String,
+    missing: f64,
     refused: Vec<Refusal>,
+    relay: String,
+    offline: bool,
     in_checkpoint: bool,
     proof: Proof,
+}
+
+/// The versions of a package, and what is known of the list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Versions {
+    versions: Vec<Version>,
+    missing: f64,
+    refused: Vec<Refusal>,
+    relay: String,
+    offline: bool,
+}
+
+/// What came of a publication.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Published {
+    durable_at: Vec<String>,
+    failed_at: Vec<Refusal>,
 }
 
 /// What other relays commit to, where an answer's relay commits to something.
@@ -266,6 +288,7 @@ impl SearchAnswer {
             cursor: results.cursor.map(|cursor| BASE64URL_NOPAD.encode(&cursor)),
             proof: results.proven.map(Into::into),
             suggestions: results.suggestions,
+            offline: results.offline,
         }
     }
 }
@@ -393,6 +416,7 @@ impl From<PackageView> for Package {
     fn from(view: PackageView) -> Self {
         let status = view.release.status.as_deref();
         let instead = status.and_then(|status| status.instead.as_ref());
+        let Versions { versions, missing, refused, relay, offline } = view.versions.into();
         Self {
             in_checkpoint: view.release.in_checkpoint,
             state: view.release.state.unwrap_or_default().as_str(),
@@ -401,9 +425,37 @@ impl From<PackageView> for Package {
                 .map(|package| Instead { publisher: package.publisher.to_string(), name: package.name.to_string() }),
             proof: view.proven.into(),
             release: view.release.into(),
-            versions: view.versions.into_iter().map(Into::into).collect(),
-            relay: view.source.0,
-            refused: view.refused.into_iter().map(Into::into).collect(),
+            versions,
+            missing,
+            refused,
+            relay,
+            offline,
+        }
+    }
+}
+
+impl From<registry::Versions> for Versions {
+    fn from(versions: registry::Versions) -> Self {
+        Self {
+            versions: versions.list.into_iter().map(Into::into).collect(),
+            missing: number(versions.missing),
+            refused: versions.refused.into_iter().map(Into::into).collect(),
+            relay: versions.source.0,
+            offline: versions.offline,
+        }
+    }
+}
+
+impl From<registry::Published> for Published {
+    fn from(published: registry::Published) -> Self {
+        let failed = |(source, error): (registry::Source, registry::PeerError)| Refusal {
+            code: error.code(),
+            message: error.to_string(),
+            relay: source.0,
+        };
+        Self {
+            durable_at: published.durable_at.into_iter().map(|source| source.0).collect(),
+            failed_at: published.failed_at.into_iter().map(failed).collect(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod node;
 pub mod package;
 pub mod policy;
 pub mod query;
+mod registry;
 mod spare;
 pub mod store;
 mod suggest;
@@ -23,3 +24,4 @@ mod transport;
 
 pub use config::Config;
 pub use node::{Cost, Progress, Relay, StartError};
+pub use registry::Local;

@@ -1,6 +1,7 @@
 //! The harness of tests that cross crates: it starts real relays on loopback, and real peers that talk to them.
 
 pub mod attack;
+pub mod conformance;
 pub mod converge;
 pub mod http;
 pub mod liar;
@@ -209,6 +210,7 @@ pub struct Publisher {
     pub signing: SigningKey,
     /// The key log.
     pub key_log: KeyLog,
+    network: Network,
     next_index: u32,
 }
 
@@ -243,6 +245,14 @@ impl Publisher {
     /// # Panics
     /// Never: the fields are valid.
     pub fn new(number: u8) -> Self {
+        Self::of_network(number, network())
+    }
+
+    /// The publisher of a number in another network.
+    ///
+    /// # Panics
+    /// Never: the fields are valid.
+    pub fn of_network(number: u8, network: Network) -> Self {
         let signing = SigningKey::from_bytes(&[number; 32]);
         let next = key_after(&signing, 0);
         let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
@@ -252,8 +262,8 @@ impl Publisher {
             next: KeyCommitment::to_key(&public(&next)),
             work: Work::NONE,
         };
-        let inception = sign(inception, &signing, &network()).expect("a valid inception");
-        Self { key_log: KeyLog::new(inception), signing, next_index: 0 }
+        let inception = sign(inception, &signing, &network).expect("a valid inception");
+        Self { key_log: KeyLog::new(inception), signing, network, next_index: 0 }
     }
 
     /// Signs a release of a package whose artifact is `content`.
@@ -279,7 +289,7 @@ impl Publisher {
         let (publisher, signed_under) = (self.key_log.publisher(), self.key_log.head());
         let payload = codec::encode(&Says { publisher, signed_under, index: self.next_index, says });
         self.next_index += 1;
-        let record = sign_unknown(kind, payload, &self.signing, &network()).expect("an unknown kind");
+        let record = sign_unknown(kind, payload, &self.signing, &self.network).expect("an unknown kind");
         self.offer([record.bytes()])
     }
 
@@ -296,6 +306,15 @@ impl Publisher {
     /// # Panics
     /// When the fields are not valid.
     pub fn status(&mut self, name: &str, version: &str, seq: u64, state: State) -> Offer {
+        let status = self.signed_status(name, version, seq, state);
+        self.offer([status.bytes()])
+    }
+
+    /// As [`Self::status`], but for the offer.
+    ///
+    /// # Panics
+    /// When the fields are not valid.
+    pub fn signed_status(&mut self, name: &str, version: &str, seq: u64, state: State) -> Verified<Status> {
         let status = Status {
             publisher: self.key_log.publisher(),
             signed_under: self.key_log.head(),
@@ -308,7 +327,7 @@ impl Publisher {
             instead: None,
         };
         self.next_index += 1;
-        self.offer([sign(status, &self.signing, &network()).expect("a valid status").bytes()])
+        sign(status, &self.signing, &self.network).expect("a valid status")
     }
 
     /// Rotates the key away, and keeps nothing of what it signed.
@@ -355,7 +374,7 @@ impl Publisher {
         keep.sort();
         let page = |keep: &[RecordId]| {
             let page = KeepPage { publisher, prev, revealed, keep: keep.to_vec() };
-            sign(page, &revealing, &network()).expect("a valid keep page")
+            sign(page, &revealing, &self.network).expect("a valid keep page")
         };
         let pages: Vec<_> = keep.chunks(KEPT_PER_PAGE).map(page).collect();
         let mut ids: Vec<_> = pages.iter().map(Verified::id).collect();
@@ -363,7 +382,7 @@ impl Publisher {
         let after = key_after(&signing, self.key_log.rotations().count() + 1);
         let next = KeyCommitment::to_key(&public(&after));
         let rotation = Rotation { publisher, prev, revealed, key, next, pages: ids };
-        (pages, sign(rotation, &revealing, &network()).expect("a valid rotation"))
+        (pages, sign(rotation, &revealing, &self.network).expect("a valid rotation"))
     }
 
     /// The key log as it is now, then some records.
@@ -406,7 +425,7 @@ impl Publisher {
         };
         self.next_index += 1;
         change(&mut release);
-        let release = sign(release, &self.signing, &network()).expect("a valid release");
+        let release = sign(release, &self.signing, &self.network).expect("a valid release");
         let blocks = artifact.blocks.iter().map(|block| block.cid).collect();
         let offer = Offer { blocks, ..self.offer([release.bytes()]) };
         Package { release, artifact, offer }

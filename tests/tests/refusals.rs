@@ -511,8 +511,12 @@ async fn a_changed_release_of_a_package_is_refused_and_had_from_the_honest_relay
     trial.with_the_honest_one().await;
     let view = trial.registry.get_package(&full_name(&package)).await.unwrap();
     assert_eq!(view.release.release.id(), package.release.id());
-    assert_eq!(view.source.0, trial.honest.peer_id().to_string());
-    assert_eq!(view.refused[0].source.0, trial.liar.peer_id().to_string(), "what was refused is told with who sent it");
+    assert_eq!(view.versions.source.0, trial.honest.peer_id().to_string());
+    assert_eq!(
+        view.versions.refused[0].source.0,
+        trial.liar.peer_id().to_string(),
+        "what was refused is told with who sent it"
+    );
 }
 
 #[tokio::test]

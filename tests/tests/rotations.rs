@@ -102,7 +102,7 @@ async fn a_yank_at_one_relay_changes_what_another_answers() {
     newest("1.0.0").await;
     for peer in &peers {
         let versions = registry(peer).list_versions(&name).await.unwrap();
-        let states: Vec<_> = versions.iter().map(|view| (view.version.to_string(), view.state)).collect();
+        let states: Vec<_> = versions.list.iter().map(|view| (view.version.to_string(), view.state)).collect();
         assert_eq!(states, [("1.1.0".to_owned(), State::Yanked), ("1.0.0".to_owned(), State::Active)]);
     }
     // What is taken back is listed again; what is retracted is not.

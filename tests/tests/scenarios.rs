@@ -169,7 +169,7 @@ async fn test_package_republishing_prevents_duplicates() {
         assert!(again.new.is_empty() && again.kept == first.kept);
     }
     assert_eq!(names_found(&listener, "again").await.unwrap(), ["once"]);
-    assert_eq!(registry(&listener).list_versions(&full_name(&package.release)).await.unwrap().len(), 1);
+    assert_eq!(registry(&listener).list_versions(&full_name(&package.release)).await.unwrap().list.len(), 1);
     // A second package is announced after any second announcement of the first would have been.
     let last = Publisher::new(8).release("last", "1.0.0", "marks the end", b"content");
     last.publish(&listener, relay.peer_id()).await.unwrap();
@@ -259,7 +259,7 @@ async fn test_package_version_updates() {
     }
     let name = name.unwrap();
     let versions = registry(&peer).list_versions(&name).await.unwrap();
-    let versions: Vec<String> = versions.iter().map(|version| version.version.to_string()).collect();
+    let versions: Vec<String> = versions.list.iter().map(|version| version.version.to_string()).collect();
     assert_eq!(versions, ["0.3.0-rc.1", "0.2.0", "0.1.1", "0.1.0"]);
     let unknown = registry(&peer).get_package_version(&name, &"9.9.9".parse().unwrap()).await;
     assert!(matches!(unknown, Err(GetError::UnknownVersion { .. })));

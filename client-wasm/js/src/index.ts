@@ -10,12 +10,14 @@ import type {
   HeadView,
   MarketEvent,
   PackageView,
+  Publication,
+  Published,
   RawClient,
   Release,
   SearchAnswer,
   SearchOptions,
   Transport,
-  VersionView,
+  VersionList,
 } from "./types.ts";
 
 export { MarketError } from "./error.ts";
@@ -148,12 +150,32 @@ export class MarketClient {
   }
 
   /**
-   * All versions that the relay showed and that verified, newest first.
+   * All versions that the relay showed and that verified, highest first, those that were withdrawn too; and how many more there are.
    *
    * @throws {@link MarketError} as {@link getPackage}.
    */
-  listVersions(fullName: string): Promise<VersionView[]> {
+  listVersions(fullName: string): Promise<VersionList> {
     return this.#ask((raw) => raw.listVersions(fullName));
+  }
+
+  /**
+   * Hands what was signed elsewhere to all connected relays. The same again succeeds, and changes nothing.
+   *
+   * @throws {@link MarketError} `publish/written-once` for a version that its publisher published with other content, `publish/*`, `record/*`,
+   * `network/*`, `relay/*`, `client/bad-options`, `client/closed`.
+   */
+  publish({ records, blocks = [] }: Publication): Promise<Published> {
+    return this.#ask((raw) => raw.publish(records, blocks.map(({ cid }) => cid), blocks.map(({ data }) => data)));
+  }
+
+  /**
+   * Retracts a version, as a signed status says: out of listings and search, and its number never to be used again. What was copied stays
+   * where it is.
+   *
+   * @throws {@link MarketError} `delete/not-a-retraction`, and as {@link getPackageVersion} and {@link publish}.
+   */
+  delete({ records }: Publication): Promise<Published> {
+    return this.#ask((raw) => raw.delete(records));
   }
 
   /**

@@ -129,6 +129,8 @@ export interface SearchAnswer {
    * one, and what is found is proven as always. They are text of a stranger: show them as text.
    */
   suggestions: string[];
+  /** `true`: no relay can be asked now, and this is what one answered before. */
+  offline: boolean;
 }
 
 /** What other relays commit to, where the relay of an answer commits to something. */
@@ -217,7 +219,7 @@ export interface SearchFilters {
 export type SearchOrder = "best" | "newest" | "name" | "dependents";
 
 /** One package, the release asked for, and what else there is. */
-export interface PackageView {
+export interface PackageView extends VersionList {
   release: Release;
   /** What the publisher says that this version is good for. */
   state: VersionState;
@@ -225,15 +227,39 @@ export interface PackageView {
   reason?: string;
   /** What the publisher says to use in place of a deprecated version. */
   instead?: { publisher: string; name: string };
-  /** All versions that the relay showed and that verified, newest first. */
-  versions: VersionView[];
-  /** Peer id of the relay that answered. */
-  relay: string;
-  /** Records of this package that were refused. */
-  refused: Refusal[];
   /** `false`: the relay has not committed to the release yet. */
   inCheckpoint: boolean;
   proof: Proof;
+}
+
+/** The versions of a package. */
+export interface VersionList {
+  /** Those that the relay showed and that verified, in the precedence of SemVer, highest first. Two entries of one version contest each other. */
+  versions: VersionView[];
+  /** How many more releases there are than an answer holds. */
+  missing: number;
+  /** Records of this package that were refused. */
+  refused: Refusal[];
+  /** Peer id of the relay that answered. */
+  relay: string;
+  /** `true`: no relay can be asked now, and this is what one answered before. */
+  offline: boolean;
+}
+
+/** What was signed elsewhere: this client holds no key. */
+export interface Publication {
+  /** The publisher's key events, then what it signed under them: the bytes of records. */
+  records: Uint8Array[];
+  /** Every block of the content that the releases name. */
+  blocks?: { cid: string; data: Uint8Array }[];
+}
+
+/** What came of a publication. */
+export interface Published {
+  /** Peer ids of relays that say that everything is durable. */
+  durableAt: string[];
+  /** Relays that refused or failed, with what they said. */
+  failedAt: Refusal[];
 }
 
 export interface VersionView {
@@ -284,8 +310,8 @@ export type MarketEvent =
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
  * `network/unreachable`, `network/timeout`, `package/not-found`, `package/withdrawn`, `version/not-found`, `version/contested`,
  * `version/retracted`, `query/too-long`,
- * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-yet-possible`,
- * `publish/incomplete`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
+ * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-a-retraction`,
+ * `publish/incomplete`, `publish/written-once`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `evidence/refused` (what was given shows nothing),
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
@@ -311,7 +337,10 @@ export interface RawClient {
   /** `fullName`: `handle~fingerprint/name`. The newest version that is not a pre-release. */
   getPackage(fullName: string): Promise<PackageView>;
   getPackageVersion(fullName: string, version: string): Promise<PackageView>;
-  listVersions(fullName: string): Promise<VersionView[]>;
+  listVersions(fullName: string): Promise<VersionList>;
+  /** Blocks by their CIDs, in the same order. */
+  publish(records: Uint8Array[], cids: string[], blocks: Uint8Array[]): Promise<Published>;
+  delete(records: Uint8Array[]): Promise<Published>;
   exists(fullName: string): Promise<boolean>;
   metadata(fullName: string): Promise<Release>;
   /** The package's head through the DHT, verified: works when no connected relay holds the record. */

@@ -18,10 +18,12 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::progress::{Cost, Progress};
+pub(crate) use self::work::Work;
 use crate::admission::Shelf;
 use crate::checkpoints::{self, Checkpoints};
 use crate::identity::{self, Identity};
 use crate::query::Answer;
+use crate::registry::Local;
 use crate::store::{CommitError, LoadError, OpenError as StoreError, Store};
 use crate::{Config, http, policy, transport};
 
@@ -95,6 +97,7 @@ pub struct Status {
 pub struct Relay {
     peer_id: PeerId,
     shelf: Arc<Shelf>,
+    registry: Local,
     status: watch::Receiver<Status>,
     commands: mpsc::Sender<Command>,
     progress: watch::Receiver<Progress>,
@@ -143,6 +146,7 @@ impl Relay {
         let (tell, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
         let work = Arc::new(work::Work::new(shelf.clone(), answer(shelf.clone()), commands.clone()));
+        let registry = Local::new(peer_id, work.clone());
         let (meet, met) = mpsc::channel(policy::SYNCS_WAITING);
         let mut node = swarm::Node::new(swarm, work.clone(), tell, meet, &config);
         node.listen(&config).await?;
@@ -162,7 +166,7 @@ impl Relay {
         }
         tasks.spawn(make_checkpoints(checkpoints, shelf.clone(), stopped.clone()));
         tasks.spawn(pack_records(shelf.clone(), stopped.clone()));
-        let mut relay = Self { peer_id, shelf, status, commands, progress, http: None, stop, tasks };
+        let mut relay = Self { peer_id, shelf, registry, status, commands, progress, http: None, stop, tasks };
         if let Some(address) = config.http {
             relay.serve_http(address, config.www.as_deref(), stopped).await?;
         }
@@ -218,6 +222,11 @@ impl Relay {
     /// What it holds.
     pub const fn shelf(&self) -> &Arc<Shelf> {
         &self.shelf
+    }
+
+    /// What it holds, as a registry.
+    pub const fn registry(&self) -> &Local {
+        &self.registry
     }
 
     /// Waits until its status is as wanted.

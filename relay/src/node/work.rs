@@ -9,7 +9,7 @@ use ggen_shared::codec;
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::PublisherId;
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_BYTES};
-use ggen_shared::protocol::publish::{Receipt, ReceiptReply, Wanted, WantedReply};
+use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
@@ -25,7 +25,8 @@ use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::policy;
 use crate::query::Answer;
 
-pub(super) struct Work {
+/// What a relay does for others.
+pub(crate) struct Work {
     shelf: Arc<Shelf>,
     answer: Box<dyn Answer>,
     commands: mpsc::Sender<Command>,
@@ -76,7 +77,7 @@ impl Work {
     }
 
     /// What the relay holds.
-    pub(super) const fn shelf(&self) -> &Arc<Shelf> {
+    pub(crate) const fn shelf(&self) -> &Arc<Shelf> {
         &self.shelf
     }
 
@@ -170,6 +171,16 @@ impl Work {
         // In this order a peer waits for itself before others wait for it.
         let own = share.uploads.clone().acquire_many_owned(units).await.map_err(closed)?;
         Ok((own, self.uploads.clone().acquire_many_owned(units).await.map_err(closed)?))
+    }
+
+    /// Takes what was handed over in this process, as from a peer.
+    pub(crate) async fn admit(&self, offer: &Offer, blocks: Vec<(ContentId, Vec<u8>)>) -> Result<Receipt, AdmitError> {
+        let records = self.shelf.verify(offer)?;
+        check_created(&records, now())?;
+        // What is held already is no surplus, and need not be written again.
+        let wanted = self.shelf.store().missing(offer.blocks.clone()).await?;
+        let blocks = blocks.into_iter().filter(|(cid, _)| wanted.contains(cid)).collect();
+        self.admit_offer(records, blocks).await
     }
 
     async fn admit_offer(

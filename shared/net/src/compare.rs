@@ -13,7 +13,7 @@ use ggen_shared::search::verified::{Hit, Proven, verify_key_log, verify_package}
 use libp2p::PeerId;
 
 use crate::light::Platform;
-use crate::registry::{P2PRegistry, peer_error, search_results, source};
+use crate::registry::{P2PRegistry, peer_error, source};
 use crate::settle::Settled;
 
 /// Relays that an answer is compared with, at most: each costs about a kilobyte.
@@ -143,7 +143,7 @@ impl<P: Platform> P2PRegistry<P> {
             // What one of them just heard of is no difference of the results.
             let answer = self.ask(relay, page.question.clone()).await.map_err(peer_error)?;
             let theirs = self.verified(relay, |asked| self.verify_search(&page.question, answer, asked))?;
-            let theirs = search_results(theirs, relay);
+            let theirs = SearchResults::of(theirs, source(relay));
             lacks.retain(|hit| !shows(&theirs, hit.release.id()));
         }
         if more.is_empty() && lacks.is_empty() && evidence.is_empty() && unbacked == 0 {

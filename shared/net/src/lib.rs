@@ -9,6 +9,7 @@ mod behaviour;
 mod compare;
 mod config;
 pub mod exchange;
+mod held;
 pub mod light;
 mod registry;
 mod settle;

@@ -8,10 +8,10 @@ use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
 use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question, SearchAnswer};
-use ggen_shared::record::{Release, Verified, Version};
+use ggen_shared::record::Version;
 use ggen_shared::registry::{
-    DeleteError, GetError, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord, Registry,
-    ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
+    Found, PeerError, Publication, PublishError, Published, RefusedRecord, Registry, SearchError, SearchOptions,
+    SearchResults, Source,
 };
 use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{AnswerError, Asked, Known, VerifiedSearch, verify_package, verify_search_knowing};
@@ -19,6 +19,7 @@ use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
 use crate::audit::Audits;
+use crate::held::Held;
 use crate::light::{AskError, LightPeer, Platform};
 use crate::{address, exchange};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared<P> {
     peer: LightPeer<P>,
     memory: Mutex<Memory>,
     known: Mutex<Known>,
+    held: Mutex<Held>,
 }
 
 /// What is remembered of relays.
@@ -59,7 +61,12 @@ impl<P: Platform> P2PRegistry<P> {
     pub fn new(peer: LightPeer<P>) -> Self {
         Self {
             rules: peer.rules(),
-            shared: Arc::new(Shared { peer, memory: Mutex::default(), known: Mutex::default() }),
+            shared: Arc::new(Shared {
+                peer,
+                memory: Mutex::default(),
+                known: Mutex::default(),
+                held: Mutex::default(),
+            }),
         }
     }
 
@@ -133,6 +140,11 @@ impl<P: Platform> P2PRegistry<P> {
         self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was answered before.
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.shared.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The light peer.
     pub fn peer(&self) -> &LightPeer<P> {
         &self.shared.peer
@@ -159,40 +171,6 @@ impl<P: Platform> P2PRegistry<P> {
             }
         }
         Err(failure)
-    }
-
-    async fn package(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
-        let question = query::Package { name: name.clone(), version: version.cloned() };
-        let mut refused: Vec<RefusedRecord> = Vec::new();
-        let (mut known, registry) = (None, self.now());
-        let found = registry
-            .ask_any(&question, |relay, answer| {
-                let package = registry.verified(relay, |asked| {
-                    let package = verify_package(&question, answer, asked)?;
-                    package.iter().try_for_each(|package| self.witness(&package.proven.checkpoint))?;
-                    Ok(package)
-                })?;
-                self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
-                PackageView::of(name, version, package, source(relay)).inspect_err(|error| match error {
-                    GetError::Refused(records) => refused.extend(records.iter().cloned()),
-                    // A relay that knows more than the next one must not be forgotten.
-                    GetError::UnknownVersion { .. }
-                    | GetError::Contested { .. }
-                    | GetError::Retracted { .. }
-                    | GetError::Withdrawn(_) => known = Some(error.clone()),
-                    GetError::UnknownPackage(_) | GetError::Peer(_) => {}
-                })
-            })
-            .await;
-        match found {
-            Ok(mut view) => {
-                view.refused.extend(refused);
-                Ok(view)
-            }
-            Err(_) if known.is_some() => Err(known.unwrap_or(GetError::Peer(PeerError::Unreachable))),
-            Err(_) if !refused.is_empty() => Err(GetError::Refused(refused)),
-            Err(error) => Err(error),
-        }
     }
 
     /// The packages that depend on one, those first that most publishers depend on, unless `options` say otherwise: proven and counted like
@@ -258,7 +236,7 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         // What is no query is nobody's fault but the asker's, and no relay is asked.
         question.read()?;
         let registry = self.now();
-        registry
+        let found = registry
             .ask_any(&question, |relay, answer| {
                 let verified = registry.verified(relay, |asked| {
                     let verified = registry.verify_search(&question, answer, asked)?;
@@ -270,27 +248,60 @@ impl<P: Platform> Registry for P2PRegistry<P> {
                     Ok(verified)
                 })?;
                 self.note_refused(relay, verified.hits.iter().any(Result::is_err));
-                Ok(search_results(verified, relay))
+                Ok::<_, PeerError>(SearchResults::of(verified, source(relay)))
             })
-            .await
+            .await;
+        match found {
+            Ok(results) => {
+                self.held().keep_search(question, &results);
+                Ok(results)
+            }
+            Err(error) if error.is_offline() => Ok(self.held().search(&question).ok_or(error)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn get_package(&self, name: &FullName) -> Result<PackageView, GetError> {
-        self.package(name, None).await
+    async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {
+        let question = query::Package { name: name.clone(), version: version.cloned() };
+        // A relay that knows more than the next one must not be forgotten, nor what was refused.
+        let (mut known, mut refused): (Option<Found>, Vec<RefusedRecord>) = (None, Vec::new());
+        let registry = self.now();
+        let shown = registry
+            .ask_any(&question, |relay, answer| {
+                let package = registry.verified(relay, |asked| {
+                    let package = verify_package(&question, answer, asked)?;
+                    package.iter().try_for_each(|package| self.witness(&package.proven.checkpoint))?;
+                    Ok(package)
+                })?;
+                self.note_refused(relay, package.as_ref().is_some_and(|package| !package.refused.is_empty()));
+                let found = Found::by(package, source(relay));
+                if found.package.as_ref().is_some_and(|package| package.shown(version).is_some()) {
+                    return Ok(found);
+                }
+                if found.says_more_than(known.as_ref()) {
+                    known = Some(found);
+                } else {
+                    refused.extend(found.into_refused());
+                }
+                // The next one is asked.
+                Err(PeerError::Unreachable)
+            })
+            .await;
+        match shown.or_else(|error| known.ok_or(error)) {
+            Ok(mut found) => {
+                self.held().keep_package(&question, &found);
+                found.refused.extend(refused);
+                Ok(found)
+            }
+            Err(error) if error.is_offline() => self.held().package(&question).ok_or(error),
+            Err(error) => Err(error),
+        }
     }
 
-    async fn get_package_version(&self, name: &FullName, version: &Version) -> Result<PackageView, GetError> {
-        self.package(name, Some(version)).await
-    }
-
-    async fn list_versions(&self, name: &FullName) -> Result<Vec<VersionView>, GetError> {
-        Ok(self.package(name, None).await?.versions)
-    }
-
-    async fn publish(&self, publication: Publication) -> Result<Published, PublishError> {
+    async fn hand_over(&self, publication: &Publication) -> Result<Published, PublishError> {
         let offer = Offer {
-            records: publication.records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
-            blocks: publication.blocks.iter().map(|(cid, _)| *cid).collect(),
+            records: publication.records().iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
+            blocks: publication.blocks().iter().map(|(cid, _)| *cid).collect(),
         };
         let relays = self.peer().connected();
         if relays.is_empty() {
@@ -298,9 +309,9 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         }
         let mut published = Published { durable_at: Vec::new(), failed_at: Vec::new() };
         for relay in relays {
-            let block = |cid: &_| publication.blocks.iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
+            let block = |cid: &_| publication.blocks().iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
             match self.peer().publish(relay, &offer, block).await {
-                Ok(receipt) if publication.records.iter().all(|record| receipt.kept.contains(&record.id())) => {
+                Ok(receipt) if publication.records().iter().all(|record| receipt.kept.contains(&record.id())) => {
                     published.durable_at.push(source(relay));
                 }
                 Ok(_) => {
@@ -311,23 +322,6 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         }
         if published.durable_at.is_empty() { Err(PublishError::Refused(published.failed_at)) } else { Ok(published) }
     }
-
-    async fn delete(&self, name: &FullName, version: &Version) -> Result<(), DeleteError> {
-        self.package(name, Some(version)).await?;
-        Err(DeleteError::NotYetPossible)
-    }
-
-    async fn exists(&self, name: &FullName) -> Result<bool, GetError> {
-        match self.package(name, None).await {
-            Ok(_) | Err(GetError::Contested { .. } | GetError::Withdrawn(_)) => Ok(true),
-            Err(GetError::UnknownPackage(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn metadata(&self, name: &FullName) -> Result<Verified<Release>, GetError> {
-        Ok(self.package(name, None).await?.release.release)
-    }
 }
 
 pub(crate) fn source(relay: PeerId) -> Source {
@@ -336,24 +330,6 @@ pub(crate) fn source(relay: PeerId) -> Source {
 
 pub(crate) fn refused(code: &'static str, message: &str) -> PeerError {
     PeerError::Refused(query::Refusal::new(code, message))
-}
-
-#[expect(clippy::result_large_err, reason = "a refused hit is a result like any other, and stays in its place")]
-pub(crate) fn search_results(verified: VerifiedSearch, relay: PeerId) -> SearchResults {
-    let source = source(relay);
-    let hits = verified.hits.into_iter().map(|hit| match hit {
-        Ok(hit) => Ok(ReleaseView::of(&hit.key_log, hit.release, hit.in_checkpoint)),
-        Err(refused) => Err(RefusedRecord { refused, source: source.clone() }),
-    });
-    SearchResults {
-        hits: hits.collect(),
-        total: verified.total,
-        total_is_exact: verified.total_is_exact,
-        cursor: verified.cursor,
-        source: source.clone(),
-        proven: verified.proven,
-        suggestions: verified.suggestions,
-    }
 }
 
 pub(crate) fn peer_error(error: AskError) -> PeerError {

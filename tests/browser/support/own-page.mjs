@@ -37,12 +37,18 @@ export async function openOwnPage(t, options) {
   return { page, ask: (method, ...args) => ask(page, method, args) };
 }
 
-/** Calls a method of the client: what it gives, or the code of what it throws. */
+/** Calls a method of the client: what it gives, or the code of what it throws. A publication comes in base64, as no bytes come into a page. */
 function ask(page, method, args) {
   return page.evaluate(
     async ([method, args]) => {
+      const bytes = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const publication = ({ records, blocks }) => ({
+        records: records.map(bytes),
+        blocks: blocks.map(({ cid, data }) => ({ cid, data: bytes(data) })),
+      });
+      const given = args.map((arg) => (arg?.records ? publication(arg) : arg));
       try {
-        return { value: await globalThis.client[method](...args) };
+        return { value: await globalThis.client[method](...given) };
       } catch (error) {
         return { code: error.code, message: error.message };
       }

@@ -1,6 +1,6 @@
 // Real relays, each a process of its own, on loopback, with ports that the system chose.
 import { join } from "node:path";
-import { LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
+import { CONFORMANCE_WORLD, LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
 import { deadline, until } from "./wait.mjs";
 
 const ANY_PORT = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"].map((end) => `/ip4/127.0.0.1/${end}`);
@@ -46,6 +46,15 @@ export class Relay {
     if (epochSeconds) relay.network = ["--epoch-seconds", ...epoch];
     await relay.#spawn(LYING_RELAY, [join(temporaryDirectory(t), "data"), WWW, ...epoch]);
     return relay;
+  }
+
+  /** A relay that holds the world of tests/conformance.json, and what it says of it: see tests/src/bin/conformance-world.rs. */
+  static async startWorld(t) {
+    const relay = new Relay();
+    t.after(() => relay.stop());
+    await relay.#spawn(CONFORMANCE_WORLD, [join(temporaryDirectory(t), "data")]);
+    const [about, prepared] = relay.#log.map((line) => line.startsWith("{") && JSON.parse(line)).filter(Boolean);
+    return { relay, ...about, prepared };
   }
 
   /** Starts again, after `stop`, with the same data on the same ports. */

@@ -28,6 +28,14 @@ const TITLES: Record<string, string> = {
   "client/no-wasm": "The verifier could not be loaded",
 };
 
+/** Nobody can be asked, and what was answered before is shown. */
+export const OFFLINE: Problem = {
+  code: "network/unreachable",
+  title: "No relay can be reached just now",
+  detail: "This is what was verified in this browser before; there may be something newer.",
+  passing: true,
+};
+
 /** Any thrown value; the client throws errors with a `code`. */
 export function describeProblem(thrown: unknown): Problem {
   const code = codeOf(thrown);

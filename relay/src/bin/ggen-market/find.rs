@@ -126,7 +126,7 @@ pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<Exit
     } else {
         let row =
             |it: &VersionView| [it.version.to_string(), it.state.as_str().into(), date(it.created), it.id.to_string()];
-        print_table(view.versions.iter().map(row));
+        print_table(view.versions.list.iter().map(row));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,7 +143,7 @@ pub(crate) async fn get(
     };
     match found {
         Ok(view) => {
-            for refused in &view.refused {
+            for refused in &view.versions.refused {
                 eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
             }
             Ok(Ok(view))
@@ -289,7 +289,7 @@ fn versions_json(view: &PackageView) -> Value {
             "record": it.id.to_string(),
         })
     };
-    view.versions.iter().map(version).collect()
+    view.versions.list.iter().map(version).collect()
 }
 
 fn print_info(view: &PackageView) {
@@ -325,7 +325,7 @@ fn print_info(view: &PackageView) {
     print_field("content", Some(release.artifact.cid.to_string()));
     print_field("record", Some(release.id().to_string()));
     print_field("publisher", Some(release.publisher.to_string()));
-    let others = view.versions.iter().filter(|it| it.version != release.version).map(|it| it.version.to_string());
+    let others = view.versions.list.iter().filter(|it| it.version != release.version).map(|it| it.version.to_string());
     print_field("other versions", list(&others.collect::<Vec<_>>()));
     if !in_checkpoint {
         println!("It came just now: no checkpoint has it yet.");

@@ -7,10 +7,10 @@ use crate::catalogue::answer;
 use crate::catalogue::testing::{Publisher, Relay, other_artifact};
 use crate::id::FullName;
 use crate::protocol::query::Package;
-use crate::record::{Release, Verified, Version};
+use crate::record::Version;
 use crate::registry::{
-    DeleteError, GetError, MaybeSend, PackageView, PeerError, Publication, PublishError, Published, RefusedRecord,
-    Registry, ReleaseView, SearchError, SearchOptions, SearchResults, Source, VersionView,
+    DeleteError, Found, GetError, MaybeSend, PeerError, Publication, PublishError, Published, Registry, SearchError,
+    SearchOptions, SearchResults, Source,
 };
 
 struct InMemory(Relay);
@@ -19,67 +19,22 @@ fn here() -> Source {
     Source("here".into())
 }
 
-impl InMemory {
-    fn get(&self, name: &FullName, version: Option<&Version>) -> Result<PackageView, GetError> {
-        let question = Package { name: name.clone(), version: version.cloned() };
-        let answer = answer::package(&self.0.catalogue, &self.0.snapshots, &question).map_err(PeerError::Refused)?;
-        PackageView::of(name, version, self.0.verify_package(&question, answer).map_err(PeerError::from)?, here())
-    }
-}
-
 impl Registry for InMemory {
     async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
         let question = options.question(text);
         let answer = self.0.answer(&question).map_err(PeerError::Refused)?;
         let found = self.0.verify(&question, answer).map_err(PeerError::from)?;
-        let mut hits = Vec::new();
-        for hit in found.hits {
-            hits.push(match hit {
-                Ok(hit) => Ok(ReleaseView::of(&hit.key_log, hit.release, hit.in_checkpoint)),
-                Err(refused) => Err(RefusedRecord { refused, source: here() }),
-            });
-        }
-        Ok(SearchResults {
-            hits,
-            total: found.total,
-            total_is_exact: found.total_is_exact,
-            cursor: found.cursor,
-            source: here(),
-            proven: found.proven,
-            suggestions: found.suggestions,
-        })
+        Ok(SearchResults::of(found, here()))
     }
 
-    async fn get_package(&self, name: &FullName) -> Result<PackageView, GetError> {
-        self.get(name, None)
+    async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {
+        let question = Package { name: name.clone(), version: version.cloned() };
+        let answer = answer::package(&self.0.catalogue, &self.0.snapshots, &question).map_err(PeerError::Refused)?;
+        Ok(Found::by(self.0.verify_package(&question, answer)?, here()))
     }
 
-    async fn get_package_version(&self, name: &FullName, version: &Version) -> Result<PackageView, GetError> {
-        self.get(name, Some(version))
-    }
-
-    async fn list_versions(&self, name: &FullName) -> Result<Vec<VersionView>, GetError> {
-        Ok(self.get(name, None)?.versions)
-    }
-
-    async fn publish(&self, _: Publication) -> Result<Published, PublishError> {
+    async fn hand_over(&self, _: &Publication) -> Result<Published, PublishError> {
         Err(PeerError::Unreachable.into())
-    }
-
-    async fn delete(&self, _: &FullName, _: &Version) -> Result<(), DeleteError> {
-        Err(DeleteError::NotYetPossible)
-    }
-
-    async fn exists(&self, name: &FullName) -> Result<bool, GetError> {
-        match self.get(name, None) {
-            Ok(_) => Ok(true),
-            Err(GetError::UnknownPackage(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn metadata(&self, name: &FullName) -> Result<Verified<Release>, GetError> {
-        Ok(self.get(name, None)?.release.release)
     }
 }
 
@@ -116,7 +71,7 @@ fn a_relay_can_be_a_registry() {
     assert_eq!(now(registry.metadata(&name)).unwrap(), view.release.release);
     let versions = now(registry.list_versions(&name)).unwrap();
     assert_eq!(
-        versions.iter().map(|v| v.version.to_string()).collect::<Vec<_>>(),
+        versions.list.iter().map(|v| v.version.to_string()).collect::<Vec<_>>(),
         ["3.0.0", "3.0.0", "2.0.0", "1.0.0"]
     );
     let first = now(registry.get_package_version(&name, &"1.0.0".parse().unwrap())).unwrap();
@@ -150,5 +105,6 @@ fn what_is_not_there_has_a_code() {
         now(registry.search(&long, SearchOptions::default())).map_err(|e| e.code()).unwrap_err(),
         "query/too-long"
     );
-    assert_eq!(now(registry.delete(&a, &version("1.0.0"))), Err(DeleteError::NotYetPossible));
+    let nothing = Publication::of(one.key_log(), [], Vec::new());
+    assert_eq!(now(registry.delete(&nothing)), Err(DeleteError::NotARetraction));
 }

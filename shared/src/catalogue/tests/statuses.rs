@@ -7,7 +7,7 @@ use crate::catalogue::{Decision, Leaf};
 use crate::limits::MAX_VERSIONS_PER_ANSWER;
 use crate::protocol::query::{KeyLogOf, Package, PackageAnswer, Search};
 use crate::record::{Record, State, Status, Verified, Version};
-use crate::registry::{GetError, PackageView, Source};
+use crate::registry::{Found, GetError, PackageView, Source};
 use crate::search::verified::VerifiedPackage;
 
 fn status(who: &Publisher, index: u32, version: &str, seq: u64, state: State) -> Verified<Status> {
@@ -44,6 +44,10 @@ fn refusals(package: &VerifiedPackage) -> Vec<(usize, &'static str)> {
     package.refused.iter().map(|refused| (refused.index, refused.error.code())).collect()
 }
 
+fn found(package: Option<VerifiedPackage>) -> Found {
+    Found::by(package, Source("here".into()))
+}
+
 #[test]
 fn a_package_comes_with_the_state_of_each_version() {
     let (_, relay, question) = scene();
@@ -53,8 +57,8 @@ fn a_package_comes_with_the_state_of_each_version() {
     assert_eq!((package.statuses.len(), refusals(&package)), (2, vec![]));
     assert_eq!(package.head().unwrap().version, version("2.0.0"));
     assert_eq!(package.status(&version("3.0.0")).unwrap().reason, "reason 1");
-    let view = PackageView::of(&question.name, None, Some(package), Source("here".into())).unwrap();
-    assert_eq!((view.release.state, view.versions[0].state), (Some(State::Deprecated), State::Yanked));
+    let view = PackageView::of(&question.name, None, found(Some(package))).unwrap();
+    assert_eq!((view.release.state, view.versions.list[0].state), (Some(State::Deprecated), State::Yanked));
     assert_eq!(view.release.status.unwrap().version, version("2.0.0"));
     let one_version = Package { version: Some(version("3.0.0")), ..question };
     let package = relay.package(&one_version).unwrap();
@@ -73,7 +77,7 @@ fn a_status_that_came_since_the_checkpoint_counts_beside_the_one_in_it() {
     relay.commit();
     let package = relay.package(&question).unwrap();
     assert_eq!((package.statuses.len(), refusals(&package)), (3, vec![]));
-    let retracted = PackageView::of(&question.name, Some(&version("1.0.0")), Some(package), Source("here".into()));
+    let retracted = PackageView::of(&question.name, Some(&version("1.0.0")), found(Some(package)));
     assert_eq!(retracted.map_err(|error| error.code()).unwrap_err(), "version/retracted");
 }
 
@@ -83,11 +87,10 @@ fn a_package_of_which_all_is_withdrawn_says_so() {
     insert(&mut relay, &status(&one, 12, "2.0.0", 2, State::Yanked));
     insert(&mut relay, &status(&one, 13, "1.0.0", 1, State::Retracted));
     relay.commit();
-    let view = PackageView::of(&question.name, None, relay.package(&question), Source("here".into()));
+    let view = PackageView::of(&question.name, None, found(relay.package(&question)));
     assert_eq!(view, Err(GetError::Withdrawn(question.name.clone())));
     assert_eq!(view.unwrap_err().code(), "package/withdrawn");
-    let yanked =
-        PackageView::of(&question.name, Some(&version("2.0.0")), relay.package(&question), Source("here".into()));
+    let yanked = PackageView::of(&question.name, Some(&version("2.0.0")), found(relay.package(&question)));
     assert_eq!(yanked.unwrap().release.state, Some(State::Yanked), "a lock file may still name it");
 }
 

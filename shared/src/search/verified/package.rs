@@ -68,6 +68,15 @@ impl VerifiedPackage {
 }
 
 impl VerifiedPackage {
+    /// The release that is shown for a version, or for the package: a yanked version only to whoever asks for it, a retracted one to nobody.
+    pub fn shown(&self, version: Option<&Version>) -> Option<&Verified<Release>> {
+        match version {
+            Some(version) if self.state(version) == State::Retracted => None,
+            Some(version) => self.standing(version),
+            None => self.head(),
+        }
+    }
+
     /// The status that decides about a version.
     pub fn status(&self, version: &Version) -> Option<&Verified<Status>> {
         let of_version = self.statuses.iter().filter(|status| status.version == *version);

@@ -1,0 +1,100 @@
+//! A relay's own store as a registry: the same operations as over the network, with nothing in between. Its answers are made and verified as
+//! those that others get, so that both can't drift apart.
+
+use std::sync::Arc;
+
+use ggen_shared::catalogue::snapshots::Snapshots;
+use ggen_shared::catalogue::{Catalogue, answer};
+use ggen_shared::id::FullName;
+use ggen_shared::protocol::publish::Offer;
+use ggen_shared::protocol::query::{Package, PackedSearchAnswer, Refusal, SearchAnswer};
+use ggen_shared::record::Version;
+use ggen_shared::registry::{
+    Found, PeerError, Publication, PublishError, Published, Registry, SearchError, SearchOptions, SearchResults, Source,
+};
+use ggen_shared::search::verified::{AnswerError, Asked, verify_package, verify_search};
+use libp2p::PeerId;
+use serde_bytes::ByteBuf;
+
+use crate::admission::Shelf;
+use crate::node::Work;
+
+/// The registry that a relay is by itself.
+#[derive(Clone)]
+pub struct Local {
+    relay: PeerId,
+    work: Arc<Work>,
+}
+
+impl Local {
+    pub(crate) const fn new(relay: PeerId, work: Arc<Work>) -> Self {
+        Self { relay, work }
+    }
+
+    fn shelf(&self) -> &Shelf {
+        self.work.shelf()
+    }
+
+    fn source(&self) -> Source {
+        Source(self.relay.to_string())
+    }
+
+    /// Makes an answer and verifies it, by the rules that hold and the last checkpoint.
+    fn ask<A, T>(
+        &self,
+        make: impl FnOnce(&Catalogue, &Snapshots) -> Result<A, Refusal>,
+        verify: impl FnOnce(A, &Asked<'_>) -> Result<T, AnswerError>,
+    ) -> Result<T, PeerError> {
+        let refused = |code, message: &str| PeerError::Refused(Refusal::new(code, message));
+        let relay = ggen_net::address::key_of(&self.relay);
+        let relay = relay.ok_or_else(|| refused("relay/unknown-key", "its identity is no Ed25519 key"))?;
+        let derivation = self.shelf().derivations().next();
+        let derivation = derivation.ok_or_else(|| refused("relay/stopping", "the relay is being stopped"))?;
+        let (answer, epoch) = {
+            let (catalogue, snapshots) = (derivation.catalogue(), derivation.snapshots());
+            let epoch = snapshots.latest().map_or(0, |snapshot| snapshot.checkpoint.epoch);
+            (make(&catalogue, &snapshots).map_err(PeerError::Refused)?, epoch)
+        };
+        let asked = Asked { network: self.shelf().network(), relay: &relay, epoch, rules: derivation.rules() };
+        Ok(verify(answer, &asked)?)
+    }
+}
+
+impl Registry for Local {
+    async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
+        let question = options.question(text);
+        question.read()?;
+        let unpacked = |answer: PackedSearchAnswer| {
+            let answer = SearchAnswer::try_from(answer).map_err(|_| AnswerError::NotAnAnswer)?;
+            Ok::<_, AnswerError>(answer)
+        };
+        let verified = self.ask(
+            |catalogue, snapshots| answer::search(catalogue, snapshots, &question),
+            |answer, asked| verify_search(&question, unpacked(answer)?, asked),
+        )?;
+        Ok(SearchResults::of(verified, self.source()))
+    }
+
+    async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {
+        let question = Package { name: name.clone(), version: version.cloned() };
+        let package = self.ask(
+            |catalogue, snapshots| answer::package(catalogue, snapshots, &question),
+            |answer, asked| verify_package(&question, answer, asked),
+        )?;
+        Ok(Found::by(package, self.source()))
+    }
+
+    async fn hand_over(&self, publication: &Publication) -> Result<Published, PublishError> {
+        let offer = Offer {
+            records: publication.records().iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
+            blocks: publication.blocks().iter().map(|(cid, _)| *cid).collect(),
+        };
+        let admitted = self.work.admit(&offer, publication.blocks().to_vec()).await;
+        let refused = |refusal| PublishError::Refused(vec![(self.source(), PeerError::Refused(refusal))]);
+        let receipt = admitted.map_err(|error| refused(error.refusal()))?;
+        if !publication.records().iter().all(|record| receipt.kept.contains(&record.id())) {
+            return Err(refused(Refusal::new("publish/not-kept", "not every record was kept")));
+        }
+        Ok(Published { durable_at: vec![self.source()], failed_at: Vec::new() })
+    }
+}
