@@ -26,6 +26,10 @@ pub struct Ledger {
     /// Bytes of whole lines.
     length: u64,
     written: Written,
+    /// Lines that are to be written.
+    staged: String,
+    /// Whether what is remembered may not be written.
+    is_broken: bool,
 }
 
 /// What is written in a ledger.
@@ -83,7 +87,7 @@ impl Locked {
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(io)?;
         let written = Written::parse(&path, &text[..whole], key_log, network)?;
-        Ok(Ledger { path, file, length: whole as u64, written })
+        Ok(Ledger { path, file, length: whole as u64, written, staged: String::new(), is_broken: false })
     }
 }
 
@@ -176,36 +180,50 @@ impl Ledger {
         self.written.next_index
     }
 
-    /// Writes down a signed record, durably, before it goes anywhere.
-    ///
-    /// # Errors
-    /// [`Error`]; the record must not be sent then.
-    pub fn add(&mut self, record: Record) -> Result<(), Error> {
-        self.add_all(vec![record])
+    /// The ids of all records.
+    pub fn ids(&self) -> impl Iterator<Item = RecordId> {
+        self.written.signed.iter().map(|it| it.id)
     }
 
-    /// Writes down signed records, durably and with one sync of the disk, before any of them goes anywhere.
+    /// Takes up a signed record, which must not go anywhere before [`Self::commit`].
     ///
     /// # Errors
-    /// [`Error`]; none of the records must be sent then.
-    pub fn add_all(&mut self, records: Vec<Record>) -> Result<(), Error> {
-        let error = |reason: String| Error { path: self.path.clone(), reason };
-        if records.iter().filter_map(Record::indexed).any(|indexed| indexed.index() >= BASE_QUOTA) {
-            return Err(error("every index of this key is used: it can sign nothing more".into()));
+    /// [`Error`]: every index is used, or a commit failed before.
+    pub fn stage(&mut self, record: Record) -> Result<(), Error> {
+        let error = |reason: &str| Error { path: self.path.clone(), reason: reason.into() };
+        if self.is_broken {
+            return Err(error("it could not be written before"));
         }
-        let lines: String = records.iter().map(|record| BASE64.encode(record.bytes()) + "\n").collect();
+        if record.indexed().is_some_and(|indexed| indexed.index() >= BASE_QUOTA) {
+            return Err(error("every index of this key is used: it can sign nothing more"));
+        }
+        self.staged.push_str(&BASE64.encode(record.bytes()));
+        self.staged.push('\n');
+        self.written.remember(record);
+        Ok(())
+    }
+
+    /// Makes what was staged durable, by one sync of the disk.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing that was staged must be sent then, and nothing more is taken up.
+    pub fn commit(&mut self) -> Result<(), Error> {
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.staged);
         let written = self
             .file
             .seek(SeekFrom::Start(self.length))
             .and_then(|_| self.file.write_all(lines.as_bytes()))
             .and_then(|()| self.file.sync_data());
         if let Err(source) = written {
-            // Half a line would make all that follow unreadable; if it can't be cut off now, the next line is written over it.
+            // Half a line would make all that follow unreadable. What was staged is remembered here and not written, so this is the end.
             _ = self.file.set_len(self.length);
-            return Err(error(source.to_string()));
+            self.is_broken = true;
+            return Err(Error { path: self.path.clone(), reason: source.to_string() });
         }
         self.length += lines.len() as u64;
-        records.into_iter().for_each(|record| self.written.remember(record));
         Ok(())
     }
 }

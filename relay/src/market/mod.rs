@@ -1,9 +1,12 @@
 //! What the command line is made of: addresses, keys, the ledger of what was published, and a native light peer.
 
 pub mod address;
+pub mod desk;
 pub mod keys;
 pub mod ledger;
+pub mod outbox;
 pub mod peer;
 pub mod publish;
 pub mod seal;
 pub mod status;
+pub mod survey;

@@ -1,23 +1,26 @@
-//! Publishing: read, sign once, write down, hand to relays.
+//! Publishing: read, sign once, keep and write down, hand to relays; what none takes waits for one that does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ggen_net::light::{LightPeer, Platform};
-use ggen_shared::content;
+use futures::channel::oneshot;
+use futures::future::join_all;
+use ggen_net::exchange;
+use ggen_net::light::{AskError, LightPeer, Platform};
 use ggen_shared::id::{PackageName, PublisherId};
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::record::{self, Content, ContentId, Record, Release, Verified, sign};
+use ggen_shared::record::{self, KeyLog, Record, Release, Verified};
 use ggen_shared::registry::GetError;
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
 
-use super::keys::PublisherKey;
-use super::ledger::{self, Ledger};
+use super::desk::{Desk, Prepared, Signed};
+use super::ledger;
+use super::outbox::{self, Blocks, Waiting};
 use super::status::Subject;
 use crate::causes;
-use crate::package::{self, Package, Standing, Warning};
+use crate::package::{self, Warning};
 
 /// Why a package is not published.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,12 @@ pub enum Error {
     /// The ledger could not be written.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// What was signed could not be kept for relays, or an earlier one could not.
+    #[error(transparent)]
+    Outbox(#[from] outbox::Error),
+    /// What was signed together with others could not be kept or written down.
+    #[error("what was signed could not be written down, and is not sent: {0}")]
+    NotWritten(String),
     /// Nothing can be said of a version that nobody knows.
     #[error("{} cannot be found under this key: {}. See what there is with: ggen-market versions", .0.0, .0.1)]
     NoSuchVersion(Box<(Subject, GetError)>),
@@ -56,9 +65,12 @@ pub enum Error {
         "the last number was used up for what is said of {0}, which only a thief does: rotate the key with ggen-market key rotate"
     )]
     NoMoreNumbers(Subject),
-    /// No relay took it.
+    /// Every relay refused it.
     #[error("no relay took it: {}", said(.0))]
     NotTaken(Vec<(PeerId, String)>),
+    /// The package could not be read to its end.
+    #[error("reading it ended with a panic")]
+    Panicked,
     /// The file with publishers of dependencies can't be used.
     #[error("{path}: {reason}")]
     Publishers {
@@ -73,20 +85,36 @@ pub enum Error {
 pub struct Outcome {
     /// The signed release.
     pub release: Verified<Release>,
-    /// Whether it was new to a relay that keeps it now; otherwise all of them that took it had it already.
-    pub new: bool,
-    /// Relays that did not take it, while another one did.
-    pub failed_at: Vec<(PeerId, String)>,
+    /// Where it is now.
+    pub delivery: Delivery,
     /// What of the manifest was left out.
     pub warnings: Vec<Warning>,
 }
 
+/// Where a signed record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// At a relay at least.
+    Taken(Taken),
+    /// Only here, durably, until it can be delivered; and what relays said that were tried.
+    Waiting(Vec<(PeerId, String)>),
+}
+
 /// What became of a record that relays were offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// Whether it was new to a relay that keeps it now.
+    /// Whether it was new to a relay that keeps it now; otherwise all of them that took it had it already.
     pub new: bool,
     /// Relays that did not take it, while another one did.
     pub failed_at: Vec<(PeerId, String)>,
+}
+
+/// Something that waited, and what became of it now.
+pub struct Sent {
+    /// The record.
+    pub record: Record,
+    /// Where it is; an error is that every relay refused it. It waits on then.
+    pub delivery: Result<Delivery, Error>,
 }
 
 /// Whose packages dependencies mean, by name.
@@ -114,24 +142,35 @@ pub fn read_publishers(path: &Path) -> Result<Publishers, Error> {
     Ok(publishers)
 }
 
+/// A package, and who waits for its release.
+type ToSign = (Prepared, oneshot::Sender<Result<Signed, Error>>);
+
 /// Publishes packages of one publisher.
 pub struct Publishing<P> {
-    pub(super) key: PublisherKey,
-    ledger: Mutex<Ledger>,
+    key_log: KeyLog,
+    desk: Arc<Mutex<Desk>>,
+    /// Packages that are to be signed together: whoever has the turn signs all of them.
+    to_sign: Mutex<Vec<ToSign>>,
+    turn: tokio::sync::Mutex<()>,
     peer: LightPeer<P>,
-    publishers: Publishers,
 }
 
 impl<P: Platform> Publishing<P> {
-    /// Publishes with this key, to the relays that this peer is connected to. A dependency without a publisher means the one in `publishers`, or a
-    /// package of our own; otherwise nobody's.
-    pub const fn new(key: PublisherKey, ledger: Ledger, peer: LightPeer<P>, publishers: Publishers) -> Self {
-        Self { key, ledger: Mutex::new(ledger), peer, publishers }
+    /// Publishes from a desk, to the relays that this peer is connected to. A dependency without a publisher means the one in the desk's
+    /// `publishers`, or a package of our own; otherwise nobody's.
+    pub fn new(desk: Desk, peer: LightPeer<P>) -> Self {
+        let (key_log, desk) = (desk.key.key_log.clone(), Arc::new(Mutex::new(desk)));
+        Self { key_log, desk, to_sign: Mutex::default(), turn: tokio::sync::Mutex::default(), peer }
     }
 
     /// Whose packages are published.
     pub const fn publisher(&self) -> PublisherId {
-        self.key.key_log.publisher()
+        self.key_log.publisher()
+    }
+
+    /// The key log that they are published under.
+    pub const fn key_log(&self) -> &KeyLog {
+        &self.key_log
     }
 
     /// The peer that hands them over.
@@ -139,23 +178,78 @@ impl<P: Platform> Publishing<P> {
         &self.peer
     }
 
-    /// Publishes a package directory or a `.crate` file. Publishing the same again changes nothing and succeeds.
+    /// Publishes a package directory or a `.crate` file. Publishing the same again changes nothing and succeeds. Packages that are published
+    /// at the same time share syncs of the disk.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn publish(&self, path: &Path) -> Result<Outcome, Error> {
-        let package = package::read(path)?;
-        let artifact = content::build(&package.artifact);
-        let readme = package.readme.as_deref().map(content::build);
-        let warnings = package.warnings.clone();
-        let release = self.signed(package, artifact.content(), readme.as_ref().map(content::Dag::content))?;
-        let mut blocks: BTreeMap<ContentId, Vec<u8>> = BTreeMap::new();
-        for block in artifact.blocks.into_iter().chain(readme.into_iter().flat_map(|readme| readme.blocks)) {
-            blocks.insert(block.cid, block.data);
+        let owned = path.to_path_buf();
+        let prepared = move || package::read(&owned).map(|package| (package.warnings.clone(), Prepared::of(package)));
+        let (warnings, prepared) = tokio::task::spawn_blocking(prepared).await.map_err(|_| Error::Panicked)??;
+        let Signed { release, blocks, waits } = self.sign(prepared).await?;
+        let record = Record::Release(Box::new(release.clone()));
+        let delivery = self.deliver(record, &blocks, waits).await?;
+        Ok(Outcome { release, delivery, warnings })
+    }
+
+    /// Signs a package together with others that wait for it.
+    async fn sign(&self, prepared: Prepared) -> Result<Signed, Error> {
+        let (tell, signed) = oneshot::channel();
+        lock(&self.to_sign).push((prepared, tell));
+        {
+            let _turn = self.turn.lock().await;
+            let (packages, told): (Vec<_>, Vec<_>) = std::mem::take(&mut *lock(&self.to_sign)).into_iter().unzip();
+            if !packages.is_empty() {
+                let (desk, now) = (Arc::clone(&self.desk), self.peer.platform().now().as_secs());
+                let all = tokio::task::spawn_blocking(move || lock(&desk).sign_all(packages, now)).await;
+                // Whoever does not wait any more has given up on it; it is kept all the same.
+                told.into_iter().zip(all.map_err(|_| Error::Panicked)?).for_each(|(tell, it)| drop(tell.send(it)));
+            }
         }
-        let Taken { new, failed_at } =
-            self.hand_over(Some(Record::Release(Box::new(release.clone()))), &blocks).await?;
-        Ok(Outcome { release, new, failed_at, warnings })
+        signed.await.map_err(|_| Error::Panicked)?
+    }
+
+    /// Hands a record to relays; what none takes waits for one. `waits`: whether it does already.
+    pub(super) async fn deliver(&self, record: Record, blocks: &Blocks, waits: bool) -> Result<Delivery, Error> {
+        let delivered = self.hand_over(Some(record.clone()), blocks).await;
+        match &delivered {
+            Ok(Delivery::Taken(_)) => {
+                if let Some(waiting) = Waiting::of(&record) {
+                    self.desk().outbox.remove(&waiting)?;
+                }
+            }
+            _ if waits => {}
+            // It was delivered once as far as is known here, or is older than the outbox.
+            _ => self.desk().outbox.put([(&record, blocks)])?,
+        }
+        delivered
+    }
+
+    /// Delivers what waits, one after the other in the order in which it was signed, and gives each to `sent`. It ends where no relay can
+    /// be reached.
+    ///
+    /// # Errors
+    /// [`Error`]: something that waits can't be read.
+    pub async fn send_waiting(&self, mut sent: impl FnMut(Sent)) -> Result<(), Error> {
+        let waiting = self.waiting()?;
+        for waiting in waiting {
+            if self.peer.connected().is_empty() {
+                return Ok(());
+            }
+            let (record, blocks) = self.desk().read(&waiting)?;
+            let delivery = self.deliver(record.clone(), &blocks, true).await;
+            sent(Sent { record, delivery });
+        }
+        Ok(())
+    }
+
+    /// What waits for a relay.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        Ok(self.desk().outbox.list()?)
     }
 
     /// Hands the key log to all relays that this peer is connected to, which is what a rotation takes effect by.
@@ -163,80 +257,72 @@ impl<P: Platform> Publishing<P> {
     /// # Errors
     /// [`Error::NotTaken`].
     pub async fn send_key_log(&self) -> Result<Taken, Error> {
-        self.hand_over(None, &BTreeMap::new()).await
+        match self.hand_over(None, &Blocks::new()).await? {
+            Delivery::Taken(taken) => Ok(taken),
+            Delivery::Waiting(reasons) => Err(Error::NotTaken(reasons)),
+        }
     }
 
     /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with.
-    pub(super) async fn hand_over(
-        &self,
-        record: Option<Record>,
-        blocks: &BTreeMap<ContentId, Vec<u8>>,
-    ) -> Result<Taken, Error> {
-        let mut records = self.key.key_log.clone().into_records();
+    async fn hand_over(&self, record: Option<Record>, blocks: &Blocks) -> Result<Delivery, Error> {
+        let mut records = self.key_log.clone().into_records();
         records.extend(record);
         let offer = Offer {
             records: records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
             blocks: blocks.keys().copied().collect(),
         };
         // Not through the registry: what it says of a relay does not tell new from known.
-        let mut new = None;
-        let mut failed_at = Vec::new();
-        for relay in self.peer.connected() {
+        let offers = self.peer.connected().into_iter().map(async |relay| {
             let receipt = self.peer.publish(relay, &offer, |cid| blocks.get(cid).cloned()).await;
-            match receipt.map_err(|error| causes::of(&error)).and_then(|receipt| was_new(&receipt, &records)) {
+            (relay, receipt.map_err(Failure::of).and_then(|receipt| was_new(&receipt, &records)))
+        });
+        let (mut new, mut is_refused, mut failed_at) = (None, true, Vec::new());
+        let answers = join_all(offers).await;
+        is_refused &= !answers.is_empty();
+        for (relay, answer) in answers {
+            match answer {
                 Ok(new_here) => new = Some(new.unwrap_or_default() | new_here),
-                Err(reason) => failed_at.push((relay, reason)),
+                Err(Failure { reason, refused }) => {
+                    is_refused &= refused;
+                    failed_at.push((relay, reason));
+                }
             }
         }
         match new {
-            Some(new) => Ok(Taken { new, failed_at }),
-            None => Err(Error::NotTaken(failed_at)),
+            Some(new) => Ok(Delivery::Taken(Taken { new, failed_at })),
+            None if is_refused => Err(Error::NotTaken(failed_at)),
+            None => Ok(Delivery::Waiting(failed_at)),
         }
     }
 
-    /// The signed release of a package: the one signed before if there is one, a new one otherwise.
-    fn signed(&self, package: Package, artifact: Content, readme: Option<Content>) -> Result<Verified<Release>, Error> {
-        let mut ledger = self.ledger();
-        let before = ledger.release(&package.manifest.name, &package.manifest.version).cloned();
-        let standing = Standing {
-            publisher: self.key.key_log.publisher(),
-            signed_under: before.as_ref().map_or_else(|| self.key.key_log.head(), |before| before.signed_under),
-            index: before.as_ref().map_or_else(|| ledger.next_index(), |before| before.index),
-            created: before.as_ref().map_or_else(|| self.peer.platform().now().as_secs(), |before| before.created),
-        };
-        let mut release = package.manifest.release(standing, artifact, readme);
-        match before {
-            Some(before) => {
-                // Whose package a dependency means may be known better by now; the signed release stands all the same.
-                for (dependency, signed) in release.dependencies.iter_mut().zip(&before.dependencies) {
-                    dependency.publisher = signed.publisher;
-                }
-                if release != *before {
-                    return Err(Error::WrittenOnce { name: release.name, version: release.version.to_string() });
-                }
-                Ok(before)
-            }
-            None => {
-                for dependency in release.dependencies.iter_mut().filter(|dependency| dependency.publisher.is_none()) {
-                    let own = ledger.names().any(|name| *name == dependency.name).then_some(standing.publisher);
-                    dependency.publisher = self.publishers.get(&dependency.name).copied().or(own);
-                }
-                let release = sign(release, &self.key.signing, &self.key.network)?;
-                ledger.add(Record::Release(Box::new(release.clone())))?;
-                Ok(release)
-            }
-        }
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
     }
+}
 
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a relay has not taken what it was offered.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    reason: String,
+    /// Whether it said no, rather than nothing.
+    refused: bool,
+}
+
+impl Failure {
+    fn of(error: AskError) -> Self {
+        let refused = matches!(error, AskError::Exchange(exchange::Error::Refused(_)));
+        Self { reason: causes::of(&error), refused }
     }
 }
 
 /// Whether a relay that kept everything had the last record, the release, before.
-fn was_new(receipt: &Receipt, records: &[Record]) -> Result<bool, String> {
+fn was_new(receipt: &Receipt, records: &[Record]) -> Result<bool, Failure> {
     if records.iter().any(|record| !receipt.kept.contains(&record.id())) {
-        return Err("it did not keep every record".into());
+        return Err(Failure { reason: "it did not keep every record".into(), refused: false });
     }
     Ok(records.last().is_some_and(|release| receipt.new.contains(&release.id())))
 }
@@ -255,6 +341,7 @@ mod tests {
     use ggen_shared::id::{Handle, Network};
 
     use super::*;
+    use crate::market::keys::PublisherKey;
 
     #[test]
     fn only_a_relay_that_kept_everything_counts_and_says_what_was_new() {

@@ -1,6 +1,5 @@
 //! What a publisher says of a version after it was released: signed once, written down, handed to relays.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,9 +8,9 @@ use ggen_net::light::Platform;
 use ggen_shared::id::{FullName, PackageId, PackageName};
 use ggen_shared::record::{Record, State, Status, Verified, Version, sign};
 use ggen_shared::registry::{GetError, Registry};
-use libp2p::PeerId;
 
-use super::publish::{Error, Publishing, Taken};
+use super::outbox::Blocks;
+use super::publish::{Delivery, Error, Publishing};
 
 /// A version of one of the publisher's own packages: `NAME@VERSION`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +64,8 @@ pub struct Saying {
 pub struct Said {
     /// The signed status.
     pub status: Verified<Status>,
-    /// Whether it was new to a relay that keeps it now.
-    pub new: bool,
-    /// Relays that did not take it, while another one did.
-    pub failed_at: Vec<(PeerId, String)>,
+    /// Where it is now.
+    pub delivery: Delivery,
 }
 
 impl<P: Platform> Publishing<P> {
@@ -78,15 +75,15 @@ impl<P: Platform> Publishing<P> {
     /// [`Error`]: [`Error::NoSuchVersion`] for one that neither this machine has signed nor a relay knows.
     pub async fn say(&self, subject: &Subject, saying: &Saying) -> Result<Said, Error> {
         let known = self.known(subject, saying).await?;
-        let status = self.signed_status(subject, saying, known.as_ref())?;
-        let Taken { new, failed_at } =
-            self.hand_over(Some(Record::Status(Box::new(status.clone()))), &BTreeMap::new()).await?;
-        Ok(Said { status, new, failed_at })
+        let (status, waits) = self.signed_status(subject, saying, known.as_ref())?;
+        let record = Record::Status(Box::new(status.clone()));
+        let delivery = self.deliver(record, &Blocks::new(), waits).await?;
+        Ok(Said { status, delivery })
     }
 
     /// What relays know to decide about the version: it may have been signed on another machine.
     async fn known(&self, subject: &Subject, saying: &Saying) -> Result<Option<Verified<Status>>, Error> {
-        let key_log = &self.key.key_log;
+        let key_log = self.key_log();
         let name = FullName {
             handle: Some(key_log.handle().clone()),
             fingerprint: key_log.publisher().fingerprint(),
@@ -98,28 +95,28 @@ impl<P: Platform> Publishing<P> {
             Err(GetError::Retracted { .. }) if saying.state != State::Retracted => {
                 Err(Error::Retracted(subject.clone()))
             }
-            Err(error) => match self.ledger().release(&subject.name, &subject.version) {
+            Err(error) => match self.desk().ledger.release(&subject.name, &subject.version) {
                 Some(_) => Ok(None),
                 None => Err(Error::NoSuchVersion(Box::new((subject.clone(), error)))),
             },
         }
     }
 
-    /// The signed status: the one signed before if it says the same and nothing else was said since, a new one otherwise.
+    /// The signed status: the one signed before if it says the same and nothing else was said since, a new one otherwise, which waits.
     fn signed_status(
         &self,
         subject: &Subject,
         saying: &Saying,
         known: Option<&Verified<Status>>,
-    ) -> Result<Verified<Status>, Error> {
-        let mut ledger = self.ledger();
-        let before = ledger.status(&subject.name, &subject.version);
+    ) -> Result<(Verified<Status>, bool), Error> {
+        let mut desk = self.desk();
+        let before = desk.ledger.status(&subject.name, &subject.version);
         let weight = |status: &Verified<Status>| status.weight(status.id());
         if let Some(before) = before
             && known.is_none_or(|known| weight(known) <= weight(before))
             && (before.state, &before.reason, &before.instead) == (saying.state, &saying.reason, &saying.instead)
         {
-            return Ok(before.clone());
+            return Ok((before.clone(), false));
         }
         if before.is_some_and(|before| before.state == State::Retracted) {
             return Err(Error::Retracted(subject.clone()));
@@ -128,9 +125,9 @@ impl<P: Platform> Publishing<P> {
         let seq =
             last.map_or(Some(1), |last| last.checked_add(1)).ok_or_else(|| Error::NoMoreNumbers(subject.clone()))?;
         let status = Status {
-            publisher: self.key.key_log.publisher(),
-            signed_under: self.key.key_log.head(),
-            index: ledger.next_index(),
+            publisher: desk.key.key_log.publisher(),
+            signed_under: desk.key.key_log.head(),
+            index: desk.ledger.next_index(),
             name: subject.name.clone(),
             version: subject.version.clone(),
             seq,
@@ -138,9 +135,9 @@ impl<P: Platform> Publishing<P> {
             reason: saying.reason.clone(),
             instead: saying.instead.clone(),
         };
-        let status = sign(status, &self.key.signing, &self.key.network)?;
-        ledger.add(Record::Status(Box::new(status.clone())))?;
-        Ok(status)
+        let status = sign(status, &desk.key.signing, &desk.key.network)?;
+        desk.write_down(Record::Status(Box::new(status.clone())))?;
+        Ok((status, true))
     }
 }
 

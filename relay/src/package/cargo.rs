@@ -1,6 +1,10 @@
 //! A `.crate` file, as cargo makes it: its manifest is normalised, with nothing inherited from a workspace.
 
+use std::io;
+
+use ggen_shared::id::PackageName;
 use ggen_shared::limits;
+use ggen_shared::record::Version;
 use toml::{Table, Value};
 
 use super::dependencies::{Dependencies, sorted};
@@ -42,6 +46,13 @@ pub(super) fn read(file: &str, bytes: Vec<u8>) -> Result<Package, Error> {
         },
     };
     Ok(parsed.package(bytes, readme, &shown))
+}
+
+/// The name and version that a `.crate` file's manifest says, read no further than that.
+pub(super) fn glance(file: impl io::Read) -> Option<(PackageName, Version)> {
+    let manifest = crate_file::first(io::BufReader::new(file), MANIFEST, MAX_MANIFEST_BYTES)?;
+    let (Parsed { manifest, .. }, _) = parse(MANIFEST, &manifest).ok()?;
+    Some((manifest.name, manifest.version))
 }
 
 fn kept(found: Option<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>, &'static str> {

@@ -38,6 +38,23 @@ pub(super) fn scan(file: &str, bytes: &[u8], keep: impl Fn(&str) -> Option<u64>)
     Ok(found)
 }
 
+/// The bytes of the first entry of this path below the top directory, if they are at most `max_bytes`. What stands behind it is not read,
+/// nor is more unpacked before it than a package may have.
+pub(super) fn first(archive: impl io::BufRead, path: &str, max_bytes: u64) -> Option<Vec<u8>> {
+    let exceeded = Cell::new(false);
+    let reader = Bounded { inner: GzDecoder::new(archive), left: MAX_UNPACKED_BYTES, exceeded: &exceeded };
+    for entry in Archive::new(reader).entries().ok()?.take(MAX_ENTRIES) {
+        let entry = entry.ok()?;
+        let raw = entry.path_bytes().into_owned();
+        if check_path(&raw).ok()?.split_once('/').is_some_and(|(_, below)| below == path) {
+            let mut bytes = Vec::new();
+            entry.take(max_bytes + 1).read_to_end(&mut bytes).ok()?;
+            return (bytes.len() as u64 <= max_bytes).then_some(bytes);
+        }
+    }
+    None
+}
+
 fn scan_entries(file: &str, reader: &mut impl Read, keep: impl Fn(&str) -> Option<u64>) -> Result<Contents, Error> {
     let broken = |source| Error::Archive { file: file.into(), source };
     let mut contents = Contents::default();

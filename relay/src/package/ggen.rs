@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ggen_shared::id::PackageName;
 use ggen_shared::limits;
+use ggen_shared::record::Version;
 use toml::{Table, Value};
 
 use super::dependencies::{Dependencies, sorted};
@@ -51,11 +52,28 @@ pub(super) fn is_manifest(path: &Path) -> bool {
     path.file_name().is_some_and(|name| MANIFESTS.iter().any(|manifest| name == *manifest))
 }
 
+/// The name of the manifest that counts in a directory.
+pub(super) fn manifest_of(directory: &Path) -> Option<&'static str> {
+    MANIFESTS.into_iter().find(|name| directory.join(name).symlink_metadata().is_ok())
+}
+
+/// The name and version that a directory's manifest says, if it is a good one.
+pub(super) fn glance(directory: &Path) -> Option<(PackageName, Version)> {
+    let name = manifest_of(directory)?;
+    let location = directory.join(name);
+    // A link, or a pipe that nobody writes to, is not opened.
+    if !location.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    let file = File { path: name.into(), location, executable: false };
+    let manifest = parse(name, &read_bounded(&file, MAX_MANIFEST_BYTES).ok()??).ok()?.manifest;
+    Some((manifest.name, manifest.version))
+}
+
 /// Reads a directory.
 pub(super) fn read(directory: &Path) -> Result<Package, Error> {
     // Whether it is a package is asked before everything in it is looked at: it may be a home directory.
-    let named = |name: &&str| directory.join(name).symlink_metadata().is_ok();
-    let Some(name) = MANIFESTS.into_iter().find(named) else { return Err(Error::NotAPackage(directory.into())) };
+    let Some(name) = manifest_of(directory) else { return Err(Error::NotAPackage(directory.into())) };
     let files = tree::list(directory)?;
     let Some(file) = files.iter().find(|file| file.path == name) else {
         return Err(Error::NotAPackage(directory.into()));

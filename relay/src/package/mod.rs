@@ -208,6 +208,19 @@ pub fn read(path: &Path) -> Result<Package, Error> {
     cargo::read(&file, fs::read(path).map_err(io)?)
 }
 
+/// Whether a directory has a package's manifest. It need not be a good one.
+pub fn is_directory_of_package(directory: &Path) -> bool {
+    ggen::manifest_of(directory).is_some()
+}
+
+/// The name and version of a package, without a look at the rest of it; none where only [`read`] can tell what is wrong with it.
+pub fn glance(path: &Path) -> Option<(PackageName, Version)> {
+    if fs::metadata(path).ok()?.is_dir() {
+        return ggen::glance(path);
+    }
+    cargo::glance(fs::File::open(path).ok()?)
+}
+
 /// Reads a `.crate` file that is already in memory. `file` is what errors call it.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use ggen_relay::causes;
 use ggen_relay::market::keys::{Error, NextKey, PublisherKey, StoredKey};
 use ggen_relay::market::ledger;
 use ggen_relay::market::peer::Tokio;
-use ggen_relay::market::publish::{Publishers, Publishing, Taken};
+use ggen_relay::market::publish::{Publishing, Taken};
 use ggen_relay::market::seal;
 use ggen_relay::market::status::Subject;
 use ggen_shared::id::{Handle, Network};
@@ -20,7 +20,7 @@ use ggen_shared::search::verified::verify_key_log;
 
 use crate::own::{KeyFile, Opened, Own};
 use crate::passphrase;
-use crate::publish::warn_of;
+use crate::report::warn_of;
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
@@ -145,7 +145,7 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
             return rotate(own, &with, &next_key, &drop, keep_nothing).await;
         }
         Key::Send { own } => {
-            let (_, publishing) = own.publishing(Publishers::new()).await?;
+            let (publishing, _) = own.open().await?.publishing()?;
             return Ok(send(&publishing).await);
         }
     }
@@ -183,7 +183,8 @@ async fn rotate(own: Own, with: &Path, next_key: &Path, drop: &[Subject], keep_n
         with.display()
     );
     say_where_next_is(next_key);
-    Ok(send(&Publishing::new(rotated, ledger, peer, Publishers::new())).await)
+    let (publishing, _) = Opened { files, key: rotated, ledger, peer }.publishing()?;
+    Ok(send(&publishing).await)
 }
 
 /// The next key has the key's passphrase as a rule; it may have kept an older one, or have one where the key has none.

@@ -7,7 +7,9 @@ mod own;
 mod passphrase;
 mod publish;
 mod relays;
+mod report;
 mod say;
+mod send;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,7 @@ use ggen_shared::record::State;
 
 /// Search the ggen marketplace, and publish signed packages to it.
 ///
-/// Exit code 0: done; 1: not found, or not taken; 2: nothing could be tried.
+/// Exit code 0: done; 1: not found, or not taken; 2: nothing could be tried; 3: signed, and waiting here for a relay.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -37,9 +39,15 @@ enum Command {
     Fetch(fetch::Fetch),
     /// Publish package directories (package.toml or pack.toml) and .crate files. Records are public and permanent.
     ///
-    /// For programs, standard output has a line `published NAME VERSION RECORD_ID CID` for each package, or `already …` where every
-    /// relay that took it had it before. Exit code 0: all are published; 1: some are not; 2: nothing could be tried.
+    /// What waits from before is delivered first. Where no relay can be reached, packages are signed and kept here until `publish` or
+    /// `send` reaches one. For programs, standard output has a line `published NAME VERSION RECORD_ID CID` for each package, `already …`
+    /// where every relay that took it had it before, `waiting …` where none could be reached. Exit code 0: all are published, but for
+    /// what was skipped; 1: some can't be; 2: nothing could be tried; 3: all are signed, and some wait for a relay.
     Publish(publish::Publish),
+    /// Deliver what was signed while no relay could be reached, in that order.
+    ///
+    /// Exit code 0: nothing waits any more; 1: every relay refused some of it; 2: nothing could be tried; 3: some waits on.
+    Send(send::Send),
     /// Say that a version is not to be chosen any more. Whoever asks for this very version still gets it.
     Yank(say::Say),
     /// Take a yank or a deprecation back.
@@ -65,6 +73,7 @@ async fn main() -> ExitCode {
         Command::Versions(versions) => find::versions(versions).await,
         Command::Fetch(fetch) => fetch::run(fetch).await,
         Command::Publish(publish) => publish::run(publish).await,
+        Command::Send(send) => send::run(send).await,
         Command::Yank(say) => say::run(say, State::Yanked).await,
         Command::Unyank(say) => say::run(say, State::Active).await,
         Command::Deprecate(deprecate) => say::deprecate(deprecate).await,

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use ggen_net::light::LightPeer;
+use ggen_relay::market::desk::Desk;
 use ggen_relay::market::keys::{self, PublisherKey, StoredKey};
 use ggen_relay::market::ledger::{self, Ledger, Locked};
+use ggen_relay::market::outbox::{self, Outbox};
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Publishers, Publishing};
+use ggen_shared::id::PackageName;
 
 use crate::passphrase::Given;
 use crate::relays::Relays;
@@ -28,9 +31,12 @@ pub(crate) struct KeyFile {
     key: Option<PathBuf>,
     #[command(flatten)]
     passphrase: Given,
+    /// Write JSON.
+    #[arg(long)]
+    json: bool,
 }
 
-/// A publisher who is connected.
+/// A publisher who is connected to a relay at least.
 pub(crate) struct Opened {
     /// Where the key is, and what opens it.
     pub(crate) files: KeyFile,
@@ -39,13 +45,33 @@ pub(crate) struct Opened {
     pub(crate) peer: LightPeer<Tokio>,
 }
 
+impl Opened {
+    /// What publishes, and the publisher as `handle~fingerprint`.
+    pub(crate) fn publishing(self) -> anyhow::Result<(Publishing<Tokio>, String)> {
+        let Self { files, key, ledger, peer } = self;
+        let (desk, publisher) = files.desk(key, ledger, Publishers::new())?;
+        Ok((Publishing::new(desk, peer), publisher))
+    }
+}
+
 impl KeyFile {
     pub(crate) fn path(&self) -> PathBuf {
         self.key.clone().unwrap_or_else(keys::default_path)
     }
 
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     pub(crate) const fn passphrase(&self) -> &Given {
         &self.passphrase
+    }
+
+    /// Where records are signed with the key, and the publisher as `handle~fingerprint`.
+    fn desk(&self, key: PublisherKey, ledger: Ledger, publishers: Publishers) -> anyhow::Result<(Desk, String)> {
+        let publisher = format!("{}~{}", key.key_log.handle(), key.key_log.publisher().fingerprint());
+        let outbox = Outbox::open(&outbox::path_of(&self.path()))?;
+        Ok((Desk::new(key, ledger, outbox, publishers)?, publisher))
     }
 
     /// The key, opened, and its ledger, which nobody else uses until it is dropped.
@@ -64,14 +90,34 @@ impl KeyFile {
 }
 
 impl Own {
-    /// Loads the key and connects: the publisher as `handle~fingerprint`, and what publishes.
-    pub(crate) async fn publishing(self, publishers: Publishers) -> anyhow::Result<(String, Publishing<Tokio>)> {
-        let Opened { key, ledger, peer, .. } = self.open().await?;
-        let publisher = format!("{}~{}", key.key_log.handle(), key.key_log.publisher().fingerprint());
-        Ok((publisher, Publishing::new(key, ledger, peer, publishers)))
+    /// Whether JSON is wanted.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.key.is_json()
     }
 
-    /// Loads the key, then connects.
+    /// Loads the key and connects as far as relays can be reached: the publisher as `handle~fingerprint`, and what publishes. Without a
+    /// relay, what is signed waits for one. `coming`: packages that will be published.
+    pub(crate) async fn publishing(
+        self,
+        publishers: Publishers,
+        coming: Vec<PackageName>,
+    ) -> anyhow::Result<(String, Publishing<Tokio>)> {
+        self.relays.check()?;
+        let (key, ledger) = self.key.open()?;
+        let network = key.network.clone();
+        let (mut desk, publisher) = self.key.desk(key, ledger, publishers)?;
+        desk.expect(coming);
+        let (peer, problems) = self.relays.try_to_connect(network).await?;
+        for problem in &problems {
+            eprintln!("warning: relay {problem}");
+        }
+        if peer.connected().is_empty() {
+            eprintln!("No relay can be reached: what is signed now is kept here, and delivered by: ggen-market send");
+        }
+        Ok((publisher, Publishing::new(desk, peer)))
+    }
+
+    /// Loads the key, then connects to a relay at least.
     pub(crate) async fn open(self) -> anyhow::Result<Opened> {
         self.relays.check()?;
         let (key, ledger) = self.key.open()?;

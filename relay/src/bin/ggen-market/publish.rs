@@ -1,24 +1,29 @@
 //! `ggen-market publish`.
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, bail};
 use futures::StreamExt;
-use ggen_relay::causes;
-use ggen_relay::market::publish::{Outcome, read_publishers};
-use libp2p::PeerId;
+use ggen_relay::market::publish::read_publishers;
+use ggen_relay::market::survey::{self, Finding, Found};
+use ggen_relay::{causes, package};
 
 use crate::own::Own;
+use crate::report::Report;
+use crate::send;
 
-/// Packages that are published at once: enough to share a relay's disk syncs.
-const CONCURRENCY: usize = 8;
+/// Packages that are published at once: enough to share a disk's syncs, here and at relays. Each is in memory.
+const CONCURRENCY: usize = 12;
 
 #[derive(clap::Args)]
 pub(crate) struct Publish {
     /// What to publish.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "all", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Publish every package below a directory; repeatable. What lies in another package's directory belongs to that.
+    #[arg(long, value_name = "DIR")]
+    all: Vec<PathBuf>,
     #[command(flatten)]
     own: Own,
     /// Lines `NAME PUBLISHER_ID`: whose packages the dependencies mean.
@@ -26,48 +31,41 @@ pub(crate) struct Publish {
     publishers: Option<PathBuf>,
 }
 
-/// Exit code 0: everything is published; 1: some packages are not; 2: nothing could be tried.
-pub(crate) async fn run(arguments: Publish) -> anyhow::Result<ExitCode> {
-    let publishers = arguments.publishers.as_deref().map(read_publishers).transpose()?.unwrap_or_default();
-    let (publisher, publishing) = arguments.own.publishing(publishers).await?;
-    let mut failed = 0;
-    let mut outcomes = futures::stream::iter(&arguments.paths)
-        .map(async |path| (path, publishing.publish(path).await))
-        .buffer_unordered(CONCURRENCY);
-    while let Some((path, outcome)) = outcomes.next().await {
-        match outcome {
-            Ok(outcome) => print_outcome(path, &publisher, &outcome),
-            Err(error) => {
-                failed += 1;
-                let (path, reason) = (path.display().to_string(), causes::of(&error));
-                // Some reasons begin with the path.
-                let path = if reason.starts_with(&path) { String::new() } else { format!("{path}: ") };
-                eprintln!("not published: {path}{reason}");
-            }
+/// Exit code 0: everything is published; 1: some packages can't be; 2: nothing could be tried; 3: all are signed, and some wait for a relay.
+pub(crate) async fn run(Publish { paths, all, own, publishers }: Publish) -> anyhow::Result<ExitCode> {
+    let publishers = publishers.as_deref().map(read_publishers).transpose()?.unwrap_or_default();
+    let (is_bulk, is_json) = (!all.is_empty(), own.is_json());
+    let found =
+        tokio::task::spawn_blocking(move || find(paths, &all)).await.context("the search for packages ended")?;
+    if found.is_empty() {
+        bail!("there is no package below the directory: no package.toml, no pack.toml, and no .crate file");
+    }
+    let names = found.iter().filter_map(|found| match &found.finding {
+        Finding::Package(Some((name, _))) => Some(name.clone()),
+        _ => None,
+    });
+    let (publisher, publishing) = own.publishing(publishers, names.collect()).await?;
+    send::before(&publishing, is_json).await?;
+
+    let mut report = Report::new(publisher, found.len(), is_bulk, is_json);
+    let mut packages = Vec::new();
+    for Found { path, finding } in found {
+        match finding {
+            Finding::Package(_) => packages.push(path),
+            Finding::Skipped(reason) => report.skipped(path, reason),
+            Finding::Unreadable(error) => report.unreadable(path, causes::of(&error)),
         }
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let outcomes = futures::stream::iter(packages).map(async |path| (publishing.publish(&path).await, path));
+    let mut outcomes = outcomes.buffer_unordered(CONCURRENCY);
+    while let Some((outcome, path)) = outcomes.next().await {
+        report.ended(path, outcome);
+    }
+    Ok(report.finish())
 }
 
-fn print_outcome(path: &Path, publisher: &str, outcome: &Outcome) {
-    let Outcome { release, new, failed_at, warnings } = outcome;
-    let (name, version, id, cid) = (&release.name, &release.version, release.id(), release.artifact.cid);
-    let verb = if *new { "published" } else { "already" };
-    // For programs; at a terminal it would say the same twice.
-    if !std::io::stdout().is_terminal() {
-        println!("{verb} {name} {version} {id} {cid}");
-    }
-    let verb = if *new { "published" } else { "already published:" };
-    eprintln!("{verb} {name} {version}\n  full name  {publisher}/{name}\n  record     {id}\n  content    {cid}");
-    for warning in warnings {
-        eprintln!("warning: {}: {warning}", path.display());
-    }
-    warn_of(failed_at, &format!("{name} {version}"));
-}
-
-/// Says which relays did not take what another one did.
-pub(crate) fn warn_of(failed_at: &[(PeerId, String)], what: &str) {
-    for (relay, reason) in failed_at {
-        eprintln!("warning: relay {relay} did not take {what}: {reason}");
-    }
+/// What is named, and what is found below directories.
+fn find(paths: Vec<PathBuf>, all: &[PathBuf]) -> Vec<Found> {
+    let named = paths.into_iter().map(|path| Found { finding: Finding::Package(package::glance(&path)), path });
+    named.chain(all.iter().flat_map(|directory| survey::below(directory))).collect()
 }

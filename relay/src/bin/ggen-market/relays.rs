@@ -40,6 +40,21 @@ impl Relays {
 
     /// Connects to the relays: at least one, and the others as far as they answer while the first does.
     pub(crate) async fn connect(self, network: Network) -> anyhow::Result<LightPeer<peer::Tokio>> {
+        let (peer, problems) = self.try_to_connect(network).await?;
+        if peer.connected().is_empty() {
+            bail!("no relay could be reached. Is it running, and is this its address?\n  {}", problems.join("\n  "));
+        }
+        for problem in problems {
+            eprintln!("warning: relay {problem}");
+        }
+        Ok(peer)
+    }
+
+    /// Connects to the relays as far as they answer; and says of the others why they don't.
+    pub(crate) async fn try_to_connect(
+        self,
+        network: Network,
+    ) -> anyhow::Result<(LightPeer<peer::Tokio>, Vec<String>)> {
         self.check()?;
         let Self { addresses: relays, epoch_seconds } = self;
         let wanted = relays.len();
@@ -66,15 +81,9 @@ impl Relays {
         _ = tokio::time::timeout(CONNECT_TIMEOUT, settled).await;
         let connections = peer.connections();
         let failed = connections.iter().filter(|connection| connection.phase != Phase::Connected);
-        let problems: Vec<String> = failed.map(problem).collect();
-        if peer.connected().is_empty() {
-            bail!("no relay could be reached. Is it running, and is this its address?\n  {}", problems.join("\n  "));
-        }
-        for problem in problems {
-            eprintln!("warning: relay {problem}");
-        }
+        let problems = failed.map(problem).collect();
         // Nobody reads events from here on; the peer does not mind.
-        Ok(peer)
+        Ok((peer, problems))
     }
 }
 

@@ -7,14 +7,16 @@ use anyhow::{Result, bail};
 use ggen_net::P2PRegistry;
 use ggen_relay::causes;
 use ggen_relay::market::peer::Tokio;
-use ggen_relay::market::publish::{Publishers, Publishing};
+use ggen_relay::market::publish::{Delivery, Publishers, Publishing, Taken};
 use ggen_relay::market::status::{Said, Saying, Subject};
 use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::record::State;
 use ggen_shared::registry::Registry;
+use serde_json::json;
 
 use crate::own::Own;
-use crate::publish::warn_of;
+use crate::report::{WAITING, failures_json, warn_of};
+use crate::send;
 
 #[derive(clap::Args)]
 pub(crate) struct Say {
@@ -37,20 +39,22 @@ pub(crate) struct Deprecate {
     instead: Option<String>,
 }
 
-/// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried.
+/// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried; 3: it is signed, and waits for a relay.
 pub(crate) async fn run(Say { subject, reason, own }: Say, state: State) -> Result<ExitCode> {
-    let (_, publishing) = own.publishing(Publishers::new()).await?;
-    say(&publishing, subject, Saying { state, reason, instead: None }).await
+    let is_json = own.is_json();
+    let (_, publishing) = own.publishing(Publishers::new(), Vec::new()).await?;
+    say(&publishing, subject, Saying { state, reason, instead: None }, is_json).await
 }
 
 pub(crate) async fn deprecate(Deprecate { say: arguments, instead }: Deprecate) -> Result<ExitCode> {
     let Say { subject, reason, own } = arguments;
-    let (_, publishing) = own.publishing(Publishers::new()).await?;
+    let is_json = own.is_json();
+    let (_, publishing) = own.publishing(Publishers::new(), Vec::new()).await?;
     let instead = match instead {
         Some(instead) => Some(package(&publishing, &instead).await?),
         None => None,
     };
-    say(&publishing, subject, Saying { state: State::Deprecated, reason, instead }).await
+    say(&publishing, subject, Saying { state: State::Deprecated, reason, instead }, is_json).await
 }
 
 /// The package that a name means: one of the publisher's own, or what relays know by the full name.
@@ -64,8 +68,9 @@ async fn package(publishing: &Publishing<Tokio>, text: &str) -> Result<PackageId
     }
 }
 
-async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying) -> Result<ExitCode> {
-    let Said { status, new, failed_at } = match publishing.say(&subject, &saying).await {
+async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying, is_json: bool) -> Result<ExitCode> {
+    send::before(publishing, is_json).await?;
+    let Said { status, delivery } = match publishing.say(&subject, &saying).await {
         Ok(said) => said,
         Err(error) => {
             eprintln!("not said: {}", causes::of(&error));
@@ -73,10 +78,30 @@ async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying) -
         }
     };
     let (Subject { name, version }, state) = (&subject, saying.state.as_str());
-    if !std::io::stdout().is_terminal() {
-        println!("{} {name} {version} {}", if new { state } else { "already" }, status.id());
+    let (verb, failed_at) = match &delivery {
+        Delivery::Taken(Taken { new, failed_at }) => (if *new { state } else { "already" }, failed_at),
+        Delivery::Waiting(reasons) => ("waiting", reasons),
+    };
+    if is_json {
+        let (version, record) = (version.to_string(), status.id().to_string());
+        let outcome = if verb == state { "said" } else { verb };
+        println!(
+            "{:#}",
+            json!({
+                "name": name.as_str(), "version": version, "state": state, "outcome": outcome, "record": record,
+                "failed_at": failures_json(failed_at),
+            })
+        );
+    } else {
+        if !std::io::stdout().is_terminal() {
+            println!("{verb} {name} {version} {}", status.id());
+        }
+        match verb {
+            "already" => eprintln!("{name} {version} is already {state}"),
+            "waiting" => eprintln!("that {name} {version} is {state} is signed, and waits for a relay"),
+            _ => eprintln!("{name} {version} is {state}"),
+        }
     }
-    eprintln!("{name} {version} is {}{state}", if new { "" } else { "already " });
-    warn_of(&failed_at, "that");
-    Ok(ExitCode::SUCCESS)
+    warn_of(failed_at, "that");
+    Ok(if verb == "waiting" { ExitCode::from(WAITING) } else { ExitCode::SUCCESS })
 }

@@ -55,7 +55,8 @@ fn sign_something(key: &PublisherKey, path: &Path) -> RecordId {
     };
     let release = sign(package.manifest.release(standing, content, None), &key.signing, &key.network).unwrap();
     let id = release.id();
-    ledger.add(record::Record::Release(Box::new(release))).unwrap();
+    ledger.stage(record::Record::Release(Box::new(release))).unwrap();
+    ledger.commit().unwrap();
     id
 }
 
