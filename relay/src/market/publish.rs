@@ -276,9 +276,8 @@ impl<P: Platform> Publishing<P> {
             let receipt = self.peer.publish(relay, &offer, |cid| blocks.get(cid).cloned()).await;
             (relay, receipt.map_err(Failure::of).and_then(|receipt| was_new(&receipt, &records)))
         });
-        let (mut new, mut is_refused, mut failed_at) = (None, true, Vec::new());
         let answers = join_all(offers).await;
-        is_refused &= !answers.is_empty();
+        let (mut new, mut is_refused, mut failed_at) = (None, !answers.is_empty(), Vec::new());
         for (relay, answer) in answers {
             match answer {
                 Ok(new_here) => new = Some(new.unwrap_or_default() | new_here),

@@ -1,6 +1,5 @@
 //! What packages there are below a directory.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,8 +34,7 @@ pub enum Finding {
 
 /// Looks for package directories and `.crate` files below a directory, itself included, in the order of their paths.
 ///
-/// A package in another one's directory belongs to that, and is skipped; so is a second one of the same name and version, and what
-/// is reached by a link. Left out without a word: names that begin with a dot, `node_modules`, and what cargo builds in `target`.
+/// A package in another one's directory belongs to that, and is skipped; so is what is reached by a link. Left out without a word: names that begin with a dot, `node_modules`, and what cargo builds in `target`.
 /// Blocks.
 pub fn below(directory: &Path) -> Vec<Found> {
     let mut survey = Survey::default();
@@ -47,7 +45,6 @@ pub fn below(directory: &Path) -> Vec<Found> {
 #[derive(Default)]
 struct Survey {
     found: Vec<Found>,
-    known: BTreeMap<(PackageName, Version), PathBuf>,
 }
 
 impl Survey {
@@ -88,15 +85,7 @@ impl Survey {
             let reason = format!("it is in the directory of the package {}", outer.display());
             return self.note(path, Finding::Skipped(reason));
         }
-        let glance = package::glance(path);
-        if let Some(first) = glance.as_ref().and_then(|known| self.known.get(known)) {
-            let reason = format!("{} has the same name and version", first.display());
-            return self.note(path, Finding::Skipped(reason));
-        }
-        if let Some(known) = &glance {
-            self.known.insert(known.clone(), path.into());
-        }
-        self.note(path, Finding::Package(glance));
+        self.note(path, Finding::Package(package::glance(path)));
     }
 
     fn note(&mut self, path: &Path, finding: Finding) {
@@ -158,7 +147,7 @@ mod tests {
                 "a/deep/er/templates/one: it is in the directory of the package a/deep/er",
                 "b: bee 1.0.0",
                 "broken: ?",
-                "c-copy: b has the same name and version",
+                "c-copy: bee 1.0.0",
                 #[cfg(unix)]
                 "link: it is a link",
                 "odd.crate: ?",

@@ -1,11 +1,13 @@
 //! `ggen-market publish`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
-use ggen_relay::market::publish::read_publishers;
+use ggen_relay::market::peer::Tokio;
+use ggen_relay::market::publish::{Error, Outcome, Publishing, read_publishers};
 use ggen_relay::market::survey::{self, Finding, Found};
 use ggen_relay::{causes, package};
 
@@ -48,20 +50,52 @@ pub(crate) async fn run(Publish { paths, all, own, publishers }: Publish) -> any
     send::before(&publishing, is_json).await?;
 
     let mut report = Report::new(publisher, found.len(), is_bulk, is_json);
-    let mut packages = Vec::new();
+    let mut packages: Vec<Vec<PathBuf>> = Vec::new();
+    let mut places = BTreeMap::new();
     for Found { path, finding } in found {
         match finding {
-            Finding::Package(_) => packages.push(path),
+            Finding::Package(Some(known)) => {
+                let place = *places.entry(known).or_insert(packages.len());
+                if place == packages.len() {
+                    packages.push(Vec::new());
+                }
+                packages[place].push(path);
+            }
+            Finding::Package(None) => packages.push(vec![path]),
             Finding::Skipped(reason) => report.skipped(path, reason),
             Finding::Unreadable(error) => report.unreadable(path, causes::of(&error)),
         }
     }
-    let outcomes = futures::stream::iter(packages).map(async |path| (publishing.publish(&path).await, path));
-    let mut outcomes = outcomes.buffer_unordered(CONCURRENCY);
-    while let Some((outcome, path)) = outcomes.next().await {
-        report.ended(path, outcome);
+    let rows = futures::stream::iter(packages).map(|paths| one_of(&publishing, paths));
+    let mut rows = rows.buffer_unordered(CONCURRENCY);
+    while let Some(rows) = rows.next().await {
+        for (path, row) in rows {
+            match row {
+                Ok(outcome) => report.ended(path, outcome),
+                Err(first) => report.skipped(path, format!("{} has the same name and version", first.display())),
+            }
+        }
     }
     Ok(report.finish())
+}
+
+/// What became of a path, or the path that was published instead of it.
+type OneRow = (PathBuf, Result<Result<Outcome, Error>, PathBuf>);
+
+/// Publishes the first of some paths that can be: they have the same name and version.
+async fn one_of(publishing: &Publishing<Tokio>, paths: Vec<PathBuf>) -> Vec<OneRow> {
+    let mut published: Option<PathBuf> = None;
+    let mut rows = Vec::new();
+    for path in paths {
+        if let Some(first) = &published {
+            rows.push((path, Err(first.clone())));
+            continue;
+        }
+        let outcome = publishing.publish(&path).await;
+        published = outcome.is_ok().then(|| path.clone());
+        rows.push((path, Ok(outcome)));
+    }
+    rows
 }
 
 /// What is named, and what is found below directories.

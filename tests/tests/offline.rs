@@ -1,0 +1,139 @@
+//! What is signed while no relay can be reached is kept, and delivered once, in order, when one can be.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::Path;
+
+use ggen_shared::record::Record;
+use ggen_tests::TestRelay;
+use ggen_tests::terminal::{Run, Terminal};
+
+/// A publisher whose only relay is gone.
+async fn alone() -> Terminal {
+    let mut gone = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&gone]).await;
+    gone.stop().await;
+    terminal
+}
+
+/// The verbs and subjects of the lines that a run wrote for programs.
+fn said(run: &Run) -> Vec<String> {
+    run.out.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[tokio::test]
+async fn what_is_signed_offline_is_kept_and_delivered_once_in_its_order() {
+    let terminal = alone().await;
+    for (name, version) in [("my-thing", "0.1.0"), ("my-thing", "0.2.0"), ("other-thing", "0.1.0")] {
+        let run = terminal.with_relays(&["publish", &terminal.package(name, version)]).await;
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.out.starts_with(&format!("waiting {name} {version} ")), "{run:?}");
+        assert!(run.err.contains("No relay can be reached: what is signed now is kept here"), "{run:?}");
+    }
+    let yanked = terminal.with_relays(&["yank", "my-thing@0.2.0"]).await;
+    assert_eq!(yanked.code, 3, "{yanked:?}");
+    assert!(yanked.err.contains("is signed, and waits for a relay"), "{yanked:?}");
+    let again = terminal.with_relays(&["publish", &terminal.package("my-thing", "0.1.0")]).await;
+    assert_eq!(again.code, 3, "the same again is the same: {again:?}");
+    let still = terminal.with_relays(&["send"]).await;
+    assert_eq!((still.code, &still.out[..]), (3, ""), "{still:?}");
+    assert!(still.err.ends_with("4 records wait on\n"), "{still:?}");
+    // The sources are not needed any more.
+    fs::remove_dir_all(terminal.package("other-thing", "0.1.0")).unwrap();
+
+    let relay = TestRelay::start(&[]).await;
+    let terminal = terminal.at(&[&relay]);
+    let sent = terminal.with_relays(&["send"]).await;
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let order = [
+        "published my-thing 0.1.0",
+        "published my-thing 0.2.0",
+        "published other-thing 0.1.0",
+        "yanked my-thing 0.2.0",
+    ];
+    assert_eq!(said(&sent), order.map(|it| format!("sent {it}")), "{sent:?}");
+    let once = terminal.with_relays(&["send"]).await;
+    assert_eq!((once.code, &once.out[..], &once.err[..]), (0, "", "nothing waits\n"));
+    assert_eq!(files(&terminal.config().join("market.key.waiting")), Vec::<String>::new());
+
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    assert_eq!(terminal.ask(&["info", &name, "--json"]).await.json()["version"], "0.1.0", "the other one is yanked");
+    let to = terminal.home.path().join("fetched").display().to_string();
+    let other = format!("{}/other-thing", terminal.publisher().await);
+    assert_eq!(terminal.ask(&["fetch", &other, "--to", &to]).await.code, 0, "its content came along");
+    let same = terminal.with_relays(&["publish", &terminal.package("my-thing", "0.1.0")]).await;
+    assert!(same.code == 0 && same.out.starts_with("already my-thing 0.1.0 "), "{same:?}");
+}
+
+#[tokio::test]
+async fn the_next_publication_delivers_what_waits_first() {
+    let terminal = alone().await;
+    assert_eq!(terminal.with_relays(&["publish", &terminal.package("first", "1.0.0")]).await.code, 3);
+    let relay = TestRelay::start(&[]).await;
+    let terminal = terminal.at(&[&relay]);
+    let run = terminal.with_relays(&["publish", &terminal.package("second", "1.0.0")]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert!(
+        lines[0].starts_with("sent published first 1.0.0 ") && lines[1].starts_with("published second 1.0.0 "),
+        "{run:?}"
+    );
+    let shelf = relay.relay().shelf();
+    let indices = shelf.catalogue().records().filter_map(Record::indexed).map(|it| it.index()).collect::<Vec<_>>();
+    assert_eq!(indices.len(), 2, "each once");
+}
+
+#[tokio::test]
+async fn what_a_run_signed_right_before_it_was_killed_is_written_down_by_the_next() {
+    let terminal = alone().await;
+    assert_eq!(terminal.with_relays(&["publish", &terminal.package("first", "1.0.0")]).await.code, 3);
+    let ledger = terminal.config().join("market.key.ledger");
+    let before = fs::read(&ledger).unwrap();
+    assert_eq!(terminal.with_relays(&["publish", &terminal.package("second", "1.0.0")]).await.code, 3);
+    // As if it had been killed after the record was kept, in the middle of its line; and in the middle of a file.
+    let whole = fs::read(&ledger).unwrap();
+    fs::write(&ledger, &whole[..before.len() + 20]).unwrap();
+    fs::write(terminal.config().join("market.key.waiting/.tmpabc"), "half").unwrap();
+
+    let relay = TestRelay::start(&[]).await;
+    let terminal = terminal.at(&[&relay]);
+    let run = terminal.with_relays(&["publish", &terminal.package("third", "1.0.0")]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let sent = said(&run);
+    assert_eq!(sent[..2], ["sent published first 1.0.0", "sent published second 1.0.0"], "{run:?}");
+    let written = fs::read(&ledger).unwrap();
+    assert!(written.starts_with(&whole), "the same record at the same index");
+    let shelf = relay.relay().shelf();
+    let mut indices: Vec<_> = shelf.catalogue().records().filter_map(Record::indexed).map(|it| it.index()).collect();
+    indices.sort_unstable();
+    assert_eq!(indices, [0, 1, 2], "no index is used twice");
+    assert_eq!(files(&terminal.config().join("market.key.waiting")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_every_relay_refuses_is_a_failure_and_waits_on() {
+    let relay = TestRelay::start(&[]).await;
+    let owner = Terminal::of(&[&relay]).await;
+    owner.published("my-thing", "0.1.0").await;
+    // A copy of the key from before a rotation: what it signs is void.
+    let copy = Terminal::without_key(&[&relay]);
+    fs::create_dir_all(copy.config()).unwrap();
+    for name in ["market.key", "market.key.ledger"] {
+        fs::copy(owner.config().join(name), copy.config().join(name)).unwrap();
+    }
+    assert_eq!(owner.rotate(1, &[]).await.code, 0);
+    let refused = copy.with_relays(&["publish", &copy.package("late", "0.1.0"), "--json"]).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let report: serde_json::Value = serde_json::from_str(&refused.out).unwrap();
+    assert_eq!((&report["failed"], &report["waiting"]), (&1.into(), &0.into()), "{report}");
+    let sent = copy.with_relays(&["send", "--json"]).await;
+    assert_eq!(sent.code, 1, "{sent:?}");
+    let report: serde_json::Value = serde_json::from_str(&sent.out).unwrap();
+    assert_eq!((&report["sent"][0]["outcome"], &report["waiting"]), (&"refused".into(), &1.into()), "{report}");
+}
