@@ -96,8 +96,11 @@ fn main() -> ExitCode {
 
 fn build() -> anyhow::Result<()> {
     native::release_relay()?;
+    native::manual()?;
     wasm::client()?;
     page::build()?;
-    say::line("built: target/release/ggen-relay, target/release/ggen-market, client-wasm/js, www/dist");
+    say::line(
+        "built: target/release/ggen-relay, target/release/ggen-market, target/man, target/completions, client-wasm/js, www/dist",
+    );
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! The native binaries.
 
+use std::fs;
+
 use anyhow::Result;
 
-use crate::cargo::{cargo, run};
-use crate::say;
+use crate::cargo::{cargo, output, program, run};
+use crate::{paths, say};
 
 /// The members that native builds and tests select. Everything that is native is built with one selection, because
 /// another one would resolve other features and build the dependencies a second time.
@@ -26,4 +28,19 @@ pub(crate) fn release_relay() -> Result<()> {
         &mut cargo(["build", "--locked", "--release", "--package", "ggen-relay", "--bins"]),
         "the release relay does not build; the compiler's message above says why",
     )
+}
+
+/// Writes the command line's manual pages, and what shells complete its commands by, to `target/man` and `target/completions`.
+pub(crate) fn manual() -> Result<()> {
+    say::line("writing manual pages and completions");
+    let market = || paths::at("target/release/ggen-market");
+    let cannot = "the command line can't describe itself; the message above says why";
+    run(program(market(), ["man", "--to"]).arg(paths::at("target/man")), cannot)?;
+    let directory = paths::at("target/completions");
+    fs::create_dir_all(&directory)?;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(&mut program(market(), ["completions", shell]), cannot)?;
+        fs::write(directory.join(format!("ggen-market.{shell}")), script)?;
+    }
+    Ok(())
 }

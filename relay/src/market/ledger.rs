@@ -99,6 +99,32 @@ pub fn check(path: &Path, text: &str, key_log: &KeyLog, network: &Network) -> Re
     Written::parse(path, text, key_log, network).map(drop)
 }
 
+/// How much a ledger has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Versions that were released.
+    pub releases: usize,
+    /// Versions of which something was said since.
+    pub statuses: usize,
+    /// The first index that was never used.
+    pub next_index: u32,
+}
+
+/// How much a ledger has now. Another run may be writing to it.
+///
+/// # Errors
+/// [`Error`] with the path, and the line where one does not verify.
+pub fn extent(path: &Path, key_log: &KeyLog, network: &Network) -> Result<Extent, Error> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|source| Error { path: path.into(), reason: source.to_string() })?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let written = Written::parse(path, whole, key_log, network)?;
+    let Written { releases, statuses, next_index, .. } = written;
+    Ok(Extent { releases: releases.len(), statuses: statuses.len(), next_index })
+}
+
 impl Written {
     fn parse(path: &Path, text: &str, key_log: &KeyLog, network: &Network) -> Result<Self, Error> {
         let error = |reason: String| Error { path: path.into(), reason };

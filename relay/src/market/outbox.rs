@@ -78,12 +78,17 @@ impl Waiting {
 }
 
 impl Outbox {
+    /// The directory as it is, to look at: another run may be using it.
+    pub fn at(directory: &Path) -> Self {
+        Self { directory: directory.into() }
+    }
+
     /// Opens the directory, if it is there, and removes what a crash left unfinished.
     ///
     /// # Errors
     /// [`Error`].
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let outbox = Self { directory: directory.into() };
+        let outbox = Self::at(directory);
         for name in outbox.names()?.iter().filter(|name| name.starts_with(UNFINISHED)) {
             let path = directory.join(name);
             fs::remove_file(&path).map_err(|source| Error { path, source })?;

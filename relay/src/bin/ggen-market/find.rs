@@ -173,7 +173,7 @@ fn row(view: &ReleaseView) -> [String; 3] {
 }
 
 /// Prints columns, each but the last as wide as its widest cell.
-fn print_table<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) {
+pub(crate) fn print_table<const COLUMNS: usize>(rows: impl Iterator<Item = [String; COLUMNS]>) {
     let rows: Vec<_> = rows.collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);

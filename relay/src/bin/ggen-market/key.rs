@@ -17,10 +17,11 @@ use ggen_shared::id::{Handle, Network};
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::KeyLog;
 use ggen_shared::search::verified::verify_key_log;
+use serde_json::json;
 
 use crate::own::{KeyFile, Opened, Own};
 use crate::passphrase;
-use crate::report::warn_of;
+use crate::report::{failures_json, warn_of};
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
@@ -114,16 +115,17 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
             let path = key.path();
             let network = Network::named(network)?;
             let passphrase = if no_passphrase { None } else { Some(key.passphrase().to_seal("the new key")?) };
-            let key = PublisherKey::create(&path, &next_key, handle, network, passphrase)?;
-            print_publisher(&key.key_log);
+            let made = PublisherKey::create(&path, &next_key, handle, network, passphrase)?;
+            print_publisher(&made.key_log, key.is_json());
             eprintln!("key written to {}", path.display());
             say_where_next_is(&next_key);
         }
-        Key::Show { key } => print_publisher(&StoredKey::read(&key.path())?.key_log),
+        Key::Show { key } => print_publisher(&StoredKey::read(&key.path())?.key_log, key.is_json()),
         Key::Passphrase { key: files, new_passphrase_file, no_passphrase } => {
             let (mut key, _ledger) = files.open()?;
             let passphrase = if no_passphrase { None } else { Some(passphrase::new(new_passphrase_file.as_deref())?) };
             key.reseal(&files.path(), passphrase)?;
+            print_path(&files.path(), files.is_json());
             eprintln!("{} is {}encrypted now", files.path().display(), if no_passphrase { "not " } else { "" });
         }
         Key::Export { key: files, to } => {
@@ -133,20 +135,22 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
                 None => files.passphrase().to_seal("the export")?,
             };
             key.export(&ledger, &to, &passphrase)?;
+            print_path(&to, files.is_json());
             eprintln!("key and ledger written to {}. Use them on one machine at a time", to.display());
         }
         Key::Import { from, key, no_passphrase } => {
             let path = key.path();
             let imported = PublisherKey::import(&from, &path, key.passphrase().to_open("the export")?, !no_passphrase)?;
-            print_publisher(&imported.key_log);
+            print_publisher(&imported.key_log, key.is_json());
             eprintln!("key written to {}", path.display());
         }
         Key::Rotate { own, with, next_key, drop, keep_nothing } => {
             return rotate(own, &with, &next_key, &drop, keep_nothing).await;
         }
         Key::Send { own } => {
+            let is_json = own.is_json();
             let (publishing, _) = own.open().await?.publishing()?;
-            return Ok(send(&publishing).await);
+            return Ok(send(&publishing, is_json).await);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -177,14 +181,15 @@ async fn rotate(own: Own, with: &Path, next_key: &Path, drop: &[Subject], keep_n
     let dropped: Vec<_> = drop.iter().map(|it| (it.name.clone(), it.version.clone())).collect();
     let keep: Vec<_> = ledger.signed_under(head, &dropped).collect();
     let (kept, rotated) = (keep.len(), key.rotate(&path, next, next_key, keep)?);
-    print_publisher(&rotated.key_log);
+    print_publisher(&rotated.key_log, files.is_json());
     eprintln!(
         "rotated: {kept} records stay. {} is used up: remove it, whoever gets hold of it can freeze your key log",
         with.display()
     );
     say_where_next_is(next_key);
     let (publishing, _) = Opened { files, key: rotated, ledger, peer }.publishing()?;
-    Ok(send(&publishing).await)
+    // What it says in JSON was said already.
+    Ok(send(&publishing, false).await)
 }
 
 /// The next key has the key's passphrase as a rule; it may have kept an older one, or have one where the key has none.
@@ -215,9 +220,12 @@ async fn refuse_behind(key: &PublisherKey, peer: &LightPeer<Tokio>) -> Result<()
     Ok(())
 }
 
-async fn send(publishing: &Publishing<Tokio>) -> ExitCode {
+async fn send(publishing: &Publishing<Tokio>, is_json: bool) -> ExitCode {
     match publishing.send_key_log().await {
         Ok(Taken { failed_at, .. }) => {
+            if is_json {
+                println!("{:#}", json!({ "outcome": "sent", "failed_at": failures_json(&failed_at) }));
+            }
             warn_of(&failed_at, "the key log");
             if !failed_at.is_empty() {
                 eprintln!("Send it to them later, with the same --key: ggen-market key send");
@@ -231,10 +239,30 @@ async fn send(publishing: &Publishing<Tokio>) -> ExitCode {
     }
 }
 
-fn print_publisher(key_log: &KeyLog) {
+fn print_publisher(key_log: &KeyLog, is_json: bool) {
+    if is_json {
+        let full_name = format!("{}~{}", key_log.handle(), key_log.publisher().fingerprint());
+        println!(
+            "{:#}",
+            json!({
+                "publisher": key_log.publisher().to_string(),
+                "handle": key_log.handle().to_string(),
+                "full_name": full_name,
+                "rotations": key_log.rotations().count(),
+            })
+        );
+        return;
+    }
     println!("publisher {}", key_log.publisher());
     println!("handle {}", key_log.handle());
     println!("full-name {}~{}", key_log.handle(), key_log.publisher().fingerprint());
+}
+
+/// What was written, for programs that want JSON; others need to be told nothing.
+fn print_path(path: &Path, is_json: bool) {
+    if is_json {
+        println!("{:#}", json!({ "path": path.display().to_string() }));
+    }
 }
 
 fn say_where_next_is(path: &Path) {

@@ -5,15 +5,18 @@ mod find;
 mod key;
 mod own;
 mod passphrase;
+mod peers;
 mod publish;
 mod relays;
 mod report;
 mod say;
 mod send;
+mod shell;
+mod status;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ggen_relay::causes;
 use ggen_shared::record::State;
 
@@ -21,7 +24,7 @@ use ggen_shared::record::State;
 ///
 /// Exit code 0: done; 1: not found, or not taken; 2: nothing could be tried; 3: signed, and waiting here for a relay.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "ggen-market", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -59,6 +62,18 @@ enum Command {
     /// Make, show, rotate or move a publisher's key.
     #[command(subcommand)]
     Key(key::Key),
+    /// Show how you stand as a publisher: what you signed, what waits for a relay, and what relays know of your key.
+    ///
+    /// Exit code 0: all is well; 1: a relay knows of a rotation that the key here lacks, or of two; 2: there is no key; 3: something waits.
+    Status(status::Status),
+    /// Show the relays that are named: whether they are reached, how fast they answer, what is thought of them, what they committed to.
+    ///
+    /// Exit code 0: one answers as it should; 1: none does; 2: nobody could be asked.
+    Peers(peers::Peers),
+    /// Write what a shell needs to complete commands, to standard output.
+    Completions(shell::Completions),
+    /// Write manual pages.
+    Man(shell::Man),
 }
 
 #[tokio::main]
@@ -79,6 +94,10 @@ async fn main() -> ExitCode {
         Command::Deprecate(deprecate) => say::deprecate(deprecate).await,
         Command::Retract(say) => say::run(say, State::Retracted).await,
         Command::Key(command) => key::run(command).await,
+        Command::Status(status) => status::run(status).await,
+        Command::Peers(peers) => peers::run(peers).await,
+        Command::Completions(shell) => Ok(shell::completions(shell, Arguments::command())),
+        Command::Man(man) => shell::man(man, Arguments::command()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", causes::of(error.as_ref()));

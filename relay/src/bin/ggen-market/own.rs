@@ -90,6 +90,18 @@ impl KeyFile {
 }
 
 impl Own {
+    pub(crate) fn key_path(&self) -> PathBuf {
+        self.key.path()
+    }
+
+    pub(crate) const fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
+    pub(crate) fn into_relays(self) -> Relays {
+        self.relays
+    }
+
     /// Whether JSON is wanted.
     pub(crate) const fn is_json(&self) -> bool {
         self.key.is_json()

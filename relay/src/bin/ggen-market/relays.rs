@@ -30,6 +30,10 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
+    pub(crate) const fn are_named(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// That there is one.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.addresses.is_empty() {
