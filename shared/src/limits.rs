@@ -46,6 +46,27 @@ pub const MAX_LINKS: usize = 174;
 pub const MAX_BLOCK_BYTES: usize = CHUNK_BYTES;
 /// An artifact that relays admit.
 pub const MAX_ARTIFACT_BYTES: u64 = 64 * 1024 * 1024;
+/// A message of Bitswap: what the software of others sends and takes at most.
+pub const MAX_BITSWAP_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// A message of Bitswap from a peer that was asked for nothing, so wants only: other software cuts its want-lists at this.
+pub const MAX_WANTS_MESSAGE_BYTES: usize = 512 * 1024;
+/// Wants of one message: as many as fit [`MAX_WANTS_MESSAGE_BYTES`] with the names that blocks have here.
+pub const MAX_WANTS_PER_MESSAGE: usize = 12 * 1024;
+/// Wants of one peer that are remembered; it may ask for the rest again. Other software has the same bound.
+pub const MAX_WANTS_PER_PEER: usize = 1024;
+/// Blocks of one message: more than are ever asked for at once.
+pub const MAX_BLOCKS_PER_MESSAGE: usize = 64;
+/// Presences of one message: one for each want that is remembered.
+pub const MAX_PRESENCES_PER_MESSAGE: usize = MAX_WANTS_PER_PEER;
+/// Providers that one download uses at once: more make it no faster, and each is asked about the first block.
+pub const MAX_PROVIDERS: usize = 8;
+/// Providers that one download uses one after the other: whoever names many that are of no use must not keep it busy.
+pub const MAX_PROVIDERS_TRIED: usize = 4 * MAX_PROVIDERS;
+/// Blocks that one provider is asked for ahead: two megabytes, so that a long way does not make it slow.
+pub const MAX_BLOCKS_IN_FLIGHT: usize = 8;
+/// Blocks that one provider is asked for ahead over WebRTC in a browser, whose streams have no back-pressure: half of what one
+/// may have unread.
+pub const MAX_BLOCKS_IN_FLIGHT_WEBRTC: usize = 2;
 /// A README that a page renders.
 pub const MAX_README_BYTES: u64 = 1024 * 1024;
 /// Blocks of one release: its artifact and its README with their inner nodes.

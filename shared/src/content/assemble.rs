@@ -1,10 +1,11 @@
 //! From blocks to bytes, from peers that nobody trusts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::Error;
 use super::shape::Shape;
 use super::unixfs::{self, Link};
+use super::{Error, Hashed};
 use crate::limits;
 use crate::record::{Content, ContentId};
 
@@ -124,27 +125,50 @@ impl Assembler {
     /// [`Error::WrongShape`] are the publisher's: the hash holds, so no peer can send a better block, and every later call
     /// gives the same error.
     pub fn feed(&mut self, cid: &ContentId, block: &[u8]) -> Result<(), Error> {
-        if let Some(error) = &self.refused {
-            return Err(error.clone());
-        }
-        let Some(places) = self.wanted.get(cid).cloned() else { return Err(Error::Surplus(*cid)) };
-        if block.len() > limits::MAX_BLOCK_BYTES {
-            return Err(Error::BlockTooLarge { cid: *cid, size: block.len() });
-        }
+        self.check_wanted(cid, block.len())?;
         if !cid.matches(block) {
             return Err(Error::WrongHash(*cid));
         }
+        self.place(cid, block.into())
+    }
+
+    /// As [`Assembler::feed`], for a block that was hashed when it came.
+    ///
+    /// # Errors
+    /// As [`Assembler::feed`], [`Error::WrongHash`] excepted.
+    pub fn take(&mut self, block: Hashed) -> Result<(), Error> {
+        let cid = block.cid();
+        self.check_wanted(&cid, block.data().len())?;
+        self.place(&cid, block.into_data().into())
+    }
+
+    fn check_wanted(&self, cid: &ContentId, size: usize) -> Result<(), Error> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
+        if !self.wanted.contains_key(cid) {
+            return Err(Error::Surplus(*cid));
+        }
+        if size > limits::MAX_BLOCK_BYTES {
+            return Err(Error::BlockTooLarge { cid: *cid, size });
+        }
+        Ok(())
+    }
+
+    /// Puts a block whose hash holds where it belongs.
+    fn place(&mut self, cid: &ContentId, block: Cow<'_, [u8]>) -> Result<(), Error> {
+        let Some(places) = self.wanted.get(cid).cloned() else { return Err(Error::Surplus(*cid)) };
         let placed =
-            if cid.is_raw() { self.place_leaf(cid, block, &places) } else { self.place_node(cid, block, &places) };
+            if cid.is_raw() { self.place_leaf(cid, block, &places) } else { self.place_node(cid, &block, &places) };
         placed.inspect_err(|error| self.refused = Some(error.clone()))
     }
 
-    fn place_leaf(&mut self, cid: &ContentId, block: &[u8], places: &[Place]) -> Result<(), Error> {
+    fn place_leaf(&mut self, cid: &ContentId, block: Cow<'_, [u8]>, places: &[Place]) -> Result<(), Error> {
         let size = block.len() as u64;
         for place in places {
             check_leaf(cid, place, size)?;
         }
-        let bytes = if self.keeps_bytes { block.to_vec() } else { Vec::new() };
+        let bytes = if self.keeps_bytes { block.into_owned() } else { Vec::new() };
         self.chunks.insert(*cid, Chunk { size, bytes });
         self.arrived_bytes += size * places.len() as u64;
         self.wanted.remove(cid);

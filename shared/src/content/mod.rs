@@ -8,13 +8,17 @@
 //! content has one CID, and the promised size alone bounds how many blocks are ever asked for, how deep and how large.
 
 mod assemble;
+pub mod bitswap;
 mod dag;
+mod hashed;
+pub mod session;
 mod shape;
 mod unixfs;
 mod walk;
 
 pub use assemble::Assembler;
 pub use dag::{Block, Dag, build};
+pub use hashed::Hashed;
 pub use walk::{Walk, walk};
 
 use crate::limits;

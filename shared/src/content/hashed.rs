@@ -1,0 +1,48 @@
+//! A block whose name was computed from its bytes.
+
+use crate::record::ContentId;
+
+/// A block and the hash of its bytes. There is no way to make one but to hash it, so that it need not be hashed again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hashed {
+    cid: ContentId,
+    data: Vec<u8>,
+}
+
+impl Hashed {
+    /// A leaf.
+    pub fn raw(data: Vec<u8>) -> Self {
+        Self { cid: ContentId::of_raw(&data), data }
+    }
+
+    /// An inner node, or what is said to be one.
+    pub fn dag_pb(data: Vec<u8>) -> Self {
+        Self { cid: ContentId::of_dag_pb(&data), data }
+    }
+
+    /// The block of some name, if these are its bytes.
+    pub fn named(cid: ContentId, data: Vec<u8>) -> Option<Self> {
+        Some(if cid.is_raw() { Self::raw(data) } else { Self::dag_pb(data) }).filter(|block| block.cid == cid)
+    }
+
+    /// The hash of the bytes.
+    pub const fn cid(&self) -> ContentId {
+        self.cid
+    }
+
+    /// The bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The bytes, to keep.
+    pub fn into_data(self) -> Vec<u8> {
+        self.data
+    }
+}
+
+impl std::fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hashed({}, {} bytes)", self.cid, self.data.len())
+    }
+}

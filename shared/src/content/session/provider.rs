@@ -1,0 +1,148 @@
+//! What a download knows of one provider.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{SILENT, SLOW};
+use crate::record::ContentId;
+
+/// Blocks that a provider is asked for ahead before it delivered anything.
+const FIRST_ROOM: usize = 2;
+/// Blocks that a provider lacks one after the other, until it is taken to have only a part of the content.
+const MISSES: usize = 3;
+
+/// A provider. All it holds is bounded by the blocks that the content has.
+#[derive(Debug)]
+pub(super) struct Provider<P> {
+    pub(super) peer: P,
+    /// Blocks that it may be asked for ahead: more while it delivers.
+    room: usize,
+    most_room: usize,
+    /// Blocks that it is asked for, each with the time since which.
+    asked: BTreeMap<ContentId, Duration>,
+    /// Blocks that it was ever asked for: it is not asked twice, so that an answer that comes late is never a wrong one.
+    tried: BTreeSet<ContentId>,
+    /// Of those, what it says that it lacks.
+    lacks: BTreeSet<ContentId>,
+    /// Blocks that it lacked one after the other.
+    misses: usize,
+    /// The block that it was asked about, whether it has it.
+    asked_whether: Option<ContentId>,
+    /// When it last answered, or was asked for something after it had answered all.
+    heard: Duration,
+    slow: bool,
+}
+
+impl<P> Provider<P> {
+    pub(super) fn new(peer: P, in_flight: usize) -> Self {
+        let most_room = in_flight.max(1);
+        Self {
+            peer,
+            room: FIRST_ROOM.min(most_room),
+            most_room,
+            asked: BTreeMap::new(),
+            tried: BTreeSet::new(),
+            lacks: BTreeSet::new(),
+            misses: 0,
+            asked_whether: None,
+            heard: Duration::ZERO,
+            slow: false,
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        !self.slow && self.asked.len() < self.room
+    }
+
+    pub(super) const fn is_slow(&self) -> bool {
+        self.slow
+    }
+
+    /// Whether it seems to have only a part of the content, or nothing of it.
+    pub(super) const fn is_poor(&self) -> bool {
+        self.misses >= MISSES
+    }
+
+    pub(super) fn lacks(&self, cid: &ContentId) -> bool {
+        self.lacks.contains(cid)
+    }
+
+    pub(super) fn tried(&self, cid: &ContentId) -> bool {
+        self.tried.contains(cid) || self.lacks.contains(cid)
+    }
+
+    pub(super) fn asked(&self) -> impl Iterator<Item = &ContentId> {
+        self.asked.keys()
+    }
+
+    pub(super) fn asked_for(&self, cid: &ContentId) -> bool {
+        self.asked.contains_key(cid)
+    }
+
+    pub(super) fn asked_at(&self, cid: &ContentId) -> Option<Duration> {
+        self.asked.get(cid).copied()
+    }
+
+    pub(super) fn ask(&mut self, cid: ContentId, now: Duration) {
+        if self.asked.is_empty() {
+            self.heard = now;
+        }
+        self.asked.insert(cid, now);
+        self.tried.insert(cid);
+    }
+
+    /// Whether it is to be asked if it has the first block; it is asked once.
+    pub(super) fn ask_whether(&mut self, root: &ContentId) -> bool {
+        !self.tried(root) && self.asked_whether.replace(*root).is_none()
+    }
+
+    /// Notes a block from it. Whether it was asked for: a small one also comes when it was only asked whether it has it.
+    pub(super) fn on_block(&mut self, cid: &ContentId, now: Duration) -> bool {
+        if !self.tried.contains(cid) && self.asked_whether != Some(*cid) {
+            return false;
+        }
+        self.tried.insert(*cid);
+        self.asked.remove(cid);
+        self.heard = now;
+        self.slow = false;
+        self.misses = 0;
+        self.room = (self.room + 1).min(self.most_room);
+        true
+    }
+
+    pub(super) fn on_presence(&mut self, cid: ContentId, has: bool, now: Duration) {
+        self.heard = now;
+        if has {
+            return;
+        }
+        self.asked.remove(&cid);
+        self.slow = false;
+        self.lacks.insert(cid);
+        // Who lacks the first block most likely has nothing.
+        self.misses = if cid.is_raw() { self.misses + 1 } else { MISSES };
+    }
+
+    /// Notes that another one has sent a block.
+    pub(super) fn forget(&mut self, cid: &ContentId, now: Duration) {
+        self.asked.remove(cid);
+        if self.asked.is_empty() {
+            self.heard = now;
+        }
+    }
+
+    /// When it is slow, or silent for too long, unless it answers.
+    pub(super) fn next_step(&self) -> Option<Duration> {
+        let patience = if self.slow { SILENT } else { SLOW };
+        (!self.asked.is_empty()).then(|| self.heard + patience)
+    }
+
+    /// Looks whether it is slow. Whether it was silent for too long.
+    pub(super) fn check_time(&mut self, now: Duration) -> bool {
+        let silence = if self.asked.is_empty() { Duration::ZERO } else { now.saturating_sub(self.heard) };
+        if silence >= SLOW && !self.slow {
+            self.slow = true;
+            self.room = 1;
+        }
+        silence >= SILENT
+    }
+}
