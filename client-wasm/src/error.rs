@@ -101,10 +101,9 @@ impl From<AskError> for Error {
 
 impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Ask(error) => error.into(),
-            FetchError::NotFound(_) => Self::new("content/not-found", &error),
-            FetchError::Content(error) => Self::new(error.code(), &error),
+        match error.code() {
+            Some(code) => Self::new(code, &error),
+            None => Self::new("network/unreachable", &error),
         }
     }
 }

@@ -18,6 +18,15 @@ pub const MAX_MEMORY_SHARE: f64 = 0.8;
 pub const MAX_STREAMS_PER_PEER: usize = 64;
 /// Streams that are being answered at once in all.
 pub const MAX_STREAMS: usize = 1024;
+/// Streams of one peer on which it says which blocks it wants: other software opens one for each message. They cost little while
+/// nothing comes on them.
+pub const MAX_BITSWAP_STREAMS_PER_PEER: usize = 16;
+/// Such streams in all: one for each connection, and some to spare.
+pub const MAX_BITSWAP_STREAMS: usize = 2 * MAX_CONNECTIONS as usize;
+/// How long such a stream is kept on which nothing comes: somewhat longer than its other end keeps it.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Blocks that are in memory to be sent, one for each peer at most: 256 MiB.
+pub const MAX_BLOCKS_SENDING: usize = 1024;
 /// Content that is being uploaded is in memory until it is whole: it is counted in units of this.
 pub const UPLOAD_UNIT_BYTES: usize = 256 * 1024;
 /// Units in memory at once, 512 MiB in all: a few of the largest artifacts, or very many small ones.
@@ -52,8 +61,10 @@ pub const MAX_VERIFYING_HEADS: usize = 16;
 pub const KEY_LOG_TIMEOUT: Duration = Duration::from_secs(3);
 /// Relays that are asked, besides the one that passed something on, for what belongs to it.
 pub const MAX_OTHERS_ASKED: usize = 3;
-/// Releases whose content is being fetched at once. Each is in memory until it is whole: 260 MiB of the largest.
+/// Releases whose content is being fetched at once. Of each [`MAX_UNCOMMITTED_BYTES`] are in memory, and what its providers are sending.
 pub const MAX_FETCHING: usize = 4;
+/// Bytes of content that is being fetched until they are made durable: a few blocks share a sync.
+pub const MAX_UNCOMMITTED_BYTES: usize = 4 * 1024 * 1024;
 /// Releases of one peer whose content is being fetched at once: a slow one must not take every turn.
 pub const MAX_FETCHING_PER_PEER: usize = 1;
 /// Releases whose content is to be fetched: a bulk import of thousands. One that waits costs less than a kilobyte.

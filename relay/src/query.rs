@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use ggen_net::exchange;
 use ggen_shared::catalogue::answer;
 use ggen_shared::codec;
-use ggen_shared::protocol::query::{Ask, BlockAnswer, Refusal, Reply, Request};
+use ggen_shared::protocol::query::{Ask, Refusal, Reply, Request};
+use ggen_shared::record::ContentId;
 use ggen_shared::sync;
 use libp2p::Stream;
 use serde::Serialize;
-use serde_bytes::ByteBuf;
 
 use crate::admission::Shelf;
 use crate::suggest;
@@ -20,6 +20,9 @@ use crate::suggest;
 pub trait Answer: Send + Sync + 'static {
     /// The encoded reply to a question.
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>>;
+
+    /// The bytes of a block that a peer wants, if they are here.
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>>;
 
     /// Sends a reply, never more than `window` bytes ahead of what the asker took.
     fn write<'a>(
@@ -39,6 +42,16 @@ pub trait Answer: Send + Sync + 'static {
 }
 
 impl Answer for Arc<Shelf> {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        async move {
+            self.store().block(cid).await.unwrap_or_else(|error| {
+                tracing::error!(%error, %cid, "a block can't be read");
+                None
+            })
+        }
+        .boxed()
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         async move {
             match &ask.request {
@@ -72,13 +85,6 @@ impl Answer for Arc<Shelf> {
                 Request::Records(records) => encode(&answer::records(&self.catalogue(), records)),
                 Request::KeyLogOf(key_log) => encode(&answer::key_log_of(&self.catalogue(), key_log)),
                 Request::Named(named) => encode(&answer::named(&self.catalogue(), named)),
-                Request::Block(block) => encode(&match self.store().block(&block.cid).await {
-                    Ok(data) => Ok(BlockAnswer { data: data.map(ByteBuf::from) }),
-                    Err(error) => {
-                        tracing::error!(%error, cid = %block.cid, "a block can't be read");
-                        Err(Refusal::new("relay/storage", "the relay could not read the block"))
-                    }
-                }),
             }
         }
         .boxed()

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use ggen_net::streams::{self, Inbound, OpenError};
 use ggen_shared::codec;
+use ggen_shared::content::Hashed;
+use ggen_shared::content::bitswap::{Ask, Message, Presence, Want};
 use ggen_shared::protocol::{head, names, query};
 use ggen_shared::rules::Rules;
 use libp2p::identity::Keypair;
@@ -243,6 +245,7 @@ impl Ammunition {
         match protocol {
             names::QUERY => list(Framing::Length32, self.questions()),
             names::PUBLISH => Some(self.sessions()),
+            names::BITSWAP => list(Framing::Varint, self.bitswap()),
             names::KADEMLIA => list(Framing::Varint, self.kademlia(sender.public().to_peer_id())),
             "/ipfs/id/1.0.0" | "/ipfs/id/push/1.0.0" => list(Framing::Varint, vec![identify(sender)]),
             "/ipfs/ping/1.0.0" => list(Framing::None, vec![vec![7; 32], vec![8; 96]]),
@@ -270,7 +273,6 @@ impl Ammunition {
             query::Request::Package(query::Package { name, version: Some(release.version.clone()) }),
             query::Request::Records(query::Records { ids: vec![release.id(); 64] }),
             query::Request::KeyLogOf(query::KeyLogOf { publisher: release.publisher }),
-            query::Request::Block(query::Block { cid: release.artifact.cid }),
         ]
         .into_iter()
         .flat_map(|request| {
@@ -278,6 +280,28 @@ impl Ammunition {
             [0, 1024, u32::MAX].map(|window| codec::encode(&query::Ask { window, rules, request: request.clone() }))
         })
         .collect()
+    }
+
+    /// Messages of Bitswap: wants of what the relay holds and of what it does not, and what it was never asked for.
+    fn bitswap(&self) -> Vec<Vec<u8>> {
+        let here = self.package.artifact.blocks.iter();
+        let elsewhere = self.incomplete.artifact.blocks.iter();
+        let cids: Vec<_> = here.chain(elsewhere).map(|block| block.cid).collect();
+        let wants = |ask| cids.iter().map(|cid| Want::new(*cid, ask)).collect();
+        let blocks = vec![Hashed::raw(self.incomplete.artifact.blocks[0].data[..1000].to_vec())];
+        let presences = cids.iter().map(|cid| Presence { cid: *cid.cid(), has: true }).collect();
+        [
+            Message::of_wants(wants(Ask::Block)),
+            Message::of_wants(wants(Ask::Have)),
+            Message { full: true, ..Message::of_wants(wants(Ask::Cancel)) },
+            Message { blocks, presences, ..Message::default() },
+        ]
+        .map(|message| {
+            let encoded = message.encode();
+            let length = encoded.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+            encoded[length..].to_vec()
+        })
+        .into()
     }
 
     /// Publish sessions: an offer of which nothing is wanted, and one with the blocks that are.

@@ -14,7 +14,7 @@ use ggen_relay::query::Answer;
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::id::PublisherId;
 use ggen_shared::protocol::query::Ask;
-use ggen_shared::record::{KeyLog, Record};
+use ggen_shared::record::{ContentId, KeyLog, Record};
 use market::{Market, Publication};
 
 use crate::{TestPeer, TestRelay, within};
@@ -56,6 +56,10 @@ struct Lossy {
 }
 
 impl Answer for Lossy {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        self.honest.block(cid)
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         self.honest.answer(ask)
     }

@@ -25,7 +25,7 @@ use ggen_shared::id::{PublicKey, RecordId};
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::merkle::Map;
 use ggen_shared::protocol::query::{Ask, NamedAnswer, PackageAnswer, Reply, Request, SearchAnswer, Show};
-use ggen_shared::record::Record;
+use ggen_shared::record::{ContentId, Record};
 use ggen_shared::rules::Rules;
 use ggen_shared::search::filter::{FILTER_BYTES, Filter};
 use ggen_shared::search::rank::Rank;
@@ -424,6 +424,10 @@ fn spoil(answer: &mut SearchAnswer, lie: Lie) {
 }
 
 impl Answer for Liar {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        self.shelf.block(cid)
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         async move {
             self.remember();

@@ -6,6 +6,7 @@ pub mod converge;
 pub mod http;
 pub mod liar;
 pub mod process;
+pub mod provider;
 mod relays;
 pub mod terminal;
 

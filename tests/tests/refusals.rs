@@ -396,15 +396,23 @@ impl Liar {
             (Lie::KeyLog, Request::KeyLogOf(_)) => {
                 edit::<query::KeyLogAnswer>(&answer, |answer| answer.events.first_mut().map(flip))
             }
-            (Lie::Block, Request::Block(_)) => {
-                edit::<query::BlockAnswer>(&answer, |answer| answer.data.as_mut().map(flip))
-            }
             _ => answer,
         }
     }
 }
 
 impl Answer for Liar {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        async move {
+            let mut block = self.shelf.block(cid).await?;
+            if self.lie == Lie::Block {
+                *block.last_mut().expect("not empty") ^= 1;
+            }
+            Some(block)
+        }
+        .boxed()
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         async move { self.tell(&ask.request, self.shelf.answer(ask).await) }.boxed()
     }
@@ -537,7 +545,11 @@ async fn a_changed_block_is_refused_and_had_from_the_honest_relay() {
     let mut trial = Trial::of(Lie::Block).await;
     let package = trial.packages[0].clone();
     match trial.peer.peer.fetch(package.release.artifact).await {
-        Err(FetchError::Content(error)) => assert_eq!(error.code(), "content/wrong-hash"),
+        Err(error @ FetchError::NoProvider { .. }) => {
+            assert_eq!(error.code(), Some("content/wrong-hash"));
+            let liar = trial.liar.peer_id();
+            assert!(error.to_string().contains(&format!("{liar} sent bytes that were not asked for")), "{error}");
+        }
         other => panic!("the changed block was accepted: {other:?}"),
     }
     trial.assert_distrusted();

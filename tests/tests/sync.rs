@@ -9,7 +9,7 @@ use ggen_relay::Cost;
 use ggen_relay::query::Answer;
 use ggen_shared::merkle::Hash;
 use ggen_shared::protocol::query::{Ask, Request};
-use ggen_shared::record::Record;
+use ggen_shared::record::{ContentId, Record};
 use ggen_tests::{Publisher, TestRelay, http, until, within};
 
 fn root(relay: &TestRelay) -> Hash {
@@ -106,6 +106,10 @@ struct Silent {
 }
 
 impl Answer for Silent {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        self.honest.block(cid)
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         let spend = |left: usize| left.checked_sub(1);
         let is_silent = matches!(ask.request, Request::RecordsOf(_))

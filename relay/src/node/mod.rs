@@ -1,7 +1,9 @@
 //! The running relay: starts everything, and is the handle to it.
 
 mod behaviour;
+mod blocks;
 mod claims;
+mod incoming;
 mod peers;
 mod progress;
 mod swarm;

@@ -19,6 +19,8 @@ pub(super) struct Peers(Mutex<HashMap<PeerId, Arc<Share>>>);
 pub(super) struct Share {
     /// Streams that are being answered.
     pub(super) streams: Arc<Semaphore>,
+    /// Streams on which it says which blocks it wants.
+    pub(super) bitswap: Arc<Semaphore>,
     /// Units of content that is being uploaded.
     pub(super) uploads: Arc<Semaphore>,
     /// Announcements that are in memory.
@@ -36,6 +38,7 @@ impl Default for Share {
     fn default() -> Self {
         Self {
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS_PER_PEER)),
+            bitswap: Arc::new(Semaphore::new(policy::MAX_BITSWAP_STREAMS_PER_PEER)),
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS_PER_PEER as usize)),
             announcements: Arc::new(Semaphore::new(policy::MAX_ANNOUNCEMENTS_PER_PEER)),
             verifying: Semaphore::new(policy::MAX_VERIFYING_PER_PEER),

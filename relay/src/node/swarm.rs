@@ -208,6 +208,10 @@ impl Node {
                 self.unreachable.remove(&peer_id);
                 self.tell_status();
             }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.work.exchange().disconnected(peer_id);
+                self.tell_status();
+            }
             SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ConnectionClosed { .. } => self.tell_status(),

@@ -11,6 +11,7 @@ use ggen_net::exchange;
 use ggen_shared::catalogue::keys;
 use ggen_shared::codec;
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
+use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::{Ask, Question};
 use ggen_shared::protocol::sync::RecordsOf;
 use ggen_shared::record::{self, Record, UnverifiedRecord};
@@ -258,7 +259,7 @@ impl Work {
         let ask = Ask { window: DEFAULT_WINDOW_BYTES, rules, request: question.into_request() };
         cost.sent += codec::encode(&ask).len() as u64;
         let asked = async {
-            let mut stream = self.open(relay).await.ok_or(Error::NotConnected)?;
+            let mut stream = self.open(relay, names::QUERY).await.ok_or(Error::NotConnected)?;
             Ok::<_, Error>(exchange::ask_bytes(&mut stream, &ask).await?)
         };
         let reply = timeout(SYNC_TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))?;

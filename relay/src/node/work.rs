@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::stream;
+use ggen_net::bitswap::{self, Exchange};
 use ggen_net::exchange;
+use ggen_net::streams::OpenError;
 use ggen_shared::codec;
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::PublisherId;
-use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, WEBRTC_WINDOW_BYTES};
+use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS_IN_FLIGHT, WEBRTC_WINDOW_BYTES};
 use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
-use ggen_shared::protocol::query::{Block, KeyLogOf, Refusal, Reply};
+use ggen_shared::protocol::query::{KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
@@ -18,10 +21,13 @@ use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::blocks::Wants;
 use super::claims::Claims;
+use super::incoming::Incoming;
 use super::peers::{Peers, Share};
 use super::{Command, progress};
 use crate::admission::{AdmitError, Shelf, check_created, contents};
+use crate::market::peer::Tokio;
 use crate::policy;
 use crate::query::Answer;
 
@@ -32,6 +38,7 @@ pub(crate) struct Work {
     commands: mpsc::Sender<Command>,
     peers: Peers,
     streams: Arc<Semaphore>,
+    bitswap: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     announcements: Arc<Semaphore>,
     verifying_heads: Arc<Semaphore>,
@@ -41,6 +48,8 @@ pub(crate) struct Work {
     next_other: AtomicUsize,
     claims: Claims,
     progress: progress::Teller,
+    wants: Wants,
+    exchange: Exchange<Tokio>,
 }
 
 /// What is wrong with an announcement.
@@ -65,6 +74,7 @@ impl Work {
             commands,
             peers: Peers::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS)),
+            bitswap: Arc::new(Semaphore::new(policy::MAX_BITSWAP_STREAMS)),
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS as usize)),
             announcements: Arc::new(Semaphore::new(policy::MAX_ANNOUNCEMENTS)),
             verifying_heads: Arc::new(Semaphore::new(policy::MAX_VERIFYING_HEADS)),
@@ -73,6 +83,8 @@ impl Work {
             next_other: AtomicUsize::new(0),
             claims: Claims::default(),
             progress: progress::Teller::default(),
+            wants: Wants::default(),
+            exchange: Exchange::new(Tokio),
         }
     }
 
@@ -91,18 +103,40 @@ impl Work {
         &self.progress
     }
 
+    /// What peers want of it.
+    pub(super) const fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    /// What it wants of peers.
+    pub(super) const fn exchange(&self) -> &Exchange<Tokio> {
+        &self.exchange
+    }
+
+    /// The bytes of a block, if it is here.
+    pub(super) async fn block(&self, cid: &ContentId) -> Option<Vec<u8>> {
+        self.answer.block(cid).await
+    }
+
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
     pub(super) fn accept(self: Arc<Self>, peer: PeerId, protocol: &StreamProtocol, stream: Stream) {
         let share = self.peers.of(peer);
-        let Some(permits) = both(&self.streams, &share.streams) else {
+        let is_bitswap = protocol.as_ref() == names::BITSWAP;
+        let (all, own) = if is_bitswap { (&self.bitswap, &share.bitswap) } else { (&self.streams, &share.streams) };
+        let Some(permits) = both(all, own) else {
             tracing::debug!(%peer, "too many streams: one is dropped");
             return;
         };
-        let publish = protocol.as_ref() == names::PUBLISH;
+        let is_publish = protocol.as_ref() == names::PUBLISH;
         tokio::spawn(async move {
-            let served =
-                if publish { self.serve_publish(&share, stream).await } else { self.serve_query(stream).await };
-            if let Err(error) = served {
+            let ended = if is_bitswap {
+                self.serve_bitswap(peer, stream).await.map_err(|error| error.to_string())
+            } else if is_publish {
+                self.serve_publish(&share, stream).await.map_err(|error| error.to_string())
+            } else {
+                self.serve_query(stream).await.map_err(|error| error.to_string())
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%peer, %error, "a stream ended badly");
             }
             drop(permits);
@@ -299,7 +333,7 @@ impl Work {
         relay: PeerId,
         publisher: PublisherId,
     ) -> Option<(KeyLog, Vec<Record>)> {
-        let mut stream = self.open(relay).await?;
+        let mut stream = self.open(relay, names::QUERY).await?;
         let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
         let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;
         let records = key_log.clone().into_records();
@@ -337,36 +371,31 @@ impl Work {
         });
     }
 
-    async fn fetch(&self, from: PeerId, content: Content) {
+    async fn fetch(self: &Arc<Self>, from: PeerId, content: Content) {
         let bytes = usize::try_from(content.size).unwrap_or(usize::MAX);
-        for relay in self.to_ask(from).await {
-            match timeout(policy::upload_timeout(bytes), self.fetch_from(relay, content)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => tracing::debug!(%relay, cid = %content.cid, %error, "content could not be fetched"),
-                Err(_) => tracing::debug!(%relay, cid = %content.cid, "content was sent too slowly"),
-            }
+        match timeout(policy::upload_timeout(bytes), self.fetch_from(self.to_ask(from).await, content)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(cid = %content.cid, %error, "content could not be fetched"),
+            Err(_) => tracing::debug!(cid = %content.cid, "content was sent too slowly"),
         }
     }
 
-    async fn fetch_from(&self, relay: PeerId, content: Content) -> anyhow::Result<()> {
-        let mut assembler = Assembler::checking_only(content)?;
-        let mut blocks = Vec::new();
-        while let Some(cid) = assembler.wants().first().copied() {
-            let block = match self.shelf.store().block(&cid).await? {
-                Some(block) => block,
-                None => {
-                    let mut stream = self.open(relay).await.ok_or_else(|| anyhow::anyhow!("not connected"))?;
-                    let answer = exchange::ask(&mut stream, Block { cid }, DEFAULT_WINDOW_BYTES);
-                    let data = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), answer).await??.data;
-                    let data = data.ok_or_else(|| anyhow::anyhow!("the peer lacks block {cid}"))?.into_vec();
-                    blocks.push((cid, data.clone()));
-                    data
-                }
-            };
-            assembler.feed(&cid, &block)?;
-        }
-        let batch = crate::store::Batch { blocks, ..Default::default() };
-        Ok(self.shelf.store().commit(batch).await?)
+    async fn fetch_from(self: &Arc<Self>, relays: Vec<PeerId>, content: Content) -> anyhow::Result<()> {
+        let assembler = Assembler::checking_only(content)?;
+        let incoming = Incoming::new(self.shelf.store());
+        let providers = stream::iter(relays.into_iter().map(|relay| (relay, MAX_BLOCKS_IN_FLIGHT)));
+        let work = self.clone();
+        let opener: bitswap::Opener = Arc::new(move |peer| {
+            let work = work.clone();
+            Box::pin(async move { work.open_on(peer, names::BITSWAP).await })
+        });
+        bitswap::download(&self.exchange, &opener, assembler, &incoming, providers, |event| {
+            if let bitswap::Event::Dropped(dropped) = event {
+                tracing::debug!(%dropped, "a provider of content was dropped");
+            }
+        })
+        .await?;
+        Ok(incoming.commit().await?)
     }
 
     /// A package head that someone put into the DHT: valid, it is kept like any other publication.
@@ -395,10 +424,18 @@ impl Work {
         self.keep(records, Vec::new()).await
     }
 
-    pub(super) async fn open(&self, peer: PeerId) -> Option<Stream> {
+    pub(super) async fn open(&self, peer: PeerId, protocol: &'static str) -> Option<Stream> {
+        self.open_on(peer, protocol).await.ok()
+    }
+
+    async fn open_on(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, OpenError> {
         let (opened, stream) = futures::channel::oneshot::channel();
-        self.tell(Command::Open { peer, protocol: names::QUERY, opened }).await;
-        timeout(policy::QUESTION_TIMEOUT, stream).await.ok()?.ok()?.ok()
+        self.tell(Command::Open { peer, protocol, opened }).await;
+        match timeout(policy::QUESTION_TIMEOUT, stream).await {
+            Ok(Ok(stream)) => stream,
+            // The connection ended, or does not let a stream through.
+            _ => Err(OpenError::NotConnected),
+        }
     }
 
     pub(super) async fn tell(&self, command: Command) {

@@ -63,8 +63,9 @@ where
     /// Never: the settings of gossipsub are constants that are known to fit each other.
     pub fn new(keypair: &Keypair, store: S, config: &P2PConfig, role: Role) -> Self {
         let served = match role {
-            Role::Relay => vec![StreamProtocol::new(names::QUERY), StreamProtocol::new(names::PUBLISH)],
-            Role::Light => Vec::new(),
+            Role::Relay => [names::QUERY, names::PUBLISH, names::BITSWAP].map(StreamProtocol::new).into(),
+            // Blocks come on streams that their sender opens.
+            Role::Light => vec![StreamProtocol::new(names::BITSWAP)],
         };
         let mut kad = kad::Behaviour::with_config(keypair.public().to_peer_id(), store, kad_config());
         kad.set_mode(Some(match role {

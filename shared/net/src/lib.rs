@@ -6,6 +6,7 @@
 pub mod address;
 mod audit;
 mod behaviour;
+pub mod bitswap;
 mod compare;
 mod config;
 pub mod exchange;

@@ -8,6 +8,8 @@ pub const KADEMLIA: &str = "/ggen/kad/1.0.0";
 pub const QUERY: &str = "/ggen/query/1.0.0";
 /// Publish sessions.
 pub const PUBLISH: &str = "/ggen/publish/1.0.0";
+/// Blocks of content, as all of IPFS exchanges them.
+pub const BITSWAP: &str = "/ipfs/bitswap/1.2.0";
 /// The gossip topic of signed records.
 pub const PACKAGES_TOPIC: &str = "/ggen/packages/v1";
 /// What relays say that they provide in the DHT, so that others find them.

@@ -11,7 +11,7 @@ use crate::id::{FullName, PublisherId, RecordId};
 use crate::merkle::MAX_KEY_BYTES;
 use crate::merkle::proof::{Prefix, Range};
 use crate::protocol::packed::{self, PackedRecords, Unpacked};
-use crate::record::{ContentId, Version};
+use crate::record::Version;
 use crate::rules::Rules;
 use crate::search::query::{self, Filters, Order, Query};
 
@@ -44,8 +44,6 @@ pub enum Request {
     KeyLogOf(KeyLogOf),
     /// See [`Named`].
     Named(Named),
-    /// See [`Block`].
-    Block(Block),
 }
 
 /// How a request goes over a stream: how much of the answer may be in flight, and the question.
@@ -419,30 +417,5 @@ impl Question for Named {
 
     fn into_request(self) -> Request {
         Request::Named(self)
-    }
-}
-
-/// The block with this identifier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Block {
-    /// Which one.
-    pub cid: ContentId,
-}
-
-/// The block's bytes, if the relay holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BlockAnswer {
-    /// The bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<ByteBuf>,
-}
-
-impl Question for Block {
-    type Answer = BlockAnswer;
-
-    fn into_request(self) -> Request {
-        Request::Block(self)
     }
 }

@@ -55,6 +55,18 @@ impl ContentId {
         self.0.codec() == CODEC_RAW
     }
 
+    /// The hash as such, by which the DHT knows who has the block.
+    pub fn multihash_bytes(&self) -> Vec<u8> {
+        self.0.hash().to_bytes()
+    }
+
+    /// The blocks, of either kind, that a hash may mean; none for another hash.
+    pub fn of_multihash(bytes: &[u8]) -> Option<[Self; 2]> {
+        let hash = Multihash::from_bytes(bytes).ok()?;
+        let of = |codec| Self::try_from(Cid::new_v1(codec, hash)).ok();
+        Some([of(CODEC_RAW)?, of(CODEC_DAG_PB)?])
+    }
+
     /// The identifier as other IPFS libraries take it.
     pub const fn cid(&self) -> &Cid {
         &self.0

@@ -3,9 +3,7 @@
 use ggen_shared::codec;
 use ggen_shared::limits::MAX_ANSWER_BYTES;
 use ggen_shared::protocol::publish::{Offer, ReceiptReply, WantedReply};
-use ggen_shared::protocol::query::{
-    Ask, BlockAnswer, Evidence, KeyLogAnswer, PackageAnswer, RecordsAnswer, Reply, SearchAnswer,
-};
+use ggen_shared::protocol::query::{Ask, Evidence, KeyLogAnswer, PackageAnswer, RecordsAnswer, Reply, SearchAnswer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +43,6 @@ fn check_message(Message { is, shows, bytes }: &Message) -> Result<(), String> {
         "range reply" => show::<Reply<Evidence>>(&bytes),
         "records reply" => show::<Reply<RecordsAnswer>>(&bytes),
         "key log reply" => show::<Reply<KeyLogAnswer>>(&bytes),
-        "block reply" => show::<Reply<BlockAnswer>>(&bytes),
         "offer" => show::<Offer>(&bytes),
         "wanted reply" => show::<WantedReply>(&bytes),
         "receipt reply" => show::<ReceiptReply>(&bytes),

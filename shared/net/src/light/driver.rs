@@ -33,7 +33,8 @@ use super::peer::{Command, Connection, HeadFound, LightPeer, Phase};
 use super::platform::Platform;
 use crate::address::{self, Transport};
 use crate::behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable, packages_topic};
-use crate::{P2PConfig, exchange};
+use crate::bitswap::Exchange;
+use crate::{P2PConfig, exchange, streams};
 
 /// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -139,7 +140,8 @@ pub fn start<P: Platform>(
             relays.add(peer, [address.clone()], Origin::Configured);
         }
     }
-    let handle = LightPeer::new(commands, platform.clone(), config.clone(), connections.clone());
+    let exchange = Exchange::new(platform.clone());
+    let handle = LightPeer::new(commands, platform.clone(), config.clone(), connections.clone(), exchange.clone());
     let driver = Driver {
         swarm,
         relays,
@@ -160,6 +162,9 @@ pub fn start<P: Platform>(
         heads: HashMap::new(),
         providers: HashMap::new(),
         puts: HashMap::new(),
+        exchange,
+        finding: HashMap::new(),
+        dialing: HashMap::new(),
     };
     platform.spawn(driver.run(inbox));
     (handle, outbox)
@@ -243,6 +248,11 @@ struct Driver<P> {
     heads: HashMap<QueryId, mpsc::Sender<HeadFound>>,
     providers: HashMap<QueryId, PeerId>,
     puts: HashMap<QueryId, oneshot::Sender<Result<(), String>>>,
+    exchange: Exchange<P>,
+    /// Who looks for providers of some content.
+    finding: HashMap<QueryId, mpsc::Sender<PeerId>>,
+    /// Providers of content that are being dialed, at most [`MAX_LOOKUPS`], with who looks for them.
+    dialing: HashMap<PeerId, Vec<mpsc::Sender<PeerId>>>,
 }
 
 impl<P: Platform> Driver<P> {
@@ -318,6 +328,10 @@ impl<P: Platform> Driver<P> {
                 self.heads.insert(query, found);
             }
             Command::PutHead { key, value, done } => self.put_head(key, value, done),
+            Command::FindProviders { key, found } => {
+                let query = self.swarm.behaviour_mut().p2p.kad.get_providers(kad::RecordKey::new(&key));
+                self.finding.insert(query, found);
+            }
             Command::Announce { record, done } => {
                 let published = self.swarm.behaviour_mut().p2p.gossipsub.publish(packages_topic(), record);
                 // Nobody waits any more when the send fails.
@@ -342,18 +356,24 @@ impl<P: Platform> Driver<P> {
                 if num_established.get() == 1 =>
             {
                 self.established.insert(peer_id, endpoint.get_remote_address().clone());
+                for mut found in self.dialing.remove(&peer_id).into_iter().flatten() {
+                    // Whoever looked for it has enough when this fails.
+                    _ = found.try_send(peer_id);
+                }
                 self.relays.on_connected(&peer_id, endpoint.get_remote_address().clone());
                 self.tell_connections();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 self.rtts.remove(&peer_id);
                 self.established.remove(&peer_id);
+                self.exchange.disconnected(peer_id);
                 self.relays.on_disconnected(&peer_id, cause.map(|cause| cause.to_string()), self.platform.now());
                 self.step();
                 self.tell_connections();
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "dialing failed");
+                self.dialing.remove(&peer);
                 self.relays.on_dial_failed(&peer, describe(&error), self.platform.now());
                 self.step();
                 self.tell_connections();
@@ -373,6 +393,7 @@ impl<P: Platform> Driver<P> {
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.on_announcement(propagation_source, message_id, &message.data);
             }
+            P2PBehaviourEvent::Streams(streams::Inbound { peer, stream, .. }) => self.exchange.accept(peer, stream),
             P2PBehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
                 self.on_query(id, result, step.last);
             }
@@ -414,6 +435,11 @@ impl<P: Platform> Driver<P> {
                     query.finish();
                 }
             }
+            QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. }))
+                if self.finding.contains_key(&id) =>
+            {
+                providers.into_iter().for_each(|provider| self.on_provider(id, provider));
+            }
             QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
                 tracing::debug!(?providers, "relays found in the DHT");
                 for provider in providers {
@@ -449,6 +475,25 @@ impl<P: Platform> Driver<P> {
         if last {
             self.heads.remove(&id);
             self.providers.remove(&id);
+            self.finding.remove(&id);
+        }
+    }
+
+    /// Names a provider of content to whoever looks for one, once it is connected.
+    fn on_provider(&mut self, query: QueryId, provider: PeerId) {
+        let Some(found) = self.finding.get_mut(&query) else { return };
+        if self.established.contains_key(&provider) {
+            // Whoever looks for it has enough when this fails.
+            _ = found.try_send(provider);
+        } else if provider != *self.swarm.local_peer_id() && self.dialing.len() < MAX_LOOKUPS {
+            self.dialing.entry(provider).or_default().push(found.clone());
+            // The lookup knows where it is.
+            let options = DialOpts::peer_id(provider).condition(PeerCondition::DisconnectedAndNotDialing).build();
+            match self.swarm.dial(options) {
+                // One that is being dialed already will be connected all the same.
+                Ok(()) | Err(libp2p::swarm::DialError::DialPeerConditionFalse(_)) => {}
+                Err(_) => _ = self.dialing.remove(&provider),
+            }
         }
     }
 

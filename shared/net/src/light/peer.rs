@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
-use futures::{SinkExt, StreamExt, pin_mut};
+use futures::{SinkExt, Stream as Several, StreamExt, pin_mut, stream};
+use ggen_shared::content::session::{self, Dropped};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PackageId};
-use ggen_shared::limits::WEBRTC_WINDOW_BYTES;
+use ggen_shared::limits::{
+    CHUNK_BYTES, MAX_BLOCKS_IN_FLIGHT, MAX_BLOCKS_IN_FLIGHT_WEBRTC, MAX_PROVIDERS, WEBRTC_WINDOW_BYTES,
+};
 use ggen_shared::protocol::publish::{Offer, Receipt};
-use ggen_shared::protocol::query::{Ask, Block, Question, Request};
+use ggen_shared::protocol::query::{Ask, Question, Request};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
-use ggen_shared::reputation::{PeerReputation, UNKNOWN_SCORE};
+use ggen_shared::reputation::{PeerReputation, SLOW, UNKNOWN_SCORE};
 use ggen_shared::rules::{Rules, Schedule};
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
 use crate::address::Transport;
+use crate::bitswap::{self, Blocks, Exchange, NoBlocks, Opener};
 use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
@@ -27,6 +31,9 @@ const MAX_HEADS: usize = 8;
 
 /// How long further heads are waited for once one was found.
 const SECOND_OPINION: Duration = Duration::from_secs(1);
+
+/// How long the connected relays have for content of one block before the DHT is asked who else has it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Peers whose reputation is kept.
 const MAX_REPUTATIONS: usize = 256;
@@ -37,6 +44,7 @@ pub(super) enum Command {
     AddRelay { address: Multiaddr },
     GetHead { key: Vec<u8>, found: mpsc::Sender<HeadFound> },
     PutHead { key: Vec<u8>, value: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
+    FindProviders { key: Vec<u8>, found: mpsc::Sender<PeerId> },
     Announce { record: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
     Close,
 }
@@ -100,15 +108,49 @@ pub enum AskError {
 /// Why content could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No relay could be asked.
+    /// Nobody could be asked.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// No relay that was asked holds a block of it.
-    #[error("no connected relay holds the block {0}")]
+    /// Nobody who was asked holds a block of it.
+    #[error("nobody who can be reached holds the block {0}")]
     NotFound(ContentId),
-    /// What came is not the content.
+    /// No provider is left that could send a block.
+    #[error("{}", session::Error::NoProvider { cid: *cid, dropped: dropped.clone() })]
+    NoProvider {
+        /// The block that is missing.
+        cid: ContentId,
+        /// Those that were asked and dropped, and why.
+        dropped: Vec<Dropped<PeerId>>,
+    },
+    /// The content itself is bad: not what was promised.
     #[error(transparent)]
     Content(#[from] content::Error),
+}
+
+impl From<session::Error<PeerId>> for FetchError {
+    fn from(error: session::Error<PeerId>) -> Self {
+        match error {
+            session::Error::Content(error) => error.into(),
+            session::Error::NotFound(cid) => Self::NotFound(cid),
+            session::Error::NoProvider { dropped, .. } if dropped.is_empty() => AskError::Unreachable.into(),
+            session::Error::NoProvider { cid, dropped } => Self::NoProvider { cid, dropped },
+        }
+    }
+}
+
+impl FetchError {
+    /// A stable code for programs, such as `content/not-found`; none for what asking brought about.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Ask(_) => None,
+            Self::NotFound(_) => Some("content/not-found"),
+            Self::NoProvider { dropped, .. } if dropped.iter().any(|dropped| dropped.reason.is_fault()) => {
+                Some("content/wrong-hash")
+            }
+            Self::NoProvider { .. } => Some("content/no-provider"),
+            Self::Content(error) => Some(error.code()),
+        }
+    }
 }
 
 /// Why a package head could not be read from the DHT.
@@ -153,6 +195,7 @@ pub struct LightPeer<P> {
     config: Arc<P2PConfig>,
     connections: Arc<Mutex<Vec<Connection>>>,
     reputations: Arc<Mutex<HashMap<PeerId, PeerReputation>>>,
+    exchange: Exchange<P>,
 }
 
 impl<P: Platform> LightPeer<P> {
@@ -161,8 +204,9 @@ impl<P: Platform> LightPeer<P> {
         platform: P,
         config: P2PConfig,
         connections: Arc<Mutex<Vec<Connection>>>,
+        exchange: Exchange<P>,
     ) -> Self {
-        Self { commands, platform, config: Arc::new(config), connections, reputations: Arc::default() }
+        Self { commands, platform, config: Arc::new(config), connections, reputations: Arc::default(), exchange }
     }
 
     /// The network whose records count here.
@@ -308,35 +352,83 @@ impl<P: Platform> LightPeer<P> {
         .unwrap_or(Err(AskError::Timeout(limit)))
     }
 
-    /// Fetches content from the connected relays, block by block, each checked against its hash.
+    /// Fetches content, as [`Self::fetch_with`] does, and keeps none of it.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch(&self, content: Content) -> Result<Vec<u8>, FetchError> {
-        let mut assembler = Assembler::new(content)?;
-        while let Some(cid) = assembler.wants().first().copied() {
-            let block = self.fetch_block(cid).await?;
-            assembler.feed(&cid, &block)?;
-        }
-        Ok(assembler.into_bytes()?)
+        self.fetch_with(content, &NoBlocks, |_| {}).await
     }
 
-    async fn fetch_block(&self, cid: ContentId) -> Result<Vec<u8>, FetchError> {
-        let mut failure = FetchError::Ask(AskError::Unreachable);
-        for peer in self.connected() {
-            match self.ask(peer, Block { cid }).await {
-                Ok(answer) => match answer.data {
-                    Some(data) if cid.matches(&data) => return Ok(data.into_vec()),
-                    Some(_) => {
-                        self.note_fault(peer);
-                        failure = FetchError::Content(content::Error::WrongHash(cid));
-                    }
-                    None => failure = FetchError::NotFound(cid),
-                },
-                Err(error) => failure = FetchError::Ask(error),
+    /// Fetches content from the connected relays, and others that the DHT names, several at once: each block is checked against
+    /// its hash, what `blocks` has already is not fetched, and `on_event` is told how far it is. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn fetch_with(
+        &self,
+        content: Content,
+        blocks: &impl Blocks,
+        mut on_event: impl FnMut(bitswap::Event),
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut delivered = Vec::new();
+        let note = |event: bitswap::Event| {
+            match &event {
+                bitswap::Event::Delivered(peer) if !delivered.contains(peer) => delivered.push(*peer),
+                bitswap::Event::Dropped(dropped) if dropped.reason.is_fault() => self.note_fault(dropped.peer),
+                bitswap::Event::Dropped(dropped) => self.note(dropped.peer, PeerReputation::record_failure),
+                _ => {}
             }
+            on_event(event);
+        };
+        let assembler = Assembler::new(content)?;
+        let providers = self.providers(content);
+        // On the heap: it holds a whole download's state, and callers would hold it once more.
+        let fetched =
+            Box::pin(bitswap::download(&self.exchange, &self.opener(), assembler, blocks, providers, note)).await;
+        for peer in delivered {
+            // How long it took says little: a block waits for those before it.
+            self.note(peer, |reputation, now| {
+                reputation.record_success(now, reputation.latency().unwrap_or(SLOW));
+            });
         }
-        Err(failure)
+        Ok(fetched?.into_bytes()?)
+    }
+
+    fn opener(&self) -> Opener {
+        let peer = self.clone();
+        Arc::new(move |provider| {
+            let peer = peer.clone();
+            Box::pin(async move { peer.open_on(provider, names::BITSWAP).await })
+        })
+    }
+
+    /// Whom to ask for content: the connected relays, the most reliable first, then those that the DHT names.
+    fn providers(&self, content: Content) -> impl Several<Item = (PeerId, usize)> + '_ {
+        let connected = stream::iter(self.connected());
+        let found = async move {
+            // What is small is there before the DHT has answered, if the relays have it.
+            if content.size <= CHUNK_BYTES as u64 {
+                self.platform.sleep(PATIENCE).await;
+            }
+            let (found, providers) = mpsc::channel(MAX_PROVIDERS);
+            if self.config.discover {
+                // Without a driver nobody is found.
+                _ = self.send(Command::FindProviders { key: content.cid.multihash_bytes(), found }).await;
+            }
+            // One that is being dialed is not waited for beyond this.
+            providers.take_until(self.platform.sleep(self.config.request_timeout))
+        };
+        connected.chain(stream::once(found).flatten()).map(|peer| (peer, self.in_flight(&peer)))
+    }
+
+    /// Blocks that a peer may be asked for ahead.
+    fn in_flight(&self, peer: &PeerId) -> usize {
+        match self.connections().iter().find(|connection| connection.peer == *peer) {
+            Some(connection) if connection.transport != Transport::WebRtcDirect => MAX_BLOCKS_IN_FLIGHT,
+            // One that is no relay may be connected in any way.
+            _ => MAX_BLOCKS_IN_FLIGHT_WEBRTC,
+        }
     }
 
     /// Reads a package's head from the DHT and verifies it. Works when no connected relay holds the record.
@@ -396,12 +488,19 @@ impl<P: Platform> LightPeer<P> {
     }
 
     async fn open(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, AskError> {
+        if self.commands.is_closed() {
+            return Err(AskError::Closed);
+        }
+        Ok(self.open_on(peer, protocol).await?)
+    }
+
+    async fn open_on(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, streams::OpenError> {
         let (opened, stream) = oneshot::channel();
-        self.send(Command::Open { peer, protocol, opened }).await?;
+        let sent = self.send(Command::Open { peer, protocol, opened }).await;
         match stream.await {
-            Ok(stream) => Ok(stream?),
+            Ok(stream) if sent.is_ok() => stream,
             // The connection or the driver ended before the stream was there.
-            Err(_) => Err(AskError::Open(streams::OpenError::NotConnected)),
+            _ => Err(streams::OpenError::NotConnected),
         }
     }
 

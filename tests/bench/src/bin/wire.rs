@@ -18,6 +18,7 @@ use ggen_relay::{Config, Relay};
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::{Ask, Question, Request, Search};
+use ggen_shared::record::ContentId;
 use ggen_shared::rules::{Rules, Schedule};
 use ggen_tests::attack::RawPeer;
 
@@ -86,6 +87,10 @@ async fn main() -> Result<()> {
 struct Echo(HashMap<String, Vec<u8>>);
 
 impl Answer for Echo {
+    fn block<'a>(&'a self, _: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        async { None }.boxed()
+    }
+
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         let reply = match &ask.request {
             Request::Search(search) => self.0.get(&search.text).cloned(),

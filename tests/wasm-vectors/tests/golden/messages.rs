@@ -6,8 +6,8 @@ use ggen_shared::codec;
 use ggen_shared::id::{FullName, PublisherId, RecordId};
 use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, WantedReply};
 use ggen_shared::protocol::query::{
-    Ask, Block, BlockAnswer, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Question, RangeOf, Records,
-    RecordsAnswer, Refusal, Reply, Search, SearchAnswer, Show,
+    Ask, Evidence, KeyLogAnswer, KeyLogOf, Package, PackageAnswer, Question, RangeOf, Records, RecordsAnswer, Refusal,
+    Reply, Search, SearchAnswer, Show,
 };
 use ggen_shared::record::ContentId;
 use ggen_shared::rules::Rules;
@@ -56,7 +56,6 @@ fn asks() -> Vec<Value> {
         ask(Records { ids: vec![] }),
         ask(Records { ids: vec![RecordId::from_bytes([1; 32]), RecordId::from_bytes([2; 32])] }),
         ask(KeyLogOf { publisher }),
-        ask(Block { cid: ContentId::of_raw(b"block") }),
     ]
 }
 
@@ -87,15 +86,14 @@ fn answers() -> Vec<Value> {
         key_log: vec![bytes(2)],
         evidence: Some(proven.clone()),
     };
-    let refusal: Reply<BlockAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
+    let refusal: Reply<KeyLogAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
     [
         replies("search reply", vec![nothing, search, little]),
         replies("package reply", vec![unknown, package]),
         replies("range reply", vec![proven]),
         replies("records reply", vec![RecordsAnswer { records: vec![None, Some(bytes(1))] }]),
         replies("key log reply", vec![KeyLogAnswer { events: vec![] }, KeyLogAnswer { events: vec![bytes(1)] }]),
-        replies("block reply", vec![BlockAnswer { data: None }, BlockAnswer { data: Some(bytes(1)) }]),
-        vec![message("block reply", &refusal)],
+        vec![message("key log reply", &refusal)],
     ]
     .concat()
 }

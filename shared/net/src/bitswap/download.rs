@@ -1,0 +1,172 @@
+//! A download: what its [`Session`] decides, performed.
+
+use std::collections::HashMap;
+
+use futures::channel::mpsc;
+use futures::future::{Either, pending};
+use futures::{FutureExt, Stream, StreamExt, pin_mut, select};
+use ggen_shared::content::bitswap::Want;
+use ggen_shared::content::session::{Dropped, Effect, Error, Input, Progress, Session};
+use ggen_shared::content::{Assembler, Hashed};
+use ggen_shared::record::ContentId;
+use ggen_shared::registry::MaybeSend;
+use libp2p::PeerId;
+
+use super::exchange::{Arrival, Exchange, What};
+use super::outbox::{self, Opener};
+use crate::light::Platform;
+
+/// Arrivals that may wait for a download: a few blocks, then the streams that they come on are not read.
+const ARRIVALS: usize = 4;
+
+/// Where blocks are kept that are here already, so that a download that broke off goes on where it was.
+pub trait Blocks {
+    /// The bytes of a block, if they are here. They are hashed again: a disk can lie, too.
+    fn get(&self, cid: &ContentId) -> impl Future<Output = Option<Vec<u8>>> + MaybeSend;
+
+    /// Keeps a block. One that can't be kept is fetched again another time.
+    fn put(&self, block: &Hashed) -> impl Future<Output = ()> + MaybeSend;
+}
+
+/// Keeps nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBlocks;
+
+impl Blocks for NoBlocks {
+    async fn get(&self, _: &ContentId) -> Option<Vec<u8>> {
+        None
+    }
+
+    async fn put(&self, _: &Hashed) {}
+}
+
+/// What happens during a download.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// More of the content is there, verified.
+    Progress(Progress),
+    /// A provider sent a block that verified.
+    Delivered(PeerId),
+    /// A provider was dropped.
+    Dropped(Dropped<PeerId>),
+}
+
+/// Downloads content: what `blocks` has is not fetched, the rest comes from `providers`, each named with the blocks that it may be
+/// asked for ahead; `opener` opens the streams to them. Dropping the future cancels what was asked for.
+///
+/// # Errors
+/// [`Error`].
+pub async fn download<P: Platform>(
+    exchange: &Exchange<P>,
+    opener: &Opener,
+    assembler: Assembler,
+    blocks: &impl Blocks,
+    providers: impl Stream<Item = (PeerId, usize)>,
+    mut on_event: impl FnMut(Event),
+) -> Result<Assembler, Error<PeerId>> {
+    let (arrivals, mut inbox) = mpsc::channel(ARRIVALS);
+    let mut session = Session::new(assembler);
+    let mut outboxes = Outboxes::begin(exchange, opener, arrivals);
+    let providers = providers.fuse();
+    pin_mut!(providers);
+    let (mut input, mut told) = (Input::Time, None);
+    loop {
+        for effect in session.handle(input, exchange.platform().now()) {
+            match effect {
+                Effect::Send { to, wants } => outboxes.send(to, wants),
+                Effect::Dropped(dropped) => {
+                    outboxes.close(&dropped.peer);
+                    on_event(Event::Dropped(dropped));
+                }
+            }
+        }
+        let progress = session.progress();
+        if told.replace(progress) != Some(progress) {
+            on_event(Event::Progress(progress));
+        }
+        if session.is_complete() {
+            return Ok(session.into_assembler());
+        }
+        if let Some(cid) = session.to_look_up() {
+            let found = blocks.get(&cid).await.and_then(|data| Hashed::named(cid, data));
+            session.looked_up(&cid, found);
+            input = Input::Time;
+            continue;
+        }
+        if let Some(error) = session.failure() {
+            return Err(error);
+        }
+        let timer = match session.next_step() {
+            Some(at) => Either::Left(exchange.platform().sleep(at.saturating_sub(exchange.platform().now()))),
+            None => Either::Right(pending()),
+        };
+        let timer = timer.fuse();
+        pin_mut!(timer);
+        input = select! {
+            arrival = inbox.select_next_some() => arrival.into_input(),
+            provider = providers.next() => match provider {
+                Some((peer, in_flight)) => Input::Provider { peer, in_flight },
+                None => Input::NoMoreProviders,
+            },
+            () = timer => Input::Time,
+        };
+        if let Input::Block { from, block } = &input
+            && session.is_wanted(&block.cid())
+        {
+            blocks.put(block).await;
+            on_event(Event::Delivered(*from));
+        }
+    }
+}
+
+impl Arrival {
+    fn into_input(self) -> Input<PeerId> {
+        let from = self.from;
+        match self.what {
+            What::Block(block) => Input::Block { from, block },
+            What::Presence(cid, has) => Input::Presence { from, cid, has },
+            What::Failed(reason) => Input::Failed { peer: from, reason },
+        }
+    }
+}
+
+/// What a download sends to its providers. When it is dropped, however that comes, what was asked for is cancelled.
+struct Outboxes<'a, P: Platform> {
+    exchange: &'a Exchange<P>,
+    opener: &'a Opener,
+    download: u64,
+    open: HashMap<PeerId, mpsc::Sender<Vec<Want>>>,
+}
+
+impl<'a, P: Platform> Outboxes<'a, P> {
+    fn begin(exchange: &'a Exchange<P>, opener: &'a Opener, arrivals: mpsc::Sender<Arrival>) -> Self {
+        Self { exchange, opener, download: exchange.begin(arrivals), open: HashMap::new() }
+    }
+
+    fn send(&mut self, to: PeerId, wants: Vec<Want>) {
+        let wants = self.exchange.note(self.download, to, wants);
+        self.push(to, wants);
+    }
+
+    fn push(&mut self, to: PeerId, wants: Vec<Want>) {
+        if !wants.is_empty() {
+            let outbox = self.open.entry(to).or_insert_with(|| outbox::start(self.exchange, self.opener, to));
+            // A provider that takes nothing is silent, and is dropped for it.
+            _ = outbox.try_send(wants);
+        }
+    }
+
+    fn close(&mut self, peer: &PeerId) {
+        self.open.remove(peer);
+    }
+}
+
+impl<P: Platform> Drop for Outboxes<'_, P> {
+    fn drop(&mut self) {
+        for (peer, cancelled) in self.exchange.end(self.download) {
+            if self.open.contains_key(&peer) {
+                self.push(peer, cancelled);
+            }
+        }
+    }
+}
