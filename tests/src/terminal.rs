@@ -9,10 +9,6 @@ use tokio::process::Command;
 
 use crate::{EPOCH, TestRelay, network, program, within};
 
-/// [`EPOCH`] as an argument.
-const EPOCH_SECONDS: &str = "1";
-const _: () = assert!(EPOCH.as_secs() == 1);
-
 /// What a run said, and how it ended.
 #[derive(Debug)]
 pub struct Run {
@@ -41,6 +37,8 @@ pub struct Terminal {
     pub home: TempDir,
     /// Addresses of relays.
     pub relays: Vec<String>,
+    /// The epoch of the relays' network, in seconds.
+    pub epoch: String,
     environment: Vec<(String, String)>,
 }
 
@@ -50,10 +48,18 @@ impl Terminal {
     /// # Panics
     /// When no key is made.
     pub async fn of(relays: &[&TestRelay]) -> Self {
-        let terminal = Self::without_key(relays);
+        Self::without_key(relays).as_publisher("alice").await
+    }
+
+    /// As [`Self::of`], of somebody who claims another handle, or whose relays have another epoch.
+    ///
+    /// # Panics
+    /// When no key is made.
+    pub async fn as_publisher(self, handle: &str) -> Self {
+        let terminal = self;
         let next = terminal.next_key(1);
         let network = network();
-        let new = ["key", "new", "--handle", "alice", "--network", network.as_str(), "--no-passphrase"];
+        let new = ["key", "new", "--handle", handle, "--network", network.as_str(), "--no-passphrase"];
         let made = terminal.run(&[&new[..], &["--next-key", &next]].concat()).await;
         assert_eq!(made.code, 0, "{made:?}");
         terminal
@@ -66,7 +72,7 @@ impl Terminal {
     pub fn without_key(relays: &[&TestRelay]) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(home.path().join("safe")).expect("a directory in a new one");
-        Self { home, relays: Vec::new(), environment: Vec::new() }.at(relays)
+        Self { home, relays: Vec::new(), epoch: EPOCH.as_secs().to_string(), environment: Vec::new() }.at(relays)
     }
 
     /// The same home, with other relays.
@@ -101,7 +107,8 @@ impl Terminal {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("ggen-market"));
         command.args(arguments).env("HOME", self.home.path()).stdin(Stdio::null()).kill_on_drop(true);
-        for name in ["RUST_LOG", "GGEN_RELAY", "GGEN_PASSPHRASE", "GGEN_NEXT_PASSPHRASE"] {
+        let own = ["RUST_LOG", "GGEN_RELAY", "GGEN_PASSPHRASE", "GGEN_NEXT_PASSPHRASE", "GGEN_HOME"];
+        for name in own.into_iter().chain(["XDG_DATA_HOME", "XDG_CACHE_HOME"]) {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -122,7 +129,7 @@ impl Terminal {
     /// Arguments with all relays behind them.
     pub fn to_relays<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
         let relays = self.relays.iter().flat_map(|relay| ["--relay", relay]);
-        arguments.iter().copied().chain(relays).chain(["--epoch-seconds", EPOCH_SECONDS]).collect()
+        arguments.iter().copied().chain(relays).chain(["--epoch-seconds", &self.epoch]).collect()
     }
 
     /// Runs a command with all relays.

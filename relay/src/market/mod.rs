@@ -1,7 +1,8 @@
-//! What the command line is made of: addresses, keys, the ledger of what was published, and a native light peer.
+//! What the command line is made of: addresses, keys, the ledger of what was published, installing, and a native light peer.
 
 pub mod address;
 pub mod desk;
+pub mod install;
 pub mod keys;
 pub mod ledger;
 pub mod outbox;

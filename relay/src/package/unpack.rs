@@ -1,7 +1,7 @@
 //! Unpacks an artifact: checked throughout before a byte of it is written, and visible only when all of it is there.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
@@ -15,10 +15,6 @@ use super::{Error, crate_file};
 /// # Errors
 /// [`Error`]: [`Error::Io`] also when there is something at `to`. Nothing is left behind.
 pub fn unpack(name: &str, archive: &[u8], to: &Path) -> Result<(), Error> {
-    let io = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| Error::Io { path, source }
-    };
     if to.symlink_metadata().is_ok() {
         return Err(io(to)(io::Error::new(io::ErrorKind::AlreadyExists, "is there already, and is not replaced")));
     }
@@ -27,6 +23,64 @@ pub fn unpack(name: &str, archive: &[u8], to: &Path) -> Result<(), Error> {
     fs::create_dir_all(parent).map_err(io(parent))?;
     // Beside the target, so that one step puts it there.
     let unpacked = tempfile::Builder::new().prefix(".tmp").tempdir_in(parent).map_err(io(parent))?;
+    each_checked(name, archive, &contents.root, |file| write(name, unpacked.path(), file))?;
+    let unpacked = unpacked.keep();
+    make_readable(&unpacked).and_then(|()| fs::rename(&unpacked, to)).map_err(|source| {
+        _ = fs::remove_dir_all(&unpacked);
+        io(to)(source)
+    })
+}
+
+fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    let path = path.to_path_buf();
+    move |source| Error::Io { path, source }
+}
+
+fn write(name: &str, below: &Path, file: Packed<'_>) -> Result<(), Error> {
+    let mut path: PathBuf = below.into();
+    for part in file.path.split('/') {
+        // On some systems a drive or a stream is named within a part.
+        if Path::new(part).components().ne([Component::Normal(part.as_ref())]) || cfg!(windows) && part.contains(':') {
+            let reason = format!("{:?} is no path of this system", file.path);
+            let source = io::Error::new(io::ErrorKind::InvalidFilename, reason);
+            return Err(Error::Archive { file: name.into(), source });
+        }
+        path.push(part);
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(io(&path))?;
+    }
+    let mut written = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
+    io::copy(file.content, &mut written).map_err(io(&path))?;
+    make_executable(&written, file.is_executable).map_err(io(&path))
+}
+
+/// A file of an archive.
+pub struct Packed<'a> {
+    /// Where it stands, without the one directory that all of it stands in; of plain parts with slashes between.
+    pub path: &'a str,
+    /// Whether its owner may execute it.
+    pub is_executable: bool,
+    /// Its bytes, to be read once.
+    pub content: &'a mut dyn Read,
+}
+
+/// Shows every file of an archive, in its order. The whole archive is checked before the first.
+///
+/// # Errors
+/// [`Error`], and what `each` says first.
+pub fn each_file(name: &str, archive: &[u8], each: impl FnMut(Packed<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let contents = crate_file::scan(name, archive, |_| None)?;
+    each_checked(name, archive, &contents.root, each)
+}
+
+/// As [`each_file`], of an archive that was checked, and has this directory at its top.
+fn each_checked(
+    name: &str,
+    archive: &[u8],
+    root: &str,
+    mut each: impl FnMut(Packed<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let broken = |source| Error::Archive { file: name.into(), source };
     for entry in Archive::new(GzDecoder::new(archive)).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
@@ -36,33 +90,12 @@ pub fn unpack(name: &str, archive: &[u8], to: &Path) -> Result<(), Error> {
         }
         let path = entry.path_bytes().into_owned();
         // All of this was checked.
-        let below =
-            std::str::from_utf8(&path).ok().and_then(|path| path.strip_prefix(&contents.root)?.strip_prefix('/'));
-        let Some(below) = below else { continue };
-        let mut path: PathBuf = unpacked.path().into();
-        for part in below.split('/') {
-            // On some systems a drive or a stream is named within a part.
-            if Path::new(part).components().ne([Component::Normal(part.as_ref())])
-                || cfg!(windows) && part.contains(':')
-            {
-                let source =
-                    io::Error::new(io::ErrorKind::InvalidFilename, format!("{below:?} is no path of this system"));
-                return Err(broken(source));
-            }
-            path.push(part);
-        }
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io(&path))?;
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
-        io::copy(&mut entry, &mut file).map_err(io(&path))?;
-        make_executable(&file, entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0)).map_err(io(&path))?;
+        let below = std::str::from_utf8(&path).ok().and_then(|path| path.strip_prefix(root)?.strip_prefix('/'));
+        let Some(path) = below else { continue };
+        let is_executable = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
+        each(Packed { path, is_executable, content: &mut entry })?;
     }
-    let unpacked = unpacked.keep();
-    make_readable(&unpacked).and_then(|()| fs::rename(&unpacked, to)).map_err(|source| {
-        _ = fs::remove_dir_all(&unpacked);
-        io(to)(source)
-    })
+    Ok(())
 }
 
 /// What a temporary directory is not, so that nobody looks into it.

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Handle, PackageId, PublisherId, RecordId};
+use crate::id::{Handle, PackageId, PackageName, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
 use crate::merkle::MAX_KEY_BYTES;
 use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
@@ -184,6 +184,11 @@ pub fn newest() -> Vec<u8> {
 /// The range of all packages by name.
 pub fn by_name() -> Vec<u8> {
     b"a/".to_vec()
+}
+
+/// The range of packages of a name, whoever's.
+pub fn of_name(name: &PackageName) -> Vec<u8> {
+    range(b"a/", name.as_str().as_bytes())
 }
 
 /// The range of all packages, those first that most depend on.

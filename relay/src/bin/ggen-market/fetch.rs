@@ -11,7 +11,7 @@ use ggen_shared::record::{State, Version};
 use ggen_shared::registry::{PackageView, ReleaseView};
 use serde_json::json;
 
-use crate::find::{Ask, get, info_json, named};
+use crate::find::{Ask, Got, get, info_json, named};
 
 #[derive(clap::Args)]
 pub(crate) struct Fetch {
@@ -29,10 +29,11 @@ pub(crate) struct Fetch {
 pub(crate) async fn run(Fetch { package: (name, version), to, ask }: Fetch) -> Result<ExitCode> {
     let is_json = ask.is_json();
     let registry = ask.registry().await?;
-    let view = match get(&registry, &name, version.as_ref()).await? {
-        Ok(view) => view,
+    let got = match get(&registry, &name, version.as_ref()).await? {
+        Ok(got) => got,
         Err(code) => return Ok(code),
     };
+    let view = &got.view;
     let release = &view.release.release;
     let shown = format!("{}-{}", release.name, release.version);
     let to = to.unwrap_or_else(|| shown.clone().into());
@@ -40,11 +41,12 @@ pub(crate) async fn run(Fetch { package: (name, version), to, ask }: Fetch) -> R
         eprintln!("error: {} is there already: name another place with --to DIR", to.display());
         return Ok(ExitCode::from(1));
     }
-    warn_of_state(&view);
+    warn_of_state(view);
+    eprintln!("confirmed by {}", got.confirmation());
     eprintln!("fetching {} bytes of {shown}", release.artifact.size);
     let fetched = registry.peer().fetch(release.artifact).await.map_err(|error| causes::of(&error));
     match fetched.and_then(|archive| unpack(&shown, &archive, &to).map_err(|error| causes::of(&error))) {
-        Ok(()) => print(&view, &to, is_json),
+        Ok(()) => print(&got, &to, is_json),
         Err(reason) => {
             eprintln!("error: {shown} is not fetched: {reason}");
             return Ok(ExitCode::from(1));
@@ -63,9 +65,9 @@ fn warn_of_state(view: &PackageView) {
     }
 }
 
-fn print(view: &PackageView, to: &Path, is_json: bool) {
+fn print(got: &Got, to: &Path, is_json: bool) {
     if is_json {
-        let mut shown = info_json(view);
+        let mut shown = info_json(got);
         shown["path"] = json!(to.display().to_string());
         println!("{shown:#}");
     } else {

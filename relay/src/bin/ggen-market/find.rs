@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ggen_net::{Comparison, P2PRegistry};
+use ggen_net::{Comparison, ConfirmError, P2PRegistry};
 use ggen_relay::causes;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::status::split_version;
 use ggen_shared::id::{FullName, Network};
 use ggen_shared::record::{Dependency, Release, State, Verified, Version};
-use ggen_shared::registry::{GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults, VersionView};
+use ggen_shared::registry::{
+    GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults, Source, VersionView,
+};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -62,6 +64,10 @@ impl Ask {
         self.json
     }
 
+    pub(crate) fn network(&self) -> Result<Network> {
+        Ok(Network::named(self.network.clone())?)
+    }
+
     pub(crate) async fn registry(self) -> Result<P2PRegistry<Tokio>> {
         Ok(P2PRegistry::new(self.relays.connect(Network::named(self.network)?).await?))
     }
@@ -102,11 +108,11 @@ pub(crate) async fn info(Info { package: (name, version), ask }: Info) -> Result
     let is_json = ask.json;
     let registry = ask.registry().await?;
     Ok(match get(&registry, &name, version.as_ref()).await? {
-        Ok(view) => {
+        Ok(got) => {
             if is_json {
-                println!("{:#}", info_json(&view))
+                println!("{:#}", info_json(&got))
             } else {
-                print_info(&view)
+                print_info(&got)
             }
             ExitCode::SUCCESS
         }
@@ -118,7 +124,7 @@ pub(crate) async fn info(Info { package: (name, version), ask }: Info) -> Result
 pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<ExitCode> {
     let is_json = ask.json;
     let view = match get(&ask.registry().await?, &package, None).await? {
-        Ok(view) => view,
+        Ok(Got { view, .. }) => view,
         Err(code) => return Ok(code),
     };
     if is_json {
@@ -131,24 +137,45 @@ pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// A package as all relays that were asked know it together.
+pub(crate) struct Got {
+    pub(crate) view: PackageView,
+    /// The relays in whose checkpoints just this release stands.
+    pub(crate) committed_by: Vec<String>,
+    /// The relays that said what they know of the package.
+    pub(crate) asked: Vec<String>,
+}
+
+impl Got {
+    /// How far it is more than one relay's word.
+    pub(crate) fn confirmation(&self) -> String {
+        let (by, asked) = (self.committed_by.len(), self.asked.len());
+        let word = if asked < 2 { ", one relay's word" } else { "" };
+        format!("{by} of {asked} relay{}{word}", if asked == 1 { "" } else { "s" })
+    }
+}
+
 /// A package, or the exit code when it is not to be had, which was said then. What relays say of themselves is an error.
 pub(crate) async fn get(
     registry: &P2PRegistry<Tokio>,
     name: &FullName,
     version: Option<&Version>,
-) -> Result<Result<PackageView, ExitCode>> {
-    let found = match version {
-        Some(version) => registry.get_package_version(name, version).await,
-        None => registry.get_package(name).await,
-    };
+) -> Result<Result<Got, ExitCode>> {
+    let confirmed = registry.confirm(name, version).await;
+    let found = confirmed.and_then(|confirmed| Ok((confirmed.view(version)?, confirmed)));
     match found {
-        Ok(view) => {
+        Ok((view, confirmed)) => {
             for refused in &view.versions.refused {
                 eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
             }
-            Ok(Ok(view))
+            for (relay, error) in confirmed.silent() {
+                eprintln!("warning: relay {} does not say: {}", relay.0, causes::of(error));
+            }
+            let ids = |relays: &mut dyn Iterator<Item = &Source>| relays.map(|relay| relay.0.clone()).collect();
+            let committed_by = ids(&mut confirmed.committed_by(&view.release.release));
+            Ok(Ok(Got { committed_by, asked: ids(&mut confirmed.asked()), view }))
         }
-        Err(GetError::Peer(error)) => Err(error.into()),
+        Err(ConfirmError::Get(GetError::Peer(error))) => Err(error.into()),
         Err(error) => {
             eprintln!("error: {}", causes::of(&error));
             Ok(Err(ExitCode::from(1)))
@@ -272,11 +299,14 @@ fn release_json(view: &ReleaseView) -> Value {
     })
 }
 
-pub(crate) fn info_json(view: &PackageView) -> Value {
+pub(crate) fn info_json(got: &Got) -> Value {
+    let Got { view, committed_by, asked } = got;
     let mut shown = release_json(&view.release);
     shown["state"] = view.release.state.unwrap_or_default().as_str().into();
     shown["reason"] = view.release.status.as_ref().map(|status| status.reason.clone()).into();
     shown["versions"] = versions_json(view);
+    shown["confirmed_by"] = json!(committed_by);
+    shown["asked"] = json!(asked);
     shown
 }
 
@@ -292,7 +322,8 @@ fn versions_json(view: &PackageView) -> Value {
     view.versions.list.iter().map(version).collect()
 }
 
-fn print_info(view: &PackageView) {
+fn print_info(got: &Got) {
+    let view = &got.view;
     let ReleaseView { release, status, state, in_checkpoint, .. } = &view.release;
     println!("{} {}", full_name(&view.release), release.version);
     if let Some(title) = &release.title {
@@ -327,6 +358,7 @@ fn print_info(view: &PackageView) {
     print_field("publisher", Some(release.publisher.to_string()));
     let others = view.versions.list.iter().filter(|it| it.version != release.version).map(|it| it.version.to_string());
     print_field("other versions", list(&others.collect::<Vec<_>>()));
+    print_field("confirmed by", Some(got.confirmation()));
     if !in_checkpoint {
         println!("It came just now: no checkpoint has it yet.");
     }

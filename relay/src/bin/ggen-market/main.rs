@@ -2,6 +2,8 @@
 
 mod fetch;
 mod find;
+mod install;
+mod installed;
 mod key;
 mod own;
 mod passphrase;
@@ -40,6 +42,14 @@ enum Command {
     Versions(find::Versions),
     /// Fetch a package, verified block by block, and unpack it.
     Fetch(fetch::Fetch),
+    /// Install packages with all that they need: versions that go together, confirmed by two relays, verified, and locked.
+    Install(install::Install),
+    /// Compare every file of what is installed with the archives that were published.
+    Verify(installed::Installed),
+    /// List what is installed and not the newest: the newest that is allowed, and the newest of all.
+    Outdated(installed::Installed),
+    /// Show what needs what.
+    Tree(installed::Tree),
     /// Publish package directories (package.toml or pack.toml) and .crate files. Records are public and permanent.
     ///
     /// What waits from before is delivered first. Where no relay can be reached, packages are signed and kept here until `publish` or
@@ -87,6 +97,10 @@ async fn main() -> ExitCode {
         Command::Info(info) => find::info(info).await,
         Command::Versions(versions) => find::versions(versions).await,
         Command::Fetch(fetch) => fetch::run(fetch).await,
+        Command::Install(install) => install::run(install).await,
+        Command::Verify(installed) => installed::verify(installed).await,
+        Command::Outdated(installed) => installed::outdated(installed).await,
+        Command::Tree(tree) => installed::tree(tree),
         Command::Publish(publish) => publish::run(publish).await,
         Command::Send(send) => send::run(send).await,
         Command::Yank(say) => say::run(say, State::Yanked).await,

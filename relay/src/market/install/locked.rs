@@ -1,0 +1,88 @@
+//! What relays say of a package that a lock file names: whether it is what the lock says, and what was said of its version since.
+
+use ggen_net::light::Platform;
+use ggen_net::{ConfirmError, Confirmed};
+use ggen_shared::id::{FullName, PackageId, RecordId};
+use ggen_shared::record::{Release, State, Verified};
+use ggen_shared::registry::{GetError, PeerError};
+
+use super::gather::Market;
+use super::lock::Locked;
+
+/// Why a locked package is not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lock file says something else than the release that it names.
+    #[error("the lock file is wrong: release {release} is {} {} with content {}", .is.name, .is.version, .is.artifact.cid)]
+    OtherRelease {
+        /// The release.
+        release: RecordId,
+        /// What it is.
+        is: Box<Release>,
+    },
+    /// Nobody has the release, so nobody can say whether the lock file is right.
+    #[error(
+        "no relay has release {0} any more: its publisher may have rotated the key that signed it and not kept it. Look at its \
+         versions; or install what the lock file says unchecked, with --trust-lock"
+    )]
+    NoRecord(RecordId),
+    /// Relays could not be asked, or what they say does not hold.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
+}
+
+impl From<PeerError> for Error {
+    fn from(error: PeerError) -> Self {
+        Self::Confirm(GetError::from(error).into())
+    }
+}
+
+impl<P: Platform> Market<'_, P> {
+    /// Checks a locked package by the release that it names. What there is to say about its version since it was locked; nothing when all is well.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn check(&self, package: &PackageId, locked: &Locked) -> Result<Option<String>, Error> {
+        let name = FullName { handle: None, ..locked.full_name.clone() };
+        let confirmed = match self.registry.confirm(&name, Some(&locked.version)).await {
+            Ok(confirmed) => Some(confirmed),
+            Err(ConfirmError::Get(GetError::UnknownPackage(_))) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let shown = confirmed.iter().flat_map(|confirmed| &confirmed.package().releases);
+        let shown = shown.clone().find(|release| release.id() == locked.release).cloned();
+        let release = match shown {
+            Some(release) => release,
+            None => {
+                let by_id = Box::pin(self.registry.release(package.publisher, locked.release)).await?;
+                by_id.ok_or(Error::NoRecord(locked.release))?
+            }
+        };
+        let is_as_locked =
+            release.package() == *package && release.version == locked.version && release.artifact == locked.content;
+        if !is_as_locked {
+            return Err(Error::OtherRelease { release: locked.release, is: Box::new((*release).clone()) });
+        }
+        Ok(confirmed.and_then(|confirmed| said_since(&confirmed, &release)))
+    }
+}
+
+/// What speaks against a release.
+fn said_since(confirmed: &Confirmed, release: &Verified<Release>) -> Option<String> {
+    let package = confirmed.package();
+    let reason = package.status(&release.version).map(|status| &status.reason[..]).unwrap_or_default();
+    let colon = if reason.is_empty() { "" } else { ": " };
+    let stands = package.standing(&release.version);
+    match package.state(&release.version) {
+        state @ (State::Yanked | State::Retracted | State::Deprecated) => {
+            Some(format!("is {}{colon}{reason}", state.as_str()))
+        }
+        State::Active if stands.is_none() => {
+            Some("is contested: its publisher's key signed another release of it".into())
+        }
+        State::Active if stands.is_some_and(|standing| standing.artifact != release.artifact) => {
+            Some("is not what its publisher has kept of this version".into())
+        }
+        State::Active => None,
+    }
+}
