@@ -16,7 +16,7 @@ use ggen_tests::terminal::{Terminal, write_package};
 use ggen_tests::{TestRelay, within};
 
 /// Kills in a row, on one key.
-const KILLS: u32 = 60;
+const KILLS: u32 = 100;
 /// Packages of a round, one of them with content of several blocks.
 const PACKAGES: usize = 6;
 
@@ -61,7 +61,7 @@ fn ledger_of(terminal: &Terminal) -> Ledger {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_kills_lose_nothing_that_was_signed_and_use_no_index_twice() {
+async fn a_hundred_kills_lose_nothing_that_was_signed_and_use_no_index_twice() {
     let relay = TestRelay::start(&[]).await;
     let terminal = Terminal::of(&[&relay]).await;
     let (relays, nowhere) =
