@@ -117,6 +117,32 @@ async fn what_a_run_signed_right_before_it_was_killed_is_written_down_by_the_nex
 }
 
 #[tokio::test]
+async fn a_damaged_file_of_what_waits_stops_nothing_else_and_is_not_lost() {
+    let terminal = alone().await;
+    for name in ["first", "second"] {
+        assert_eq!(terminal.with_relays(&["publish", &terminal.package(name, "1.0.0")]).await.code, 3);
+    }
+    let waiting = terminal.config().join("market.key.waiting");
+    let mut names = files(&waiting);
+    names.sort();
+    let damaged = waiting.join(&names[0]);
+    let whole = fs::read(&damaged).unwrap();
+    fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
+
+    let relay = TestRelay::start(&[]).await;
+    let terminal = terminal.at(&[&relay]);
+    let run = terminal.with_relays(&["send"]).await;
+    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(said(&run), ["sent published second 1.0.0"], "{run:?}");
+    assert!(run.err.contains(&names[0]) && run.err.ends_with("1 records wait on\n"), "{run:?}");
+    assert_eq!(files(&waiting), names[..1], "it may be repaired");
+    // The ledger has the record, and the sources its content.
+    let again = terminal.with_relays(&["publish", &terminal.package("first", "1.0.0")]).await;
+    assert!(again.code == 0 && again.out.starts_with("published first 1.0.0 "), "{again:?}");
+    assert_eq!(files(&waiting), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_every_relay_refuses_is_a_failure_and_waits_on() {
     let relay = TestRelay::start(&[]).await;
     let owner = Terminal::of(&[&relay]).await;

@@ -17,6 +17,8 @@ pub(crate) enum Bench {
     Wire,
     /// Whether people find what they look for, beside MiniSearch and tantivy.
     Relevance,
+    /// Publishing 600 crates of Cargo's cache to three relays.
+    Publish,
     /// Sync: the bytes and the time that relays need to hold the same.
     Sync,
     /// The client in a browser, beside MiniSearch with a prebuilt index and beside a plain JSON endpoint.
@@ -37,6 +39,7 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     match name {
         Bench::Catalogue => run_core_program("catalogue", &[&shown(&results.join("catalogue.json"))]),
         Bench::Wire => run_program("ggen-bench", "wire", &[&shown(&results.join("wire.json"))]),
+        Bench::Publish => run_program("ggen-bench", "publish", &[&shown(&results.join("publish.json"))]),
         Bench::Relevance => relevance(&results),
         Bench::SideBySide => side_by_side(&results),
         Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),

@@ -54,10 +54,10 @@ impl Prepared {
 
 impl Desk {
     /// Takes up what an earlier run left: a record that waits and is not in the ledger was signed right before that run ended, and is
-    /// written down now. What a rotation made void waits for nothing any more.
+    /// written down now. What a rotation made void waits for nothing any more. What can't be read, or is another key's, is left as it is.
     ///
     /// # Errors
-    /// [`Error::Outbox`], [`Error::Ledger`], [`Error::Record`] for what waits and is not of this key.
+    /// [`Error::Outbox`], [`Error::Ledger`].
     pub fn new(key: PublisherKey, ledger: Ledger, outbox: Outbox, publishers: Publishers) -> Result<Self, Error> {
         let mut desk = Self { key, ledger, outbox, publishers, coming: BTreeSet::new() };
         let known: BTreeSet<RecordId> = desk.ledger.ids().collect();
@@ -65,7 +65,7 @@ impl Desk {
             match desk.read(&waiting) {
                 Ok((record, _)) => desk.ledger.stage(record)?,
                 Err(Error::Record(record::Error::Void(_))) => desk.outbox.remove(&waiting)?,
-                Err(error) => return Err(error),
+                Err(error) => tracing::warn!(record = %waiting.id, "what waits for relays can't be used: {error}"),
             }
         }
         desk.ledger.commit()?;

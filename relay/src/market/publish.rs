@@ -111,9 +111,11 @@ pub struct Taken {
 
 /// Something that waited, and what became of it now.
 pub struct Sent {
-    /// The record.
-    pub record: Record,
-    /// Where it is; an error is that every relay refused it. It waits on then.
+    /// Which one.
+    pub waiting: Waiting,
+    /// The record, if it can be read.
+    pub record: Option<Record>,
+    /// Where it is; an error is that it can't be read, or that every relay refused it. It waits on then.
     pub delivery: Result<Delivery, Error>,
 }
 
@@ -230,16 +232,21 @@ impl<P: Platform> Publishing<P> {
     /// be reached.
     ///
     /// # Errors
-    /// [`Error`]: something that waits can't be read.
+    /// [`Error::Outbox`], if it is not known what waits.
     pub async fn send_waiting(&self, mut sent: impl FnMut(Sent)) -> Result<(), Error> {
         let waiting = self.waiting()?;
         for waiting in waiting {
             if self.peer.connected().is_empty() {
                 return Ok(());
             }
-            let (record, blocks) = self.desk().read(&waiting)?;
-            let delivery = self.deliver(record.clone(), &blocks, true).await;
-            sent(Sent { record, delivery });
+            let read = self.desk().read(&waiting);
+            sent(match read {
+                Ok((record, blocks)) => {
+                    let delivery = self.deliver(record.clone(), &blocks, true).await;
+                    Sent { waiting, record: Some(record), delivery }
+                }
+                Err(error) => Sent { waiting, record: None, delivery: Err(error) },
+            });
         }
         Ok(())
     }

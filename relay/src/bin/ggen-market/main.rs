@@ -59,7 +59,8 @@ enum Command {
     Publish(publish::Publish),
     /// Deliver what was signed while no relay could be reached, in that order.
     ///
-    /// Exit code 0: nothing waits any more; 1: every relay refused some of it; 2: nothing could be tried; 3: some waits on.
+    /// Exit code 0: nothing waits any more; 1: some of it can't be read, or every relay refused it; 2: nothing could be tried; 3: some waits
+    /// on.
     Send(send::Send),
     /// Say that a version is not to be chosen any more. Whoever asks for this very version still gets it.
     Yank(say::Say),

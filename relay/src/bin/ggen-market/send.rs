@@ -18,7 +18,7 @@ pub(crate) struct Send {
     own: Own,
 }
 
-/// Exit code 0: nothing waits any more; 1: every relay refused some of it; 2: nothing could be tried; 3: some waits on.
+/// Exit code 0: nothing waits any more; 1: some of it can't be read, or every relay refused it; 2: nothing could be tried; 3: some waits on.
 pub(crate) async fn run(Send { own }: Send) -> Result<ExitCode> {
     let is_json = own.is_json();
     let (_, publishing) = own.publishing(Publishers::new(), Vec::new()).await?;
@@ -56,10 +56,10 @@ pub(crate) async fn before(publishing: &Publishing<Tokio>, is_json: bool) -> Res
 }
 
 fn print(sent: &Sent) {
-    let what = what(&sent.record);
+    let what = what(sent);
     match &sent.delivery {
         Ok(Delivery::Taken(taken)) => {
-            println!("sent {what} {}", sent.record.id());
+            println!("sent {what} {}", sent.waiting.id);
             warn_of(&taken.failed_at, &what);
         }
         Ok(Delivery::Waiting(reasons)) => {
@@ -71,7 +71,7 @@ fn print(sent: &Sent) {
 }
 
 fn json_of(sent: &Sent) -> Value {
-    let mut row = json!({ "what": what(&sent.record), "record": sent.record.id().to_string() });
+    let mut row = json!({ "what": what(sent), "record": sent.waiting.id.to_string() });
     match &sent.delivery {
         Ok(Delivery::Taken(taken)) => {
             row["outcome"] = json!("sent");
@@ -82,7 +82,7 @@ fn json_of(sent: &Sent) -> Value {
             row["failed_at"] = failures_json(reasons);
         }
         Err(error) => {
-            row["outcome"] = json!("refused");
+            row["outcome"] = json!(if sent.record.is_some() { "refused" } else { "unreadable" });
             row["reason"] = json!(causes::of(error));
         }
     }
@@ -90,10 +90,10 @@ fn json_of(sent: &Sent) -> Value {
 }
 
 /// `published NAME VERSION`, `yanked NAME VERSION` and so on.
-pub(crate) fn what(record: &Record) -> String {
-    match record {
-        Record::Release(release) => format!("published {} {}", release.name, release.version),
-        Record::Status(status) => format!("{} {} {}", status.state.as_str(), status.name, status.version),
-        _ => "record".into(),
+fn what(sent: &Sent) -> String {
+    match &sent.record {
+        Some(Record::Release(release)) => format!("published {} {}", release.name, release.version),
+        Some(Record::Status(status)) => format!("{} {} {}", status.state.as_str(), status.name, status.version),
+        _ => format!("record {}", sent.waiting.id),
     }
 }
