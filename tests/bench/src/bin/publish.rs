@@ -86,9 +86,7 @@ async fn publishing(directory: &Path, relays: &[Relay]) -> Result<Publishing<pee
         ..P2PConfig::default()
     };
     let (peer, mut events) = peer::start(config)?;
-    let connected = async {
-        while peer.connected().len() < relays.len() && events.next().await.is_some() {}
-    };
+    let connected = async { while peer.connected().len() < relays.len() && events.next().await.is_some() {} };
     tokio::time::timeout(DEADLINE, connected).await.context("the relays were not reached")?;
     Ok(Publishing::new(desk, peer))
 }
