@@ -8,6 +8,7 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
 use ggen_net::P2PRegistry;
+use ggen_net::bitswap::NoBlocks;
 use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::PackageId;
@@ -200,11 +201,20 @@ impl Client {
         to_js(&view::Head { release: release.into(), from })
     }
 
-    /// `Promise<Uint8Array>`.
-    pub async fn content(&self, cid: String, size: f64) -> Result<Uint8Array, Error> {
+    /// `Promise<Uint8Array>`. `on_event`, if given, is called with a `ContentEvent`; what it throws is reported and changes nothing.
+    pub async fn content(&self, cid: String, size: f64, on_event: Option<Function>) -> Result<Uint8Array, Error> {
         let cid: ContentId = cid.parse().map_err(Error::invalid_name)?;
         let size = whole(size).ok_or_else(|| Error::bad_options("size is a whole number of bytes"))?;
-        let bytes = self.registry().await?.peer().fetch(Content { cid, size }).await?;
+        let tell = |event| {
+            let Some((on_event, event)) = on_event.as_ref().zip(view::ContentEvent::of(event)) else { return };
+            match to_js(&event).map(|event| on_event.call1(&JsValue::NULL, &event)) {
+                Ok(Ok(_)) => {}
+                Ok(Err(thrown)) => report(&thrown),
+                Err(error) => report(&error.into()),
+            }
+        };
+        let peer = self.registry().await?.peer();
+        let bytes = peer.fetch_with(Content { cid, size }, &NoBlocks, tell).await?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 

@@ -1,7 +1,7 @@
 //! What JavaScript gets: plain data in the shapes of `js/src/types.ts`, which is the contract.
 
 use data_encoding::BASE64URL_NOPAD;
-use ggen_net::{address, light};
+use ggen_net::{address, bitswap, light};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::merkle::Hash;
@@ -36,6 +36,33 @@ struct Dependency {
     name: String,
     requirement: String,
     optional: bool,
+}
+
+/// What is told of a download.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum ContentEvent {
+    /// Bytes that are there and verified, of all.
+    Progress { done: f64, total: f64 },
+    /// A relay that is used no more for it.
+    Dropped { peer: String, reason: String },
+}
+
+impl ContentEvent {
+    /// None for what a page has no use for.
+    pub(crate) fn of(event: bitswap::Event) -> Option<Self> {
+        // Exact below 2⁵³, which the bound on artifacts is far below.
+        #[allow(clippy::cast_precision_loss, reason = "see above")]
+        match event {
+            bitswap::Event::Progress(progress) => {
+                Some(Self::Progress { done: progress.done as f64, total: progress.total as f64 })
+            }
+            bitswap::Event::Dropped(dropped) => {
+                Some(Self::Dropped { peer: dropped.peer.to_string(), reason: dropped.reason.to_string() })
+            }
+            bitswap::Event::Delivered(_) => None,
+        }
+    }
 }
 
 /// A release whose signature and hash were verified here.

@@ -1,10 +1,11 @@
-//! What the relay's DHT node serves: package heads, straight from the catalogue, and who the relays are.
+//! What the relay's DHT node serves: package heads, straight from the catalogue; who the relays are; which blocks it has.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ggen_shared::protocol::{head, names};
+use ggen_shared::record::ContentId;
 use libp2p::PeerId;
 use libp2p::kad::store::{self, RecordStore};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
@@ -16,7 +17,9 @@ use crate::policy::{MAX_PROVIDED_RELAYS, MAX_PROVIDER_ADDRESS_BYTES};
 /// A record store without records of its own: heads are a view of the catalogue, so they are as durable and as valid as it is.
 /// A head that is put goes through admission first, and is here once its release is.
 ///
-/// Relays are all that may be provided: under any other key nobody looks.
+/// Relays are all that others may say to be. That this one has a block is a view too, of its store: nothing is announced, and what
+/// left the store is not said to be here. Relays that have it are found because a lookup asks those that are nearest to the block,
+/// which in a network where each holds everything have it.
 pub struct HeadStore {
     local: PeerId,
     shelf: Arc<Shelf>,
@@ -32,6 +35,13 @@ impl HeadStore {
     /// The view of a catalogue.
     pub const fn new(local: PeerId, shelf: Arc<Shelf>) -> Self {
         Self { local, shelf, own: None, others: Vec::new(), next: AtomicUsize::new(0) }
+    }
+
+    /// This relay, if it has the block of some hash. Where it is, Kademlia adds.
+    fn provider_of(&self, key: &RecordKey) -> Option<ProviderRecord> {
+        let blocks = ContentId::of_multihash(key.as_ref())?;
+        let has = blocks.iter().any(|block| self.shelf.store().seems_to_have(block));
+        has.then(|| ProviderRecord::new(key.clone(), self.local, Vec::new()))
     }
 }
 
@@ -92,7 +102,7 @@ impl RecordStore for HeadStore {
     /// The relay itself, then the others, another one first each time: an answer carries only the first twenty.
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
         if key.as_ref() != names::RELAYS_KEY {
-            return Vec::new();
+            return self.provider_of(key).into_iter().collect();
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.others.len().max(1);
         let (last, first) = self.others.split_at(first);
@@ -122,6 +132,29 @@ mod tests {
 
     use super::*;
     use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_relay_provides_the_blocks_that_it_has_and_nobody_else_under_their_hashes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let shelf = Shelf::open(store.clone(), Network::named("test").unwrap(), Rules::FIRST).unwrap().0;
+        let mut heads = HeadStore::new(PeerId::random(), Arc::new(shelf));
+        let here = [ContentId::of_raw(b"leaf"), ContentId::of_dag_pb(b"node")];
+        let blocks = vec![(here[0], b"leaf".to_vec()), (here[1], b"node".to_vec())];
+        let key = |cid: &ContentId| RecordKey::new(&cid.multihash_bytes());
+        assert!(heads.providers(&key(&here[0])).is_empty());
+        store.commit(crate::store::Batch { blocks, ..Default::default() }).await.unwrap();
+        for cid in &here {
+            let providers = heads.providers(&key(cid));
+            assert_eq!(providers.iter().map(|record| record.provider).collect::<Vec<_>>(), [heads.local]);
+            let stranger = ProviderRecord::new(key(cid), PeerId::random(), Vec::new());
+            assert!(heads.add_provider(stranger).is_err());
+            assert_eq!(heads.providers(&key(cid)).len(), 1);
+        }
+        for elsewhere in [key(&ContentId::of_raw(b"other")), RecordKey::new(b"no hash"), RecordKey::new(b"")] {
+            assert!(heads.providers(&elsewhere).is_empty());
+        }
+    }
 
     #[tokio::test]
     async fn many_relays_are_bounded_and_all_of_them_are_named_in_turn() {

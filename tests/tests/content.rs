@@ -265,3 +265,30 @@ async fn a_block_that_nobody_asked_for_ends_a_message_stream_and_is_kept_nowhere
     let error = within("the refusal", asking.peer.fetch(wanted)).await.unwrap_err();
     assert!(matches!(error, FetchError::NotFound(_)), "{error}");
 }
+
+#[tokio::test]
+async fn content_that_no_connected_relay_has_comes_from_one_that_the_dht_names() {
+    let first = Provider::start(Serving::Well).await;
+    let package = package(MEGABYTE);
+    // Before there is anybody who hears of it.
+    package.publish_at(&first.relay).await;
+    let second = TestRelay::start_as(
+        |config| {
+            config.sync = false;
+            config.bootstrap = vec![first.relay.address("/tcp/", false)];
+        },
+        |shelf| Box::new(shelf),
+    );
+    let second = second.await;
+    until("the relays' meeting", || async {
+        second.relay().routing_table().await.contains(&first.relay.peer_id()).then_some(())
+    })
+    .await;
+    // It knows one relay, and looks for no others.
+    let peer = TestPeer::start(&[&second]).await;
+    assert!(!second.relay().shelf().store().has_block(&package.artifact.root).await.unwrap());
+    let fetched = within("the content", peer.peer.fetch(package.release.artifact)).await.unwrap();
+    assert!(fetched == bytes(MEGABYTE));
+    assert_eq!(peer.peer.connected(), [second.peer_id()], "it is a provider, and no relay of ours");
+    assert_eq!(first.served().len(), package.artifact.blocks.len());
+}

@@ -8,6 +8,7 @@ import type {
   Connection,
   Fault,
   HeadView,
+  ContentEvent,
   MarketEvent,
   PackageView,
   Publication,
@@ -210,10 +211,11 @@ export class MarketClient {
    *
    * @param cid - CIDv1 in base32.
    * @param size - its bytes, as the release says; content of another size is refused.
+   * @param onEvent - is told how far it is, and which relays are used no more for it, and why.
    * @throws {@link MarketError} `content/*`, `network/*`, `client/closed`.
    */
-  content(cid: string, size: number): Promise<Uint8Array> {
-    return this.#ask((raw) => raw.content(cid, size));
+  content(cid: string, size: number, onEvent?: (event: ContentEvent) => void): Promise<Uint8Array> {
+    return this.#ask((raw) => raw.content(cid, size, onEvent));
   }
 
   /**

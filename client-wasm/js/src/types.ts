@@ -306,13 +306,20 @@ export type MarketEvent =
   /** An announcement was refused. */
   | { type: "refused"; refusal: Refusal };
 
+/** What happens during a download. */
+export type ContentEvent =
+  /** Bytes that are here and verified, of all. */
+  | { type: "progress"; done: number; total: number }
+  /** A relay that is used no more for it: it sent other bytes, nothing at all, or is gone. */
+  | { type: "dropped"; peer: string; reason: string };
+
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
  * `network/unreachable`, `network/timeout`, `package/not-found`, `package/withdrawn`, `version/not-found`, `version/contested`,
  * `version/retracted`, `query/too-long`,
  * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-a-retraction`,
  * `publish/incomplete`, `publish/written-once`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
- * (verification), `content/not-found`, `content/*` (verification), `client/closed`, `client/bad-options`,
+ * (verification), `content/not-found`, `content/no-provider`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `evidence/refused` (what was given shows nothing),
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
  */
@@ -346,7 +353,7 @@ export interface RawClient {
   /** The package's head through the DHT, verified: works when no connected relay holds the record. */
   head(fullName: string): Promise<HeadView>;
   /** Content by CID, of exactly `size` bytes, every block checked against its hash. */
-  content(cid: string, size: number): Promise<Uint8Array>;
+  content(cid: string, size: number, onEvent?: (event: ContentEvent) => void): Promise<Uint8Array>;
   connections(): Connection[];
   close(): void;
 }

@@ -117,6 +117,11 @@ impl Blocks {
         Ok(true)
     }
 
+    /// Whether a block is there, durable or not.
+    pub(super) fn seems_to_have(&self, id: &ContentId) -> bool {
+        self.files.exists(&path_of(id)).unwrap_or(false)
+    }
+
     /// The bytes of a block, which are checked; a damaged block is removed.
     pub(super) fn read(&self, id: &ContentId) -> Result<Option<Vec<u8>>, BlockError> {
         let path = path_of(id);

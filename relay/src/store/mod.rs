@@ -163,6 +163,11 @@ impl Store {
         self.with_blocks(id, move |blocks| blocks.has(&id)).await
     }
 
+    /// Whether a block is there, without waiting: one look at the directory. What may vanish with the power counts too.
+    pub fn seems_to_have(&self, id: &ContentId) -> bool {
+        self.0.blocks.seems_to_have(id)
+    }
+
     /// Those of some blocks that are not there, in the order given: what a publisher is to send.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub struct P2PConfig {
     pub relays: Vec<Multiaddr>,
     /// Whether further relays are looked for in the DHT. Default: yes.
     pub discover: bool,
+    /// Whether content is also had from peers that are connected only because the DHT says that they have it. Default: yes.
+    pub find_providers: bool,
     /// Relays that a light peer stays connected to. Default: 4.
     pub connections: usize,
     /// How long one question to one relay may take. Default: 10 s.
@@ -38,6 +40,7 @@ impl Default for P2PConfig {
             rules: Schedule::default(),
             relays: Vec::new(),
             discover: true,
+            find_providers: true,
             connections: 4,
             request_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(10),

@@ -21,6 +21,7 @@ const TITLES: Record<string, string> = {
   "query/too-many-words": "Those are too many words for a search",
   "name/invalid": "That is not a package name",
   "content/not-found": "Nobody has this content just now",
+  "content/no-provider": "Nobody sends this content just now",
   "content/wrong-hash": "Refused: the content does not match its hash",
   "content/too-large": "Refused: the content is larger than its record says",
   "content/wrong-size": "Refused: the content has not the size that its record says",
@@ -43,7 +44,7 @@ export function describeProblem(thrown: unknown): Problem {
     code,
     title: TITLES[code] ?? (isRefusal(code) ? "Refused: the record did not verify" : "Something went wrong"),
     detail: thrown instanceof Error ? thrown.message : String(thrown),
-    passing: code.startsWith("network/") || code === "content/not-found",
+    passing: code.startsWith("network/") || code === "content/not-found" || code === "content/no-provider",
   };
 }
 

@@ -163,6 +163,7 @@ pub fn start<P: Platform>(
         providers: HashMap::new(),
         puts: HashMap::new(),
         exchange,
+        to_find: Vec::new(),
         finding: HashMap::new(),
         dialing: HashMap::new(),
     };
@@ -249,6 +250,8 @@ struct Driver<P> {
     providers: HashMap<QueryId, PeerId>,
     puts: HashMap<QueryId, oneshot::Sender<Result<(), String>>>,
     exchange: Exchange<P>,
+    /// By which hash providers are to be looked for, and for whom: each of them waits a few seconds.
+    to_find: Vec<(Vec<u8>, mpsc::Sender<PeerId>)>,
     /// Who looks for providers of some content.
     finding: HashMap<QueryId, mpsc::Sender<PeerId>>,
     /// Providers of content that are being dialed, at most [`MAX_LOOKUPS`], with who looks for them.
@@ -329,8 +332,8 @@ impl<P: Platform> Driver<P> {
             }
             Command::PutHead { key, value, done } => self.put_head(key, value, done),
             Command::FindProviders { key, found } => {
-                let query = self.swarm.behaviour_mut().p2p.kad.get_providers(kad::RecordKey::new(&key));
-                self.finding.insert(query, found);
+                self.to_find.push((key, found));
+                self.find();
             }
             Command::Announce { record, done } => {
                 let published = self.swarm.behaviour_mut().p2p.gossipsub.publish(packages_topic(), record);
@@ -388,6 +391,7 @@ impl<P: Platform> Driver<P> {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
                 self.dht_ready = true;
                 self.discover();
+                self.find();
             }
             P2PBehaviourEvent::Ping(event) => self.on_ping(event),
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
@@ -476,6 +480,18 @@ impl<P: Platform> Driver<P> {
             self.heads.remove(&id);
             self.providers.remove(&id);
             self.finding.remove(&id);
+        }
+    }
+
+    /// Looks for providers of content, once there is somebody to ask.
+    fn find(&mut self) {
+        // Whoever has waited too long is gone.
+        self.to_find.retain(|(_, found)| !found.is_closed());
+        if self.dht_ready {
+            for (key, found) in std::mem::take(&mut self.to_find) {
+                let query = self.swarm.behaviour_mut().p2p.kad.get_providers(kad::RecordKey::new(&key));
+                self.finding.insert(query, found);
+            }
         }
     }
 

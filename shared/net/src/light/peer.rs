@@ -412,7 +412,7 @@ impl<P: Platform> LightPeer<P> {
                 self.platform.sleep(PATIENCE).await;
             }
             let (found, providers) = mpsc::channel(MAX_PROVIDERS);
-            if self.config.discover {
+            if self.config.find_providers {
                 // Without a driver nobody is found.
                 _ = self.send(Command::FindProviders { key: content.cid.multihash_bytes(), found }).await;
             }
