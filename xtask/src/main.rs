@@ -10,6 +10,7 @@ mod ci;
 mod count;
 mod demo;
 mod hostile;
+mod interop;
 mod lean;
 mod mutants;
 mod native;
@@ -40,6 +41,8 @@ enum Command {
     Test,
     /// Run the tests with relays that lie, native and in Chromium.
     Hostile,
+    /// Run the tests with IPFS's software in JavaScript: the same names for the same bytes, and Bitswap both ways.
+    Interop,
     /// Check format, lints, docs, tests and the built artifacts.
     Ci {
         /// Leave out the tests: `cargo xtask test` has just passed.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::run(),
         Command::Hostile => hostile::run(),
+        Command::Interop => interop::run(),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
         Command::Size => wasm::client().and_then(|()| artifacts::check_module_size()),

@@ -60,18 +60,23 @@ pub(crate) fn npm_packages() -> Result<()> {
     if node_version(&version).is_none_or(|found| found < OLDEST_NODE) {
         bail!("Node {} is too old: {next}", version.trim());
     }
-    let lock = paths::at("package-lock.json");
+    npm_packages_of(paths::root())
+}
+
+/// Makes sure that the npm packages of a directory are those of its lock file.
+pub(crate) fn npm_packages_of(directory: &Path) -> Result<()> {
+    let lock = directory.join("package-lock.json");
     if !lock.exists() {
-        bail!("package-lock.json is missing: run `npm install` once and commit it");
+        bail!("{} is missing: run `npm install` there once and commit it", lock.display());
     }
-    if modified(&paths::at("node_modules/.package-lock.json"))
+    if modified(&directory.join("node_modules/.package-lock.json"))
         .is_some_and(|installed| modified(&lock) <= Some(installed))
     {
         return Ok(());
     }
     say::line("installing npm packages");
     run(
-        &mut program("npm", ["ci", "--no-audit", "--no-fund"]),
+        program("npm", ["ci", "--no-audit", "--no-fund"]).current_dir(directory),
         "cannot install the npm packages; run `npm ci` and see whether the registry can be reached",
     )
 }
