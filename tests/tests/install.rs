@@ -457,3 +457,21 @@ async fn what_is_installed_is_kept_until_it_is_upgraded_and_a_conflict_is_explai
     assert!(conflict.err.contains(why) && conflict.err.contains("you ask for codec >=2.0.0, <3.0.0"), "{conflict:?}");
     assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.1.0"], "nothing has changed");
 }
+
+#[tokio::test]
+async fn what_no_checkpoint_has_yet_is_not_installed() {
+    let epoch = Duration::from_secs(3600);
+    let relays =
+        [TestRelay::configured(|it| it.epoch = epoch).await, TestRelay::configured(|it| it.epoch = epoch).await];
+    let mut alice = Terminal::without_key(&[&relays[0], &relays[1]]);
+    alice.epoch = epoch.as_secs().to_string();
+    let alice = alice.as_publisher("alice").await;
+    assert_good(&alice.with_relays(&["publish", &package(&alice, "thing", "1.0.0", &[])]).await);
+    let name = format!("{}/thing", alice.publisher().await);
+    let info = alice.ask(&["info", &name]).await;
+    assert!(info.out.contains("confirmed by    0 of 2 relays\n"), "{info:?}");
+    let refused = install(&alice, &[&name]).await;
+    assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
+    assert!(refused.err.contains("1.0.0 is confirmed by 0 of 2 relays"), "{refused:?}");
+    assert_eq!(names(&installed(&alice)), [""; 0]);
+}
