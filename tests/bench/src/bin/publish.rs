@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 async fn main() -> Result<()> {
     let crates = crates()?;
     let bytes: u64 = crates.iter().map(|path| Ok(path.metadata()?.len())).sum::<Result<u64>>()?;
-    println!("{} crates, {} MB, load {}", crates.len(), bytes / 1_000_000, report::load()?);
+    println!("{} crates, {} MB, {}", crates.len(), bytes / 1_000_000, report::load()?);
     let directory = tempfile::tempdir()?;
     let mut relays: Vec<Relay> = Vec::new();
     for number in 0..RELAYS {
