@@ -2,13 +2,41 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use ggen_relay::admission::Shelf;
 use ggen_relay::query::Answer;
 use ggen_relay::{Config, Relay};
+use ggen_shared::protocol::query::Ask;
+use ggen_shared::record::ContentId;
 
 use crate::{TestRelay, config, show_logs};
 
+/// A relay that listens to no announcements: a peer that is connected to two relays carries them from one to the other.
+struct Deaf(Arc<Shelf>);
+
+impl Answer for Deaf {
+    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
+        self.0.block(cid)
+    }
+
+    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
+        self.0.answer(ask)
+    }
+
+    fn hears(&self, _: &[u8]) -> bool {
+        false
+    }
+}
+
 impl TestRelay {
+    /// Starts a relay that knows only what it is handed, its configuration changed first.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn deaf(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::start_as(configure, |shelf| Box::new(Deaf(shelf))).await
+    }
+
     /// Starts a relay whose configuration is changed first.
     ///
     /// # Panics

@@ -3,39 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Arc;
-
-use futures::future::BoxFuture;
 use ggen_net::{Confirmed, P2PRegistry};
-use ggen_relay::admission::Shelf;
 use ggen_relay::market::peer::Tokio;
-use ggen_relay::query::Answer;
 use ggen_shared::id::FullName;
-use ggen_shared::protocol::query::Ask;
-use ggen_shared::record::{ContentId, State, Version};
+use ggen_shared::record::{State, Version};
 use ggen_shared::registry::GetError;
 use ggen_tests::{Package, Publisher, TestPeer, TestRelay, offer_to, until};
-
-/// A relay that listens to no announcements: the peer that asks two relays would carry them from one to the other.
-struct Deaf(Arc<Shelf>);
-
-impl Answer for Deaf {
-    fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
-        self.0.block(cid)
-    }
-
-    fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
-        self.0.answer(ask)
-    }
-
-    fn hears(&self, _: &[u8]) -> bool {
-        false
-    }
-}
-
-async fn deaf_relay() -> TestRelay {
-    TestRelay::answering(|shelf| Box::new(Deaf(shelf))).await
-}
 
 /// Two relays, one who asks both, and a publisher who is known to neither.
 struct Market {
@@ -47,7 +20,7 @@ struct Market {
 
 impl Market {
     async fn new(number: u8) -> Self {
-        let relays = [deaf_relay().await, deaf_relay().await];
+        let relays = [TestRelay::deaf(|_| {}).await, TestRelay::deaf(|_| {}).await];
         let peer = TestPeer::start(&[&relays[0], &relays[1]]).await;
         let registry = P2PRegistry::new(peer.peer.clone());
         Self { relays, registry, _peer: peer, publisher: Publisher::new(number) }
@@ -148,7 +121,7 @@ async fn what_a_rotation_makes_void_is_gone_though_the_other_relay_does_not_know
 
 #[tokio::test]
 async fn whoever_claims_a_handle_at_any_of_them_may_be_meant() {
-    let relays = [deaf_relay().await, deaf_relay().await];
+    let relays = [TestRelay::deaf(|_| {}).await, TestRelay::deaf(|_| {}).await];
     let peer = TestPeer::start(&[&relays[0], &relays[1]]).await;
     let registry = P2PRegistry::new(peer.peer.clone());
     let mut publisher = Publisher::new(54);

@@ -297,7 +297,7 @@ async fn of_two_publishers_with_one_handle_none_is_chosen_until_one_was_named_in
 #[tokio::test]
 async fn one_relay_is_not_enough_unless_it_is_said_to_be() {
     let alone = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
-    let other = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
+    let other = TestRelay::deaf(|config| config.epoch = LONG_EPOCH).await;
     let alice = terminal(&[&alone]).as_publisher("alice").await;
     publish(&alice, &[package(&alice, "thing", "1.0.0", &[])]).await;
     let name = format!("{}/thing", alice.publisher().await);
