@@ -16,6 +16,7 @@ use ggen_shared::record::{Content, ContentId, Version};
 use ggen_shared::registry::{self, GetError, PackageView, Registry, ReleaseView, SearchResults};
 use js_sys::{Function, Uint8Array};
 use libp2p::identity::Keypair;
+use serde_bytes::ByteBuf;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -243,7 +244,7 @@ impl Client {
         records: &[Uint8Array],
         blocks: Vec<(ContentId, Vec<u8>)>,
     ) -> Result<registry::Publication, Error> {
-        let records: Vec<Vec<u8>> = records.iter().map(Uint8Array::to_vec).collect();
+        let records: Vec<ByteBuf> = records.iter().map(|record| ByteBuf::from(record.to_vec())).collect();
         Ok(registry::Publication::read(&records, blocks, self.open()?.peer().network())?)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ggen_shared::catalogue::snapshots::Snapshots;
 use ggen_shared::catalogue::{Catalogue, answer};
 use ggen_shared::id::FullName;
-use ggen_shared::protocol::publish::Offer;
+use ggen_shared::protocol::publish::Receipt;
 use ggen_shared::protocol::query::{Package, PackedSearchAnswer, Refusal, SearchAnswer};
 use ggen_shared::record::Version;
 use ggen_shared::registry::{
@@ -14,7 +14,6 @@ use ggen_shared::registry::{
 };
 use ggen_shared::search::verified::{AnswerError, Asked, verify_package, verify_search};
 use libp2p::PeerId;
-use serde_bytes::ByteBuf;
 
 use crate::admission::Shelf;
 use crate::node::Work;
@@ -85,14 +84,14 @@ impl Registry for Local {
     }
 
     async fn hand_over(&self, publication: &Publication) -> Result<Published, PublishError> {
-        let offer = Offer {
-            records: publication.records().iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
-            blocks: publication.blocks().iter().map(|(cid, _)| *cid).collect(),
-        };
-        let admitted = self.work.admit(&offer, publication.blocks().to_vec()).await;
         let refused = |refusal| PublishError::Refused(vec![(self.source(), PeerError::Refused(refusal))]);
-        let receipt = admitted.map_err(|error| refused(error.refusal()))?;
-        if !publication.records().iter().all(|record| receipt.kept.contains(&record.id())) {
+        let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
+        for offer in publication.offers(true) {
+            // The last offer names them.
+            let blocks = if offer.blocks.is_empty() { Vec::new() } else { publication.blocks().to_vec() };
+            receipt = self.work.admit(&offer, blocks).await.map_err(|error| refused(error.refusal()))?;
+        }
+        if !publication.is_kept(&receipt) {
             return Err(refused(Refusal::new("publish/not-kept", "not every record was kept")));
         }
         Ok(Published { durable_at: vec![self.source()], failed_at: Vec::new() })

@@ -356,6 +356,39 @@ impl Publisher {
         offer
     }
 
+    /// Somebody who has the key in force, and no other, and goes on where its owner is.
+    pub fn stolen(&self) -> Self {
+        let Self { signing, key_log, network, next_index } = self;
+        Self { signing: signing.clone(), key_log: key_log.clone(), network: network.clone(), next_index: *next_index }
+    }
+
+    /// A package of this publisher.
+    ///
+    /// # Panics
+    /// When it is no name.
+    pub fn package(&self, name: &str) -> PackageId {
+        PackageId { publisher: self.key_log.publisher(), name: name.parse().expect("a package name") }
+    }
+
+    /// What a thief of the key in force can make of a rotation: it reveals that key, which nothing has committed to.
+    ///
+    /// # Panics
+    /// Never: the fields are valid.
+    pub fn rotation_revealing_the_key_in_force(&self) -> Offer {
+        let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
+        let fresh = self.fresh_key();
+        let rotation = Rotation {
+            publisher: self.key_log.publisher(),
+            prev: self.key_log.head(),
+            revealed: public(&self.signing),
+            key: public(&fresh),
+            next: KeyCommitment::to_key(&public(&self.next_key())),
+            pages: Vec::new(),
+        };
+        let rotation = sign(rotation, &self.signing, &self.network).expect("a valid rotation");
+        self.offer([rotation.bytes()])
+    }
+
     /// The key that the one in force has committed to.
     fn next_key(&self) -> SigningKey {
         key_after(&self.signing, self.key_log.rotations().count())

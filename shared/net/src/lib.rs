@@ -12,6 +12,7 @@ mod compare;
 mod config;
 mod confirm;
 pub mod exchange;
+mod hand_over;
 mod held;
 pub mod light;
 mod registry;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ggen_shared::checkpoint::{Checkpoint, Signed};
 use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
 use ggen_shared::id::{FullName, PackageId};
-use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::{self, Question, SearchAnswer};
 use ggen_shared::record::Version;
 use ggen_shared::registry::{
@@ -16,7 +15,6 @@ use ggen_shared::registry::{
 use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{AnswerError, Asked, Known, VerifiedSearch, verify_package, verify_search_knowing};
 use libp2p::PeerId;
-use serde_bytes::ByteBuf;
 
 use crate::audit::Audits;
 use crate::held::Held;
@@ -299,24 +297,14 @@ impl<P: Platform> Registry for P2PRegistry<P> {
     }
 
     async fn hand_over(&self, publication: &Publication) -> Result<Published, PublishError> {
-        let offer = Offer {
-            records: publication.records().iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
-            blocks: publication.blocks().iter().map(|(cid, _)| *cid).collect(),
-        };
         let relays = self.peer().connected();
         if relays.is_empty() {
             return Err(PeerError::Unreachable.into());
         }
         let mut published = Published { durable_at: Vec::new(), failed_at: Vec::new() };
         for relay in relays {
-            let block = |cid: &_| publication.blocks().iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
-            match self.peer().publish(relay, &offer, block).await {
-                Ok(receipt) if publication.records().iter().all(|record| receipt.kept.contains(&record.id())) => {
-                    published.durable_at.push(source(relay));
-                }
-                Ok(_) => {
-                    published.failed_at.push((source(relay), refused("publish/not-kept", "not every record was kept")))
-                }
+            match self.peer().hand_over(relay, publication).await {
+                Ok(_) => published.durable_at.push(source(relay)),
                 Err(error) => published.failed_at.push((source(relay), peer_error(error))),
             }
         }

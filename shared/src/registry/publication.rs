@@ -1,16 +1,21 @@
 //! What is handed to a registry: signed before, for no registry holds a key.
 
+use serde_bytes::ByteBuf;
+
 use super::{DeleteError, PeerError, PublishError, Source};
 use crate::id::{FullName, Network, PackageId};
+use crate::limits::{MAX_BLOCKS_PER_RELEASE, MAX_OFFER_BYTES, MAX_RECORDS_PER_OFFER};
+use crate::protocol::publish::{Offer, Receipt};
 use crate::record::{ContentId, KeyLog, Record, Release, State, UnverifiedRecord, Verified, Version};
+
+/// Bytes of records that an offer has room for, beside the ids of the blocks of a release.
+const OFFERED_BYTES: usize = MAX_OFFER_BYTES - MAX_BLOCKS_PER_RELEASE * 40 - 1024;
 
 /// What to publish: what one publisher signed, behind its key log, and every block of the content that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     key_log: KeyLog,
-    /// The key log, then what was signed under it.
-    records: Vec<Record>,
-    /// Blocks by identifier.
+    signed: Vec<Record>,
     blocks: Vec<(ContentId, Vec<u8>)>,
 }
 
@@ -28,40 +33,74 @@ impl Publication {
     ///
     /// # Errors
     /// [`PublishError::Record`] for the first record that does not verify; [`PublishError::Incomplete`] without an inception.
-    pub fn read<B: AsRef<[u8]>>(
-        records: &[B],
+    pub fn read(
+        records: &[ByteBuf],
         blocks: Vec<(ContentId, Vec<u8>)>,
         network: &Network,
     ) -> Result<Self, PublishError> {
-        let decoded =
-            records.iter().map(|bytes| UnverifiedRecord::decode(bytes.as_ref())).collect::<Result<Vec<_>, _>>()?;
-        let publisher = decoded.first().map(UnverifiedRecord::publisher).ok_or(PublishError::Incomplete("is empty"))?;
-        let numbered = || decoded.iter().zip(records);
-        // Pages may stand before the rotations that name them, and a key log is read the other way.
-        let is_page = |record: &UnverifiedRecord| matches!(record, UnverifiedRecord::KeepPage(_));
-        let events = numbered().filter(|(record, _)| record.is_key_event() && !is_page(record));
-        let pages = numbered().filter(|(record, _)| is_page(record));
-        let events: Vec<&[u8]> = events.chain(pages).map(|(_, bytes)| bytes.as_ref()).collect();
-        if events.is_empty() {
-            return Err(PublishError::Incomplete("has no key log"));
+        let (mut events, mut pages, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for bytes in records {
+            match UnverifiedRecord::decode(bytes)? {
+                // They may stand before the rotations that name them, and a key log is read the other way.
+                UnverifiedRecord::KeepPage(_) => pages.push(bytes.clone()),
+                event if event.is_key_event() => events.push((event.publisher(), bytes.clone())),
+                other => others.push(other),
+            }
         }
+        let publisher = events.first().map(|(publisher, _)| *publisher);
+        let publisher = publisher.ok_or(PublishError::Incomplete("has no key log"))?;
+        let events: Vec<ByteBuf> = events.into_iter().map(|(_, event)| event).chain(pages).collect();
         let key_log = KeyLog::verify(&events, publisher, network)?;
-        let mut read = key_log.clone().into_records();
-        for record in decoded.into_iter().filter(|record| !record.is_key_event()) {
-            read.push(record.verify(Some(&key_log), network)?);
-        }
-        Ok(Self { key_log, records: read, blocks })
+        let signed = others.into_iter().map(|record| record.verify(Some(&key_log), network));
+        Ok(Self { signed: signed.collect::<Result<_, _>>()?, key_log, blocks })
     }
 
     /// What a publisher signed, behind its key log.
     pub fn of(key_log: KeyLog, signed: impl IntoIterator<Item = Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Self {
-        let records = key_log.clone().into_records().into_iter().chain(signed).collect();
-        Self { key_log, records, blocks }
+        Self { key_log, signed: signed.into_iter().collect(), blocks }
     }
 
-    /// The key log, then what was signed under it.
-    pub fn records(&self) -> &[Record] {
-        &self.records
+    /// What is asked of one relay after the other until it has all: the key log, then what was signed under it. A relay that knows the key log
+    /// needs no pages; of one that lacks them, pages wait for their rotation, so that they may come in several offers.
+    pub fn offers(&self, with_pages: bool) -> Vec<Offer> {
+        let is_offered = |record: &Record| with_pages || !matches!(record, Record::KeepPage(_));
+        let events = self.key_log.clone().into_records().into_iter().filter(is_offered);
+        let mut offers: Vec<Offer> = Vec::new();
+        let mut room = 0;
+        for record in events.chain(self.signed.iter().cloned()) {
+            let bytes = ByteBuf::from(record.bytes().to_vec());
+            match offers.last_mut() {
+                Some(offer) if offer.records.len() < MAX_RECORDS_PER_OFFER && bytes.len() <= room => {
+                    room -= bytes.len();
+                    offer.records.push(bytes);
+                }
+                _ => {
+                    room = OFFERED_BYTES.saturating_sub(bytes.len());
+                    offers.push(Offer { records: vec![bytes], blocks: Vec::new() });
+                }
+            }
+        }
+        if let Some(last) = offers.last_mut() {
+            last.blocks = self.blocks.iter().map(|(cid, _)| *cid).collect();
+        }
+        offers
+    }
+
+    /// Whether a relay keeps all of it, by what it says of the last offer: what was signed, or the last event of the key log.
+    pub fn is_kept(&self, receipt: &Receipt) -> bool {
+        let last = [self.key_log.head()];
+        let mut needed = self.signed.iter().map(Record::id).chain(last.into_iter().filter(|_| self.signed.is_empty()));
+        needed.all(|id| receipt.kept.contains(&id))
+    }
+
+    /// Whose it is.
+    pub const fn key_log(&self) -> &KeyLog {
+        &self.key_log
+    }
+
+    /// What was signed under the key log.
+    pub fn signed(&self) -> &[Record] {
+        &self.signed
     }
 
     /// Blocks by identifier.
@@ -71,7 +110,7 @@ impl Publication {
 
     /// The releases in it.
     pub fn releases(&self) -> impl Iterator<Item = &Verified<Release>> {
-        self.records.iter().filter_map(Record::release)
+        self.signed.iter().filter_map(Record::release)
     }
 
     /// The full name of a package of its publisher.
@@ -85,9 +124,8 @@ impl Publication {
     /// # Errors
     /// [`DeleteError::NotARetraction`].
     pub fn retracted(&self) -> Result<(FullName, &Version), DeleteError> {
-        let mut signed = self.records.iter().filter(|record| record.indexed().is_some());
-        match (signed.next(), signed.next()) {
-            (Some(Record::Status(status)), None) if status.state == State::Retracted => {
+        match &self.signed[..] {
+            [Record::Status(status)] if status.state == State::Retracted => {
                 Ok((self.name_of(&status.package()), &status.version))
             }
             _ => Err(DeleteError::NotARetraction),

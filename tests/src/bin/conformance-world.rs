@@ -40,7 +40,8 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn written(publication: &Publication) -> Value {
-    let records = publication.records().iter().map(|record| BASE64.encode(record.bytes()));
+    let events = publication.key_log().events().map(|event| BASE64.encode(event));
+    let records = events.chain(publication.signed().iter().map(|record| BASE64.encode(record.bytes())));
     let blocks =
         publication.blocks().iter().map(|(cid, data)| json!({ "cid": cid.to_string(), "data": BASE64.encode(data) }));
     json!({ "records": records.collect::<Vec<_>>(), "blocks": blocks.collect::<Vec<_>>() })
