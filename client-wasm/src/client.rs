@@ -153,24 +153,26 @@ impl Client {
         to_js(&view::Versions::from(versions))
     }
 
-    /// `Promise<Published>`. Blocks by their CIDs, in the same order.
-    pub async fn publish(
+    /// `Promise<Published>`, of what is published or, with `is_retraction`, of a retraction. Blocks by their CIDs, in the same order.
+    #[wasm_bindgen(js_name = handOver)]
+    pub async fn hand_over(
         &self,
         records: Vec<Uint8Array>,
         cids: Vec<String>,
         blocks: Vec<Uint8Array>,
+        is_retraction: bool,
     ) -> Result<JsValue, Error> {
         let block =
             |(cid, block): (&String, &Uint8Array)| Ok((cid.parse().map_err(Error::invalid_name)?, block.to_vec()));
         let blocks = cids.iter().zip(&blocks).map(block).collect::<Result<_, Error>>()?;
-        let publication = self.publication(&records, blocks)?;
-        to_js(&view::Published::from(self.registry().await?.publish(&publication).await?))
-    }
-
-    /// `Promise<Published>`.
-    pub async fn delete(&self, records: Vec<Uint8Array>) -> Result<JsValue, Error> {
-        let retraction = self.publication(&records, Vec::new())?;
-        to_js(&view::Published::from(self.registry().await?.delete(&retraction).await?))
+        let records: Vec<ByteBuf> = records.iter().map(|record| ByteBuf::from(record.to_vec())).collect();
+        let publication = registry::Publication::read(&records, blocks, self.open()?.peer().network())?;
+        let registry = self.registry().await?;
+        let published = match is_retraction {
+            true => registry.delete(&publication).await?,
+            false => registry.publish(&publication).await?,
+        };
+        to_js(&view::Published::from(published))
     }
 
     /// `Promise<boolean>`.
@@ -237,15 +239,6 @@ impl Client {
 impl Client {
     fn open(&self) -> Result<&P2PRegistry<Browser>, Error> {
         if self.closed.get() { Err(Error::closed()) } else { Ok(&self.registry) }
-    }
-
-    fn publication(
-        &self,
-        records: &[Uint8Array],
-        blocks: Vec<(ContentId, Vec<u8>)>,
-    ) -> Result<registry::Publication, Error> {
-        let records: Vec<ByteBuf> = records.iter().map(|record| ByteBuf::from(record.to_vec())).collect();
-        Ok(registry::Publication::read(&records, blocks, self.open()?.peer().network())?)
     }
 
     /// The registry, once a relay is connected or it makes no sense to wait longer.

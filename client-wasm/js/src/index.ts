@@ -165,8 +165,8 @@ export class MarketClient {
    * @throws {@link MarketError} `publish/written-once` for a version that its publisher published with other content, `publish/*`, `record/*`,
    * `network/*`, `relay/*`, `client/bad-options`, `client/closed`.
    */
-  publish({ records, blocks = [] }: Publication): Promise<Published> {
-    return this.#ask((raw) => raw.publish(records, blocks.map(({ cid }) => cid), blocks.map(({ data }) => data)));
+  publish(publication: Publication): Promise<Published> {
+    return this.#handOver(publication, false);
   }
 
   /**
@@ -175,8 +175,8 @@ export class MarketClient {
    *
    * @throws {@link MarketError} `delete/not-a-retraction`, and as {@link getPackageVersion} and {@link publish}.
    */
-  delete({ records }: Publication): Promise<Published> {
-    return this.#ask((raw) => raw.delete(records));
+  delete(retraction: Publication): Promise<Published> {
+    return this.#handOver(retraction, true);
   }
 
   /**
@@ -254,6 +254,11 @@ export class MarketClient {
       // Closing is where callers clean up: an error here could only hide theirs.
       reportError(thrown);
     }
+  }
+
+  #handOver({ records, blocks = [] }: Publication, isRetraction: boolean): Promise<Published> {
+    const [cids, data] = [blocks.map(({ cid }) => cid), blocks.map(({ data }) => data)];
+    return this.#ask((raw) => raw.handOver(records, cids, data, isRetraction));
   }
 
   async #ask<T>(question: (raw: RawClient) => Promise<T>): Promise<T> {

@@ -345,9 +345,8 @@ export interface RawClient {
   getPackage(fullName: string): Promise<PackageView>;
   getPackageVersion(fullName: string, version: string): Promise<PackageView>;
   listVersions(fullName: string): Promise<VersionList>;
-  /** Blocks by their CIDs, in the same order. */
-  publish(records: Uint8Array[], cids: string[], blocks: Uint8Array[]): Promise<Published>;
-  delete(records: Uint8Array[]): Promise<Published>;
+  /** Publishes or, with `isRetraction`, deletes. Blocks by their CIDs, in the same order. */
+  handOver(records: Uint8Array[], cids: string[], blocks: Uint8Array[], isRetraction: boolean): Promise<Published>;
   exists(fullName: string): Promise<boolean>;
   metadata(fullName: string): Promise<Release>;
   /** The package's head through the DHT, verified: works when no connected relay holds the record. */

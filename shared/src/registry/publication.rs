@@ -40,7 +40,7 @@ impl Publication {
     ) -> Result<Self, PublishError> {
         let (mut events, mut pages, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for bytes in records {
-            match UnverifiedRecord::decode(bytes)? {
+            match UnverifiedRecord::decode_known(bytes)? {
                 // They may stand before the rotations that name them, and a key log is read the other way.
                 UnverifiedRecord::KeepPage(_) => pages.push(bytes.clone()),
                 event if event.is_key_event() => events.push((event.publisher(), bytes.clone())),
