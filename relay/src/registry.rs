@@ -88,7 +88,10 @@ impl Registry for Local {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         for offer in publication.offers(true) {
             // The last offer names them.
-            let blocks = if offer.blocks.is_empty() { Vec::new() } else { publication.blocks().to_vec() };
+            let blocks = match offer.blocks.is_empty() {
+                true => Vec::new(),
+                false => publication.blocks().clone().into_iter().collect(),
+            };
             receipt = self.work.admit(&offer, blocks).await.map_err(|error| refused(error.refusal()))?;
         }
         if !publication.is_kept(&receipt) {

@@ -1,12 +1,13 @@
 //! What every implementation of the registry does: `tests/conformance.json` says it, and this runs it against one of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ggen_relay::Local;
 use ggen_shared::content;
 use ggen_shared::id::{FullName, Network};
 use ggen_shared::limits::MAX_RECORDS_PER_OFFER;
-use ggen_shared::record::{ContentId, Record, State, Version};
+use ggen_shared::record::{Record, State, Version};
 use ggen_shared::registry::{
     DeleteError, GetError, PackageView, Publication, PublishError, Registry, SearchError, SearchOptions, SearchResults,
     Versions,
@@ -15,6 +16,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{Publisher, until};
+
+/// How long an epoch is of relays that hold the world.
+pub const EPOCH: Duration = Duration::from_secs(3);
 
 /// When a release of the world was made, if nothing else is said.
 const CREATED: u64 = 1_750_000_000;
@@ -127,7 +131,11 @@ impl World {
             }
             Event::Say { say, of, version } => {
                 let status = self.publisher.signed_status(of, version, 1, *say);
-                vec![Publication::of(self.publisher.key_log.clone(), [Record::Status(Box::new(status))], Vec::new())]
+                vec![Publication::of(
+                    self.publisher.key_log.clone(),
+                    [Record::Status(Box::new(status))],
+                    BTreeMap::new(),
+                )]
             }
             Event::Again { again, version } => {
                 let is_it = |publication: &&Publication| {
@@ -140,7 +148,7 @@ impl World {
 
     fn together(&self, publications: &[Publication]) -> Publication {
         let releases = publications.iter().flat_map(Publication::releases).cloned();
-        let blocks = publications.first().map(|first| first.blocks().to_vec()).unwrap_or_default();
+        let blocks = publications.first().map(|first| first.blocks().clone()).unwrap_or_default();
         let releases = releases.map(|release| Record::Release(Box::new(release)));
         Publication::of(self.publisher.key_log.clone(), releases, blocks)
     }
@@ -148,7 +156,7 @@ impl World {
     fn release(&mut self, name: &str, version: &str, content: &str, created: u64) -> Publication {
         let content = format!("{name} {content}");
         let package = self.publisher.release_with(name, version, content.as_bytes(), |it| it.created = created);
-        let blocks: Vec<(ContentId, Vec<u8>)> =
+        let blocks =
             content::build(content.as_bytes()).blocks.into_iter().map(|block| (block.cid, block.data)).collect();
         Publication::of(self.publisher.key_log.clone(), [Record::Release(Box::new(package.release))], blocks)
     }

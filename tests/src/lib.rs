@@ -66,6 +66,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl
 /// A relay in this process, with a data directory of its own that is removed at the end.
 pub struct TestRelay {
     relay: Option<Relay>,
+    epoch: Duration,
     directory: TempDir,
 }
 
@@ -79,7 +80,7 @@ impl TestRelay {
         let bootstrap = bootstrap.iter().map(|relay| relay.address("/tcp/", false)).collect();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let relay = Relay::start(config(directory.path(), bootstrap)).await.expect("the relay starts");
-        Self { relay: Some(relay), directory }
+        Self { relay: Some(relay), epoch: EPOCH, directory }
     }
 
     /// The running relay.
@@ -171,7 +172,7 @@ impl TestPeer {
     pub async fn start_with(relays: &[&TestRelay], discover: bool) -> Self {
         let config = P2PConfig {
             network: network(),
-            epoch: EPOCH,
+            epoch: relays.first().map_or(EPOCH, |relay| relay.epoch),
             relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
             discover,
             ..P2PConfig::default()

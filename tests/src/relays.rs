@@ -65,8 +65,9 @@ impl TestRelay {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(directory.path(), Vec::new());
         configure(&mut config);
+        let epoch = config.epoch;
         let relay = Relay::start_with(config, answer).await.expect("the relay starts");
-        Self { relay: Some(relay), directory }
+        Self { relay: Some(relay), epoch, directory }
     }
 
     /// Starts a stopped relay again on its data directory, its configuration changed first.
@@ -76,7 +77,8 @@ impl TestRelay {
     pub async fn restarted(self, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(self.directory.path(), Vec::new());
         configure(&mut config);
+        let epoch = config.epoch;
         let relay = Relay::start(config).await.expect("the relay starts again");
-        Self { relay: Some(relay), directory: self.directory }
+        Self { relay: Some(relay), epoch, directory: self.directory }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use ggen_net::P2PRegistry;
-use ggen_tests::conformance::{Conformance, Step, World};
+use ggen_tests::conformance::{Conformance, EPOCH, Step, World};
 use ggen_tests::{TestPeer, TestRelay, network, until, within};
 use tokio::runtime::Runtime;
 
@@ -21,7 +21,7 @@ impl Stage {
         let claims = Conformance::read();
         let mut stage = Self { world: claims.world(network()), claims, relays: Vec::new() };
         for _ in 0..relays {
-            let relay = TestRelay::start(&[]).await;
+            let relay = TestRelay::start_as(|config| config.epoch = EPOCH, |shelf| Box::new(shelf)).await;
             stage.world.publish_at(relay.relay().registry()).await;
             stage.relays.push(relay);
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ggen_net::P2PRegistry;
@@ -9,7 +10,7 @@ use ggen_relay::market::peer::Tokio;
 use ggen_shared::id::FullName;
 use ggen_shared::limits::MAX_RECORDS_PER_OFFER;
 use ggen_shared::protocol::query::Records;
-use ggen_shared::record::{ContentId, KeyLog, Record, State, Verified};
+use ggen_shared::record::{KeyLog, Record, State, Verified};
 use ggen_shared::registry::{GetError, Publication, Registry};
 use ggen_tests::{Package, Publisher, TestPeer, TestRelay, until, within};
 
@@ -27,9 +28,8 @@ fn name_of(package: usize) -> String {
 fn together(key_log: &KeyLog, packages: &[Package]) -> Vec<Publication> {
     let publication = |some: &[Package]| {
         let releases = some.iter().map(|package| Record::Release(Box::new(package.release.clone())));
-        let blocks: Vec<(ContentId, Vec<u8>)> =
-            some[0].artifact.blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
-        Publication::of(key_log.clone(), releases, blocks)
+        let blocks = some[0].artifact.blocks.iter().map(|block| (block.cid, block.data.clone()));
+        Publication::of(key_log.clone(), releases, blocks.collect())
     };
     packages.chunks(MAX_RECORDS_PER_OFFER - 1).map(publication).collect()
 }
@@ -96,11 +96,11 @@ async fn what_a_thief_did_to_two_thousand_releases_is_void_within_seconds_of_the
     let conflicts = releases(&mut thief, "as a thief made it");
     let bad = thief.release(&name_of(0), "9.9.9", "useful", b"bad");
     let retraction = thief.signed_status(&name_of(0), "1.99.0", 1, State::Retracted);
-    let retraction = Publication::of(thief.key_log.clone(), [Record::Status(Box::new(retraction))], Vec::new());
+    let retraction = Publication::of(thief.key_log.clone(), [Record::Status(Box::new(retraction))], BTreeMap::new());
     for relay in relays {
         hand_to(relay, &conflicts).await;
-        hand_to(relay, &together(&thief.key_log, &[bad.clone()])).await;
-        hand_to(relay, &[retraction.clone()]).await;
+        hand_to(relay, &together(&thief.key_log, std::slice::from_ref(&bad))).await;
+        hand_to(relay, std::slice::from_ref(&retraction)).await;
     }
     for (_, registry) in &clients {
         let harmed = || async {
@@ -127,7 +127,7 @@ async fn what_a_thief_did_to_two_thousand_releases_is_void_within_seconds_of_the
     let ids: Vec<_> = kept.iter().flat_map(Publication::releases).map(Verified::id).collect();
     assert_eq!(ids.len(), PACKAGES * VERSIONS);
     _ = owner.rotate(&ids);
-    let rotation = Publication::of(owner.key_log.clone(), [], Vec::new());
+    let rotation = Publication::of(owner.key_log.clone(), [], BTreeMap::new());
     assert!(rotation.offers(true).len() > 1, "more pages than an offer takes");
     let rotated = Instant::now();
     let receipt = within("the receipt", clients[0].0.peer.hand_over(first.peer_id(), &rotation)).await.unwrap();

@@ -11,7 +11,7 @@ const answer = (hits: Hit[], rest: Partial<SearchAnswer> = {}): SearchAnswer => 
   total: hits.length,
   totalIsExact: true,
   relay: "r",
-  suggestions: [],
+  suggestions: [], offline: false,
   ...rest,
 });
 const ids = ({ hits }: SearchAnswer) => hits.map((hit) => (hit.status === "verified" ? hit.release.id : "refused"));

@@ -12,7 +12,7 @@ const answer = (rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
   totalIsExact: true,
   relay: "r",
   proof: proof(),
-  suggestions: [],
+  suggestions: [], offline: false,
   ...rest,
 });
 const comparison = (rest: Partial<Comparison> = {}): Comparison => ({ complete: false, agree: [], differ: [], silent: [], ...rest });

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use ggen_shared::id::{Handle, KeyCommitment, Network, PublicKey, RecordId};
-use ggen_shared::limits::{KEPT_PER_PAGE, MAX_OFFER_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_PER_OFFER};
+use ggen_shared::limits::KEPT_PER_PAGE;
 use ggen_shared::record::{self, Inception, KeepPage, KeyLog, Rotation, Verified, Work, sign};
 
 pub use file::StoredKey;
@@ -17,9 +17,6 @@ pub use file::StoredKey;
 use super::ledger;
 use super::seal::{self, Passphrase};
 use crate::files::{self, Existing};
-
-/// What an offer has besides its records, with room: the ids of blocks among others.
-const OFFER_OVERHEAD_BYTES: usize = 8 * 1024;
 
 /// Why a key can't be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +89,6 @@ pub enum Error {
     /// The key log takes no more.
     #[error("the key can't be rotated: {0}")]
     Rotation(#[from] record::Error),
-    /// What would stay is more than relays take at once.
-    #[error(
-        "{0} records would stay, which is more than a relay takes with a key log: leave versions out with --drop. Nothing was changed"
-    )]
-    TooMuchKept(usize),
     /// The system gave no randomness.
     #[error("the system gave no randomness: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -245,11 +237,6 @@ impl PublisherKey {
         })?;
         for page in pages {
             key_log.add_page(page)?;
-        }
-        // Whatever is signed from now on travels behind all of it.
-        let (count, bytes) = key_log.events().fold((0, 0), |(count, bytes), event| (count + 1, bytes + event.len()));
-        if count >= MAX_RECORDS_PER_OFFER || bytes + MAX_RECORD_BYTES + OFFER_OVERHEAD_BYTES > MAX_OFFER_BYTES {
-            return Err(Error::TooMuchKept(keep.len()));
         }
         let rotated = Self { signing, key_log, network: self.network.clone(), passphrase: self.passphrase.clone() };
         rotated.write(path, path_after, &after, Existing::Replace)?;

@@ -9,11 +9,9 @@ use futures::future::join_all;
 use ggen_net::exchange;
 use ggen_net::light::{AskError, LightPeer, Platform};
 use ggen_shared::id::{PackageName, PublisherId};
-use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::record::{self, KeyLog, Record, Release, Verified};
-use ggen_shared::registry::GetError;
+use ggen_shared::registry::{GetError, Publication};
 use libp2p::PeerId;
-use serde_bytes::ByteBuf;
 
 use super::desk::{Desk, Prepared, Signed};
 use super::ledger;
@@ -272,16 +270,12 @@ impl<P: Platform> Publishing<P> {
 
     /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with.
     async fn hand_over(&self, record: Option<Record>, blocks: &Blocks) -> Result<Delivery, Error> {
-        let mut records = self.key_log.clone().into_records();
-        records.extend(record);
-        let offer = Offer {
-            records: records.iter().map(|record| ByteBuf::from(record.bytes().to_vec())).collect(),
-            blocks: blocks.keys().copied().collect(),
-        };
+        let last = record.as_ref().map_or_else(|| self.key_log.head(), Record::id);
+        let publication = &Publication::of(self.key_log.clone(), record, blocks.clone());
         // Not through the registry: what it says of a relay does not tell new from known.
         let offers = self.peer.connected().into_iter().map(async |relay| {
-            let receipt = self.peer.publish(relay, &offer, |cid| blocks.get(cid).cloned()).await;
-            (relay, receipt.map_err(Failure::of).and_then(|receipt| was_new(&receipt, &records)))
+            let receipt = self.peer.hand_over(relay, publication).await;
+            (relay, receipt.map(|receipt| receipt.new.contains(&last)).map_err(Failure::of))
         });
         let answers = join_all(offers).await;
         let (mut new, mut is_refused, mut failed_at) = (None, !answers.is_empty(), Vec::new());
@@ -325,14 +319,6 @@ impl Failure {
     }
 }
 
-/// Whether a relay that kept everything had the last record, the release, before.
-fn was_new(receipt: &Receipt, records: &[Record]) -> Result<bool, Failure> {
-    if records.iter().any(|record| !receipt.kept.contains(&record.id())) {
-        return Err(Failure { reason: "it did not keep every record".into(), refused: false });
-    }
-    Ok(records.last().is_some_and(|release| receipt.new.contains(&release.id())))
-}
-
 /// What relays said, for people.
 fn said(failures: &[(PeerId, String)]) -> String {
     match failures {
@@ -344,22 +330,7 @@ fn said(failures: &[(PeerId, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ggen_shared::id::{Handle, Network};
-
     use super::*;
-    use crate::market::keys::PublisherKey;
-
-    #[test]
-    fn only_a_relay_that_kept_everything_counts_and_says_what_was_new() {
-        let (home, safe) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (path, next) = (home.path().join("key"), safe.path().join("next"));
-        let key = PublisherKey::create(&path, &next, Handle::new("a").unwrap(), Network::main(), None).unwrap();
-        let records = key.key_log.into_records();
-        let ids: Vec<_> = records.iter().map(Record::id).collect();
-        assert_eq!(was_new(&Receipt { kept: ids.clone(), new: ids.clone() }, &records), Ok(true));
-        assert_eq!(was_new(&Receipt { kept: ids.clone(), new: Vec::new() }, &records), Ok(false));
-        assert!(was_new(&Receipt { kept: Vec::new(), new: ids }, &records).is_err());
-    }
 
     #[test]
     fn a_fault_of_the_publishers_is_named_with_its_line_if_it_has_one() {

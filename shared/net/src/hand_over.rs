@@ -32,8 +32,7 @@ impl<P: Platform> LightPeer<P> {
     async fn offer_all(&self, relay: PeerId, publication: &Publication, with_pages: bool) -> Result<Receipt, AskError> {
         let mut receipt = Receipt { kept: Vec::new(), new: Vec::new() };
         for offer in publication.offers(with_pages) {
-            let block = |cid: &_| publication.blocks().iter().find(|(id, _)| id == cid).map(|(_, block)| block.clone());
-            receipt = self.publish(relay, &offer, block).await?;
+            receipt = self.publish(relay, &offer, |cid| publication.blocks().get(cid).cloned()).await?;
         }
         Ok(receipt)
     }

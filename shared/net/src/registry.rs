@@ -9,8 +9,7 @@ use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::protocol::query::{self, Question, SearchAnswer};
 use ggen_shared::record::Version;
 use ggen_shared::registry::{
-    Found, PeerError, Publication, PublishError, Published, RefusedRecord, Registry, SearchError, SearchOptions,
-    SearchResults, Source,
+    Found, PeerError, Publication, PublishError, Published, Registry, SearchError, SearchOptions, SearchResults, Source,
 };
 use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{AnswerError, Asked, Known, VerifiedSearch, verify_package, verify_search_knowing};
@@ -261,8 +260,8 @@ impl<P: Platform> Registry for P2PRegistry<P> {
 
     async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {
         let question = query::Package { name: name.clone(), version: version.cloned() };
-        // A relay that knows more than the next one must not be forgotten, nor what was refused.
-        let (mut known, mut refused): (Option<Found>, Vec<RefusedRecord>) = (None, Vec::new());
+        // What shows nothing: a relay that knows more than the next one must not be forgotten, nor what was refused.
+        let mut others: Vec<Found> = Vec::new();
         let registry = self.now();
         let shown = registry
             .ask_any(&question, |relay, answer| {
@@ -276,19 +275,19 @@ impl<P: Platform> Registry for P2PRegistry<P> {
                 if found.package.as_ref().is_some_and(|package| package.shown(version).is_some()) {
                     return Ok(found);
                 }
-                if found.says_more_than(known.as_ref()) {
-                    known = Some(found);
-                } else {
-                    refused.extend(found.into_refused());
-                }
+                others.push(found);
                 // The next one is asked.
                 Err(PeerError::Unreachable)
             })
             .await;
-        match shown.or_else(|error| known.ok_or(error)) {
+        let found = shown.or_else(|error| match (0..others.len()).max_by_key(|at| others[*at].says()) {
+            Some(most) => Ok(others.swap_remove(most)),
+            None => Err(error),
+        });
+        match found {
             Ok(mut found) => {
                 self.held().keep_package(&question, &found);
-                found.refused.extend(refused);
+                found.refused.extend(others.into_iter().flat_map(Found::into_refused));
                 Ok(found)
             }
             Err(error) if error.is_offline() => self.held().package(&question).ok_or(error),

@@ -21,7 +21,7 @@ use crate::rules::{Before, Rules, Schedule};
 use crate::search::analyser::Tokens;
 use crate::search::verified::{AnswerError, Asked, VerifiedPackage, VerifiedSearch, verify_package, verify_search};
 
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     Network::named("test").unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! What is handed to a registry: signed before, for no registry holds a key.
 
+use std::collections::BTreeMap;
+
 use serde_bytes::ByteBuf;
 
 use super::{DeleteError, PeerError, PublishError, Source};
@@ -16,7 +18,7 @@ const OFFERED_BYTES: usize = MAX_OFFER_BYTES - MAX_BLOCKS_PER_RELEASE * 40 - 102
 pub struct Publication {
     key_log: KeyLog,
     signed: Vec<Record>,
-    blocks: Vec<(ContentId, Vec<u8>)>,
+    blocks: BTreeMap<ContentId, Vec<u8>>,
 }
 
 /// What came of a publication.
@@ -35,7 +37,7 @@ impl Publication {
     /// [`PublishError::Record`] for the first record that does not verify; [`PublishError::Incomplete`] without an inception.
     pub fn read(
         records: &[ByteBuf],
-        blocks: Vec<(ContentId, Vec<u8>)>,
+        blocks: BTreeMap<ContentId, Vec<u8>>,
         network: &Network,
     ) -> Result<Self, PublishError> {
         let (mut events, mut pages, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -56,7 +58,7 @@ impl Publication {
     }
 
     /// What a publisher signed, behind its key log.
-    pub fn of(key_log: KeyLog, signed: impl IntoIterator<Item = Record>, blocks: Vec<(ContentId, Vec<u8>)>) -> Self {
+    pub fn of(key_log: KeyLog, signed: impl IntoIterator<Item = Record>, blocks: BTreeMap<ContentId, Vec<u8>>) -> Self {
         Self { key_log, signed: signed.into_iter().collect(), blocks }
     }
 
@@ -81,7 +83,7 @@ impl Publication {
             }
         }
         if let Some(last) = offers.last_mut() {
-            last.blocks = self.blocks.iter().map(|(cid, _)| *cid).collect();
+            last.blocks = self.blocks.keys().copied().collect();
         }
         offers
     }
@@ -104,7 +106,7 @@ impl Publication {
     }
 
     /// Blocks by identifier.
-    pub fn blocks(&self) -> &[(ContentId, Vec<u8>)] {
+    pub const fn blocks(&self) -> &BTreeMap<ContentId, Vec<u8>> {
         &self.blocks
     }
 
@@ -132,3 +134,7 @@ impl Publication {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "publication_tests.rs"]
+mod tests;

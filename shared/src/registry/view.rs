@@ -201,11 +201,9 @@ impl Found {
         Self { package, source, refused: Vec::new(), offline: false }
     }
 
-    /// Whether it knows of releases, or of refused ones, where another one knows less. What one relay knows another may not.
-    pub fn says_more_than(&self, other: Option<&Self>) -> bool {
-        let count =
-            |found: &Self| found.package.as_ref().map(|package| (package.releases.len(), package.refused.len()));
-        other.is_none_or(|other| count(self) > count(other))
+    /// How much it says, to compare with what others found: of releases, or of refused ones.
+    pub fn says(&self) -> impl Ord + use<> {
+        self.package.as_ref().map(|package| (package.releases.len(), package.refused.len()))
     }
 
     /// What was refused of it.

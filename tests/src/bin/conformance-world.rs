@@ -11,8 +11,7 @@ use data_encoding::BASE64;
 use ggen_relay::{Config, Relay};
 use ggen_shared::id::Network;
 use ggen_shared::registry::Publication;
-use ggen_tests::EPOCH;
-use ggen_tests::conformance::Conformance;
+use ggen_tests::conformance::{Conformance, EPOCH};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -20,6 +19,7 @@ use tokio::io::AsyncReadExt;
 async fn main() -> anyhow::Result<()> {
     let Some(directory) = std::env::args_os().nth(1) else { bail!("usage: conformance-world DATA_DIR") };
     let config = Config {
+        epoch: EPOCH,
         http: Some(([127, 0, 0, 1], 0).into()),
         // What browsers take part in.
         network: Network::main(),

@@ -1,5 +1,6 @@
 //! The `Registry` trait is one that a type can implement: here, a relay with nothing in between.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -105,6 +106,6 @@ fn what_is_not_there_has_a_code() {
         now(registry.search(&long, SearchOptions::default())).map_err(|e| e.code()).unwrap_err(),
         "query/too-long"
     );
-    let nothing = Publication::of(one.key_log(), [], Vec::new());
+    let nothing = Publication::of(one.key_log(), [], BTreeMap::new());
     assert_eq!(now(registry.delete(&nothing)), Err(DeleteError::NotARetraction));
 }
