@@ -180,8 +180,8 @@ impl Work {
             };
             let sent = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), self.send(peer, &mut stream, &message)).await;
             drop(room);
-            if !sent.unwrap_or(false) {
-                tracing::debug!(%peer, "a peer does not take the blocks that it wants");
+            if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                tracing::debug!(%peer, %error, "a peer does not take the blocks that it wants");
                 return self.wants().forget(&peer, &queue);
             }
         }
@@ -191,15 +191,15 @@ impl Work {
         }
     }
 
-    /// Sends a message on the stream that is there, or on a new one.
-    async fn send(&self, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> bool {
-        if stream.is_none() {
-            *stream = self.open(peer, names::BITSWAP).await;
+    /// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one.
+    async fn send(&self, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> io::Result<()> {
+        if let Some(open) = stream
+            && bitswap::write(open, message).await.is_ok()
+        {
+            return Ok(());
         }
-        match stream {
-            Some(stream) => bitswap::write(stream, message).await.is_ok(),
-            None => false,
-        }
+        let opened = self.open(peer, names::BITSWAP).await.ok_or(io::ErrorKind::NotConnected)?;
+        bitswap::write(stream.insert(opened), message).await
     }
 
     /// The answer to the next wants: one block at most, and what is known of others.

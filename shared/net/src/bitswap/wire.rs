@@ -72,8 +72,10 @@ pub async fn read_message<S: AsyncRead + Unpin>(stream: &mut S, limit: usize) ->
 pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, encoded: &[u8]) -> io::Result<()> {
     for chunk in encoded.chunks(CHUNK_BYTES) {
         stream.write_all(chunk).await?;
+        // WebRTC sends as one message what was written until then, and can't send a large one.
+        stream.flush().await?;
     }
-    stream.flush().await
+    Ok(())
 }
 
 #[cfg(test)]
