@@ -12,6 +12,7 @@ use ggen_shared::content::bitswap::{Ask, Message, Want};
 use ggen_shared::content::session::{Progress, Reason, SILENT, SLOW};
 use ggen_shared::limits::{CHUNK_BYTES, MAX_BLOCKS_IN_FLIGHT, MAX_WANTS_MESSAGE_BYTES};
 use ggen_shared::protocol::names;
+use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::ContentId;
 use ggen_tests::attack::RawPeer;
 use ggen_tests::provider::{Kept, Provider, Serving};
@@ -51,10 +52,15 @@ async fn peer(providers: &[Provider]) -> TestPeer {
 async fn of_three_providers_one_sends_wrong_bytes_and_one_stalls_and_the_content_is_whole() {
     for length in [MEGABYTE, 50 * MEGABYTE] {
         let package = package(length);
-        let serving = [Serving::Well, Serving::Wrongly(0), Serving::NoMore(1)];
+        let serving = [Serving::Well, Serving::Wrongly(1), Serving::NoMore(1)];
         let providers = providers(&package, serving).await;
         let [_, wrong, _] = &providers;
         let peer = peer(&providers).await;
+        // It answered well so far, so it is the first that is asked, and for more once its first block was right.
+        let question = KeyLogOf { publisher: package.release.publisher };
+        for _ in 0..3 {
+            within("an answer", peer.peer.ask(wrong.relay.peer_id(), question.clone())).await.unwrap();
+        }
         let (mut told, mut dropped) = (Vec::new(), Vec::new());
         let begun = Instant::now();
         let on_event = |event| match event {
