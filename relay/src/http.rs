@@ -1,4 +1,4 @@
-//! What a relay serves over HTTP: the page, where it is on the network, and whether it is well.
+//! What a relay serves over HTTP: the page, packages as JSON, blocks, where it is on the network, and whether it is well.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,8 +17,10 @@ use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::admission::Shelf;
+use crate::api::{self, Api};
+use crate::gateway::{self, Gateway};
 use crate::node::{Command, Progress, Status};
-use crate::policy;
+use crate::{Local, policy};
 
 /// Scripts of the page itself and wasm, connections to any relay, and nothing else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
@@ -30,6 +32,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
 pub struct State {
     peer_id: PeerId,
     shelf: Arc<Shelf>,
+    registry: Local,
     status: watch::Receiver<Status>,
     progress: watch::Receiver<Progress>,
     commands: mpsc::Sender<Command>,
@@ -40,11 +43,12 @@ impl State {
     pub(crate) const fn new(
         peer_id: PeerId,
         shelf: Arc<Shelf>,
+        registry: Local,
         status: watch::Receiver<Status>,
         progress: watch::Receiver<Progress>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { peer_id, shelf, status, progress, commands }
+        Self { peer_id, shelf, registry, status, progress, commands }
     }
 }
 
@@ -67,14 +71,31 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
         .route("/readyz", get(ready))
         .route("/.well-known/ggen/relay.json", get(relay_json))
         .route("/.well-known/ggen/routing.json", get(routing_json))
-        .layer(open)
+        .layer(open.clone())
+        .layer(fresh.clone())
+        .with_state(state.clone());
+    let packages = Router::new()
+        .route("/api/v1/packages", get(api::search))
+        .route("/api/v1/packages/{owner}/{name}", get(api::package))
+        .route("/api/v1/packages/{owner}/{name}/{version}", get(api::version))
+        .layer(open.clone())
         .layer(fresh)
-        .with_state(state);
+        .with_state(Api::new(state.registry.clone()));
+    let blocks = Router::new()
+        .route("/ipfs/{cid}", get(gateway::get))
+        .layer(open)
+        .layer(constant_header(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "content-length, content-range, etag, x-ipfs-path",
+        ))
+        .with_state(Gateway::new(state.shelf.clone()));
     let page = match www {
         Some(www) => Router::new().fallback_service(page(www)),
         None => Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "this relay serves no page\n") }),
     };
     page.merge(api)
+        .merge(packages)
+        .merge(blocks)
         .layer(constant_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(constant_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(constant_header(header::REFERRER_POLICY, "no-referrer"))

@@ -3,14 +3,17 @@
 //! A relay holds every record and proves nothing by itself: what it stores it has verified, what it says others verify again.
 
 pub mod admission;
+mod api;
 pub mod causes;
 pub mod checkpoints;
 pub mod config;
 mod derivation;
 pub mod files;
+mod gateway;
 pub mod heads;
 pub mod http;
 pub mod identity;
+pub mod json;
 pub mod market;
 pub mod node;
 pub mod package;

@@ -101,6 +101,11 @@ pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many relays that were just met may wait for a sync; the others have their turn later.
 pub const SYNCS_WAITING: usize = 16;
 
+/// Archives of blocks that are sent over HTTP at once, each with two blocks in memory.
+pub const MAX_ARCHIVES: usize = 64;
+/// Questions over HTTP that are answered at once: each takes some milliseconds of a core, for the answer is verified.
+pub const MAX_HTTP_QUESTIONS: usize = 8;
+
 /// How long the store may take to say that it is well.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that may wait for the node.

@@ -7,7 +7,7 @@ use ggen_shared::catalogue::snapshots::Snapshots;
 use ggen_shared::catalogue::{Catalogue, answer};
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::publish::Receipt;
-use ggen_shared::protocol::query::{Package, PackedSearchAnswer, Refusal, SearchAnswer};
+use ggen_shared::protocol::query::{Package, PackageAnswer, PackedSearchAnswer, Refusal, SearchAnswer};
 use ggen_shared::record::Version;
 use ggen_shared::registry::{
     Found, PeerError, Publication, PublishError, Published, Registry, SearchError, SearchOptions, SearchResults, Source,
@@ -59,28 +59,49 @@ impl Local {
     }
 }
 
-impl Registry for Local {
-    async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
+impl Local {
+    /// What there is of a package, and the very answer that shows it to others: records as signed, and the proof.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub fn answered(&self, name: &FullName, version: Option<&Version>) -> Result<(Found, PackageAnswer), PeerError> {
+        let question = Package { name: name.clone(), version: version.cloned() };
+        let (package, answer) = self.ask(
+            |catalogue, snapshots| answer::package(catalogue, snapshots, &question),
+            |answer, asked| Ok((verify_package(&question, answer.clone(), asked)?, answer)),
+        )?;
+        Ok((Found::by(package, self.source()), answer))
+    }
+
+    /// What a search finds, and the very answer that shows it to others.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub fn searched(
+        &self,
+        text: &str,
+        options: SearchOptions,
+    ) -> Result<(SearchResults, PackedSearchAnswer), SearchError> {
         let question = options.question(text);
         question.read()?;
-        let unpacked = |answer: PackedSearchAnswer| {
-            let answer = SearchAnswer::try_from(answer).map_err(|_| AnswerError::NotAnAnswer)?;
-            Ok::<_, AnswerError>(answer)
-        };
-        let verified = self.ask(
+        let (verified, answer) = self.ask(
             |catalogue, snapshots| answer::search(catalogue, snapshots, &question),
-            |answer, asked| verify_search(&question, unpacked(answer)?, asked),
+            |answer, asked| {
+                let unpacked = SearchAnswer::try_from(answer.clone()).map_err(|_| AnswerError::NotAnAnswer)?;
+                Ok((verify_search(&question, unpacked, asked)?, answer))
+            },
         )?;
-        Ok(SearchResults::of(verified, self.source()))
+        Ok((SearchResults::of(verified, self.source()), answer))
+    }
+}
+
+impl Registry for Local {
+    async fn search(&self, text: &str, options: SearchOptions) -> Result<SearchResults, SearchError> {
+        Ok(self.searched(text, options)?.0)
     }
 
     async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {
-        let question = Package { name: name.clone(), version: version.cloned() };
-        let package = self.ask(
-            |catalogue, snapshots| answer::package(catalogue, snapshots, &question),
-            |answer, asked| verify_package(&question, answer, asked),
-        )?;
-        Ok(Found::by(package, self.source()))
+        Ok(self.answered(name, version)?.0)
     }
 
     async fn hand_over(&self, publication: &Publication) -> Result<Published, PublishError> {

@@ -22,4 +22,4 @@ pub mod reputation;
 pub mod rules;
 pub mod search;
 pub mod sync;
-mod varint;
+pub mod varint;

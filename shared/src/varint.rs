@@ -2,15 +2,18 @@
 
 use unsigned_varint::{decode, encode};
 
-pub(crate) use unsigned_varint::decode::Error;
+pub use unsigned_varint::decode::Error;
 
 /// Appends a number.
-pub(crate) fn put(bytes: &mut Vec<u8>, number: u64) {
+pub fn put(bytes: &mut Vec<u8>, number: u64) {
     bytes.extend_from_slice(encode::u64(number, &mut encode::u64_buffer()));
 }
 
 /// Takes the number that some bytes begin with.
-pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, Error> {
+///
+/// # Errors
+/// [`Error`] for bytes that end within it, and for a number that is too large or not in its shortest form; nothing is taken then.
+pub fn take(bytes: &mut &[u8]) -> Result<u64, Error> {
     let (number, rest) = decode::u64(bytes)?;
     // The library shifts out what a tenth byte has beyond the sixty-fourth bit.
     let taken = &bytes[..bytes.len() - rest.len()];

@@ -47,10 +47,19 @@ impl Answer {
 /// # Panics
 /// When there is no answer, or none of HTTP/1.1.
 pub async fn get(server: SocketAddr, path: &str) -> Answer {
+    get_with(server, path, &[]).await
+}
+
+/// Asks for a path, with headers.
+///
+/// # Panics
+/// When there is no answer, or none of HTTP/1.1.
+pub async fn get_with(server: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let answer = within("an answer over HTTP", async {
         let mut stream = TcpStream::connect(server).await?;
         let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: {server}\r\norigin: https://elsewhere.example\r\nconnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nhost: {server}\r\norigin: https://elsewhere.example\r\nconnection: close\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
@@ -66,7 +75,22 @@ fn parse(answer: &[u8]) -> Answer {
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
     let header = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
     let headers = lines.map(|line| header(line).expect("a header")).collect();
-    let answer = Answer { status, headers, body: answer[end + 4..].to_vec() };
-    assert_eq!(answer.header("transfer-encoding"), None, "the body is not in chunks: {answer:?}");
+    let mut answer = Answer { status, headers, body: answer[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = joined(&answer.body);
+    }
     answer
+}
+
+/// The bytes of a body that comes in chunks, up to the last one that came whole.
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = chunks.windows(2).position(|window| window == b"\r\n") {
+        let length = std::str::from_utf8(&chunks[..end]).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        let length = length.expect("the length of a chunk");
+        let Some(chunk) = chunks.get(end + 2..end + 2 + length).filter(|chunk| !chunk.is_empty()) else { break };
+        body.extend_from_slice(chunk);
+        chunks = chunks.get(end + 4 + length..).unwrap_or_default();
+    }
+    body
 }

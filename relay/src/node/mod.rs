@@ -187,6 +187,7 @@ impl Relay {
         let state = http::State::new(
             self.peer_id,
             self.shelf.clone(),
+            self.registry.clone(),
             self.status.clone(),
             self.progress.clone(),
             self.commands.clone(),

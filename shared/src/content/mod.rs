@@ -29,6 +29,34 @@ pub fn block_count(size: u64) -> u64 {
     shape::Shape::PROTOCOL.blocks(size)
 }
 
+/// A block that another one links to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// Which block.
+    pub cid: ContentId,
+    /// Where its content begins in the file, in bytes.
+    pub at: u64,
+    /// Bytes of content below it.
+    pub bytes: u64,
+}
+
+/// What a block links to, in the order of the content: nothing, for a leaf. `at`: where the block's own content begins.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn children(cid: &ContentId, block: &[u8], mut at: u64) -> Result<Vec<Child>, Error> {
+    if cid.is_raw() {
+        return Ok(Vec::new());
+    }
+    let links = unixfs::decode(block).map_err(|reason| Error::Malformed { cid: *cid, reason })?;
+    let child = |link: unixfs::Link| {
+        let child = Child { cid: link.cid, at, bytes: link.content_bytes };
+        at = at.saturating_add(link.content_bytes);
+        child
+    };
+    Ok(links.into_iter().map(child).collect())
+}
+
 /// Why content or a block of it is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ggen_net::{Comparison, ConfirmError, P2PRegistry};
-use ggen_relay::causes;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::status::split_version;
+use ggen_relay::{causes, json};
 use ggen_shared::id::{FullName, Network};
-use ggen_shared::record::{Dependency, Release, State, Verified, Version};
+use ggen_shared::record::{Dependency, State, Version};
 use ggen_shared::registry::{
     GetError, PackageView, Registry, ReleaseView, SearchOptions, SearchResults, Source, VersionView,
 };
@@ -128,7 +128,7 @@ pub(crate) async fn versions(Versions { package, ask }: Versions) -> Result<Exit
         Err(code) => return Ok(code),
     };
     if is_json {
-        println!("{:#}", versions_json(&view));
+        println!("{:#}", json::versions(&view));
     } else {
         let row =
             |it: &VersionView| [it.version.to_string(), it.state.as_str().into(), date(it.created), it.id.to_string()];
@@ -189,14 +189,10 @@ pub(crate) fn named(text: &str) -> Result<(FullName, Option<Version>), String> {
     Ok((name, version))
 }
 
-fn full_name(view: &ReleaseView) -> String {
-    view.publisher.full_name(&view.release.package()).to_string()
-}
-
 /// What a list has of a release.
 fn row(view: &ReleaseView) -> [String; 3] {
     let description = view.release.title.as_deref().unwrap_or(&view.release.description);
-    [full_name(view), view.release.version.to_string(), description.lines().next().unwrap_or_default().into()]
+    [json::full_name(view), view.release.version.to_string(), description.lines().next().unwrap_or_default().into()]
 }
 
 /// Prints columns, each but the last as wide as its widest cell.
@@ -238,7 +234,7 @@ fn search_json(text: &str, results: &SearchResults, comparison: &Comparison) -> 
     let difference = |it: &ggen_net::Difference| {
         json!({
             "relay": it.source.0,
-            "more": it.more.iter().map(release_json).collect::<Vec<_>>(),
+            "more": it.more.iter().map(json::release).collect::<Vec<_>>(),
             "lacks": it.lacks.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "faults": it.faults.iter().map(|fault| json!({
                 "relay": fault.source.0,
@@ -246,86 +242,44 @@ fn search_json(text: &str, results: &SearchResults, comparison: &Comparison) -> 
             })).collect::<Vec<_>>(),
         })
     };
-    json!({
-        "query": text,
-        "total": results.total,
-        "total_is_exact": results.total_is_exact,
-        "hits": results.hits.iter().flatten().map(release_json).collect::<Vec<_>>(),
-        "refused": refused.map(|it| json!({
-            "relay": it.source.0,
-            "code": it.refused.error.code(),
-            "reason": it.refused.error.to_string(),
-        })).collect::<Vec<_>>(),
-        "relay": results.source.0,
-        "complete": comparison.is_complete(),
-        "agree": comparison.agree.iter().map(|source| &source.0[..]).collect::<Vec<_>>(),
-        "differ": comparison.differ.iter().map(difference).collect::<Vec<_>>(),
-        "silent": comparison.silent.iter().map(|(source, error)| json!({
-            "relay": source.0,
-            "reason": error.to_string(),
-        })).collect::<Vec<_>>(),
-        "suggestions": results.suggestions,
-    })
-}
-
-fn release_json(view: &ReleaseView) -> Value {
-    let release: &Verified<Release> = &view.release;
-    json!({
-        "full_name": full_name(view),
-        "publisher": release.publisher.to_string(),
-        "handle": view.publisher.handle.to_string(),
-        "name": release.name.to_string(),
-        "version": release.version.to_string(),
-        "record": release.id().to_string(),
-        "content": release.artifact.cid.to_string(),
-        "size": release.artifact.size,
-        "title": release.title,
-        "description": release.description,
-        "categories": release.categories,
-        "tags": release.tags,
-        "license": release.license,
-        "authors": release.authors,
-        "homepage": release.homepage,
-        "repository": release.repository,
-        "documentation": release.documentation,
-        "dependencies": release.dependencies.iter().map(|it| json!({
-            "name": it.name.to_string(),
-            "requirement": it.requirement.to_string(),
-            "optional": it.optional,
-            "publisher": it.publisher.map(|publisher| publisher.to_string()),
-        })).collect::<Vec<_>>(),
-        "created": release.created,
-        "in_checkpoint": view.in_checkpoint,
-    })
+    let mut shown = json::search(text, results);
+    shown["refused"] = refused
+        .map(|it| {
+            json!({
+                "relay": it.source.0,
+                "code": it.refused.error.code(),
+                "reason": it.refused.error.to_string(),
+            })
+        })
+        .collect();
+    shown["complete"] = comparison.is_complete().into();
+    shown["agree"] = comparison.agree.iter().map(|source| &source.0[..]).collect();
+    shown["differ"] = comparison.differ.iter().map(difference).collect();
+    shown["silent"] = comparison
+        .silent
+        .iter()
+        .map(|(source, error)| {
+            json!({
+                "relay": source.0,
+                "reason": error.to_string(),
+            })
+        })
+        .collect();
+    shown
 }
 
 pub(crate) fn info_json(got: &Got) -> Value {
     let Got { view, committed_by, asked } = got;
-    let mut shown = release_json(&view.release);
-    shown["state"] = view.release.state.unwrap_or_default().as_str().into();
-    shown["reason"] = view.release.status.as_ref().map(|status| status.reason.clone()).into();
-    shown["versions"] = versions_json(view);
+    let mut shown = json::package(view);
     shown["confirmed_by"] = json!(committed_by);
     shown["asked"] = json!(asked);
     shown
 }
 
-fn versions_json(view: &PackageView) -> Value {
-    let version = |it: &VersionView| {
-        json!({
-            "version": it.version.to_string(),
-            "state": it.state.as_str(),
-            "created": it.created,
-            "record": it.id.to_string(),
-        })
-    };
-    view.versions.list.iter().map(version).collect()
-}
-
 fn print_info(got: &Got) {
     let view = &got.view;
     let ReleaseView { release, status, state, in_checkpoint, .. } = &view.release;
-    println!("{} {}", full_name(&view.release), release.version);
+    println!("{} {}", json::full_name(&view.release), release.version);
     if let Some(title) = &release.title {
         println!("{title}");
     }

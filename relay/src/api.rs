@@ -1,0 +1,151 @@
+//! Packages as plain JSON, for scripts and caches: what the relay shows, with the answer that proves it.
+//!
+//! `/api/v1/packages?q=…&limit=…&cursor=…` searches, `/api/v1/packages/<handle~fingerprint>/<name>` shows a package, `…/<version>` one version.
+//! `answer` is, in base64, the dag-cbor that this relay gives on `/ggen/query/1.0.0` to the same question: records as they were signed, the
+//! checkpoint, and the proof under its root. Whoever verifies needs nothing else of the answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State as Extract};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use ggen_shared::codec;
+use ggen_shared::id::FullName;
+use ggen_shared::limits::MAX_RESULTS;
+use ggen_shared::record::Version;
+use ggen_shared::registry::{GetError, PackageView, PeerError, SearchError, SearchOptions};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{Local, json as shown, policy};
+
+/// Answers questions.
+#[derive(Clone)]
+pub(crate) struct Api {
+    registry: Local,
+    turns: Arc<Semaphore>,
+}
+
+/// What the query string of a search asks for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Search {
+    #[serde(default)]
+    q: String,
+    limit: Option<u16>,
+    cursor: Option<String>,
+}
+
+/// An error as it is answered.
+struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Api {
+    pub(crate) fn new(registry: Local) -> Self {
+        Self { registry, turns: Arc::new(Semaphore::new(policy::MAX_HTTP_QUESTIONS)) }
+    }
+
+    /// Works where it blocks nobody else, when it is its turn.
+    async fn work(
+        &self,
+        work: impl FnOnce(&Local) -> Result<Value, Problem> + Send + 'static,
+    ) -> Result<Value, Problem> {
+        let stopping =
+            || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "relay/stopping", &"the relay is being stopped");
+        let _turn = self.turns.acquire().await.map_err(|_| stopping())?;
+        let registry = self.registry.clone();
+        tokio::task::spawn_blocking(move || work(&registry)).await.map_err(|_| stopping())?
+    }
+}
+
+/// `/api/v1/packages`.
+pub(crate) async fn search(Extract(api): Extract<Api>, Query(asked): Query<Search>) -> Response {
+    let found = api.work(move |registry| {
+        let cursor = asked.cursor.as_deref().map(|text| BASE64URL_NOPAD.decode(text.as_bytes())).transpose();
+        let cursor = cursor.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "query/bad-cursor", &"no cursor"))?;
+        let defaults = SearchOptions::default();
+        let limit = asked.limit.unwrap_or(defaults.limit).clamp(1, u16::try_from(MAX_RESULTS).unwrap_or(u16::MAX));
+        let options = SearchOptions { limit, cursor: cursor.map(ByteBuf::from), ..defaults };
+        let (results, answer) = registry.searched(&asked.q, options)?;
+        let mut found = with_answer(shown::search(&asked.q, &results), &answer);
+        found["cursor"] = results.cursor.map(|cursor| BASE64URL_NOPAD.encode(&cursor)).into();
+        Ok(found)
+    });
+    answer(found.await)
+}
+
+/// `/api/v1/packages/<owner>/<name>`.
+pub(crate) async fn package(Extract(api): Extract<Api>, Path((owner, name)): Path<(String, String)>) -> Response {
+    answer(api.work(move |registry| one(registry, &owner, &name, None)).await)
+}
+
+/// `/api/v1/packages/<owner>/<name>/<version>`.
+pub(crate) async fn version(
+    Extract(api): Extract<Api>,
+    Path((owner, name, version)): Path<(String, String, String)>,
+) -> Response {
+    answer(api.work(move |registry| one(registry, &owner, &name, Some(&version))).await)
+}
+
+fn one(registry: &Local, owner: &str, name: &str, version: Option<&str>) -> Result<Value, Problem> {
+    let invalid = |reason: &dyn ToString| Problem::new(StatusCode::BAD_REQUEST, "name/invalid", reason);
+    let name: FullName = format!("{owner}/{name}").parse().map_err(|error| invalid(&error))?;
+    let version: Option<Version> = version.map(str::parse).transpose().map_err(|error| invalid(&error))?;
+    let (found, answer) = registry.answered(&name, version.as_ref()).map_err(GetError::from)?;
+    let relay = found.source.0.clone();
+    let mut package = with_answer(shown::package(&PackageView::of(&name, version.as_ref(), found)?), &answer);
+    package["relay"] = relay.into();
+    Ok(package)
+}
+
+fn with_answer(mut shown: Value, answer: &impl Serialize) -> Value {
+    shown["answer"] = BASE64.encode(&codec::encode(answer)).into();
+    shown
+}
+
+fn answer(found: Result<Value, Problem>) -> Response {
+    found.map_or_else(IntoResponse::into_response, |found| Json(found).into_response())
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, message: &dyn ToString) -> Self {
+        Self { status, code, message: message.to_string() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": { "code": self.code, "message": self.message } }))).into_response()
+    }
+}
+
+impl From<GetError> for Problem {
+    fn from(error: GetError) -> Self {
+        let status = match &error {
+            GetError::UnknownPackage(_) | GetError::UnknownVersion { .. } => StatusCode::NOT_FOUND,
+            GetError::Contested { .. } => StatusCode::CONFLICT,
+            GetError::Retracted { .. } | GetError::Withdrawn(_) => StatusCode::GONE,
+            GetError::Refused(_) | GetError::Peer(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code(), &error)
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        let status = match &error {
+            SearchError::Query(_) => StatusCode::BAD_REQUEST,
+            SearchError::Peer(PeerError::Refused(refusal)) if refusal.code.starts_with("query/") => {
+                StatusCode::BAD_REQUEST
+            }
+            SearchError::Peer(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code(), &error)
+    }
+}
