@@ -1,7 +1,9 @@
 // A Helia node on loopback that knows nobody but those it is told of: no bootstrap nodes, no DHT, no gateways.
 import { withBitswap } from "@helia/bitswap";
+import { withHTTP } from "@helia/http";
 import { withLibp2pLight } from "@helia/libp2p";
 import { unixfs } from "@helia/unixfs";
+import { createVerifiedFetchWithHelia } from "@helia/verified-fetch";
 import { identify } from "@libp2p/identify";
 import { noise } from "@libp2p/noise";
 import { webSockets } from "@libp2p/websockets";
@@ -28,6 +30,17 @@ export async function startHelia(t) {
   await helia.start();
   t.after(() => helia.stop());
   return helia;
+}
+
+/** A `fetch` of content by its CID from one HTTP gateway, and from nowhere else; every block is verified. */
+export async function startGatewayClient(t, gateway) {
+  const options = { recursiveGateways: [gateway], delegatedRouters: [], allowInsecure: true, allowLocal: true };
+  const light = createHeliaLight();
+  // Helia waits for ever for the first answer of no routers at all; this one knows nobody.
+  light.addRouter({ name: "nobody", async *findProviders() {} });
+  const helia = await withHTTP(light, options).start();
+  t.after(() => helia.stop());
+  return createVerifiedFetchWithHelia(helia);
 }
 
 /** Adds bytes as a file of that shape: its CID. */

@@ -8,7 +8,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { CID } from "multiformats/cid";
 import { Publisher, crateFile } from "../browser/support/publisher.mjs";
 import { Relay } from "../browser/support/relay.mjs";
-import { CHUNK_BYTES, MAX_LINKS, add, read, startHelia } from "./helia.mjs";
+import { CHUNK_BYTES, MAX_LINKS, add, read, startGatewayClient, startHelia } from "./helia.mjs";
 
 const PEER = join(process.env.GGEN_TEST_BINS, "interop-peer");
 
@@ -59,4 +59,15 @@ test("our peer fetches a file from Helia by Bitswap over WebSocket", async (t) =
   const [address] = helia.libp2p.getMultiaddrs();
   const fetched = await peer(["fetch", address.toString(), cid.toString(), String(content.length)]);
   assert.ok(fetched.equals(content), "the bytes are those that Helia has");
+});
+
+test("verified-fetch reads a package from the trustless gateway of a relay", async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Publisher.create(t, "trent");
+  const path = crateFile("tokio");
+  const [{ cid }] = await publisher.publish([relay], [path]);
+  const verifiedFetch = await startGatewayClient(t, relay.url);
+  const response = await verifiedFetch(`ipfs://${cid}`, { allowLocal: true, allowInsecure: true });
+  assert.equal(response.status, 200);
+  assert.ok(Buffer.from(await response.arrayBuffer()).equals(readFileSync(path)), "the bytes are those published");
 });
