@@ -439,9 +439,7 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
             }
             Some((since, wanted.cid))
         });
-        let mut single: Vec<_> = single.collect();
-        single.sort_unstable_by_key(|(since, _)| *since);
-        single.into_iter().find_map(|(since, cid)| Some((since, cid, idle(&cid)?)))
+        single.filter_map(|(since, cid)| Some((since, cid, idle(&cid)?))).min_by_key(|(since, ..)| *since)
     }
 }
 

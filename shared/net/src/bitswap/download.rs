@@ -1,7 +1,5 @@
 //! A download: what its [`Session`] decides, performed.
 
-use std::collections::HashMap;
-
 use futures::channel::mpsc;
 use futures::future::{Either, pending};
 use futures::{FutureExt, Stream, StreamExt, pin_mut, select};
@@ -135,12 +133,12 @@ struct Outboxes<'a, P: Platform> {
     exchange: &'a Exchange<P>,
     opener: &'a Opener,
     download: u64,
-    open: HashMap<PeerId, mpsc::Sender<Vec<Want>>>,
+    open: Vec<(PeerId, mpsc::Sender<Vec<Want>>)>,
 }
 
 impl<'a, P: Platform> Outboxes<'a, P> {
     fn begin(exchange: &'a Exchange<P>, opener: &'a Opener, arrivals: mpsc::Sender<Arrival>) -> Self {
-        Self { exchange, opener, download: exchange.begin(arrivals), open: HashMap::new() }
+        Self { exchange, opener, download: exchange.begin(arrivals), open: Vec::new() }
     }
 
     fn send(&mut self, to: PeerId, wants: Vec<Want>) {
@@ -150,21 +148,24 @@ impl<'a, P: Platform> Outboxes<'a, P> {
 
     fn push(&mut self, to: PeerId, wants: Vec<Want>) {
         if !wants.is_empty() {
-            let outbox = self.open.entry(to).or_insert_with(|| outbox::start(self.exchange, self.opener, to));
+            let position = self.open.iter().position(|(peer, _)| *peer == to).unwrap_or_else(|| {
+                self.open.push((to, outbox::start(self.exchange, self.opener, to)));
+                self.open.len() - 1
+            });
             // A provider that takes nothing is silent, and is dropped for it.
-            _ = outbox.try_send(wants);
+            _ = self.open[position].1.try_send(wants);
         }
     }
 
     fn close(&mut self, peer: &PeerId) {
-        self.open.remove(peer);
+        self.open.retain(|(open, _)| open != peer);
     }
 }
 
 impl<P: Platform> Drop for Outboxes<'_, P> {
     fn drop(&mut self) {
         for (peer, cancelled) in self.exchange.end(self.download) {
-            if self.open.contains_key(&peer) {
+            if self.open.iter().any(|(open, _)| *open == peer) {
                 self.push(peer, cancelled);
             }
         }

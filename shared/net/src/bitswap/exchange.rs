@@ -1,6 +1,6 @@
 //! What was asked of whom, and who gets what comes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::SinkExt;
@@ -49,7 +49,7 @@ struct Inner<P> {
 #[derive(Default)]
 struct State {
     next: u64,
-    downloads: HashMap<u64, mpsc::Sender<Arrival>>,
+    downloads: Vec<(u64, mpsc::Sender<Arrival>)>,
     peers: HashMap<PeerId, Asked>,
 }
 
@@ -57,7 +57,7 @@ struct State {
 #[derive(Default)]
 struct Asked {
     /// By which downloads, of those that run.
-    by: BTreeSet<u64>,
+    by: Vec<u64>,
     /// Blocks that it did not answer yet.
     blocks: HashMap<ContentId, Unanswered>,
     /// Streams of it that are being read.
@@ -160,7 +160,7 @@ impl<P: Platform> Exchange<P> {
 
     async fn tell(&self, from: PeerId, downloads: Vec<u64>, what: impl Fn() -> What) {
         for download in downloads {
-            let sender = self.state().downloads.get(&download).cloned();
+            let sender = self.state().sender(download);
             if let Some(mut sender) = sender {
                 // It has ended when this fails.
                 _ = sender.send(Arrival { from, what: what() }).await;
@@ -173,16 +173,19 @@ impl<P: Platform> Exchange<P> {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.downloads.insert(number, arrivals);
+        state.downloads.push((number, arrivals));
         number
     }
 
     /// Ends a download: what is to be cancelled. What it asked for may still come.
     pub(super) fn end(&self, download: u64) -> Vec<(PeerId, Vec<Want>)> {
         let mut state = self.state();
-        state.downloads.remove(&download);
-        let forget =
-            |(peer, asked): (&PeerId, &mut Asked)| asked.by.remove(&download).then(|| (*peer, asked.forget(download)));
+        state.downloads.retain(|(number, _)| *number != download);
+        let forget = |(peer, asked): (&PeerId, &mut Asked)| {
+            let position = asked.by.iter().position(|by| *by == download)?;
+            asked.by.swap_remove(position);
+            Some((*peer, asked.forget(download)))
+        };
         state.peers.iter_mut().filter_map(forget).collect()
     }
 
@@ -190,7 +193,9 @@ impl<P: Platform> Exchange<P> {
     pub(super) fn note(&self, download: u64, peer: PeerId, mut wants: Vec<Want>) -> Vec<Want> {
         let mut state = self.state();
         let asked = state.peers.entry(peer).or_default();
-        asked.by.insert(download);
+        if !asked.by.contains(&download) {
+            asked.by.push(download);
+        }
         wants.retain(|want| match ContentId::try_from(want.cid) {
             Ok(cid) if want.ask == Ask::Cancel => asked.cancel(download, &cid),
             Ok(cid) => {
@@ -242,9 +247,13 @@ impl Asked {
 }
 
 impl State {
+    fn sender(&self, download: u64) -> Option<mpsc::Sender<Arrival>> {
+        self.downloads.iter().find(|(number, _)| *number == download).map(|(_, sender)| sender.clone())
+    }
+
     /// The downloads that run and have asked a peer for something.
     fn all_of(&self, peer: &PeerId) -> Vec<u64> {
-        self.peers.get(peer).map(|asked| asked.by.iter().copied().collect()).unwrap_or_default()
+        self.peers.get(peer).map(|asked| asked.by.clone()).unwrap_or_default()
     }
 
     /// The downloads for which a peer sends a block; None if it was not asked for.

@@ -1,6 +1,8 @@
 //! What a download knows of one provider.
+//!
+//! Its lists are as long as the content has blocks, some hundreds: they are looked through, because each kind of map is some kilobytes of
+//! a browser's download.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{SILENT, SLOW};
@@ -19,11 +21,11 @@ pub(super) struct Provider<P> {
     room: usize,
     most_room: usize,
     /// Blocks that it is asked for, each with the time since which.
-    asked: BTreeMap<ContentId, Duration>,
+    asked: Vec<(ContentId, Duration)>,
     /// Blocks that it was ever asked for: it is not asked twice, so that an answer that comes late is never a wrong one.
-    tried: BTreeSet<ContentId>,
+    tried: Vec<ContentId>,
     /// Of those, what it says that it lacks.
-    lacks: BTreeSet<ContentId>,
+    lacks: Vec<ContentId>,
     /// Blocks that it lacked one after the other.
     misses: usize,
     /// The block that it was asked about, whether it has it.
@@ -40,9 +42,9 @@ impl<P> Provider<P> {
             peer,
             room: FIRST_ROOM.min(most_room),
             most_room,
-            asked: BTreeMap::new(),
-            tried: BTreeSet::new(),
-            lacks: BTreeSet::new(),
+            asked: Vec::new(),
+            tried: Vec::new(),
+            lacks: Vec::new(),
             misses: 0,
             asked_whether: None,
             heard: Duration::ZERO,
@@ -72,23 +74,23 @@ impl<P> Provider<P> {
     }
 
     pub(super) fn asked(&self) -> impl Iterator<Item = &ContentId> {
-        self.asked.keys()
+        self.asked.iter().map(|(cid, _)| cid)
     }
 
     pub(super) fn asked_for(&self, cid: &ContentId) -> bool {
-        self.asked.contains_key(cid)
+        self.asked_at(cid).is_some()
     }
 
     pub(super) fn asked_at(&self, cid: &ContentId) -> Option<Duration> {
-        self.asked.get(cid).copied()
+        self.asked.iter().find(|(asked, _)| asked == cid).map(|(_, since)| *since)
     }
 
     pub(super) fn ask(&mut self, cid: ContentId, now: Duration) {
         if self.asked.is_empty() {
             self.heard = now;
         }
-        self.asked.insert(cid, now);
-        self.tried.insert(cid);
+        self.asked.push((cid, now));
+        self.tried.push(cid);
     }
 
     /// Whether it is to be asked if it has the first block; it is asked once.
@@ -101,8 +103,7 @@ impl<P> Provider<P> {
         if !self.tried.contains(cid) && self.asked_whether != Some(*cid) {
             return false;
         }
-        self.tried.insert(*cid);
-        self.asked.remove(cid);
+        self.answered(cid);
         self.heard = now;
         self.slow = false;
         self.misses = 0;
@@ -115,18 +116,26 @@ impl<P> Provider<P> {
         if has {
             return;
         }
-        self.asked.remove(&cid);
+        self.answered(&cid);
         self.slow = false;
-        self.lacks.insert(cid);
+        if !self.lacks(&cid) {
+            self.lacks.push(cid);
+        }
         // Who lacks the first block most likely has nothing.
         self.misses = if cid.is_raw() { self.misses + 1 } else { MISSES };
     }
 
+    fn answered(&mut self, cid: &ContentId) {
+        self.asked.retain(|(asked, _)| asked != cid);
+    }
+
     /// Notes that another one has sent a block.
     pub(super) fn forget(&mut self, cid: &ContentId, now: Duration) {
-        self.asked.remove(cid);
+        self.answered(cid);
         if self.asked.is_empty() {
             self.heard = now;
+            // It is asked for another one: what nobody is asked for would be waited for without end.
+            self.slow = false;
         }
     }
 

@@ -211,6 +211,14 @@ fn what_the_only_provider_does_not_send_in_time_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_slow_provider_whose_blocks_came_from_others_is_asked_again_when_it_is_the_last() {
+    // The first stalls with a block that the second sends; then the second is gone, and the third lacks some.
+    let mut world = World::new(6, &[Nature::Silent, Nature::Vanishes(1), Nature::Partial, Nature::Silent]);
+    let error = world.run().unwrap_err();
+    assert!(matches!(error, Error::NoProvider { ref dropped, .. } if dropped.len() == 3), "{error}");
+}
+
+#[test]
 fn who_lacks_a_part_is_asked_for_the_rest_and_nobody_who_has_nothing() {
     let mut world = World::new(20, &[Nature::Empty, Nature::Partial, Nature::Good(1)]);
     assert_eq!(world.run().unwrap(), content_of(20));
