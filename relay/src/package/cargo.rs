@@ -98,6 +98,11 @@ fn parse(file: &str, bytes: &[u8]) -> Result<(Parsed, String), Error> {
             for table in dependency_tables(&document) {
                 dependencies.add_table(&mut fields, table, true)?;
             }
+            let targets = document.get("target").and_then(Value::as_table);
+            let targets = targets.into_iter().flat_map(sorted).filter_map(|(_, target)| target.as_table());
+            for table in targets.flat_map(dependency_tables) {
+                dependencies.add_optional_table(&mut fields, table, true)?;
+            }
             dependencies.finish(&fields)?
         },
         name,
@@ -107,18 +112,12 @@ fn parse(file: &str, bytes: &[u8]) -> Result<(Parsed, String), Error> {
     Ok((Parsed { manifest, readme: fields.readme(), long_description, warnings: fields.warnings }, root))
 }
 
-/// Every table of what the crate needs to be built and run: its own, then those of single targets. Build dependencies
-/// count, for a crate is source and can't be used without them; what only its tests need does not.
-fn dependency_tables(document: &Table) -> impl Iterator<Item = &Table> {
-    let targets = document.get("target").and_then(Value::as_table);
-    let everywhere = std::iter::once(document);
-    everywhere.chain(targets.into_iter().flat_map(sorted).filter_map(|(_, target)| target.as_table())).flat_map(
-        |table| {
-            ["dependencies", "build-dependencies", "build_dependencies"]
-                .into_iter()
-                .filter_map(|name| table.get(name).and_then(Value::as_table))
-        },
-    )
+/// The tables of what a crate, or one target of it, needs to be built and run. Build dependencies count, for a crate is source and can't be
+/// used without them; what only its tests need does not. What single targets need is optional: hardly anybody needs what all of
+/// them do.
+fn dependency_tables(table: &Table) -> impl Iterator<Item = &Table> {
+    let names = ["dependencies", "build-dependencies", "build_dependencies"];
+    names.into_iter().filter_map(|name| table.get(name).and_then(Value::as_table))
 }
 
 fn license(fields: &mut Fields<'_>) -> Option<String> {

@@ -16,6 +16,8 @@ pub(super) struct Dependencies {
     list: Vec<Dependency>,
     /// Where each package stands in the list.
     known: BTreeMap<(PackageName, Option<PublisherId>), usize>,
+    /// Whether what is added now is optional, whatever it says of itself.
+    only_optional: bool,
 }
 
 impl Dependencies {
@@ -30,6 +32,22 @@ impl Dependencies {
         }
         self.list.sort_by(|a, b| (&a.name, a.publisher).cmp(&(&b.name, b.publisher)));
         Ok(self.list)
+    }
+
+    /// Adds a table of what is needed only here and there, and is optional therefore.
+    ///
+    /// # Errors
+    /// As [`Dependencies::add_table`].
+    pub(super) fn add_optional_table(
+        &mut self,
+        fields: &mut Fields<'_>,
+        table: &Table,
+        folded: bool,
+    ) -> Result<(), Error> {
+        self.only_optional = true;
+        let added = self.add_table(fields, table, folded);
+        self.only_optional = false;
+        added
     }
 
     /// Adds a table of dependencies: `name = "1.2"` or `name = { version, optional, package, publisher }`.
@@ -132,6 +150,7 @@ impl Dependencies {
                 fields.error(field, format!("{shown:?} is not a requirement such as \"^1.2\" or \">=1.2, <2\""))
             );
         }
+        let optional = optional || self.only_optional;
         match self.known.get(&(name.clone(), publisher)) {
             // Needed in one place is needed; the first requirement stands.
             Some(&at) => self.list[at].optional &= optional,
