@@ -451,11 +451,57 @@ async fn what_is_installed_is_kept_until_it_is_upgraded_and_a_conflict_is_explai
     assert!(upgraded.out.contains("removed codec-1.0.0\n"), "{upgraded:?}");
     assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.1.0"]);
 
-    let conflict = install(&alice, &[&format!("{publisher}/codec@2")]).await;
+    let conflict = install(&alice, &[&format!("{publisher}/codec@>=1.2, <2")]).await;
+    assert!(conflict.code == 1 && conflict.err.contains("codec has no version >=1.2.0, <2.0.0"), "{conflict:?}");
+    publish(&alice, &[package(&alice, "old", "1.0.0", &[needs("codec", "=1.0.0", &id)])]).await;
+    publish(&alice, &[package(&alice, "new", "1.0.0", &[needs("codec", "^1.1", &id)])]).await;
+    let conflict = install(&alice, &[&format!("{publisher}/old"), &format!("{publisher}/new")]).await;
     assert_eq!(conflict.code, 1, "{conflict:?}");
-    let why = "app needs codec >=1.0.0, <2.0.0";
-    assert!(conflict.err.contains(why) && conflict.err.contains("you ask for codec >=2.0.0, <3.0.0"), "{conflict:?}");
+    let why = "every version of new needs codec >=1.1.0, <2.0.0";
+    assert!(conflict.err.contains(why) && conflict.err.contains("old 1.0.0 needs codec 1.0.0"), "{conflict:?}");
     assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.1.0"], "nothing has changed");
+}
+
+#[tokio::test]
+async fn two_versions_of_a_package_stand_side_by_side_where_one_does_not_fit_all() {
+    let relays = two_relays().await;
+    let alice = publisher("alice", &relays).await;
+    let id = id(&alice).await;
+    let net = package(&alice, "net", "1.0.0", &[needs("codec", "^2", &id)]);
+    let app = package(&alice, "app", "1.0.0", &[needs("codec", "^1", &id), needs("net", "*", &id)]);
+    let codecs = ["1.0.0", "2.0.0"].map(|version| package(&alice, "codec", version, &[]));
+    publish(&alice, &codecs).await;
+    publish(&alice, &[net, app]).await;
+    let publisher = alice.publisher().await;
+    assert_good(&install(&alice, &[&format!("{publisher}/app")]).await);
+    assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.0.0", "codec-2.0.0", "net-1.0.0"]);
+    let there = files(&installed(&alice));
+    assert_eq!(there["codec-2.0.0/templates/name.tmpl"], b"codec 2.0.0\n");
+    let directory = installed(&alice).display().to_string();
+    let tree = alice.run(&["tree", &directory]).await;
+    let expected = ["app 1.0.0", "├── P/codec 1.0.0 (^1)", "└── P/net 1.0.0 (*)", "    └── P/codec 2.0.0 (^2)"];
+    assert_eq!(tree.out, format!("P/{}\n", expected.join("\n")).replace("P/", &format!("{publisher}/")), "{tree:?}");
+    let json = alice.run(&["tree", &directory, "--json"]).await.json();
+    assert_eq!(json["packages"].as_array().unwrap().len(), 4);
+    assert_eq!(json["packages"][0]["needs"][0]["version"], "1.0.0");
+    let outdated = alice.ask(&["outdated", &directory]).await;
+    assert_eq!(outdated.out, format!("{publisher}/codec  1.0.0  allowed 1.0.0  newest 2.0.0\n"), "{outdated:?}");
+
+    let bob = terminal(&[&relays[1]]);
+    fs::create_dir(installed(&bob)).unwrap();
+    fs::write(installed(&bob).join("ggen.lock"), &there["ggen.lock"]).unwrap();
+    assert_good(&install(&bob, &["--locked"]).await);
+    assert_eq!(files(&installed(&bob)), there);
+    fs::write(installed(&bob).join("codec-1.0.0/templates/name.tmpl"), "codec 2.0.0\n").unwrap();
+    let found = bob.ask(&["verify", &installed(&bob).display().to_string()]).await;
+    let changed = installed(&bob).join("codec-1.0.0/templates/name.tmpl");
+    assert_eq!((found.code, found.out), (1, format!("changed {}\n", changed.display())));
+
+    // Each goes when nobody needs it any more.
+    publish(&alice, &[package(&alice, "app", "1.1.0", &[needs("codec", "^2", &id)])]).await;
+    let upgraded = install(&alice, &["--upgrade"]).await;
+    assert!(upgraded.out.contains("removed codec-1.0.0\n"), "{upgraded:?}");
+    assert_eq!(names(&installed(&alice)), ["app-1.1.0", "codec-2.0.0"]);
 }
 
 #[tokio::test]

@@ -15,10 +15,11 @@ use ggen_relay::market::install::lock::{Lock, Locked};
 use ggen_relay::market::install::locked;
 use ggen_relay::market::install::pins::Pins;
 use ggen_relay::market::install::place::Place;
-use ggen_relay::market::install::resolve::{Chosen, Request, Wanted};
+use ggen_relay::market::install::resolve::{Chosen, Request, Solution, Wanted};
+use ggen_relay::market::install::series::Pick;
 use ggen_relay::market::install::wanted::Asked;
 use ggen_relay::market::peer::Tokio;
-use ggen_shared::id::{Network, PackageId};
+use ggen_shared::id::Network;
 use ggen_shared::record::Content;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -128,8 +129,10 @@ async fn chosen(
     let market = Market { registry: registry.clone(), needed, pins: &pins };
     let mut request = Request::default();
     if let Some(before) = before {
-        request.wanted = before.wanted;
-        request.keep = before.packages.into_iter().map(|(package, locked)| (package, locked.release)).collect();
+        request.wanted = before.wanted.into_iter().map(|(pick, wanted)| (pick.package, wanted)).collect();
+        for (pick, locked) in before.packages {
+            request.keep.entry(pick.package).or_default().insert(locked.release);
+        }
     }
     if upgrade {
         request.keep.clear();
@@ -149,7 +152,7 @@ async fn chosen(
         Err(error) => return refused(&error),
     };
     notice(&chosen, &known);
-    Ok(Some((lock_of(network, request, chosen, &known), Some(registry))))
+    Ok(Some((lock_of(network, &request, chosen, &known), Some(registry))))
 }
 
 /// Says why not. What relays say of themselves is an error.
@@ -162,8 +165,9 @@ fn refused<T>(error: &gather::Error) -> Result<Option<T>> {
 }
 
 /// Says what is better than what was chosen, and why it was not.
-fn notice(chosen: &BTreeMap<PackageId, Chosen>, known: &Known) {
-    for (package, Chosen { candidate, .. }) in chosen {
+fn notice(solution: &Solution, known: &Known) {
+    let mut notes = BTreeSet::new();
+    for (Pick { package, .. }, Chosen { candidate, .. }) in &solution.packages {
         let name = known.short_name(package);
         if let Some(reason) = &candidate.deprecated {
             let colon = if reason.is_empty() { "" } else { ": " };
@@ -176,20 +180,22 @@ fn notice(chosen: &BTreeMap<PackageId, Chosen>, known: &Known) {
         let is_worth_it = |why| matches!(why, PassedOver::Contested | PassedOver::Unconfirmed { .. });
         let others = known.versions(package).into_iter().flat_map(|versions| &versions.candidates);
         let newer = others.filter(|it| it.version > candidate.version && it.passed_over.is_some_and(is_worth_it));
-        let newer: BTreeMap<_, _> = newer.filter_map(|it| Some((&it.version, it.passed_over?))).collect();
-        for (version, why) in newer {
-            eprintln!("note: {name} {version} is not chosen: it is {why}");
-        }
+        // Two versions of one package have the same ones.
+        notes.extend(newer.filter_map(|it| Some((name.clone(), &it.version, it.passed_over?.to_string()))));
+    }
+    for (name, version, why) in notes {
+        eprintln!("note: {name} {version} is not chosen: it is {why}");
     }
 }
 
-fn lock_of(network: Network, request: Request, chosen: BTreeMap<PackageId, Chosen>, known: &Known) -> Lock {
-    let locked = |(package, Chosen { candidate, needs }): (PackageId, Chosen)| {
-        let full_name = known.versions(&package)?.full_name.clone();
-        let (version, release, content) = (candidate.version, candidate.release, candidate.content);
-        Some((package, Locked { full_name, version, release, content, needs }))
+fn lock_of(network: Network, request: &Request, solution: Solution, known: &Known) -> Lock {
+    let wanted = |(package, pick)| Some((pick, request.wanted.get(&package)?.clone()));
+    let locked = |(pick, Chosen { candidate, needs }): (Pick, Chosen)| {
+        let full_name = known.versions(&pick.package)?.full_name.clone();
+        Some((pick, Locked { full_name, release: candidate.release, content: candidate.content, needs }))
     };
-    Lock { network, wanted: request.wanted, packages: chosen.into_iter().filter_map(locked).collect() }
+    let wanted = solution.wanted.into_iter().filter_map(wanted).collect();
+    Lock { network, wanted, packages: solution.packages.into_iter().filter_map(locked).collect() }
 }
 
 /// Checks what a lock file names by the releases. None: it was said why it is not installed. Some of no relay: nobody can be asked, and nobody has to.
@@ -208,11 +214,11 @@ async fn checked(arguments: Install, lock: &Lock, archives: &Archives) -> Result
     };
     let market = &Market { registry: registry.clone(), needed: 1, pins: &Pins::default() };
     let mut checks = stream::iter(&lock.packages)
-        .map(async |(package, locked)| (locked, Box::pin(market.check(package, locked)).await))
+        .map(async |(pick, locked)| (pick, locked, Box::pin(market.check(pick, locked)).await))
         .buffered(CONCURRENCY);
     let mut is_good = true;
-    while let Some((locked, check)) = checks.next().await {
-        let name = format!("{} {}", locked.full_name, locked.version);
+    while let Some((pick, locked, check)) = checks.next().await {
+        let name = format!("{} {}", locked.full_name, pick.version);
         match check {
             Ok(None) => {}
             Ok(Some(said)) => eprintln!("warning: {name} {said}"),
@@ -235,7 +241,7 @@ async fn put(
     lock: &Lock,
     archives: &Archives,
     registry: Option<&P2PRegistry<Tokio>>,
-) -> Result<BTreeMap<PackageId, Done>, String> {
+) -> Result<BTreeMap<Pick, Done>, String> {
     let directories = lock.directories();
     // It draws at a terminal only.
     let bytes = lock.packages.values().map(|locked| locked.content.size).sum();
@@ -243,20 +249,20 @@ async fn put(
         ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {msg}").expect("a template of known keys");
     let progress = ProgressBar::new(bytes).with_style(style);
     let mut fetched = stream::iter(&lock.packages)
-        .map(async |(package, locked)| {
+        .map(async |(pick, locked)| {
             progress.set_message(locked.full_name.name.to_string());
             let archive = archive(archives, locked.content, registry).await;
             progress.inc(locked.content.size);
-            (package, locked, archive)
+            (pick, locked, archive)
         })
         .buffer_unordered(CONCURRENCY);
     let mut done = BTreeMap::new();
-    while let Some((package, locked, archive)) = fetched.next().await {
-        let said = |error: String| format!("{} {}: {error}", locked.full_name, locked.version);
-        let (directory, archive) = (directories[package].clone(), archive.map_err(said)?);
+    while let Some((pick, locked, archive)) = fetched.next().await {
+        let said = |error: String| format!("{} {}: {error}", locked.full_name, pick.version);
+        let (directory, archive) = (directories[pick].clone(), archive.map_err(said)?);
         let put = tokio::task::block_in_place(|| place.put(&directory, &archive));
         let is_new = put.map_err(|error| said(causes::of(&error)))?;
-        done.insert(package.clone(), Done { directory, is_new });
+        done.insert(pick.clone(), Done { directory, is_new });
     }
     progress.finish_and_clear();
     Ok(done)
@@ -281,12 +287,12 @@ pub(crate) async fn archive(
 /// Removes what something else is to stand in place of: another release of the same version. What was changed by somebody stays, in its way.
 fn remove_replaced(place: &Place, before: Option<&Lock>, lock: &Lock, archives: &Archives) -> Result<()> {
     let directories = lock.directories();
-    let content = |lock: &Lock, package: &PackageId| lock.packages.get(package).map(|locked: &Locked| locked.content);
+    let content = |lock: &Lock, pick: &Pick| lock.packages.get(pick).map(|locked: &Locked| locked.content);
     let Some(before) = before else { return Ok(()) };
-    for (package, directory) in before.directories() {
-        let old = content(before, &package);
-        if directories.get(&package) == Some(&directory)
-            && content(lock, &package) != old
+    for (pick, directory) in before.directories() {
+        let old = content(before, &pick);
+        if directories.get(&pick) == Some(&directory)
+            && content(lock, &pick) != old
             && let Some(archive) = old.map(|old| archives.get(&old)).transpose()?.flatten()
         {
             place.remove(&directory, &archive)?;
@@ -299,11 +305,11 @@ fn remove_replaced(place: &Place, before: Option<&Lock>, lock: &Lock, archives: 
 fn remove_others(place: &Place, before: Option<&Lock>, lock: &Lock, archives: &Archives) -> Result<Vec<String>> {
     let kept: BTreeSet<String> = lock.directories().into_values().collect();
     let mut removed = Vec::new();
-    for (package, directory) in before.map(Lock::directories).unwrap_or_default() {
+    for (pick, directory) in before.map(Lock::directories).unwrap_or_default() {
         if kept.contains(&directory) {
             continue;
         }
-        let content = before.and_then(|before| before.packages.get(&package)).map(|locked| locked.content);
+        let content = before.and_then(|before| before.packages.get(&pick)).map(|locked| locked.content);
         let archive = content.map(|content| archives.get(&content)).transpose()?.flatten();
         match archive.map(|archive| place.remove(&directory, &archive)).transpose()? {
             Some(true) => removed.push(directory),
@@ -317,24 +323,24 @@ fn remove_others(place: &Place, before: Option<&Lock>, lock: &Lock, archives: &A
 
 /// Whose packages somebody has asked for, he knows from now on. Whom these depend on, they chose.
 fn pin(lock: &Lock) -> Result<()> {
-    let wanted = lock.wanted.keys().filter_map(|package| {
-        let handle = lock.packages.get(package)?.full_name.handle.clone()?;
-        Some((handle, package.publisher))
+    let wanted = lock.wanted.keys().filter_map(|pick| {
+        let handle = lock.packages.get(pick)?.full_name.handle.clone()?;
+        Some((handle, pick.package.publisher))
     });
     let wanted: Vec<_> = wanted.collect();
     Pins::add(&Pins::path(), &lock.network, &wanted)?;
     Ok(())
 }
 
-fn print(directory: &Path, lock: &Lock, done: &BTreeMap<PackageId, Done>, removed: &[String], is_json: bool) {
+fn print(directory: &Path, lock: &Lock, done: &BTreeMap<Pick, Done>, removed: &[String], is_json: bool) {
     let mut rows: Vec<_> =
-        lock.packages.iter().filter_map(|(package, locked)| Some((locked, done.get(package)?))).collect();
-    rows.sort_by_key(|(locked, _)| locked.full_name.to_string());
+        lock.packages.iter().filter_map(|(pick, locked)| Some((pick, locked, done.get(pick)?))).collect();
+    rows.sort_by_key(|(_, locked, _)| locked.full_name.to_string());
     if is_json {
-        let package = |(locked, done): &(&Locked, &Done)| {
+        let package = |(pick, locked, done): &(&Pick, &Locked, &Done)| {
             json!({
                 "full_name": locked.full_name.to_string(),
-                "version": locked.version.to_string(),
+                "version": pick.version.to_string(),
                 "record": locked.release.to_string(),
                 "content": locked.content.cid.to_string(),
                 "size": locked.content.size,
@@ -345,13 +351,13 @@ fn print(directory: &Path, lock: &Lock, done: &BTreeMap<PackageId, Done>, remove
         println!("{:#}", json!({ "packages": rows.iter().map(package).collect::<Vec<_>>(), "removed": removed }));
         return;
     }
-    for (locked, done) in &rows {
+    for (pick, locked, done) in &rows {
         let verb = if done.is_new { "installed" } else { "already" };
-        println!("{verb} {} {} {}", locked.full_name, locked.version, directory.join(&done.directory).display());
+        println!("{verb} {} {} {}", locked.full_name, pick.version, directory.join(&done.directory).display());
     }
     for directory in removed {
         println!("removed {directory}");
     }
-    let new = rows.iter().filter(|(_, done)| done.is_new).count();
+    let new = rows.iter().filter(|(.., done)| done.is_new).count();
     eprintln!("{} packages, {new} of them new", rows.len());
 }

@@ -12,6 +12,7 @@ use ggen_relay::market::install::lock::{Lock, Locked};
 use ggen_relay::market::install::outdated::{Outdated, outdated as find_outdated};
 use ggen_relay::market::install::pins::Pins;
 use ggen_relay::market::install::place::{Difference, compare};
+use ggen_relay::market::install::series::Pick;
 use ggen_relay::market::install::tree::lines;
 use serde_json::json;
 
@@ -50,8 +51,8 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
     let directories = lock.directories();
     let (mut ask, mut registry) = (Some(ask), None);
     let mut found = Vec::new();
-    for (package, locked) in &lock.packages {
-        let name = &directories[package];
+    for (pick, locked) in &lock.packages {
+        let name = &directories[pick];
         // Only what is not on this machine any more has to come from relays.
         if archives.get(&locked.content)?.is_none()
             && let Some(ask) = ask.take()
@@ -60,7 +61,7 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
         }
         let archive = match archive(&archives, locked.content, registry.as_ref()).await {
             Ok(archive) => archive,
-            Err(reason) => bail!("{} {}: {reason}", locked.full_name, locked.version),
+            Err(reason) => bail!("{} {}: {reason}", locked.full_name, pick.version),
         };
         let differences = tokio::task::block_in_place(|| compare(name, &archive, &directory.join(name)));
         let differences = differences.with_context(|| format!("{} can't be compared", locked.full_name))?;
@@ -96,7 +97,9 @@ pub(crate) async fn outdated(Installed { directory, ask }: Installed) -> Result<
     let needed = anchors.clamp(1, ANCHORS);
     let (mut known, pins) = (Known::default(), Pins::default());
     let market = Market { registry, needed, pins: &pins };
-    if let Err(error) = market.learn_versions(lock.packages.keys().cloned().collect(), &mut known).await {
+    if let Err(error) =
+        market.learn_versions(lock.packages.keys().map(|pick| pick.package.clone()).collect(), &mut known).await
+    {
         bail!("{}", causes::of(&error));
     }
     let found = find_outdated(&lock, &known);
@@ -126,22 +129,24 @@ pub(crate) async fn outdated(Installed { directory, ask }: Installed) -> Result<
 pub(crate) fn tree(Tree { directory, json: is_json }: Tree) -> Result<ExitCode> {
     let lock = read(&directory)?;
     if is_json {
-        let package = |locked: &Locked| {
-            let needs = locked.needs.iter();
-            let name = |package| lock.packages.get(package).map(|locked| locked.full_name.to_string());
-            let needs: Vec<_> =
-                needs.map(|(package, asked)| json!({ "full_name": name(package), "requirement": asked })).collect();
-            json!({
-                "full_name": locked.full_name.to_string(),
-                "version": locked.version.to_string(),
-                "needs": needs,
-            })
+        let shown = |pick: &Pick| {
+            let full_name = lock.packages.get(pick).map(|locked| locked.full_name.to_string());
+            json!({ "full_name": full_name, "version": pick.version.to_string() })
         };
-        let wanted = lock.wanted.keys().filter_map(|package| lock.packages.get(package));
-        let wanted: Vec<_> = wanted.map(|locked| locked.full_name.to_string()).collect();
+        let package = |(pick, locked): (&Pick, &Locked)| {
+            let need = |(needed, requirement): (&Pick, &String)| {
+                let mut need = shown(needed);
+                need["requirement"] = json!(requirement);
+                need
+            };
+            let mut package = shown(pick);
+            package["needs"] = locked.needs.iter().map(need).collect();
+            package
+        };
+        let wanted: Vec<_> = lock.wanted.keys().map(shown).collect();
         println!(
             "{:#}",
-            json!({ "wanted": wanted, "packages": lock.packages.values().map(package).collect::<Vec<_>>() })
+            json!({ "wanted": wanted, "packages": lock.packages.iter().map(package).collect::<Vec<_>>() })
         );
     } else {
         for line in lines(&lock) {

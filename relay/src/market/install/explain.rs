@@ -7,9 +7,9 @@ use pubgrub::{
     DefaultStringReporter, DerivationTree, Derived, External, Map, ReportFormatter, Reporter, Term, VersionSet,
 };
 
-use super::known::{Candidate, Known};
+use super::known::{Known, Versions};
+use super::node::{Node, What};
 use super::range::VersionRange;
-use super::resolve::{Node, What};
 
 /// Versions that were passed over and are named in one sentence.
 const MAX_NAMED: usize = 4;
@@ -22,7 +22,7 @@ struct Words<'a> {
 /// A derivation in sentences.
 pub(super) fn explain(mut tree: Tree, known: &Known) -> String {
     let words = Words { known };
-    words.leave_out_gaps(&mut tree);
+    words.leave_out_trivia(&mut tree);
     DefaultStringReporter::report_with_formatter(&tree, &words)
 }
 
@@ -32,19 +32,28 @@ type Terms = Map<Node, Term<VersionRange>>;
 type Step = Derived<Node, VersionRange, String>;
 
 impl Words<'_> {
-    /// Leaves out that there are no versions between those that there are: what holds for these holds for all of them then. It stays
-    /// where versions were passed over, or not looked at.
-    fn leave_out_gaps(&self, tree: &mut Tree) {
+    /// Leaves out what goes without saying: that there are no versions between those that there are, for what holds for these holds for all of
+    /// them then, unless versions were passed over, or not looked at; and that a package of a series is one that is of some series.
+    fn leave_out_trivia(&self, tree: &mut Tree) {
         let DerivationTree::Derived(derived) = tree else { return };
         for cause in [&mut derived.cause1, &mut derived.cause2] {
-            self.leave_out_gaps(Arc::make_mut(cause));
+            self.leave_out_trivia(Arc::make_mut(cause));
         }
         let without = match (&*derived.cause1, &*derived.cause2) {
             (DerivationTree::External(External::NoVersions(node, gap)), other)
             | (other, DerivationTree::External(External::NoVersions(node, gap)))
                 if self.is_gap(node, gap) =>
             {
-                with_gap(other, node, gap)
+                match node.what {
+                    What::Either(..) => Some(other.clone()),
+                    _ => with_gap(other, node, gap),
+                }
+            }
+            (DerivationTree::External(External::FromDependencyOf(either, ..)), other)
+            | (other, DerivationTree::External(External::FromDependencyOf(either, ..)))
+                if matches!(either.what, What::Either(..)) =>
+            {
+                Some(other.clone())
             }
             _ => None,
         };
@@ -55,28 +64,62 @@ impl Words<'_> {
 
     /// Whether nothing is to be said of these versions but that they are not there, and others are.
     fn is_gap(&self, node: &Node, range: &VersionRange) -> bool {
-        let What::Package(package) = &node.what else { return false };
-        self.known.versions(package).is_some_and(|versions| {
-            let is_in = |it: &Candidate| range.contains(it.version.semver());
-            versions.is_whole && !versions.candidates.is_empty() && !versions.candidates.iter().any(is_in)
+        self.versions(node).is_some_and(|versions| {
+            let has = |range: &VersionRange| versions.candidates.iter().any(|it| node.has(it, range));
+            versions.is_whole && has(&VersionRange::any()) && !has(range)
         })
     }
 
+    fn versions(&self, node: &Node) -> Option<&Versions> {
+        self.known.versions(node.package()?)
+    }
+
+    /// Versions that something is said of, as a sentence has them. Those of one series of several by its name, if they are all that it has.
+    fn shown(&self, node: &Node, range: &VersionRange) -> String {
+        match &node.what {
+            What::Package(_, series) if self.is_one_of_many_whole(node, range) => format!("{node} {series}"),
+            _ => self.shown_as_asked(node, range),
+        }
+    }
+
+    /// Versions that something needs: as it has said.
+    fn shown_as_asked(&self, node: &Node, range: &VersionRange) -> String {
+        match &node.what {
+            What::Either(_, own) if !is_any(own) => format!("{node} {own}"),
+            What::Package(..) if !is_any(range) => format!("{node} {range}"),
+            _ => node.to_string(),
+        }
+    }
+
+    /// Whether all versions of a series are meant, and the package has others.
+    fn is_one_of_many_whole(&self, node: &Node, range: &VersionRange) -> bool {
+        let candidates = || self.versions(node).into_iter().flat_map(|versions| &versions.candidates);
+        let mut of_series = candidates().filter(|it| node.has(it, &VersionRange::any()));
+        of_series.all(|it| node.has(it, range)) && candidates().any(|it| !node.has(it, &VersionRange::any()))
+    }
+
     fn no_versions(&self, node: &Node, range: &VersionRange) -> String {
-        let versions = match &node.what {
-            What::Unsaid(name) => return format!("nobody publishes {name}"),
-            What::Package(package) => match self.known.versions(package) {
-                Some(versions) => versions,
-                None => return format!("no relay knows {node} of publisher {}", package.publisher),
-            },
-            What::Asked => return "nothing is asked for".into(),
+        match (&node.what, node.package()) {
+            (What::Unsaid(name), _) => return format!("nobody publishes {name}"),
+            (_, None) => return "nothing is asked for".into(),
+            (_, Some(package)) if self.known.versions(package).is_none() => {
+                return format!("no relay knows {node} of publisher {}", package.publisher);
+            }
+            _ => {}
+        }
+        let Some(versions) = self.versions(node) else { return format!("nobody has {node}") };
+        let is_rest = matches!(node.what, What::Either(..)) && *range != VersionRange::any();
+        let shown = if let What::Either(_, own) = &node.what { own } else { range };
+        let mut said = match () {
+            () if is_rest => format!("{} has no other version", self.shown(node, shown)),
+            () if *shown == VersionRange::empty() => format!("{node} has no such release"),
+            () if is_any(shown) => {
+                format!("{} has no version that can be chosen", self.shown(node, shown))
+            }
+            () => format!("{node} has no version {shown}"),
         };
-        let mut said = match *range == VersionRange::any() || *range == VersionRange::releases() {
-            true => format!("{node} has no version that can be chosen"),
-            false => format!("{node} has no version {range}"),
-        };
-        let passed_over = versions.candidates.iter().filter_map(|it| Some((&it.version, it.passed_over?)));
-        let mut passed_over: Vec<_> = passed_over.filter(|(version, _)| range.contains(version.semver())).collect();
+        let passed_over = versions.candidates.iter().filter(|it| node.has(it, range));
+        let mut passed_over: Vec<_> = passed_over.filter_map(|it| Some((&it.version, it.passed_over?))).collect();
         passed_over.dedup();
         let named: Vec<_> =
             passed_over.iter().take(MAX_NAMED).map(|(version, why)| format!("{version} is {why}")).collect();
@@ -91,14 +134,19 @@ impl Words<'_> {
     }
 
     fn depends(&self, by: &Node, of: &VersionRange, on: &Node, range: &VersionRange) -> String {
-        let any = |range: &VersionRange| *range == VersionRange::any() || *range == VersionRange::releases();
-        let on = if any(range) { on.to_string() } else { format!("{on} {range}") };
+        let on = self.shown_as_asked(on, range);
         match by.what {
             What::Asked => format!("you ask for {on}"),
-            _ if any(of) => format!("every version of {by} needs {on}"),
-            _ => format!("{by} {of} needs {on}"),
+            What::Package(..) if is_any(of) && !self.is_one_of_many_whole(by, of) => {
+                format!("every version of {} needs {on}", self.shown(by, of))
+            }
+            _ => format!("{} needs {on}", self.shown(by, of)),
         }
     }
+}
+
+fn is_any(range: &VersionRange) -> bool {
+    *range == VersionRange::any() || *range == VersionRange::releases()
 }
 
 /// What is said against versions beside a gap, said of the gap too. None where nothing is said against them: that there are no others is the point
@@ -123,7 +171,7 @@ impl ReportFormatter<Node, VersionRange, String> for Words<'_> {
         match cause {
             External::NotRoot(..) => "you ask for it".into(),
             External::NoVersions(node, range) => self.no_versions(node, range),
-            External::Custom(node, range, reason) => format!("{node} {range} {reason}"),
+            External::Custom(node, range, reason) => format!("{} {reason}", self.shown(node, range)),
             External::FromDependencyOf(by, of, on, range) => self.depends(by, of, on, range),
         }
     }
@@ -133,16 +181,15 @@ impl ReportFormatter<Node, VersionRange, String> for Words<'_> {
         match terms[..] {
             [] => "it can't be installed".into(),
             [(Node { what: What::Asked, .. }, Term::Positive(_))] => "it can't be installed".into(),
-            [(node, Term::Positive(range))] if *range == VersionRange::any() => format!("{node} can't be installed"),
-            [(node, Term::Positive(range))] => format!("{node} {range} can't be installed"),
-            [(node, Term::Negative(range))] => format!("{node} {range} is needed"),
+            [(node, Term::Positive(range))] => format!("{} can't be installed", self.shown(node, range)),
+            [(node, Term::Negative(range))] => format!("{} is needed", self.shown(node, range)),
             [(by, Term::Positive(of)), (on, Term::Negative(range))]
             | [(on, Term::Negative(range)), (by, Term::Positive(of))] => self.depends(by, of, on, range),
             _ => {
                 let shown =
                     terms.iter().filter(|(node, _)| !matches!(node.what, What::Asked)).map(|(node, term)| match term {
-                        Term::Positive(range) => format!("{node} {range}"),
-                        Term::Negative(range) => format!("nothing of {node} {range}"),
+                        Term::Positive(range) => self.shown(node, range),
+                        Term::Negative(range) => format!("nothing of {}", self.shown(node, range)),
                     });
                 format!("{} don't go together", shown.collect::<Vec<_>>().join(" and "))
             }

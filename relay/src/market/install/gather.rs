@@ -1,6 +1,6 @@
 //! Asks relays for what choosing versions lacks: lists of versions, confirmed by anchors, and whom names mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use ggen_net::light::Platform;
@@ -11,7 +11,7 @@ use ggen_shared::registry::{GetError, PeerError};
 
 use super::known::{Candidate, Known, Meaning, PassedOver, Versions};
 use super::pins::Pins;
-use super::resolve::{self, Chosen, Request, resolve};
+use super::resolve::{self, Request, Solution, resolve};
 use super::wanted::Name;
 
 /// Packages that relays are asked about at once: enough to fill the wait for answers.
@@ -88,7 +88,7 @@ impl<P: Platform> Market<'_, P> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn choose(&self, request: &Request, known: &mut Known) -> Result<BTreeMap<PackageId, Chosen>, Error> {
+    pub async fn choose(&self, request: &Request, known: &mut Known) -> Result<Solution, Error> {
         loop {
             match resolve(request, known) {
                 Err(resolve::Error::Lacks { packages, names }) => {

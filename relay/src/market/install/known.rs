@@ -55,6 +55,13 @@ pub struct Versions {
     pub is_whole: bool,
 }
 
+impl Versions {
+    /// The one that is this release.
+    pub fn with(&self, release: RecordId) -> Option<&Candidate> {
+        self.candidates.iter().find(|it| it.release == release)
+    }
+}
+
 /// Whom a dependency means that names no publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {

@@ -13,6 +13,7 @@ use ggen_shared::record::{Content, Version};
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{MAX_PACKAGES, Wanted, Which};
+use super::series::{Pick, Series};
 
 /// What the file is called.
 pub const FILE_NAME: &str = "ggen.lock";
@@ -25,19 +26,17 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 const HEADER: &str = "# Made by ggen-market install; `ggen-market install --locked` installs just this.\n\n";
 
-/// A package as it is locked.
+/// A version of a package as it is locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locked {
-    /// The name that means it and no other.
+    /// The name that means its package and no other.
     pub full_name: FullName,
-    /// Which version.
-    pub version: Version,
     /// The release.
     pub release: RecordId,
     /// The archive.
     pub content: Content,
-    /// The packages that it needs, with what it asks of them.
-    pub needs: BTreeMap<PackageId, String>,
+    /// What it needs, with what it asks of the packages.
+    pub needs: BTreeMap<Pick, String>,
 }
 
 /// A lock file's contents.
@@ -45,10 +44,10 @@ pub struct Locked {
 pub struct Lock {
     /// The network that the packages are of.
     pub network: Network,
-    /// What was asked for: each of these is among the packages.
-    pub wanted: BTreeMap<PackageId, Wanted>,
+    /// What was asked for, and what is installed as that: each of these is among the packages, and of each package there is one.
+    pub wanted: BTreeMap<Pick, Wanted>,
     /// What is installed for it.
-    pub packages: BTreeMap<PackageId, Locked>,
+    pub packages: BTreeMap<Pick, Locked>,
 }
 
 /// Why a lock file is not read or written.
@@ -96,6 +95,7 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenWanted {
     name: String,
+    version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     requirement: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,32 +158,34 @@ impl Lock {
 
     /// The file's text: sorted, so that the same packages give the same bytes.
     pub fn to_text(&self) -> String {
-        let name = |package: &PackageId| self.packages.get(package).map(|locked| locked.full_name.to_string());
+        let name = |pick: &Pick| self.packages.get(pick).map(|locked| locked.full_name.to_string());
         let mut wanted: Vec<_> = self
             .wanted
             .iter()
-            .filter_map(|(package, wanted)| {
+            .filter_map(|(pick, wanted)| {
                 let (requirement, release) = match &wanted.which {
                     Which::Any => (None, None),
                     Which::Matching(requirement) => (Some(requirement.to_string()), None),
                     Which::Release(release) => (None, Some(release.to_string())),
                 };
-                Some(WrittenWanted { name: name(package)?, requirement, release, with_optional: wanted.with_optional })
+                let (name, version) = (name(pick)?, pick.version.to_string());
+                Some(WrittenWanted { name, version, requirement, release, with_optional: wanted.with_optional })
             })
             .collect();
         wanted.sort_by(|one, other| one.name.cmp(&other.name));
         let mut package: Vec<_> = self
             .packages
             .iter()
-            .map(|(package, locked)| {
-                let needs = locked.needs.iter();
-                let needs = needs.filter_map(|(needed, requirement)| Some(format!("{} {requirement}", name(needed)?)));
-                let mut dependencies: Vec<_> = needs.collect();
+            .map(|(pick, locked)| {
+                let need = |(needed, requirement): (&Pick, &String)| {
+                    Some(format!("{}@{} {requirement}", name(needed)?, needed.version))
+                };
+                let mut dependencies: Vec<_> = locked.needs.iter().filter_map(need).collect();
                 dependencies.sort();
                 WrittenPackage {
                     name: locked.full_name.to_string(),
-                    publisher: package.publisher.to_string(),
-                    version: locked.version.to_string(),
+                    publisher: pick.package.publisher.to_string(),
+                    version: pick.version.to_string(),
                     release: locked.release.to_string(),
                     content: locked.content.cid.to_string(),
                     size: locked.content.size,
@@ -191,6 +193,7 @@ impl Lock {
                 }
             })
             .collect();
+        // Versions of one package stay as they are: the lowest first.
         package.sort_by(|one, other| one.name.cmp(&other.name));
         let written = Written { version: FORMAT, network: self.network.to_string(), wanted, package };
         let text = toml::to_string_pretty(&written).expect("tables of text and numbers are TOML");
@@ -199,22 +202,22 @@ impl Lock {
 
     /// The directory of each package below the one that they are installed in: `NAME-VERSION`, and with the publisher's fingerprint
     /// behind it where two packages would stand in one.
-    pub fn directories(&self) -> BTreeMap<PackageId, String> {
-        let plain = |locked: &Locked| format!("{}-{}", locked.full_name.name, locked.version);
+    pub fn directories(&self) -> BTreeMap<Pick, String> {
+        let plain = |pick: &Pick| format!("{}-{}", pick.package.name, pick.version);
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        for locked in self.packages.values() {
+        for pick in self.packages.keys() {
             // Some file systems take letters in either case for the same.
-            *taken.entry(plain(locked).to_lowercase()).or_default() += 1;
+            *taken.entry(plain(pick).to_lowercase()).or_default() += 1;
         }
-        let directory = |(package, locked): (&PackageId, &Locked)| {
-            let plain = plain(locked);
+        let directory = |pick: &Pick| {
+            let plain = plain(pick);
             let is_shared = taken.get(&plain.to_lowercase()).is_some_and(|count| *count > 1);
-            let FullName { name, fingerprint, .. } = &locked.full_name;
+            let PackageId { name, publisher } = &pick.package;
             // Neither character is in a name or a version, so this is no other package's.
-            let directory = if is_shared { format!("{name}@{}~{fingerprint}", locked.version) } else { plain };
-            (package.clone(), directory)
+            let apart = || format!("{name}@{}~{}", pick.version, publisher.fingerprint());
+            (pick.clone(), if is_shared { apart() } else { plain })
         };
-        self.packages.iter().map(directory).collect()
+        self.packages.keys().map(directory).collect()
     }
 }
 
@@ -226,29 +229,35 @@ impl Written {
         if self.package.len() > MAX_PACKAGES {
             return Err(format!("has more than {MAX_PACKAGES} packages"));
         }
-        let mut ids: HashMap<FullName, PackageId> = HashMap::new();
+        let mut picks: HashMap<(FullName, Version), Pick> = HashMap::new();
+        let mut series: BTreeSet<(PackageId, Series)> = BTreeSet::new();
         for package in &self.package {
-            let (name, publisher): (FullName, PublisherId) = (read(&package.name)?, read(&package.publisher)?);
-            if publisher.fingerprint() != name.fingerprint {
-                return Err(format!("{name} is not of publisher {publisher}"));
+            let (full_name, publisher): (FullName, PublisherId) = (read(&package.name)?, read(&package.publisher)?);
+            if publisher.fingerprint() != full_name.fingerprint {
+                return Err(format!("{full_name} is not of publisher {publisher}"));
             }
-            let id = PackageId { publisher, name: name.name.clone() };
-            if ids.insert(name.clone(), id).is_some() {
-                return Err(format!("has {name} twice"));
+            let id = PackageId { publisher, name: full_name.name.clone() };
+            let pick = Pick { package: id.clone(), version: read(&package.version)? };
+            if !series.insert((id, pick.series())) {
+                return Err(format!("has {full_name} {} twice", pick.series()));
             }
+            picks.insert((full_name, pick.version.clone()), pick);
         }
-        let distinct: BTreeSet<&PackageId> = ids.values().collect();
-        if distinct.len() != ids.len() {
-            return Err("has a package twice".into());
-        }
-        let id_of = |name: &str| {
-            let name: FullName = read(name)?;
-            ids.get(&name).cloned().ok_or_else(|| format!("names {name}, and has no such package"))
+        let pick_of = |name: &str, version: &str| {
+            let of = (read::<FullName>(name)?, read::<Version>(version)?);
+            picks.get(&of).cloned().ok_or_else(|| format!("names {name} {version}, and has no such package"))
         };
-        let wanted = self.wanted.iter().map(|wanted| Ok((id_of(&wanted.name)?, wanted.read()?)));
-        let wanted = wanted.collect::<Result<_, String>>()?;
-        let packages = self.package.iter().map(|package| Ok((id_of(&package.name)?, package.read(&id_of)?)));
-        let packages = packages.collect::<Result<_, String>>()?;
+        let mut wanted = BTreeMap::new();
+        let mut named: BTreeSet<PackageId> = BTreeSet::new();
+        for written in &self.wanted {
+            let pick = pick_of(&written.name, &written.version)?;
+            if !named.insert(pick.package.clone()) {
+                return Err(format!("asks for {} twice", written.name));
+            }
+            wanted.insert(pick, written.read()?);
+        }
+        let read_package = |it: &WrittenPackage| Ok((pick_of(&it.name, &it.version)?, it.read(&pick_of)?));
+        let packages = self.package.iter().map(read_package).collect::<Result<_, String>>()?;
         Ok(Lock { wanted, packages, network: Network::named(self.network).map_err(|error| error.to_string())? })
     }
 }
@@ -266,17 +275,17 @@ impl WrittenWanted {
 }
 
 impl WrittenPackage {
-    fn read(&self, id_of: &impl Fn(&str) -> Result<PackageId, String>) -> Result<Locked, String> {
+    fn read(&self, pick_of: &impl Fn(&str, &str) -> Result<Pick, String>) -> Result<Locked, String> {
         if self.size > MAX_ARTIFACT_BYTES || self.dependencies.len() > 2 * MAX_DEPENDENCIES {
             return Err(format!("{} is larger than a release may be", self.name));
         }
         let need = |text: &String| {
-            let (name, requirement) = text.split_once(' ').ok_or_else(|| format!("`{text}` is no dependency"))?;
-            Ok((id_of(name)?, requirement.to_owned()))
+            let parts = text.split_once(' ').and_then(|(pick, rest)| Some((pick.split_once('@')?, rest)));
+            let ((name, version), requirement) = parts.ok_or_else(|| format!("`{text}` is no dependency"))?;
+            Ok((pick_of(name, version)?, requirement.to_owned()))
         };
         Ok(Locked {
             full_name: read(&self.name)?,
-            version: read(&self.version)?,
             release: read(&self.release)?,
             content: Content { cid: read(&self.content)?, size: self.size },
             needs: self.dependencies.iter().map(need).collect::<Result<_, String>>()?,

@@ -9,21 +9,26 @@ fn package(publisher: u8, name: &str) -> (PackageId, FullName) {
     (PackageId { publisher, name: name.clone() }, FullName { handle, fingerprint: publisher.fingerprint(), name })
 }
 
-fn locked(full_name: &FullName, version: &str, needs: &[(&PackageId, &str)]) -> Locked {
+fn pick(package: &PackageId, version: &str) -> Pick {
+    Pick { package: package.clone(), version: version.parse().unwrap() }
+}
+
+fn locked(full_name: &FullName, needs: &[(&Pick, &str)]) -> Locked {
     Locked {
         full_name: full_name.clone(),
-        version: version.parse().unwrap(),
         release: RecordId::from_bytes([7; 32]),
         content: Content { cid: ContentId::of_raw(b"archive"), size: 7 },
-        needs: needs.iter().map(|(package, requirement)| ((*package).clone(), (*requirement).to_owned())).collect(),
+        needs: needs.iter().map(|(pick, requirement)| ((*pick).clone(), (*requirement).to_owned())).collect(),
     }
 }
 
-/// An application with a library, which needs the application in turn, and one more by its release.
+/// An application with two versions of a library, one of which needs the application in turn, and one more by its release.
 pub(in super::super) fn lock() -> Lock {
     let (app, app_name) = package(1, "app");
     let (codec, codec_name) = package(2, "codec");
     let (other, other_name) = package(2, "app");
+    let (app, other) = (pick(&app, "1.0.0"), pick(&other, "1.0.0"));
+    let (old, new) = (pick(&codec, "0.9.0"), pick(&codec, "2.0.0-rc.1"));
     let wanted = |which| Wanted { which, with_optional: false };
     Lock {
         network: Network::named("test").unwrap(),
@@ -33,9 +38,10 @@ pub(in super::super) fn lock() -> Lock {
         ]
         .into(),
         packages: [
-            (app.clone(), locked(&app_name, "1.0.0", &[(&codec, ">=1, <3")])),
-            (codec, locked(&codec_name, "2.0.0-rc.1", &[(&app, "*")])),
-            (other, locked(&other_name, "1.0.0", &[])),
+            (app.clone(), locked(&app_name, &[(&new, ">=1, <3"), (&old, "^0.9")])),
+            (new, locked(&codec_name, &[(&app, "*")])),
+            (old, locked(&codec_name, &[])),
+            (other, locked(&other_name, &[])),
         ]
         .into(),
     }
@@ -69,11 +75,13 @@ network = "test"
 
 [[wanted]]
 name = "alice~{f1}/app"
+version = "1.0.0"
 requirement = "^1"
 with_optional = true
 
 [[wanted]]
 name = "alice~{f2}/app"
+version = "1.0.0"
 release = "{release}"
 
 [[package]]
@@ -83,7 +91,10 @@ version = "1.0.0"
 release = "{release}"
 content = "{cid}"
 size = 7
-dependencies = ["alice~{f2}/codec >=1, <3"]
+dependencies = [
+    "alice~{f2}/codec@0.9.0 ^0.9",
+    "alice~{f2}/codec@2.0.0-rc.1 >=1, <3",
+]
 
 [[package]]
 name = "alice~{f2}/app"
@@ -96,11 +107,19 @@ size = 7
 [[package]]
 name = "alice~{f2}/codec"
 publisher = "{other}"
+version = "0.9.0"
+release = "{release}"
+content = "{cid}"
+size = 7
+
+[[package]]
+name = "alice~{f2}/codec"
+publisher = "{other}"
 version = "2.0.0-rc.1"
 release = "{release}"
 content = "{cid}"
 size = 7
-dependencies = ["alice~{f1}/app *"]
+dependencies = ["alice~{f1}/app@1.0.0 *"]
 "#
     );
     assert_eq!(lock().to_text(), expected);
@@ -113,7 +132,10 @@ fn what_install_does_not_write_is_refused() {
     for (from, to, why) in [
         ("version = 1\n", "version = 2\n", "is of format 2"),
         ("size = 7\n", "size = 99999999999\n", "larger than a release may be"),
-        ("/codec >=1", "/gone >=1", "has no such package"),
+        ("/codec@0.9.0 ^0.9", "/gone@0.9.0 ^0.9", "has no such package"),
+        ("/codec@0.9.0 ^0.9", "/codec@0.9.1 ^0.9", "has no such package"),
+        ("/codec@0.9.0 ^0.9", "/codec ^0.9", "is no dependency"),
+        ("version = \"0.9.0\"", "version = \"2.1.0\"", "2.x twice"),
         (&*one, &*other, "is not of publisher"),
         ("version = \"1.0.0\"", "version = \"one\"", "`one`"),
         ("content = \"b", "content = \"c", "not a CIDv1"),
@@ -125,6 +147,9 @@ fn what_install_does_not_write_is_refused() {
         let refused = written(&text.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(refused.contains(why), "{to}: {refused}");
     }
+    let wanted = &text[text.find("[[wanted]]").unwrap()..text.find("[[package]]").unwrap()];
+    let asked_twice = written(&text.replacen(wanted, &wanted.repeat(2), 1)).unwrap_err();
+    assert!(asked_twice.to_string().contains("/app twice"), "{asked_twice}");
     let twice = written(&format!("{text}\n{}", &text[text.find("[[package]]").unwrap()..])).unwrap_err();
     assert!(twice.to_string().contains("twice"), "{twice}");
     for shape in ["surprise = 1\n", "version = 1\n", "[[package]]\n"] {
@@ -139,7 +164,7 @@ fn no_two_packages_stand_in_one_directory() {
     // One name and version of two publishers, and two of one publisher that read alike.
     for (name, version) in [("a", "1.0.0-b-2.0.0"), ("a-1.0.0-b", "2.0.0")] {
         let (id, full_name) = package(3, name);
-        lock.packages.insert(id, locked(&full_name, version, &[]));
+        lock.packages.insert(pick(&id, version), locked(&full_name, &[]));
     }
     let directories = lock.directories();
     let mut names: Vec<_> = directories.values().map(|name| name.to_lowercase()).collect();
@@ -147,7 +172,8 @@ fn no_two_packages_stand_in_one_directory() {
     names.dedup();
     assert_eq!(names.len(), lock.packages.len());
     let [f1, f3] = [1, 3].map(|number| PublisherId::from_bytes([number; 32]).fingerprint());
-    assert_eq!(directories[&package(2, "codec").0], "codec-2.0.0-rc.1");
-    assert_eq!(directories[&package(1, "app").0], format!("app@1.0.0~{f1}"));
-    assert_eq!(directories[&package(3, "a").0], format!("a@1.0.0-b-2.0.0~{f3}"));
+    assert_eq!(directories[&pick(&package(2, "codec").0, "2.0.0-rc.1")], "codec-2.0.0-rc.1");
+    assert_eq!(directories[&pick(&package(2, "codec").0, "0.9.0")], "codec-0.9.0");
+    assert_eq!(directories[&pick(&package(1, "app").0, "1.0.0")], format!("app@1.0.0~{f1}"));
+    assert_eq!(directories[&pick(&package(3, "a").0, "1.0.0-b-2.0.0")], format!("a@1.0.0-b-2.0.0~{f3}"));
 }

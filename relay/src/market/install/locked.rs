@@ -2,12 +2,13 @@
 
 use ggen_net::light::Platform;
 use ggen_net::{ConfirmError, Confirmed};
-use ggen_shared::id::{FullName, PackageId, RecordId};
+use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::record::{Release, State, Verified};
 use ggen_shared::registry::{GetError, PeerError};
 
 use super::gather::Market;
 use super::lock::Locked;
+use super::series::Pick;
 
 /// Why a locked package is not installed.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +43,9 @@ impl<P: Platform> Market<'_, P> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn check(&self, package: &PackageId, locked: &Locked) -> Result<Option<String>, Error> {
+    pub async fn check(&self, pick: &Pick, locked: &Locked) -> Result<Option<String>, Error> {
         let name = FullName { handle: None, ..locked.full_name.clone() };
-        let confirmed = match self.registry.confirm(&name, Some(&locked.version)).await {
+        let confirmed = match self.registry.confirm(&name, Some(&pick.version)).await {
             Ok(confirmed) => Some(confirmed),
             Err(ConfirmError::Get(GetError::UnknownPackage(_))) => None,
             Err(error) => return Err(error.into()),
@@ -54,12 +55,12 @@ impl<P: Platform> Market<'_, P> {
         let release = match shown {
             Some(release) => release,
             None => {
-                let by_id = Box::pin(self.registry.release(package.publisher, locked.release)).await?;
+                let by_id = Box::pin(self.registry.release(pick.package.publisher, locked.release)).await?;
                 by_id.ok_or(Error::NoRecord(locked.release))?
             }
         };
         let is_as_locked =
-            release.package() == *package && release.version == locked.version && release.artifact == locked.content;
+            release.package() == pick.package && release.version == pick.version && release.artifact == locked.content;
         if !is_as_locked {
             return Err(Error::OtherRelease { release: locked.release, is: Box::new((*release).clone()) });
         }

@@ -1,12 +1,13 @@
 //! Which of what is installed is not the newest, and how far it could be newer.
 
-use ggen_shared::id::{FullName, PackageId};
+use ggen_shared::id::FullName;
 use ggen_shared::record::Version;
 use semver::VersionReq;
 
 use super::known::{Known, Versions};
 use super::lock::Lock;
 use super::resolve::Which;
+use super::series::Pick;
 
 /// A package that is not installed in its newest version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,35 +24,35 @@ pub struct Outdated {
 
 /// The packages of a lock file that are not the newest, by name.
 pub fn outdated(lock: &Lock, known: &Known) -> Vec<Outdated> {
-    let of = |(package, locked): (&PackageId, &super::lock::Locked)| {
-        let versions = known.versions(package)?;
-        let allowed = allowed(lock, package, versions);
+    let of = |(pick, locked): (&Pick, &super::lock::Locked)| {
+        let versions = known.versions(&pick.package)?;
+        let allowed = allowed(lock, pick, versions);
         // The order of candidates is that of versions, so the first release is the newest.
         let chosen = || versions.candidates.iter().filter(|it| it.passed_over.is_none()).map(|it| &it.version);
         let newest = chosen().find(|version| !version.is_pre_release()).or_else(|| chosen().next())?;
-        let is_behind = locked.version < *newest || allowed.as_ref().is_some_and(|it| locked.version < *it);
+        let is_behind = pick.version < *newest || allowed.as_ref().is_some_and(|it| pick.version < *it);
         is_behind.then(|| Outdated {
             full_name: locked.full_name.clone(),
-            installed: locked.version.clone(),
+            installed: pick.version.clone(),
             allowed,
             newest: newest.clone(),
         })
     };
     let mut found: Vec<_> = lock.packages.iter().filter_map(of).collect();
-    found.sort_by_key(|it| it.full_name.to_string());
+    found.sort_by_key(|it| (it.full_name.to_string(), it.installed.clone()));
     found
 }
 
 /// The highest version that everything in the lock file allows.
-fn allowed(lock: &Lock, package: &PackageId, versions: &Versions) -> Option<Version> {
+fn allowed(lock: &Lock, pick: &Pick, versions: &Versions) -> Option<Version> {
     let mut requirements: Vec<VersionReq> = Vec::new();
     let mut release = None;
-    match lock.wanted.get(package).map(|wanted| &wanted.which) {
+    match lock.wanted.get(pick).map(|wanted| &wanted.which) {
         Some(Which::Matching(requirement)) => requirements.push(requirement.clone()),
         Some(Which::Release(id)) => release = Some(*id),
         Some(Which::Any) | None => {}
     }
-    let needs = lock.packages.values().filter_map(|locked| locked.needs.get(package));
+    let needs = lock.packages.values().filter_map(|locked| locked.needs.get(pick));
     requirements.extend(needs.filter_map(|requirement| VersionReq::parse(requirement).ok()));
     let is_allowed = |version: &Version| match requirements.is_empty() {
         true => !version.is_pre_release(),
@@ -89,12 +90,12 @@ mod tests {
     fn what_could_be_newer_is_told_from_what_is_newer() {
         let lock = lock();
         let mut known = Known::default();
-        for (package, locked) in &lock.packages {
+        for (Pick { package, .. }, locked) in &lock.packages {
             let list: &[_] = match (package.name.as_str(), package.publisher.as_bytes()[0]) {
                 // It is asked for as ^1.
                 ("app", 1) => &[("2.0.0", None), ("1.9.0", Some(PassedOver::Yanked)), ("1.2.0", None), ("1.0.0", None)],
-                // It is asked for as >=1, <3.
-                ("codec", _) => &[("3.0.0-rc.1", None), ("2.0.0", None), ("2.0.0-rc.1", None)],
+                // It is asked for as >=1, <3 and as ^0.9.
+                ("codec", _) => &[("3.0.0-rc.1", None), ("2.0.0", None), ("2.0.0-rc.1", None), ("0.9.1", None)],
                 _ => &[("1.0.0", None)],
             };
             known.packages.insert(package.clone(), versions(&locked.full_name, list));
@@ -107,6 +108,6 @@ mod tests {
                 format!("{} {} {allowed} {}", it.full_name.name, it.installed, it.newest)
             })
             .collect();
-        assert_eq!(shown, ["app 1.0.0 1.2.0 2.0.0", "codec 2.0.0-rc.1 2.0.0 2.0.0"]);
+        assert_eq!(shown, ["app 1.0.0 1.2.0 2.0.0", "codec 0.9.0 0.9.1 2.0.0", "codec 2.0.0-rc.1 2.0.0 2.0.0"]);
     }
 }

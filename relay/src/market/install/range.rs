@@ -9,7 +9,7 @@ use pubgrub::{Ranges, VersionSet};
 use semver::{BuildMetadata, Comparator, Op, Prerelease, Version, VersionReq};
 
 /// A set of versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VersionRange {
     /// Those of the set that are no pre-releases; its bounds are none either.
     releases: Ranges<Version>,

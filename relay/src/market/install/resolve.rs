@@ -1,22 +1,25 @@
 //! Which versions are installed: a pure function of what is asked for and what is known. What it lacks it says, and is asked again.
 //!
-//! PubGrub looks for one version of each package that fits all who need it. Of a package that is in the lock file already, that version is
-//! tried first; of others the highest. Packages that nothing is known of yet come last, so that what is lacking is told by whole layers.
+//! PubGrub looks for one version of each series of a package that fits all who need one of it. What may be of several series is taken from one that
+//! somebody needs anyway, or of the highest. Of a package that is in the lock file already, that version is tried first; of others the highest. Packages
+//! that nothing is known of yet come last, so that what is lacking is told by whole layers.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use ggen_shared::id::{FullName, PackageId, PackageName, RecordId};
 use ggen_shared::record::Dependency;
-use pubgrub::{Dependencies, DependencyProvider, PackageResolutionStatistics, PubGrubError, VersionSet};
+use pubgrub::{
+    Dependencies, DependencyProvider, PackageResolutionStatistics, PubGrubError, SelectedDependencies, VersionSet,
+};
 use semver::{Version, VersionReq};
 
 use super::explain::explain;
 use super::known::{Candidate, Known, Meaning, PassedOver, Versions};
+use super::node::{Node, What};
 use super::range::VersionRange;
+use super::series::{Pick, Series};
 
 /// Packages of one installation: some times what the largest programs have. Publishers decide what their packages need.
 pub const MAX_PACKAGES: usize = 4096;
@@ -50,7 +53,7 @@ pub struct Request {
     /// The packages.
     pub wanted: BTreeMap<PackageId, Wanted>,
     /// Releases that are kept if they fit, though they were yanked or contested since.
-    pub keep: BTreeMap<PackageId, RecordId>,
+    pub keep: BTreeMap<PackageId, BTreeSet<RecordId>>,
 }
 
 /// A version that is to be installed.
@@ -58,8 +61,17 @@ pub struct Request {
 pub struct Chosen {
     /// What.
     pub candidate: Candidate,
-    /// The packages that it needs, with what it asks of them.
-    pub needs: BTreeMap<PackageId, String>,
+    /// What it needs, with what it asks of the packages.
+    pub needs: BTreeMap<Pick, String>,
+}
+
+/// Versions that go together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Solution {
+    /// Those that were asked for, each among the others.
+    pub wanted: BTreeMap<PackageId, Pick>,
+    /// All of them.
+    pub packages: BTreeMap<Pick, Chosen>,
 }
 
 /// Why nothing is chosen.
@@ -99,14 +111,11 @@ fn list(names: &[FullName]) -> String {
 ///
 /// # Errors
 /// [`Error`]; after [`Error::Lacks`] it is worth asking again.
-pub fn resolve(request: &Request, known: &Known) -> Result<BTreeMap<PackageId, Chosen>, Error> {
-    let provider = Provider { request, known, lacks: RefCell::default(), steps: Cell::new(0) };
-    let solved = pubgrub::resolve(&provider, Node::asked(), Version::new(0, 0, 0));
-    match solved {
-        Ok(selected) => {
-            let chosen = selected.iter().filter_map(|(node, version)| Some((node.package()?, version)));
-            Ok(chosen.filter_map(|(package, version)| chosen_of(request, known, package, version)).collect())
-        }
+pub fn resolve(request: &Request, known: &Known) -> Result<Solution, Error> {
+    let provider =
+        Provider { request, known, lacks: RefCell::default(), needed: RefCell::default(), steps: Cell::new(0) };
+    match pubgrub::resolve(&provider, Node::asked(), Version::new(0, 0, 0)) {
+        Ok(selected) => provider.solution(&selected),
         Err(PubGrubError::NoSolution(tree)) => Err(Error::NoSolution(explain(tree, known))),
         Err(
             PubGrubError::ErrorChoosingVersion { source, .. }
@@ -116,39 +125,38 @@ pub fn resolve(request: &Request, known: &Known) -> Result<BTreeMap<PackageId, C
     }
 }
 
-fn chosen_of(request: &Request, known: &Known, package: &PackageId, version: &Version) -> Option<(PackageId, Chosen)> {
-    let candidate = allowed(request, package, known.versions(package)?).find(|it| it.version.semver() == version)?;
-    let mut needs = BTreeMap::<PackageId, String>::new();
-    for dependency in needed(request, package, candidate) {
-        if let Some(needed) = meant(known, dependency).filter(|needed| needed != package) {
-            let said = needs.entry(needed).or_default();
-            if !said.is_empty() {
-                said.push_str(", ");
-            }
-            said.push_str(&dependency.requirement);
-        }
-    }
-    Some((package.clone(), Chosen { candidate: candidate.clone(), needs }))
-}
-
 /// The versions that may be chosen of a package: what is kept first, then the highest.
-pub(super) fn allowed<'a>(
-    request: &'a Request,
-    package: &'a PackageId,
+fn allowed<'a, 'b>(
+    request: &'b Request,
+    package: &PackageId,
     versions: &'a Versions,
-) -> impl Iterator<Item = &'a Candidate> {
-    let asked = match request.wanted.get(package).map(|wanted| &wanted.which) {
-        Some(Which::Release(release)) => Some(*release),
-        _ => None,
-    };
+) -> impl Iterator<Item = &'a Candidate> + use<'a, 'b> {
+    let asked = asked_release(request, package).and_then(|release| versions.with(release));
+    // Of the series of a release that is asked for, there is no other one.
+    let ruled_by = move |it: &Candidate| asked.filter(|asked| series_of(asked) == series_of(it));
     let kept = request.keep.get(package);
-    let is_kept = move |it: &&Candidate| kept == Some(&it.release) && asked.is_none_or(|asked| asked == it.release);
-    let may_be = move |it: &&Candidate| match asked {
-        Some(asked) => it.release == asked && it.passed_over != Some(PassedOver::Retracted),
+    let is_kept = move |it: &&Candidate| {
+        kept.is_some_and(|kept| kept.contains(&it.release))
+            && ruled_by(it).is_none_or(|asked| asked.release == it.release)
+    };
+    let may_be = move |it: &&Candidate| match ruled_by(it) {
+        Some(asked) => it.release == asked.release && it.passed_over != Some(PassedOver::Retracted),
         None => it.passed_over.is_none(),
     };
     let others = versions.candidates.iter().filter(move |it| may_be(it) && !is_kept(it));
     versions.candidates.iter().filter(is_kept).chain(others)
+}
+
+/// The release that a package is asked for by.
+fn asked_release(request: &Request, package: &PackageId) -> Option<RecordId> {
+    match request.wanted.get(package)?.which {
+        Which::Release(release) => Some(release),
+        Which::Any | Which::Matching(_) => None,
+    }
+}
+
+const fn series_of(candidate: &Candidate) -> Series {
+    Series::of(candidate.version.semver())
 }
 
 /// What a version needs: what is optional, only where that was asked for.
@@ -161,152 +169,191 @@ fn needed<'a>(
     candidate.dependencies.iter().filter(move |dependency| with_optional || !dependency.optional)
 }
 
-/// The package that a dependency means, if that is known.
-fn meant(known: &Known, dependency: &Dependency) -> Option<PackageId> {
-    match (dependency.publisher, known.names.get(&dependency.name)) {
-        (Some(publisher), _) => Some(PackageId { publisher, name: dependency.name.clone() }),
-        (None, Some(Meaning::One(package))) => Some(package.clone()),
-        (None, _) => None,
-    }
-}
-
-/// What PubGrub gives versions to.
-#[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) what: What,
-    /// How it is called in sentences.
-    shown: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum What {
-    /// The request itself.
-    Asked,
-    Package(PackageId),
-    /// A name that means nobody's package, or nobody knows yet whose.
-    Unsaid(PackageName),
-}
-
-impl Node {
-    fn asked() -> Self {
-        Self { what: What::Asked, shown: "what you ask for".into() }
-    }
-
-    fn of(known: &Known, package: PackageId) -> Self {
-        Self { shown: known.short_name(&package), what: What::Package(package) }
-    }
-
-    const fn package(&self) -> Option<&PackageId> {
-        match &self.what {
-            What::Package(package) => Some(package),
-            What::Asked | What::Unsaid(_) => None,
-        }
-    }
-}
-
-impl PartialEq for Node {
-    fn eq(&self, other: &Self) -> bool {
-        self.what == other.what
-    }
-}
-
-impl Eq for Node {}
-
-impl Hash for Node {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.what.hash(state);
-    }
-}
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
 struct Provider<'a> {
     request: &'a Request,
     known: &'a Known,
     lacks: RefCell<(BTreeSet<PackageId>, BTreeSet<PackageName>)>,
+    /// Series that something needed that was tried.
+    needed: RefCell<BTreeSet<(PackageId, Series)>>,
     steps: Cell<usize>,
 }
 
-impl Provider<'_> {
+impl<'a> Provider<'a> {
     /// What is to be known before anything is chosen.
     fn lacking(&self) -> Error {
         let (packages, names) = self.lacks.borrow().clone();
         Error::Lacks { packages, names }
     }
 
-    /// The package, noted if nothing is known of it.
-    fn node(&self, package: PackageId) -> Node {
-        if !self.known.packages.contains_key(&package) {
-            self.lacks.borrow_mut().0.insert(package.clone());
-        }
-        Node::of(self.known, package)
+    /// The versions that may be chosen of what a node stands for and a range has, the first choice first.
+    fn fitting(&self, node: &'a Node, range: &'a VersionRange) -> impl Iterator<Item = &'a Candidate> {
+        let package = node.package();
+        let versions = package.and_then(|package| Some((package, self.known.versions(package)?)));
+        let allowed = versions.into_iter().flat_map(|(package, versions)| allowed(self.request, package, versions));
+        allowed.filter(|it| node.has(it, range))
     }
 
-    fn asked(&self) -> Vec<(Node, VersionRange)> {
-        let asked = self.request.wanted.iter().map(|(package, wanted)| {
-            let range = match &wanted.which {
-                Which::Matching(requirement) => VersionRange::matching(requirement),
-                Which::Release(_) => VersionRange::any(),
-                Which::Any => {
-                    let mut versions = self.known.versions(package).into_iter();
-                    let has_release = versions.any(|versions| {
-                        allowed(self.request, package, versions).any(|it| !it.version.is_pre_release())
-                    });
-                    if has_release { VersionRange::releases() } else { VersionRange::any() }
+    /// What stands for the versions of a package that a range has. The package is noted if nothing is known of it.
+    fn node(&self, package: &PackageId, range: &VersionRange) -> Node {
+        if !self.known.packages.contains_key(package) {
+            self.lacks.borrow_mut().0.insert(package.clone());
+        }
+        let versions = self.known.versions(package).into_iter();
+        let allowed = versions.flat_map(|versions| allowed(self.request, package, versions));
+        let series: BTreeSet<Series> =
+            allowed.filter(|it| range.contains(it.version.semver())).map(series_of).collect();
+        match (series.first(), series.len()) {
+            (Some(only), 1) => Node::of(self.known, package.clone(), *only),
+            _ => Node::either(self.known, package.clone(), range.clone()),
+        }
+    }
+
+    /// What is asked of a package.
+    fn asked(&self, package: &PackageId, wanted: &Wanted) -> (Node, VersionRange) {
+        let versions = self.known.versions(package);
+        let range = match &wanted.which {
+            Which::Matching(requirement) => VersionRange::matching(requirement),
+            Which::Release(release) => {
+                return match versions.map(|versions| versions.with(*release)) {
+                    Some(Some(it)) => (Node::of(self.known, package.clone(), series_of(it)), VersionRange::any()),
+                    Some(None) => (Node::either(self.known, package.clone(), VersionSet::empty()), VersionRange::any()),
+                    None => (self.node(package, &VersionRange::any()), VersionRange::any()),
+                };
+            }
+            Which::Any => {
+                let mut allowed = versions.into_iter().flat_map(|versions| allowed(self.request, package, versions));
+                let has_release = allowed.any(|it| !it.version.is_pre_release());
+                if has_release { VersionRange::releases() } else { VersionRange::any() }
+            }
+        };
+        self.needed_of(package, range)
+    }
+
+    /// What stands for a range of a package, and which versions of that.
+    fn needed_of(&self, package: &PackageId, range: VersionRange) -> (Node, VersionRange) {
+        let node = self.node(package, &range);
+        match node.what {
+            What::Either(..) => (node, VersionRange::any()),
+            _ => (node, range),
+        }
+    }
+
+    /// What a dependency needs.
+    fn dependency(&self, by: &Pick, dependency: &Dependency) -> Result<Option<(Node, VersionRange)>, Error> {
+        // The rules have let it in only as a requirement.
+        let Ok(requirement) = VersionReq::parse(&dependency.requirement) else { return Ok(None) };
+        let range = VersionRange::matching(&requirement);
+        let package = match (dependency.publisher, self.known.names.get(&dependency.name)) {
+            (Some(publisher), _) => PackageId { publisher, name: dependency.name.clone() },
+            (None, Some(Meaning::One(meant))) => meant.clone(),
+            (None, Some(Meaning::Several(candidates))) => {
+                return Err(Error::Ambiguous {
+                    by: format!("{} {}", self.known.short_name(&by.package), by.version),
+                    name: dependency.name.clone(),
+                    candidates: candidates.clone(),
+                });
+            }
+            (None, meaning) => {
+                if meaning.is_none() {
+                    self.lacks.borrow_mut().1.insert(dependency.name.clone());
                 }
-            };
-            (self.node(package.clone()), range)
-        });
-        asked.collect()
+                return Ok(Some((Node::unsaid(dependency.name.clone()), range)));
+            }
+        };
+        if package == by.package && range.contains(by.version.semver()) {
+            return Ok(None);
+        }
+        Ok(Some(self.needed_of(&package, range)))
+    }
+
+    /// A version that may be chosen.
+    fn candidate(&self, package: &PackageId, version: &Version) -> Option<&'a Candidate> {
+        let versions = self.known.versions(package)?;
+        allowed(self.request, package, versions).find(|it| it.version.semver() == version)
     }
 
     fn dependencies(&self, package: &PackageId, version: &Version) -> Result<Needs, Error> {
-        let mut versions = self.known.versions(package).into_iter();
-        let candidate = versions
-            .find_map(|versions| allowed(self.request, package, versions).find(|it| it.version.semver() == version));
-        let Some(candidate) = candidate else { return Ok(Dependencies::Available(std::iter::empty().collect())) };
+        let Some(candidate) = self.candidate(package, version) else { return Ok(available(Vec::new())) };
+        let by = Pick { package: package.clone(), version: candidate.version.clone() };
         let mut ranges: Vec<(Node, VersionRange)> = Vec::new();
         for dependency in needed(self.request, package, candidate) {
-            let node = match (dependency.publisher, self.known.names.get(&dependency.name)) {
-                (Some(publisher), _) => self.node(PackageId { publisher, name: dependency.name.clone() }),
-                (None, Some(Meaning::One(meant))) => self.node(meant.clone()),
-                (None, Some(Meaning::Several(candidates))) => {
-                    return Err(Error::Ambiguous {
-                        by: format!("{} {version}", self.known.short_name(package)),
-                        name: dependency.name.clone(),
-                        candidates: candidates.clone(),
-                    });
-                }
-                (None, meaning) => {
-                    if meaning.is_none() {
-                        self.lacks.borrow_mut().1.insert(dependency.name.clone());
-                    }
-                    let (what, shown) = (What::Unsaid(dependency.name.clone()), dependency.name.to_string());
-                    Node { what, shown }
-                }
-            };
-            // The rules have let it in only as a requirement.
-            let Ok(requirement) = VersionReq::parse(&dependency.requirement) else { continue };
-            let range = VersionRange::matching(&requirement);
-            if node.package() == Some(package) {
-                if !range.contains(version) {
-                    return Ok(Dependencies::Unavailable(format!("needs {range} of itself")));
-                }
-                continue;
+            let Some((node, range)) = self.dependency(&by, dependency)? else { continue };
+            if node.what == What::Package(by.package.clone(), by.series()) {
+                return Ok(Dependencies::Unavailable(format!("needs {range} of itself")));
             }
             match ranges.iter_mut().find(|(other, _)| *other == node) {
                 Some((_, other)) => *other = other.intersection(&range),
                 None => ranges.push((node, range)),
             }
         }
-        Ok(Dependencies::Available(ranges.into_iter().collect()))
+        Ok(available(ranges))
+    }
+
+    /// One of the series that would do.
+    fn choose_series(&self, node: &Node, package: &PackageId, range: &VersionRange) -> Option<Version> {
+        let needed = self.needed.borrow();
+        let kept = self.request.keep.get(package);
+        let fitting = self.fitting(node, range).map(|it| {
+            let is_kept = kept.is_some_and(|kept| kept.contains(&it.release));
+            // Who asks for a package wants the newest of it, and not what others have to do with.
+            let is_needed =
+                !self.request.wanted.contains_key(package) && needed.contains(&(package.clone(), series_of(it)));
+            (is_kept, is_needed, series_of(it))
+        });
+        fitting.max().map(|(_, _, series)| series.first())
+    }
+
+    /// What was selected, in our words.
+    fn solution(&self, selected: &Selected) -> Result<Solution, Error> {
+        let mut solution = Solution::default();
+        for (node, version) in selected.iter() {
+            let What::Package(package, _) = &node.what else { continue };
+            let Some(candidate) = self.candidate(package, version) else { continue };
+            let by = Pick { package: package.clone(), version: candidate.version.clone() };
+            let mut needs = BTreeMap::<Pick, String>::new();
+            for dependency in needed(self.request, package, candidate) {
+                let node = self.dependency(&by, dependency)?;
+                let Some(pick) = node.and_then(|(node, _)| self.pick(selected, node)) else { continue };
+                let said = needs.entry(pick).or_default();
+                if !said.is_empty() {
+                    said.push_str(", ");
+                }
+                said.push_str(&dependency.requirement);
+            }
+            solution.packages.insert(by, Chosen { candidate: candidate.clone(), needs });
+        }
+        if solution.packages.len() > MAX_PACKAGES {
+            return Err(Error::TooMuch);
+        }
+        for (package, wanted) in &self.request.wanted {
+            let (node, _) = self.asked(package, wanted);
+            solution.wanted.extend(self.pick(selected, node).map(|pick| (package.clone(), pick)));
+        }
+        Ok(solution)
+    }
+
+    /// What was selected for a node.
+    fn pick(&self, selected: &Selected, node: Node) -> Option<Pick> {
+        let version = selected.get(&node)?;
+        match node.what {
+            What::Package(package, _) => {
+                let version = self.candidate(&package, version)?.version.clone();
+                Some(Pick { package, version })
+            }
+            What::Either(package, _) => {
+                let of_series = Node::of(self.known, package, Series::of(version));
+                self.pick(selected, of_series)
+            }
+            What::Asked | What::Unsaid(_) => None,
+        }
     }
 }
 
+fn available(needs: Vec<(Node, VersionRange)>) -> Needs {
+    Dependencies::Available(needs.into_iter().collect())
+}
+
+type Selected = SelectedDependencies<Node, Version>;
 type Needs = Dependencies<Node, VersionRange, String>;
 
 impl DependencyProvider for Provider<'_> {
@@ -314,7 +361,7 @@ impl DependencyProvider for Provider<'_> {
     type V = Version;
     type VS = VersionRange;
     type M = String;
-    type Priority = (bool, u32, Reverse<usize>);
+    type Priority = (bool, bool, u32, Reverse<usize>);
     type Err = Error;
 
     fn prioritize(
@@ -323,40 +370,49 @@ impl DependencyProvider for Provider<'_> {
         range: &VersionRange,
         statistics: &PackageResolutionStatistics,
     ) -> Self::Priority {
-        let fitting = |package: &PackageId| {
-            let versions = self.known.versions(package)?;
-            Some(allowed(self.request, package, versions).filter(|it| range.contains(it.version.semver())).count())
+        let is_known = match &node.what {
+            What::Asked => true,
+            What::Package(package, _) | What::Either(package, _) => self.known.packages.contains_key(package),
+            What::Unsaid(name) => self.known.names.contains_key(name),
         };
-        let (is_known, fitting) = match &node.what {
-            What::Asked => (true, 1),
-            What::Package(package) => (self.known.packages.contains_key(package), fitting(package).unwrap_or_default()),
-            What::Unsaid(name) => (self.known.names.contains_key(name), 0),
-        };
-        (is_known, statistics.conflict_count(), Reverse(fitting))
+        // What leaves a choice comes after what does not.
+        let is_settled = !matches!(node.what, What::Either(..));
+        (is_known, is_settled, statistics.conflict_count(), Reverse(self.fitting(node, range).count()))
     }
 
     fn choose_version(&self, node: &Node, range: &VersionRange) -> Result<Option<Version>, Error> {
         match &node.what {
             What::Asked => Ok(Some(Version::new(0, 0, 0))),
-            What::Package(package) => match self.known.packages.get(package) {
-                None => Err(self.lacking()),
-                Some(None) => Ok(None),
-                Some(Some(versions)) => {
-                    let mut fitting = allowed(self.request, package, versions).map(|it| it.version.semver());
-                    Ok(fitting.find(|version| range.contains(version)).cloned())
-                }
-            },
+            What::Package(package, _) | What::Either(package, _) if !self.known.packages.contains_key(package) => {
+                Err(self.lacking())
+            }
+            What::Package(..) => Ok(self.fitting(node, range).next().map(|it| it.version.semver().clone())),
+            What::Either(package, _) => Ok(self.choose_series(node, package, range)),
             What::Unsaid(name) if self.known.names.contains_key(name) => Ok(None),
             What::Unsaid(_) => Err(self.lacking()),
         }
     }
 
     fn get_dependencies(&self, node: &Node, version: &Version) -> Result<Needs, Error> {
-        match &node.what {
-            What::Asked => Ok(Dependencies::Available(self.asked().into_iter().collect())),
-            What::Package(package) => self.dependencies(package, version),
-            What::Unsaid(_) => Ok(Dependencies::Available(std::iter::empty().collect())),
+        let needs = match &node.what {
+            What::Asked => {
+                available(self.request.wanted.iter().map(|(package, wanted)| self.asked(package, wanted)).collect())
+            }
+            What::Package(package, _) => self.dependencies(package, version)?,
+            What::Either(package, range) => {
+                let of_series = Node::of(self.known, package.clone(), Series::of(version));
+                available(vec![(of_series, range.clone())])
+            }
+            What::Unsaid(_) => available(Vec::new()),
+        };
+        if let Dependencies::Available(needs) = &needs {
+            let series = needs.iter().filter_map(|(node, _)| match &node.what {
+                What::Package(package, series) => Some((package.clone(), *series)),
+                _ => None,
+            });
+            self.needed.borrow_mut().extend(series);
         }
+        Ok(needs)
     }
 
     fn should_cancel(&self) -> Result<(), Error> {

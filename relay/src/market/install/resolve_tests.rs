@@ -10,6 +10,10 @@ fn package(publisher: PublisherId, name: &str) -> PackageId {
     PackageId { publisher, name: name.parse().unwrap() }
 }
 
+fn pick(name: &str, version: &str) -> Pick {
+    Pick { package: package(ALICE, name), version: version.parse().unwrap() }
+}
+
 fn full_name(package: &PackageId) -> FullName {
     let handle = if package.publisher == ALICE { "alice" } else { "bob" };
     FullName {
@@ -79,7 +83,7 @@ impl Market {
     }
 
     /// Resolves knowing nothing at first: what is lacking is looked up.
-    fn resolve(&mut self, request: &Request) -> Result<BTreeMap<PackageId, Chosen>, Error> {
+    fn resolve(&mut self, request: &Request) -> Result<Solution, Error> {
         let mut known = Known::default();
         loop {
             match resolve(request, &known) {
@@ -103,8 +107,8 @@ impl Market {
     /// The versions as `name version`, sorted.
     fn chosen(&mut self, request: &Request) -> Vec<String> {
         let chosen = self.resolve(request).unwrap_or_else(|error| panic!("{error}"));
-        let shown = |(package, chosen): (&PackageId, &Chosen)| format!("{} {}", package.name, chosen.candidate.version);
-        let mut shown: Vec<_> = chosen.iter().map(shown).collect();
+        let shown = |pick: &Pick| format!("{} {}", pick.package.name, pick.version);
+        let mut shown: Vec<_> = chosen.packages.keys().map(shown).collect();
         shown.sort();
         shown
     }
@@ -137,8 +141,8 @@ fn the_highest_versions_that_go_together_are_chosen() {
     assert_eq!(market.chosen(&request(&["app"])), ["app 1.0.0", "codec 1.2.4", "net 2.0.0"]);
     assert_eq!(market.rounds, 2, "the packages of a layer are asked for together");
     let resolved = market.resolve(&request(&["app"])).unwrap();
-    let needs = &resolved[&package(ALICE, "app")].needs;
-    assert_eq!(needs[&package(ALICE, "codec")], "^1.2");
+    let needs = &resolved.packages[&pick("app", "1.0.0")].needs;
+    assert_eq!(needs[&pick("codec", "1.2.4")], "^1.2");
     assert_eq!(needs.len(), 2);
 }
 
@@ -152,11 +156,16 @@ fn packages_that_need_each_other_are_chosen_once_each() {
     assert_eq!(market.chosen(&request(&["egg"])), ["egg 1.0.0", "hen 1.1.0"]);
     let resolved = market.resolve(&request(&["egg"])).unwrap();
     assert!(
-        !resolved[&package(ALICE, "hen")].needs.contains_key(&package(ALICE, "hen")),
+        !resolved.packages[&pick("hen", "1.1.0")].needs.contains_key(&pick("hen", "1.1.0")),
         "it needs no other of itself"
     );
-    let mut never = Market::default().with("snake", "1.0.0", &["snake ^2"]);
-    assert!(never.refused(&request(&["snake"])).contains("snake 1.0.0 needs >=2.0.0, <3.0.0 of itself"));
+    let mut never = Market::default().with("snake", "1.0.0", &["snake >1.0"]).with("snake", "1.1.0", &[]);
+    assert!(never.refused(&request(&["snake =1.0.0"])).contains("snake 1.0.0 needs >=1.1.0 of itself"));
+    let mut nothing = Market::default().with("snake", "1.0.0", &["snake ^2"]);
+    assert!(nothing.refused(&request(&["snake"])).contains("snake has no version >=2.0.0, <3.0.0"));
+    // The old version passes on what the new one has.
+    let mut both = nothing.with("snake", "2.0.0", &[]);
+    assert_eq!(both.chosen(&request(&["snake ^1"])), ["snake 1.0.0", "snake 2.0.0"]);
 }
 
 #[test]
@@ -202,7 +211,7 @@ fn what_was_withdrawn_or_is_contested_or_unconfirmed_is_not_chosen_but_kept() {
         assert!(why.contains(reason), "{why}");
     }
     for version in ["1.1.0", "1.2.0", "1.4.0"] {
-        let keep = BTreeMap::from([(package(ALICE, "tool"), release(version))]);
+        let keep = BTreeMap::from([(package(ALICE, "tool"), BTreeSet::from([release(version)]))]);
         let kept = Request { keep: keep.clone(), ..request(&["tool"]) };
         assert_eq!(market.chosen(&kept), [format!("tool {version}")], "a lock file has it");
         let other = Request { keep, ..request(&["tool =1.0.0"]) };
@@ -231,15 +240,15 @@ fn a_release_is_chosen_by_its_id_whatever_is_said_of_it_unless_it_was_retracted(
 fn a_conflict_is_explained_by_who_needs_what() {
     let mut market = Market::default()
         .with("menu", "1.0.0", &["dropdown ^2"])
-        .with("dropdown", "2.0.0", &["icons ^2"])
-        .with("icons", "2.0.0", &[])
+        .with("dropdown", "2.0.0", &["icons ^1.1"])
+        .with("icons", "1.1.0", &[])
         .with("icons", "1.0.0", &[]);
-    let why = market.refused(&request(&["menu", "icons ^1"]));
+    let why = market.refused(&request(&["menu", "icons ~1.0"]));
     assert_eq!(
         why,
-        "Because dropdown >=2.0.0, <3.0.0 needs icons >=2.0.0, <3.0.0 and menu 1.0.0 needs dropdown >=2.0.0, <3.0.0, \
-         menu 1.0.0 needs icons >=2.0.0, <3.0.0.\n\
-         And because you ask for icons >=1.0.0, <2.0.0 and you ask for menu, it can't be installed."
+        "Because dropdown >=2.0.0, <3.0.0 needs icons >=1.1.0, <2.0.0 and menu 1.0.0 needs dropdown >=2.0.0, <3.0.0, \
+         menu 1.0.0 needs icons >=1.1.0, <2.0.0.\n\
+         And because you ask for icons >=1.0.0, <1.1.0 and you ask for menu, it can't be installed."
     );
 }
 
@@ -251,7 +260,8 @@ fn who_is_meant_is_never_guessed() {
     assert!(market.refused(&request(&["app"])).contains("nobody publishes tool"));
     market.all.names.insert(name.clone(), Meaning::One(package(BOB, "tool")));
     let resolved = market.resolve(&request(&["app"])).unwrap();
-    assert!(resolved.contains_key(&package(BOB, "tool")) && !resolved.contains_key(&package(ALICE, "tool")));
+    let tools = resolved.packages.keys().filter(|pick| pick.package.name == name);
+    assert_eq!(tools.map(|pick| pick.package.publisher).collect::<Vec<_>>(), [BOB]);
     let both = [ALICE, BOB].map(|publisher| full_name(&package(publisher, "tool")));
     market.all.names.insert(name, Meaning::Several(both.to_vec()));
     let why = market.refused(&request(&["app"]));
@@ -293,3 +303,94 @@ fn a_search_without_end_is_given_up() {
     };
     assert_eq!(resolve(&request(&["p0"]), &known), Err(Error::TooMuch));
 }
+
+#[test]
+fn who_needs_versions_that_are_not_compatible_gets_two() {
+    let mut market = Market::default()
+        .with("app", "1.0.0", &["codec ^1", "net ^2", "young ^0.1"])
+        .with("net", "2.0.0", &["codec ^2", "young ^0.2"])
+        .with("codec", "1.0.0", &[])
+        .with("codec", "1.2.0", &["young =0.1.0"])
+        .with("codec", "2.0.0", &[])
+        .with("young", "0.1.0", &[])
+        .with("young", "0.1.1", &[])
+        .with("young", "0.2.0", &[]);
+    let all = ["app 1.0.0", "codec 1.2.0", "codec 2.0.0", "net 2.0.0", "young 0.1.0", "young 0.2.0"];
+    assert_eq!(market.chosen(&request(&["app"])), all);
+    let resolved = market.resolve(&request(&["app"])).unwrap();
+    assert_eq!(resolved.wanted[&package(ALICE, "app")], pick("app", "1.0.0"));
+    assert_eq!(resolved.packages[&pick("app", "1.0.0")].needs[&pick("codec", "1.2.0")], "^1");
+    assert_eq!(resolved.packages[&pick("net", "2.0.0")].needs[&pick("codec", "2.0.0")], "^2");
+}
+
+#[test]
+fn one_version_is_chosen_where_one_is_enough_for_all() {
+    let market =
+        || Market::default().with("codec", "1.0.0", &[]).with("codec", "2.0.0", &[]).with("codec", "3.0.0", &[]);
+    let mut open = market().with("app", "1.0.0", &["codec >=1", "net ^1"]).with("net", "1.0.0", &["codec ^2"]);
+    assert_eq!(open.chosen(&request(&["app"])), ["app 1.0.0", "codec 2.0.0", "net 1.0.0"]);
+    let resolved = open.resolve(&request(&["app"])).unwrap();
+    assert_eq!(resolved.packages[&pick("app", "1.0.0")].needs[&pick("codec", "2.0.0")], ">=1");
+    // Who asks for a package itself wants the newest.
+    assert_eq!(open.chosen(&request(&["app", "codec"])), ["app 1.0.0", "codec 2.0.0", "codec 3.0.0", "net 1.0.0"]);
+    let mut alone = market().with("app", "1.0.0", &["codec >=1, <3"]);
+    assert_eq!(alone.chosen(&request(&["app"])), ["app 1.0.0", "codec 2.0.0"]);
+    let keep = BTreeMap::from([(package(ALICE, "codec"), BTreeSet::from([release("1.0.0")]))]);
+    let kept = Request { keep, ..request(&["app"]) };
+    assert_eq!(alone.chosen(&kept), ["app 1.0.0", "codec 1.0.0"], "a lock file has it");
+}
+
+#[test]
+fn another_series_is_tried_where_the_highest_does_not_go() {
+    let mut market = Market::default()
+        .with("app", "1.0.0", &["codec >=1, <3", "base ~1.0"])
+        .with("codec", "2.0.0", &["base ^1.1"])
+        .with("codec", "1.0.0", &["base ^1"])
+        .with("base", "1.0.0", &[])
+        .with("base", "1.1.0", &[]);
+    assert_eq!(market.chosen(&request(&["app"])), ["app 1.0.0", "base 1.0.0", "codec 1.0.0"]);
+    market.add("codec", candidate("1.0.1", &[]));
+    let by_id = Request {
+        wanted: [(package(ALICE, "codec"), Wanted { which: Which::Release(release("1.0.0")), with_optional: false })]
+            .into_iter()
+            .chain(request(&["app"]).wanted)
+            .collect(),
+        ..Request::default()
+    };
+    assert_eq!(
+        market.chosen(&by_id),
+        ["app 1.0.0", "base 1.0.0", "codec 1.0.0"],
+        "there is no other of its series then"
+    );
+}
+
+#[test]
+fn a_conflict_about_any_of_several_series_is_explained_without_them() {
+    let mut market = Market::default()
+        .with("app", "1.0.0", &["codec >=1, <3", "base ~1.0"])
+        .with("codec", "2.0.0", &["base ^1.2"])
+        .with("codec", "1.0.0", &["base ^1.1"])
+        .with("base", "1.0.0", &[])
+        .with("base", "1.1.0", &[])
+        .with("base", "1.2.0", &[]);
+    let why = market.refused(&request(&["app"]));
+    assert_eq!(
+        why,
+        "Because codec 1.x needs base >=1.1.0, <2.0.0 and codec 2.x needs base >=1.2.0, <2.0.0, codec >=1.0.0, <3.0.0 needs base \
+         >=1.1.0, <2.0.0.\n\
+         And because app 1.0.0 needs codec >=1.0.0, <3.0.0, app 1.0.0 needs base >=1.1.0, <2.0.0.\n\
+         And because app 1.0.0 needs base >=1.0.0, <1.1.0 and you ask for app, it can't be installed."
+    );
+    // What was passed over is named.
+    let mut yanked = Market::default()
+        .with("app", "1.0.0", &["codec >=1, <3", "base ~1.0"])
+        .but("codec", "2.0.0", PassedOver::Yanked)
+        .with("codec", "1.0.0", &["base ^1.1"])
+        .with("base", "1.0.0", &[])
+        .with("base", "1.1.0", &[]);
+    let why = yanked.refused(&request(&["app"]));
+    assert!(why.contains("codec 1.x needs base >=1.1.0, <2.0.0"), "{why}");
+}
+
+#[path = "resolve_search_tests.rs"]
+mod search;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ggen_shared::id::PackageId;
-
 use super::lock::Lock;
+use super::series::Pick;
 
 /// The lines of the tree: what was asked for at the left, below each package what it needs. What stands above already is not opened again, and
 /// is marked with `(*)`.
@@ -18,17 +17,17 @@ pub fn lines(lock: &Lock) -> Vec<String> {
 
 struct Tree<'a> {
     lock: &'a Lock,
-    opened: BTreeSet<&'a PackageId>,
+    opened: BTreeSet<&'a Pick>,
     lines: Vec<String>,
 }
 
 impl<'a> Tree<'a> {
     /// `first`: what stands before the package; `rest`: before all below it; `asked`: what is asked of it.
-    fn open(&mut self, package: &'a PackageId, first: &str, rest: &str, asked: &str) {
+    fn open(&mut self, package: &'a Pick, first: &str, rest: &str, asked: &str) {
         let Some(locked) = self.lock.packages.get(package) else { return };
         let is_new = self.opened.insert(package);
         let mark = if is_new || locked.needs.is_empty() { "" } else { " (*)" };
-        self.lines.push(format!("{first}{} {}{asked}{mark}", locked.full_name, locked.version));
+        self.lines.push(format!("{first}{} {}{asked}{mark}", locked.full_name, package.version));
         if !is_new {
             return;
         }
@@ -43,9 +42,10 @@ impl<'a> Tree<'a> {
 }
 
 /// As people read names.
-fn sorted<'a>(lock: &Lock, packages: impl Iterator<Item = &'a PackageId>) -> Vec<&'a PackageId> {
+fn sorted<'a>(lock: &Lock, packages: impl Iterator<Item = &'a Pick>) -> Vec<&'a Pick> {
     let mut packages: Vec<_> = packages.collect();
-    packages.sort_by_key(|package| lock.packages.get(package).map(|locked| locked.full_name.to_string()));
+    // Versions of one package stay as they are: the lowest first.
+    packages.sort_by_key(|package| lock.packages.get(*package).map(|locked| locked.full_name.to_string()));
     packages
 }
 
@@ -60,6 +60,7 @@ mod tests {
         let [f1, f2] = [1, 2].map(|number| ggen_shared::id::PublisherId::from_bytes([number; 32]).fingerprint());
         let expected = [
             format!("alice~{f1}/app 1.0.0"),
+            format!("├── alice~{f2}/codec 0.9.0 (^0.9)"),
             format!("└── alice~{f2}/codec 2.0.0-rc.1 (>=1, <3)"),
             // What it asks of it is any version.
             format!("    └── alice~{f1}/app 1.0.0 (*) (*)"),
