@@ -58,7 +58,8 @@ pub const MAX_WANTS_PER_PEER: usize = 1024;
 pub const MAX_BLOCKS_PER_MESSAGE: usize = 64;
 /// Presences of one message: one for each want that is remembered.
 pub const MAX_PRESENCES_PER_MESSAGE: usize = MAX_WANTS_PER_PEER;
-/// Providers that one download uses at once: more make it no faster, and each is asked about the first block.
+/// Providers that one download uses at once, those aside that say they lack most of it: more make it no faster, and each is asked about
+/// the first block.
 pub const MAX_PROVIDERS: usize = 8;
 /// Providers that one download uses one after the other: whoever names many that are of no use must not keep it busy.
 pub const MAX_PROVIDERS_TRIED: usize = 4 * MAX_PROVIDERS;

@@ -164,9 +164,9 @@ pub struct Session<P> {
     assembler: Assembler,
     /// In the order of the content.
     wanted: Vec<Wanted>,
-    /// At most [`MAX_PROVIDERS`], the preferred ones first.
+    /// The preferred ones first: at most [`MAX_PROVIDERS`] that seem to have the content, and those that turned out to lack some of it.
     providers: Vec<Provider<P>>,
-    /// Those whose turn comes when one is dropped, with the blocks that each may be asked for ahead.
+    /// Those whose turn comes when one is dropped or lacks what is wanted, with the blocks that each may be asked for ahead.
     waiting: VecDeque<(P, usize)>,
     /// At most [`MAX_PROVIDERS_TRIED`], with those in use and waiting.
     dropped: Vec<Dropped<P>>,
@@ -239,14 +239,19 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         if self.searching || !self.waiting.is_empty() {
             return None;
         }
-        let hopeless =
-            |wanted: &&Wanted| wanted.looked_up && self.providers.iter().all(|provider| provider.lacks(&wanted.cid));
-        let cid = self.wanted.iter().find(hopeless)?.cid;
+        let cid = self.lacked_by_all()?;
         Some(if self.dropped.is_empty() && !self.providers.is_empty() {
             Error::NotFound(cid)
         } else {
             Error::NoProvider { cid, dropped: self.dropped.clone() }
         })
+    }
+
+    /// A wanted block that all providers in use say they lack.
+    fn lacked_by_all(&self) -> Option<ContentId> {
+        let lacked =
+            |wanted: &&Wanted| wanted.looked_up && self.providers.iter().all(|provider| provider.lacks(&wanted.cid));
+        self.wanted.iter().find(lacked).map(|wanted| wanted.cid)
     }
 
     /// When to come again with [`Input::Time`] if nothing else happens.
@@ -273,6 +278,7 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         }
         self.check_time(now, &mut effects);
         if self.error.is_none() {
+            self.seat();
             self.ask(now, &mut effects);
         }
         effects
@@ -289,17 +295,21 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
             || self.dropped.iter().any(|dropped| dropped.peer == peer);
         if !is_known && tried < MAX_PROVIDERS_TRIED {
             self.waiting.push_back((peer, in_flight));
-            self.seat();
         }
     }
 
-    /// Gives those who wait the places that are free.
+    /// Gives those who wait the places that are free. Whoever has little of the content takes no place, and what all of the others lack may
+    /// be had from one more: else those who have nothing would keep out the one who has it.
     fn seat(&mut self) {
-        while self.providers.len() < MAX_PROVIDERS
+        while (self.has_places() || self.lacked_by_all().is_some())
             && let Some((peer, in_flight)) = self.waiting.pop_front()
         {
             self.providers.push(Provider::new(peer, in_flight));
         }
+    }
+
+    fn has_places(&self) -> bool {
+        self.providers.iter().filter(|provider| !provider.is_poor()).count() < MAX_PROVIDERS
     }
 
     fn on_block(&mut self, from: &P, block: Hashed, now: Duration, effects: &mut Vec<Effect<P>>) {
@@ -349,7 +359,6 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         let dropped = Dropped { peer: provider.peer, reason };
         self.dropped.push(dropped.clone());
         effects.push(Effect::Dropped(dropped));
-        self.seat();
     }
 
     /// Looks who is slow, and who was silent for too long.

@@ -112,15 +112,14 @@ impl<P> Provider<P> {
     }
 
     pub(super) fn on_presence(&mut self, cid: ContentId, has: bool, now: Duration) {
-        self.heard = now;
-        if has {
+        // Who has a block has not sent it: saying so again and again buys no time. Nor does lacking what it was not asked for.
+        if has || self.lacks(&cid) || !self.asked_for(&cid) && self.asked_whether != Some(cid) {
             return;
         }
         self.answered(&cid);
+        self.heard = now;
         self.slow = false;
-        if !self.lacks(&cid) {
-            self.lacks.push(cid);
-        }
+        self.lacks.push(cid);
         // Who lacks the first block most likely has nothing.
         self.misses = if cid.is_raw() { self.misses + 1 } else { MISSES };
     }

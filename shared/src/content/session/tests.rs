@@ -28,6 +28,8 @@ enum Nature {
     Empty,
     /// Has every block but each third.
     Partial,
+    /// Says every three seconds that it has what it is asked for, and sends nothing.
+    Boasts,
 }
 
 struct Simulated {
@@ -112,6 +114,12 @@ impl World {
     fn advance(&mut self) {
         self.step += 1;
         for peer in 0..self.providers.len() {
+            if self.providers[peer].nature == Nature::Boasts && self.step.is_multiple_of(60) {
+                for cid in self.providers[peer].asked.keys().copied().collect::<Vec<_>>() {
+                    self.handle(Input::Presence { from: peer, cid, has: true });
+                }
+                continue;
+            }
             let due: Vec<_> = self.providers[peer]
                 .asked
                 .iter()
@@ -131,7 +139,9 @@ impl World {
         let position = self.dag.blocks.iter().position(|block| block.cid == cid).unwrap();
         let provider = &mut self.providers[from];
         let (nature, answered) = (provider.nature, provider.answered);
-        if matches!(nature, Nature::Silent) || matches!(nature, Nature::Stalls(after) if answered >= after) {
+        if matches!(nature, Nature::Silent | Nature::Boasts)
+            || matches!(nature, Nature::Stalls(after) if answered >= after)
+        {
             return None;
         }
         provider.asked.remove(&cid)?;
@@ -286,6 +296,27 @@ fn many_providers_are_used_some_at_a_time_and_only_so_many_in_all() {
     assert_eq!(world.run().unwrap(), content_of(3));
 }
 
+#[test]
+fn providers_that_lack_it_keep_nobody_out_who_has_it() {
+    let mut natures = vec![Nature::Empty; MAX_PROVIDERS + 2];
+    natures.push(Nature::Good(1));
+    assert_eq!(World::new(5, &natures).run().unwrap(), content_of(5));
+    let mut natures = vec![Nature::Partial; MAX_PROVIDERS + 2];
+    natures.push(Nature::Good(1));
+    assert_eq!(World::new(5, &natures).run().unwrap(), content_of(5));
+    let mut world = World::new(5, &[Nature::Empty; MAX_PROVIDERS + 2]);
+    assert_eq!(world.run().unwrap_err(), Error::NotFound(world.dag.root));
+}
+
+#[test]
+fn who_says_that_it_has_a_block_and_never_sends_it_is_dropped_as_silent() {
+    let error = World::new(4, &[Nature::Boasts]).run().unwrap_err();
+    assert!(
+        matches!(&error, Error::NoProvider { dropped, .. } if dropped[0].reason == Reason::Silent(SILENT)),
+        "{error}"
+    );
+}
+
 fn nature() -> impl Strategy<Value = Nature> {
     prop_oneof![
         (1_u8..20).prop_map(Nature::Good),
@@ -295,6 +326,7 @@ fn nature() -> impl Strategy<Value = Nature> {
         (0_u8..6).prop_map(Nature::Vanishes),
         Just(Nature::Empty),
         Just(Nature::Partial),
+        Just(Nature::Boasts),
     ]
 }
 
@@ -303,7 +335,7 @@ proptest! {
 
     #[test]
     fn completes_whenever_one_good_provider_stays(
-        mut natures in prop::collection::vec(nature(), 0..7), good in any::<prop::sample::Index>(), blocks in 1_usize..24,
+        mut natures in prop::collection::vec(nature(), 0..MAX_PROVIDERS_TRIED), good in any::<prop::sample::Index>(), blocks in 1_usize..24,
     ) {
         natures.insert(good.index(natures.len() + 1), Nature::Good(2));
         let mut world = World::new(blocks, &natures);
@@ -312,7 +344,7 @@ proptest! {
     }
 
     #[test]
-    fn ends_whoever_the_providers_are(natures in prop::collection::vec(nature(), 0..10), blocks in 1_usize..8) {
+    fn ends_whoever_the_providers_are(natures in prop::collection::vec(nature(), 0..MAX_PROVIDERS_TRIED + 4), blocks in 1_usize..8) {
         let mut world = World::new(blocks, &natures);
         if let Ok(bytes) = world.run() {
             prop_assert_eq!(bytes, content_of(blocks));
