@@ -154,6 +154,36 @@ fn steal(from: &Terminal, to: &Terminal) {
 }
 
 #[tokio::test]
+async fn a_build_server_that_keeps_no_ledger_publishes_the_same_once_and_nothing_else_in_its_place() {
+    let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let terminal = Terminal::of(&[&relays[0], &relays[1]]).await;
+    let package = terminal.package("my-thing", "1.0.0");
+    let publish = async || {
+        for forgotten in ["market.key.ledger", "market.key.waiting"] {
+            let path = terminal.config().join(forgotten);
+            _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+        }
+        terminal.with_relays(&["publish", &package]).await
+    };
+    let first = publish().await;
+    assert_eq!((first.code, first.out.starts_with("published my-thing 1.0.0 ")), (0, true), "{first:?}");
+    // As often as it likes: each time it is the very same record.
+    for _ in 0..3 {
+        let again = publish().await;
+        assert_eq!((again.code, &again.out[..]), (0, &first.out.replace("published", "already")[..]), "{again:?}");
+    }
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    let versions = terminal.ask(&["versions", &name, "--json"]).await.json();
+    assert_eq!(versions.as_array().unwrap().len(), 1, "{versions}");
+
+    std::fs::write(std::path::Path::new(&package).join("more.txt"), "other content").unwrap();
+    let other = publish().await;
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(other.err.contains("a version is written once"), "{other:?}");
+    assert_eq!(terminal.ask(&["versions", &name, "--json"]).await.json(), versions);
+}
+
+#[tokio::test]
 async fn a_rotation_takes_a_name_back_from_a_thief() {
     let relays = [TestRelay::start(&[]).await, TestRelay::start(&[]).await];
     let [owner, thief] = [Terminal::of(&[&relays[0], &relays[1]]).await, Terminal::of(&[&relays[0], &relays[1]]).await];

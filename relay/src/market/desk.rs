@@ -10,6 +10,7 @@ use super::keys::PublisherKey;
 use super::ledger::Ledger;
 use super::outbox::{Blocks, Outbox, Waiting};
 use super::publish::{Error, Publishers};
+use super::status::Subject;
 use crate::package::{Package, Standing};
 
 /// A key, its ledger and what waits for relays.
@@ -39,6 +40,11 @@ pub(super) struct Signed {
 }
 
 impl Prepared {
+    /// Which version of which package.
+    pub(super) fn subject(&self) -> Subject {
+        Subject { name: self.package.manifest.name.clone(), version: self.package.manifest.version.clone() }
+    }
+
     /// Cuts a package's content into blocks.
     pub(super) fn of(package: Package) -> Self {
         let artifact = content::build(&package.artifact);

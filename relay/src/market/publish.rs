@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::channel::oneshot;
 use futures::future::join_all;
+use ggen_net::P2PRegistry;
 use ggen_net::exchange;
 use ggen_net::light::{AskError, LightPeer, Platform};
-use ggen_shared::id::{PackageName, PublisherId};
+use ggen_shared::id::{FullName, PackageName, PublisherId};
 use ggen_shared::record::{self, KeyLog, Record, Release, Verified};
-use ggen_shared::registry::{GetError, Publication};
+use ggen_shared::registry::{GetError, Publication, Registry};
 use libp2p::PeerId;
 
 use super::desk::{Desk, Prepared, Signed};
@@ -187,10 +188,41 @@ impl<P: Platform> Publishing<P> {
         let owned = path.to_path_buf();
         let prepared = move || package::read(&owned).map(|package| (package.warnings.clone(), Prepared::of(package)));
         let (warnings, prepared) = tokio::task::spawn_blocking(prepared).await.map_err(|_| Error::Panicked)??;
+        self.recall(&prepared.subject()).await?;
         let Signed { release, blocks, waits } = self.sign(prepared).await?;
         let record = Record::Release(Box::new(release.clone()));
         let delivery = self.deliver(record, &blocks, waits).await?;
         Ok(Outcome { release, delivery, warnings })
+    }
+
+    /// Takes up what relays know of a version that was signed on another machine, as a job of a build server does that keeps no ledger: the same
+    /// package is that release and no second one, and another one is refused before it is signed. Without a relay, the ledger is all there is.
+    async fn recall(&self, subject: &Subject) -> Result<(), Error> {
+        if self.desk().ledger.release(&subject.name, &subject.version).is_some() {
+            return Ok(());
+        }
+        let name = self.full_name(&subject.name);
+        match P2PRegistry::new(self.peer.clone()).get_package_version(&name, &subject.version).await {
+            Ok(view) => {
+                let mut desk = self.desk();
+                desk.ledger.stage(Record::Release(Box::new(view.release.release)))?;
+                Ok(desk.ledger.commit()?)
+            }
+            Err(GetError::Retracted { .. }) => Err(Error::Retracted(subject.clone())),
+            Err(GetError::Contested { .. }) => {
+                Err(Error::WrittenOnce { name: subject.name.clone(), version: subject.version.to_string() })
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The full name of one of the publisher's packages.
+    pub(super) fn full_name(&self, name: &PackageName) -> FullName {
+        FullName {
+            handle: Some(self.key_log.handle().clone()),
+            fingerprint: self.key_log.publisher().fingerprint(),
+            name: name.clone(),
+        }
     }
 
     /// Signs a package together with others that wait for it.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ggen_net::P2PRegistry;
 use ggen_net::light::Platform;
-use ggen_shared::id::{FullName, PackageId, PackageName};
+use ggen_shared::id::{PackageId, PackageName};
 use ggen_shared::record::{Record, State, Status, Verified, Version, sign};
 use ggen_shared::registry::{GetError, Registry};
 
@@ -83,12 +83,7 @@ impl<P: Platform> Publishing<P> {
 
     /// What relays know to decide about the version: it may have been signed on another machine.
     async fn known(&self, subject: &Subject, saying: &Saying) -> Result<Option<Verified<Status>>, Error> {
-        let key_log = self.key_log();
-        let name = FullName {
-            handle: Some(key_log.handle().clone()),
-            fingerprint: key_log.publisher().fingerprint(),
-            name: subject.name.clone(),
-        };
+        let name = self.full_name(&subject.name);
         match P2PRegistry::new(self.peer().clone()).get_package_version(&name, &subject.version).await {
             Ok(package) => Ok(package.release.status),
             // To say it again is no fault.
