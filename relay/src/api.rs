@@ -58,7 +58,10 @@ impl Api {
     ) -> Result<Value, Problem> {
         let stopping =
             || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "relay/stopping", &"the relay is being stopped");
-        let _turn = self.turns.acquire().await.map_err(|_| stopping())?;
+        let busy =
+            || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "relay/busy", &"the relay answers others now: try again");
+        let turn = tokio::time::timeout(policy::HTTP_TURN_TIMEOUT, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| busy())?.map_err(|_| stopping())?;
         let registry = self.registry.clone();
         tokio::task::spawn_blocking(move || work(&registry)).await.map_err(|_| stopping())?
     }

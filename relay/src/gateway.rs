@@ -32,6 +32,8 @@ const CAR_AS_MADE: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=
 #[derive(Clone)]
 pub(crate) struct Gateway {
     shelf: Arc<Shelf>,
+    /// Blocks that are being read for one answer each.
+    reading: Arc<Semaphore>,
     /// Archives that are being sent.
     sending: Arc<Semaphore>,
 }
@@ -57,7 +59,8 @@ type Refused = (StatusCode, &'static str);
 
 impl Gateway {
     pub(crate) fn new(shelf: Arc<Shelf>) -> Self {
-        Self { shelf, sending: Arc::new(Semaphore::new(policy::MAX_ARCHIVES)) }
+        let turns = |count| Arc::new(Semaphore::new(count));
+        Self { shelf, reading: turns(policy::MAX_HTTP_BLOCKS), sending: turns(policy::MAX_ARCHIVES) }
     }
 }
 
@@ -93,6 +96,10 @@ impl Gateway {
         if is_known {
             return Ok((StatusCode::NOT_MODIFIED, named).into_response());
         }
+        let busy = (StatusCode::SERVICE_UNAVAILABLE, "the relay reads other blocks now: try again soon\n");
+        // Whoever asks for many waits behind those who ask for one, and not for long.
+        let turn = tokio::time::timeout(policy::HTTP_TURN_TIMEOUT, self.reading.acquire()).await;
+        let _turn = turn.map_err(|_| busy)?.map_err(|_| busy)?;
         let block = self.shelf.store().block(&cid).await.map_err(|error| {
             tracing::error!(%error, %cid, "a block can't be read");
             (StatusCode::INTERNAL_SERVER_ERROR, "the relay could not read the block\n")
@@ -113,10 +120,14 @@ impl Gateway {
         let permit = self.sending.clone().try_acquire_owned().map_err(|_| busy)?;
         let (sender, receiver) = mpsc::channel(1);
         let archive = Archive { shelf: self.shelf.clone(), sender, scope: scope.unwrap_or(0..u64::MAX) };
+        let bytes: u64 = children(&root, &block, 0).map_or(0, |all| all.iter().map(|child| child.bytes).sum());
+        let limit = policy::upload_timeout(usize::try_from(bytes).unwrap_or(usize::MAX));
         tokio::spawn(async move {
-            // Whoever reads has what was sent, and sees that it is not all.
-            if let Err(error) = archive.send(root, block).await {
-                tracing::debug!(%error, %root, "an archive ended early");
+            // Whoever reads has what was sent, and sees that it is not all. At a modem's pace nobody keeps the turn of others.
+            match tokio::time::timeout(limit, archive.send(root, block)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, %root, "an archive ended early"),
+                Err(_) => tracing::debug!(%root, "an archive was read too slowly"),
             }
             drop(permit);
         });

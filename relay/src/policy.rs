@@ -103,6 +103,10 @@ pub const SYNCS_WAITING: usize = 16;
 
 /// Archives of blocks that are sent over HTTP at once, each with two blocks in memory.
 pub const MAX_ARCHIVES: usize = 64;
+/// Blocks that are read for HTTP at once: the disk serves peers too.
+pub const MAX_HTTP_BLOCKS: usize = 32;
+/// How long a request over HTTP waits for its turn.
+pub const HTTP_TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Questions over HTTP that are answered at once: each takes some milliseconds of a core, for the answer is verified.
 pub const MAX_HTTP_QUESTIONS: usize = 8;
 

@@ -117,6 +117,25 @@ async fn what_a_run_signed_right_before_it_was_killed_is_written_down_by_the_nex
 }
 
 #[tokio::test]
+async fn a_rotation_keeps_what_a_run_signed_right_before_it_was_killed() {
+    let terminal = alone().await;
+    assert_eq!(terminal.with_relays(&["publish", &terminal.package("first", "1.0.0")]).await.code, 3);
+    let ledger = terminal.config().join("market.key.ledger");
+    let before = fs::read(&ledger).unwrap();
+    assert_eq!(terminal.with_relays(&["publish", &terminal.package("second", "1.0.0")]).await.code, 3);
+    fs::write(&ledger, &before).unwrap();
+
+    let relay = TestRelay::start(&[]).await;
+    let terminal = terminal.at(&[&relay]);
+    let rotated = terminal.rotate(1, &[]).await;
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    assert!(rotated.err.contains("rotated: 2 records stay"), "{rotated:?}");
+    assert_eq!(terminal.with_relays(&["send"]).await.code, 0);
+    let releases = relay.relay().shelf().catalogue().records().filter_map(Record::release).count();
+    assert_eq!(releases, 2, "both are there, under the new key log");
+}
+
+#[tokio::test]
 async fn a_damaged_file_of_what_waits_stops_nothing_else_and_is_not_lost() {
     let terminal = alone().await;
     for name in ["first", "second"] {

@@ -78,6 +78,11 @@ impl Desk {
         Ok(desk)
     }
 
+    /// The key, and the ledger with all that it signed.
+    pub fn into_key_and_ledger(self) -> (PublisherKey, Ledger) {
+        (self.key, self.ledger)
+    }
+
     /// Says that these packages are being published, so that dependencies on them mean them.
     pub fn expect(&mut self, names: impl IntoIterator<Item = PackageName>) {
         self.coming.extend(names);

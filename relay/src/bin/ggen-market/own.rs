@@ -85,7 +85,9 @@ impl KeyFile {
         let passphrase = if stored.is_encrypted() { Some(self.passphrase.to_open("the key")?) } else { None };
         let key = stored.open(&path, passphrase)?;
         let ledger = locked.read(&key.key_log, &key.network)?;
-        Ok((key, ledger))
+        // What an earlier run signed and could not write down is taken up first: a rotation must keep it, and a copy know its index.
+        let (desk, _) = self.desk(key, ledger, Publishers::default())?;
+        Ok(desk.into_key_and_ledger())
     }
 }
 
