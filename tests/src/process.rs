@@ -41,7 +41,16 @@ impl RelayProcess {
     /// # Panics
     /// With the end of its log, when it does not start.
     pub async fn start(directory: &Path) -> Self {
+        Self::joined(directory, &[]).await
+    }
+
+    /// Starts a relay that joins the network of others, and waits until it serves.
+    ///
+    /// # Panics
+    /// With the end of its log, when it does not start.
+    pub async fn joined(directory: &Path, others: &[Multiaddr]) -> Self {
         let mut command = command(directory);
+        command.args(others.iter().flat_map(|other| ["--bootstrap".to_owned(), other.to_string()]));
         let mut child = command.kill_on_drop(true).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("the log is piped");
         let log = Arc::<Mutex<Log>>::default();

@@ -17,6 +17,7 @@ mod native;
 mod page;
 mod paths;
 mod say;
+mod soak;
 mod stamp;
 mod test;
 mod tools;
@@ -43,6 +44,8 @@ enum Command {
     Hostile,
     /// Run the tests with IPFS's software in JavaScript: the same names for the same bytes, and Bitswap both ways.
     Interop,
+    /// Kill relays and clients with SIGKILL at random moments of publishing, fetching and installing, many times, and check that nothing is lost.
+    Soak(soak::Options),
     /// Check format, lints, docs, tests and the built artifacts.
     Ci {
         /// Leave out the tests: `cargo xtask test` has just passed.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Hostile => hostile::run(),
         Command::Interop => interop::run(),
+        Command::Soak(options) => soak::run(&options),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
         Command::Size => wasm::client().and_then(|()| artifacts::check_module_size()),
