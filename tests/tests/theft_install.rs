@@ -1,0 +1,245 @@
+//! The theft drill as those live through it who install: a stolen key gives nobody else's bytes to who has a lock file, or who asks two relays.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ggen_shared::record::{Dependency, State};
+use ggen_tests::terminal::{Run, Terminal};
+use ggen_tests::{Package, Publisher, TestRelay, offer_to, until};
+
+/// Longer than elsewhere: what is installed has to be in the checkpoints of two relays that both are no older than two epochs.
+const LONG_EPOCH: Duration = Duration::from_secs(4);
+
+async fn two_relays() -> [TestRelay; 2] {
+    let first = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
+    let bootstrap = first.address("/tcp/", false);
+    let second = TestRelay::configured(|config| {
+        config.epoch = LONG_EPOCH;
+        config.bootstrap = vec![bootstrap];
+    });
+    [first, second.await]
+}
+
+/// Two relays that tell each other nothing.
+async fn two_deaf_relays() -> [TestRelay; 2] {
+    let relay = || TestRelay::deaf(|config| config.epoch = LONG_EPOCH);
+    [relay().await, relay().await]
+}
+
+/// Somebody who knows these relays, and nothing else yet.
+fn visitor(relays: &[TestRelay]) -> Terminal {
+    let mut terminal = Terminal::without_key(&relays.iter().collect::<Vec<_>>());
+    terminal.epoch = LONG_EPOCH.as_secs().to_string();
+    terminal
+}
+
+/// An archive whose text says whose it is.
+fn archive(name: &str, version: &str, text: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let manifest = format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"A thing.\"\n");
+    fs::write(directory.path().join("package.toml"), manifest).unwrap();
+    fs::write(directory.path().join("text"), text).unwrap();
+    ggen_relay::package::read(directory.path()).unwrap().artifact
+}
+
+/// A release of a package that needs some others of the same publisher.
+fn release(publisher: &mut Publisher, name: &str, version: &str, text: &str, needs: &[&str]) -> Package {
+    let dependency = |name: &&str| Dependency {
+        publisher: Some(publisher.key_log.publisher()),
+        name: name.parse().unwrap(),
+        requirement: "*".into(),
+        optional: false,
+    };
+    let dependencies: Vec<_> = needs.iter().map(dependency).collect();
+    publisher.release_with(name, version, &archive(name, version, text), |release| release.dependencies = dependencies)
+}
+
+async fn publish(relays: &[TestRelay], packages: &[Package]) {
+    for relay in relays {
+        for package in packages {
+            package.publish_at(relay).await;
+        }
+    }
+}
+
+/// What names a package of a publisher and no other.
+fn full_name(publisher: &Publisher, name: &str) -> String {
+    format!("{}~{}/{name}", publisher.key_log.handle(), publisher.key_log.publisher().fingerprint())
+}
+
+/// Waits until the checkpoints of both relays have a version.
+async fn confirmed(terminal: &Terminal, package: &str) {
+    until("checkpoints that have it", async || {
+        let info = terminal.ask(&["info", package, "--json"]).await;
+        let confirmed = (info.code == 0).then(|| info.json()["confirmed_by"].as_array().map(Vec::len)).flatten();
+        (confirmed == Some(terminal.relays.len())).then_some(())
+    })
+    .await;
+}
+
+fn installed(terminal: &Terminal) -> PathBuf {
+    terminal.home.path().join("ggen_packages")
+}
+
+async fn install(terminal: &Terminal, arguments: &[&str]) -> Run {
+    let directory = installed(terminal).display().to_string();
+    terminal.ask(&[&["install"], arguments, &["--to", &directory]].concat()).await
+}
+
+/// Somebody who has a lock file, and nothing else yet.
+fn with_lock_file(relays: &[TestRelay; 2], lock: &[u8]) -> Terminal {
+    let terminal = visitor(relays);
+    fs::create_dir(installed(&terminal)).unwrap();
+    fs::write(installed(&terminal).join("ggen.lock"), lock).unwrap();
+    terminal
+}
+
+fn assert_good(run: &Run) {
+    assert_eq!(run.code, 0, "{run:?}");
+}
+
+/// All files below a directory, with their bytes.
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+        } else {
+            found.insert(name, fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+/// An owner of a program and what it needs, each in some versions, and somebody who has installed them all at their newest.
+async fn installed_before_the_theft(relays: &[TestRelay; 2], number: u8) -> (Publisher, Vec<Package>, Terminal) {
+    let mut owner = Publisher::new(number);
+    let mut all = Vec::new();
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        all.push(release(&mut owner, "app", version, "as its owner made it", &["codec", "text"]));
+        all.push(release(&mut owner, "codec", version, "as its owner made it", &[]));
+        all.push(release(&mut owner, "text", version, "as its owner made it", &["codec"]));
+    }
+    publish(relays, &all).await;
+    let user = visitor(relays);
+    for name in ["app", "codec", "text"] {
+        confirmed(&user, &format!("{}@1.2.0", full_name(&owner, name))).await;
+    }
+    let run = install(&user, &[&full_name(&owner, "app")]).await;
+    assert_good(&run);
+    assert_eq!(run.err, "3 packages, 3 of them new\n");
+    (owner, all, user)
+}
+
+#[tokio::test]
+async fn a_lock_file_installs_the_same_bytes_while_a_thief_contests_every_version_and_retracts_the_newest() {
+    let relays = two_relays().await;
+    let (owner, all, user) = installed_before_the_theft(&relays, 71).await;
+    let there = files(&installed(&user));
+    assert_eq!(there.len(), 3 * 2 + 1);
+
+    let mut thief = owner.stolen();
+    let contest = |old: &Package| {
+        let (name, version) = (old.release.name.to_string(), old.release.version.to_string());
+        release(&mut thief, &name, &version, "as a thief made it", &[])
+    };
+    let conflicts: Vec<_> = all.iter().map(contest).collect();
+    publish(&relays, &conflicts).await;
+    for name in ["app", "codec", "text"] {
+        let retraction = thief.status(name, "1.2.0", 1, State::Retracted);
+        for relay in &relays {
+            offer_to(relay, &retraction).await;
+        }
+    }
+
+    // Who has no lock file gets nothing of it, and is told why.
+    let app = full_name(&owner, "app");
+    let newcomer = visitor(&relays);
+    let refused = install(&newcomer, &[&app]).await;
+    assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
+    assert!(refused.err.contains("contested") && refused.err.contains("retracted"), "{refused:?}");
+    assert_eq!(files(&installed(&newcomer)), BTreeMap::new());
+
+    let locked = with_lock_file(&relays, &there["ggen.lock"]);
+    let run = install(&locked, &["--locked"]).await;
+    assert_good(&run);
+    for name in ["app", "codec", "text"] {
+        let warning = format!("warning: {} 1.2.0 is retracted: broken\n", full_name(&owner, name));
+        assert!(run.err.contains(&warning), "{run:?}");
+    }
+    assert!(run.err.ends_with("3 packages, 3 of them new\n"), "{run:?}");
+    assert_eq!(files(&installed(&locked)), there);
+    let verified = locked.ask(&["verify", &installed(&locked).display().to_string()]).await;
+    assert_good(&verified);
+}
+
+#[tokio::test]
+async fn a_stolen_key_and_one_relay_cannot_make_anybody_install() {
+    let relays = two_deaf_relays().await;
+    let mut owner = Publisher::new(72);
+    publish(&relays, &[release(&mut owner, "thing", "1.0.0", "as its owner made it", &[])]).await;
+    let user = visitor(&relays);
+    let name = full_name(&owner, "thing");
+    confirmed(&user, &format!("{name}@1.0.0")).await;
+
+    // The thief has a relay too, whose checkpoints have what he signs.
+    let mut thief = owner.stolen();
+    let bad = release(&mut thief, "thing", "1.0.1", "as a thief made it", &[]);
+    bad.publish_at(&relays[1]).await;
+    let alone = visitor(&relays[1..]);
+    confirmed(&alone, &format!("{name}@1.0.1")).await;
+
+    let run = install(&user, &[&name]).await;
+    assert_good(&run);
+    assert!(run.err.contains("note: thing 1.0.1 is not chosen: it is confirmed by 1 of 2 relays\n"), "{run:?}");
+    assert_eq!(files(&installed(&user))["thing-1.0.0/text"], b"as its owner made it");
+    let before = files(&installed(&user));
+    for asked in [format!("{name}@=1.0.1"), format!("{name}@>1.0.0")] {
+        let refused = install(&user, &[&asked]).await;
+        assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
+        assert!(refused.err.contains("1.0.1 is confirmed by 1 of 2 relays"), "{refused:?}");
+    }
+    let upgraded = install(&user, &["--upgrade"]).await;
+    assert_good(&upgraded);
+    assert_eq!(files(&installed(&user)), before, "nothing of the thief's is on the disk");
+
+    // Nor is it enough to know no other relay than the thief's.
+    let refused = install(&alone, &[&name]).await;
+    assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
+    assert!(refused.err.contains("one relay's word is not enough to install by"), "{refused:?}");
+    assert_eq!(files(&installed(&alone)), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn two_publishers_of_one_handle_are_both_listed_by_search_and_neither_is_installed_by_its_bare_name() {
+    let relays = two_relays().await;
+    let user = visitor(&relays);
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let publisher = visitor(&relays).as_publisher("alice").await;
+        publisher.published("thing", "1.0.0").await;
+        let name = format!("{}/thing", publisher.publisher().await);
+        confirmed(&user, &name).await;
+        names.push(name);
+    }
+    let found = user.ask(&["search", "thing"]).await;
+    assert_good(&found);
+    assert_eq!(found.out.lines().count(), 2, "{found:?}");
+    let json = user.ask(&["search", "thing", "--json"]).await.json();
+    for name in &names {
+        assert!(found.out.contains(&format!("{name}  1.0.0  ")), "{found:?}");
+        assert!(json["hits"].as_array().unwrap().iter().any(|hit| hit["full_name"] == **name), "{json}");
+    }
+    for bare in ["alice/thing", "thing"] {
+        let refused = install(&user, &[bare]).await;
+        assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
+        assert!(names.iter().all(|name| refused.err.contains(name)), "{refused:?}");
+        assert_eq!(files(&installed(&user)), BTreeMap::new());
+    }
+}
