@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ggen_shared::limits::MAX_CONFLICTING_RECORDS;
 use ggen_shared::record::{Dependency, State};
 use ggen_tests::terminal::{Run, Terminal};
 use ggen_tests::{Package, Publisher, TestRelay, offer_to, until};
@@ -242,4 +243,80 @@ async fn two_publishers_of_one_handle_are_both_listed_by_search_and_neither_is_i
         assert!(names.iter().all(|name| refused.err.contains(name)), "{refused:?}");
         assert_eq!(files(&installed(&user)), BTreeMap::new());
     }
+}
+
+/// Two releases by a thief that take the place of another one: at its index, and with smaller ids.
+fn displacing(thief: &mut Publisher, old: &Package) -> Vec<Package> {
+    let (name, version) = (old.release.name.to_string(), old.release.version.to_string());
+    let mut found = Vec::new();
+    for attempt in 0.. {
+        let content = archive(&name, &version, &format!("a thief's {}", found.len()));
+        let tried = thief.release_with(&name, &version, &content, |release| {
+            release.index = old.release.index;
+            release.created += attempt;
+        });
+        if tried.release.id() < old.release.id() {
+            found.push(tried);
+        }
+        if found.len() == MAX_CONFLICTING_RECORDS {
+            break;
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
+    let relays = two_relays().await;
+    let (mut owner, all, user) = installed_before_the_theft(&relays, 73).await;
+    let there = files(&installed(&user));
+    let app = full_name(&owner, "app");
+
+    let mut thief = owner.stolen();
+    for old in all.iter().filter(|package| package.release.version.to_string() == "1.2.0") {
+        publish(&relays, &displacing(&mut thief, old)).await;
+        for relay in &relays {
+            let shelf = relay.relay().shelf();
+            let holds =
+                |package: &Package| shelf.catalogue().records().any(|record| record.id() == package.release.id());
+            assert!(!holds(old), "no relay keeps it");
+        }
+    }
+    let locked = with_lock_file(&relays, &there["ggen.lock"]);
+    let run = install(&locked, &["--locked"]).await;
+    assert_good(&run);
+    let warning = format!("warning: {app} 1.2.0 is contested");
+    assert!(run.err.contains(&warning), "{run:?}");
+    assert_eq!(files(&installed(&locked)), there);
+
+    // A lock file that nobody's key has signed what it says of is none.
+    let lock = String::from_utf8(there["ggen.lock"].clone()).unwrap();
+    let bytes = |package: &Package| data_encoding::BASE64.encode(package.release.bytes());
+    let (new, old) = (&all[6], &all[3]);
+    let mut damaged = new.release.bytes().to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    let evil = thief.release("app", "1.2.0", "", b"evil");
+    let forgeries = [
+        ("its record is none", lock.replace(&bytes(new), &data_encoding::BASE64.encode(&damaged))),
+        ("its record is another's", lock.replace(&bytes(new), &bytes(old))),
+        (
+            "its content is another's",
+            lock.replace(&new.release.artifact.cid.to_string(), &evil.artifact.root.to_string()),
+        ),
+    ];
+    for (how, forged) in forgeries {
+        assert_ne!(forged, lock, "{how}");
+        let forger = with_lock_file(&relays, forged.as_bytes());
+        let refused = install(&forger, &["--locked"]).await;
+        assert!(refused.code == 1 && refused.err.contains("the lock file is wrong"), "{how}: {refused:?}");
+        assert_eq!(files(&installed(&forger)).len(), 1, "{how}");
+    }
+
+    // What the owner does not keep is void, in lock files too.
+    offer_to(&relays[0], &owner.rotate(&[])).await;
+    until("the rotation", async || {
+        let refused = install(&with_lock_file(&relays, lock.as_bytes()), &["--locked"]).await;
+        (refused.code == 1 && refused.err.contains("is void")).then_some(())
+    })
+    .await;
 }

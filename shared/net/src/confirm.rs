@@ -138,16 +138,43 @@ impl<P: Platform> P2PRegistry<P> {
         if is_answered { Ok(None) } else { Err(failure) }
     }
 
+    /// The key log of a publisher, with all rotations that any connected relay knows of. None: none of them knows the publisher.
+    ///
+    /// # Errors
+    /// No relay says.
+    pub async fn key_log(&self, publisher: PublisherId) -> Result<Option<KeyLog>, PeerError> {
+        let mut relays = self.peer().connected();
+        relays.truncate(MAX_ASKED);
+        let answers = join_all(relays.into_iter().map(|relay| self.key_log_of(relay, publisher))).await;
+        let (mut known, mut is_answered, mut failure) = (Vec::new(), false, PeerError::Unreachable);
+        for answer in answers {
+            match answer {
+                Ok(key_log) => {
+                    is_answered = true;
+                    known.extend(key_log);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        if !is_answered {
+            return Err(failure);
+        }
+        Ok(known.first().map(|first| joined_key_log(known.iter(), first)))
+    }
+
+    async fn key_log_of(&self, relay: PeerId, publisher: PublisherId) -> Result<Option<KeyLog>, PeerError> {
+        let question = KeyLogOf { publisher };
+        let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
+        self.verified(relay, |asked| verify_key_log(&question, &answer, asked.network))
+    }
+
     async fn release_of(
         &self,
         relay: PeerId,
         publisher: PublisherId,
         id: RecordId,
     ) -> Result<Option<Verified<Release>>, PeerError> {
-        let question = KeyLogOf { publisher };
-        let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
-        let key_log = self.verified(relay, |asked| verify_key_log(&question, &answer, asked.network))?;
-        let Some(key_log) = key_log else { return Ok(None) };
+        let Some(key_log) = self.key_log_of(relay, publisher).await? else { return Ok(None) };
         let question = Records { ids: vec![id] };
         let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         let verified = self.verified(relay, |asked| {

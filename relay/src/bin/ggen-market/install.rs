@@ -192,7 +192,8 @@ fn lock_of(network: Network, request: &Request, solution: Solution, known: &Know
     let wanted = |(package, pick)| Some((pick, request.wanted.get(&package)?.clone()));
     let locked = |(pick, Chosen { candidate, needs }): (Pick, Chosen)| {
         let full_name = known.versions(&pick.package)?.full_name.clone();
-        Some((pick, Locked { full_name, release: candidate.release, content: candidate.content, needs }))
+        let (release, record, content) = (candidate.release, Some(candidate.record), candidate.content);
+        Some((pick, Locked { full_name, release, record, content, needs }))
     };
     let wanted = solution.wanted.into_iter().filter_map(wanted).collect();
     Lock { network, wanted, packages: solution.packages.into_iter().filter_map(locked).collect() }
@@ -222,7 +223,7 @@ async fn checked(arguments: Install, lock: &Lock, archives: &Archives) -> Result
         match check {
             Ok(None) => {}
             Ok(Some(said)) => eprintln!("warning: {name} {said}"),
-            Err(error @ locked::Error::NoRecord(_)) if arguments.trust_lock => {
+            Err(error @ (locked::Error::NoRecord(_) | locked::Error::Void(_))) if arguments.trust_lock => {
                 eprintln!("warning: {name}: {}", causes::of(&error));
             }
             Err(error) => {

@@ -236,6 +236,7 @@ fn candidate(confirmed: &Confirmed, release: &Verified<Release>, passed_over: Op
     Candidate {
         version: release.version.clone(),
         release: release.id(),
+        record: release.bytes().to_vec(),
         content: release.artifact,
         dependencies: release.dependencies.clone(),
         passed_over,

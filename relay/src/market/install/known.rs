@@ -12,6 +12,8 @@ pub struct Candidate {
     pub version: Version,
     /// The release that stands for it; of a contested version, one of those.
     pub release: RecordId,
+    /// The signed record of it.
+    pub record: Vec<u8>,
     /// The archive.
     pub content: Content,
     /// What it needs.

@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use data_encoding::BASE64;
 use ggen_shared::id::{FullName, Network, PackageId, PublisherId, RecordId};
-use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_DEPENDENCIES};
+use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_DEPENDENCIES, MAX_RECORD_BYTES};
 use ggen_shared::record::{Content, Version};
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,9 @@ pub const FILE_NAME: &str = "ggen.lock";
 /// The one format that there is.
 const FORMAT: u32 = 1;
 
-/// Bytes of a lock file that are read: as many as the most packages with many dependencies take.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a lock file that are read: as many as the most packages take whose records are as long as a record may be, in base64, and what is
+/// written of them besides.
+const MAX_BYTES: u64 = (MAX_PACKAGES * 3 * MAX_RECORD_BYTES) as u64;
 
 const HEADER: &str = "# Made by ggen-market install; `ggen-market install --locked` installs just this.\n\n";
 
@@ -33,6 +35,8 @@ pub struct Locked {
     pub full_name: FullName,
     /// The release.
     pub release: RecordId,
+    /// The signed record of the release, so that it can be verified also when no relay keeps it any more. Lock files had none before.
+    pub record: Option<Vec<u8>>,
     /// The archive.
     pub content: Content,
     /// What it needs, with what it asks of the packages.
@@ -115,6 +119,8 @@ struct WrittenPackage {
     size: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
 }
 
 impl Lock {
@@ -190,6 +196,7 @@ impl Lock {
                     content: locked.content.cid.to_string(),
                     size: locked.content.size,
                     dependencies,
+                    record: locked.record.as_ref().map(|record| BASE64.encode(record)),
                 }
             })
             .collect();
@@ -287,9 +294,19 @@ impl WrittenPackage {
         Ok(Locked {
             full_name: read(&self.name)?,
             release: read(&self.release)?,
+            record: self.record.as_deref().map(|text| self.read_record(text)).transpose()?,
             content: Content { cid: read(&self.content)?, size: self.size },
             needs: self.dependencies.iter().map(need).collect::<Result<_, String>>()?,
         })
+    }
+
+    /// The bytes of the record; whether they are one is seen when it is needed.
+    fn read_record(&self, text: &str) -> Result<Vec<u8>, String> {
+        let wrong = || format!("the record of {} is no record in base64", self.name);
+        if text.len() > 2 * MAX_RECORD_BYTES {
+            return Err(wrong());
+        }
+        BASE64.decode(text.as_bytes()).map_err(|_| wrong())
     }
 }
 

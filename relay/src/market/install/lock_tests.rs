@@ -17,6 +17,7 @@ fn locked(full_name: &FullName, needs: &[(&Pick, &str)]) -> Locked {
     Locked {
         full_name: full_name.clone(),
         release: RecordId::from_bytes([7; 32]),
+        record: (full_name.name.as_str() == "codec").then(|| b"record".to_vec()),
         content: Content { cid: ContentId::of_raw(b"archive"), size: 7 },
         needs: needs.iter().map(|(pick, requirement)| ((*pick).clone(), (*requirement).to_owned())).collect(),
     }
@@ -111,6 +112,7 @@ version = "0.9.0"
 release = "{release}"
 content = "{cid}"
 size = 7
+record = "cmVjb3Jk"
 
 [[package]]
 name = "alice~{f2}/codec"
@@ -120,6 +122,7 @@ release = "{release}"
 content = "{cid}"
 size = 7
 dependencies = ["alice~{f1}/app@1.0.0 *"]
+record = "cmVjb3Jk"
 "#
     );
     assert_eq!(lock().to_text(), expected);

@@ -2,8 +2,8 @@
 
 use ggen_net::light::Platform;
 use ggen_net::{ConfirmError, Confirmed};
-use ggen_shared::id::{FullName, RecordId};
-use ggen_shared::record::{Release, State, Verified};
+use ggen_shared::id::{FullName, PackageId, RecordId};
+use ggen_shared::record::{self, Release, State, Unverified, Verified};
 use ggen_shared::registry::{GetError, PeerError};
 
 use super::gather::Market;
@@ -21,6 +21,20 @@ pub enum Error {
         /// What it is.
         is: Box<Release>,
     },
+    /// The record in the lock file is not that of the release that it names, or nobody's.
+    #[error("the lock file is wrong: its record of release {release} is none")]
+    BadRecord {
+        /// The release.
+        release: RecordId,
+        /// Why.
+        source: record::Error,
+    },
+    /// Its publisher took it back by a rotation of the key.
+    #[error(
+        "release {0} is void: its publisher has rotated the key that signed it and not kept it, as one does with what a thief of the key has \
+         signed. Look at its versions; or install it all the same, with --trust-lock"
+    )]
+    Void(RecordId),
     /// Nobody has the release, so nobody can say whether the lock file is right.
     #[error(
         "no relay has release {0} any more: its publisher may have rotated the key that signed it and not kept it. Look at its \
@@ -39,7 +53,8 @@ impl From<PeerError> for Error {
 }
 
 impl<P: Platform> Market<'_, P> {
-    /// Checks a locked package by the release that it names. What there is to say about its version since it was locked; nothing when all is well.
+    /// Checks a locked package by the release that it names, which a relay shows or else the lock file: who has the publisher's key can push a
+    /// release out of all relays, by others that take its place, and must not push it out of lock files. What there is to say about its version since it was locked; nothing when all is well.
     ///
     /// # Errors
     /// [`Error`].
@@ -52,19 +67,37 @@ impl<P: Platform> Market<'_, P> {
         };
         let shown = confirmed.iter().flat_map(|confirmed| &confirmed.package().releases);
         let shown = shown.clone().find(|release| release.id() == locked.release).cloned();
-        let release = match shown {
+        let by_relays = match shown {
+            Some(release) => Some(release),
+            None => Box::pin(self.registry.release(pick.package.publisher, locked.release)).await?,
+        };
+        let is_kept = by_relays.is_some();
+        let release = match by_relays {
             Some(release) => release,
-            None => {
-                let by_id = Box::pin(self.registry.release(pick.package.publisher, locked.release)).await?;
-                by_id.ok_or(Error::NoRecord(locked.release))?
-            }
+            None => Box::pin(self.by_lock_file(&pick.package, locked)).await?,
         };
         let is_as_locked =
             release.package() == pick.package && release.version == pick.version && release.artifact == locked.content;
         if !is_as_locked {
             return Err(Error::OtherRelease { release: locked.release, is: Box::new((*release).clone()) });
         }
-        Ok(confirmed.and_then(|confirmed| said_since(&confirmed, &release)))
+        let said = confirmed.and_then(|confirmed| said_since(&confirmed, &release));
+        let is_pushed_out = || "is kept by no relay any more: its publisher's key signed others in its place".into();
+        Ok(said.or_else(|| (!is_kept).then(is_pushed_out)))
+    }
+
+    /// The release as the lock file has it, if it holds under what relays know of its publisher's key.
+    async fn by_lock_file(&self, package: &PackageId, locked: &Locked) -> Result<Verified<Release>, Error> {
+        let release = locked.release;
+        let record = locked.record.as_ref().ok_or(Error::NoRecord(release))?;
+        let key_log = self.registry.key_log(package.publisher).await?.ok_or(Error::NoRecord(release))?;
+        let verified = Unverified::<Release>::decode(record)
+            .and_then(|record| record.verify(&key_log, self.registry.peer().network()))
+            .and_then(|record| record.expect_id(release));
+        verified.map_err(|error| match error {
+            record::Error::Void(id) if id == release => Error::Void(release),
+            source => Error::BadRecord { release, source },
+        })
     }
 }
 

@@ -77,6 +77,7 @@ mod tests {
         let candidate = |(version, passed_over): &(&str, Option<PassedOver>)| Candidate {
             version: version.parse().unwrap(),
             release: ggen_shared::id::RecordId::from_bytes([9; 32]),
+            record: Vec::new(),
             content: Content { cid: ContentId::of_raw(version.as_bytes()), size: 1 },
             dependencies: Vec::new(),
             passed_over: *passed_over,

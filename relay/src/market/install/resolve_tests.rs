@@ -39,6 +39,7 @@ fn candidate(version: &str, dependencies: &[&str]) -> Candidate {
     Candidate {
         version: version.parse().unwrap(),
         release: release(version),
+        record: Vec::new(),
         content: Content { cid: ContentId::of_raw(version.as_bytes()), size: 1 },
         dependencies: dependencies.iter().map(|text| dependency(text)).collect(),
         passed_over: None,
