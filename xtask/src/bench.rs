@@ -32,7 +32,7 @@ pub(crate) enum Corpus {
     Debian,
 }
 
-/// Measures, prints a table and writes `target/bench/<name>.json`.
+/// Measures, prints a table and writes `target/bench/NAME.json`.
 pub(crate) fn bench(name: Bench) -> Result<()> {
     let results = paths::at("target/bench");
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
@@ -84,7 +84,7 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Makes `target/corpus/<name>.records`.
+/// Makes `target/corpus/NAME.records`.
 pub(crate) fn corpus(Corpus::Debian: Corpus) -> Result<()> {
     run_core_program("corpus", &["debian", &shown(&paths::at("target/corpus/debian.records"))])
 }

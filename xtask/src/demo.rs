@@ -80,6 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         state.display()
     ));
     println!("\n    {url}\n");
+    say::line("ggen-market talks to these relays after");
+    println!("\n    export GGEN_RELAY={}\n", network.publishing_addresses().join(","));
     match options.minutes {
         Some(minutes) => say::line(&format!("stops after {minutes} minutes, or at Ctrl-C")),
         None => say::line("Ctrl-C stops it"),

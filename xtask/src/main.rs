@@ -56,7 +56,7 @@ enum Command {
     Build,
     /// Build the browser's module and print what it weighs.
     Size,
-    /// Measure with tens of thousands of real packages; prints a table and writes target/bench/<name>.json.
+    /// Measure with tens of thousands of real packages; prints a table and writes `target/bench/NAME.json`.
     Bench {
         /// What to measure.
         #[arg(default_value = "catalogue")]

@@ -25,7 +25,10 @@ pub(crate) struct Relays {
     )]
     addresses: Vec<Multiaddr>,
     /// How long an epoch of the network is: that of its relays.
-    #[arg(long, value_name = "SECONDS", default_value_t = EPOCH_SECONDS, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(
+        long, value_name = "SECONDS", env = "GGEN_EPOCH_SECONDS", default_value_t = EPOCH_SECONDS,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
     epoch_seconds: u64,
 }
 
