@@ -8,7 +8,6 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
 use ggen_net::P2PRegistry;
-use ggen_net::bitswap::NoBlocks;
 use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::PackageId;
@@ -22,6 +21,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
 use crate::js::{options, report, to_js};
+use crate::kept::{Kept, KeptBlocks};
 use crate::names::Meant;
 use crate::options::{Options, SearchOptions, whole};
 use crate::platform::Browser;
@@ -205,7 +205,14 @@ impl Client {
     }
 
     /// `Promise<Uint8Array>`. `on_event`, if given, is called with a `ContentEvent`; what it throws is reported and changes nothing.
-    pub async fn content(&self, cid: String, size: f64, on_event: Option<Function>) -> Result<Uint8Array, Error> {
+    /// What `kept` has is not fetched, if its hash is right.
+    pub async fn content(
+        &self,
+        cid: String,
+        size: f64,
+        on_event: Option<Function>,
+        kept: Option<KeptBlocks>,
+    ) -> Result<Uint8Array, Error> {
         let cid: ContentId = cid.parse().map_err(Error::invalid_name)?;
         let size = whole(size).ok_or_else(|| Error::bad_options("size is a whole number of bytes"))?;
         let tell = |event| {
@@ -217,7 +224,7 @@ impl Client {
             }
         };
         let peer = self.registry().await?.peer();
-        let bytes = peer.fetch_with(Content { cid, size }, &NoBlocks, tell).await?;
+        let bytes = peer.fetch_with(Content { cid, size }, &Kept(kept), tell).await?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 

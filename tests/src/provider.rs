@@ -1,9 +1,11 @@
 //! Relays whose blocks are counted, and some that do not serve them well.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::bail;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ggen_net::bitswap::Blocks;
@@ -27,11 +29,35 @@ pub enum Serving {
     NoMore(usize),
 }
 
+impl FromStr for Serving {
+    type Err = anyhow::Error;
+
+    /// `well`, or `slowly`, `wrongly` or `no-more` with a colon and its number: milliseconds, or the first such block.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (way, number) = text.split_once(':').unwrap_or((text, "0"));
+        match way {
+            "well" => Ok(Self::Well),
+            "slowly" => Ok(Self::Slowly(Duration::from_millis(number.parse()?))),
+            "wrongly" => Ok(Self::Wrongly(number.parse()?)),
+            "no-more" => Ok(Self::NoMore(number.parse()?)),
+            _ => bail!("{text} is no way to serve blocks"),
+        }
+    }
+}
+
+/// Bytes that no two blocks have in common.
+pub fn bytes(length: usize) -> Vec<u8> {
+    (0..length.div_ceil(8) as u64)
+        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .take(length)
+        .collect()
+}
+
 /// A relay on its own, neither told nor asked by others, whose blocks are counted.
 pub struct Provider {
     /// The relay.
     pub relay: TestRelay,
-    served: Arc<Mutex<Vec<ContentId>>>,
+    served: Served,
 }
 
 impl Provider {
@@ -40,25 +66,45 @@ impl Provider {
     /// # Panics
     /// When it does not start.
     pub async fn start(serving: Serving) -> Self {
-        let served: Arc<Mutex<Vec<ContentId>>> = Arc::default();
+        let served = Served::default();
         let counted = served.clone();
-        let relay = TestRelay::start_as(
-            |config| config.sync = false,
-            |shelf| Box::new(Counter { honest: Box::new(shelf), serving, served: counted }),
-        );
+        let relay = TestRelay::start_as(|config| config.sync = false, |shelf| serve(shelf, serving, counted));
         Self { relay: relay.await, served }
     }
 
     /// The blocks that were read to be sent, in order.
     pub fn served(&self) -> Vec<ContentId> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.served.all()
     }
+}
+
+/// The blocks that were read to be sent. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Served(Arc<Mutex<Vec<ContentId>>>);
+
+impl Served {
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<ContentId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes one more, and says how many came before it.
+    fn note(&self, cid: ContentId) -> usize {
+        let mut served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        served.push(cid);
+        served.len() - 1
+    }
+}
+
+/// What answers like `honest`, but serves blocks so, and counts them.
+pub fn serve(honest: impl Answer + 'static, serving: Serving, served: Served) -> Box<dyn Answer> {
+    Box::new(Counter { honest: Box::new(honest), serving, served })
 }
 
 struct Counter {
     honest: Box<dyn Answer>,
     serving: Serving,
-    served: Arc<Mutex<Vec<ContentId>>>,
+    served: Served,
 }
 
 impl Answer for Counter {
@@ -69,11 +115,7 @@ impl Answer for Counter {
     fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
         async move {
             let mut block = self.honest.block(cid).await?;
-            let number = {
-                let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-                served.push(*cid);
-                served.len() - 1
-            };
+            let number = self.served.note(*cid);
             match self.serving {
                 Serving::Slowly(pause) => tokio::time::sleep(pause).await,
                 Serving::NoMore(from) if number >= from => std::future::pending().await,

@@ -15,18 +15,10 @@ use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::ContentId;
 use ggen_tests::attack::RawPeer;
-use ggen_tests::provider::{Kept, Provider, Serving};
+use ggen_tests::provider::{Kept, Provider, Serving, bytes};
 use ggen_tests::{Package, Publisher, TestPeer, TestRelay, until, within};
 
 const MEGABYTE: usize = 1_000_000;
-
-/// Bytes that no two blocks have in common.
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length.div_ceil(8) as u64)
-        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
-        .take(length)
-        .collect()
-}
 
 fn package(length: usize) -> Package {
     Publisher::new(1).release("content", "1.0.0", "many blocks", &bytes(length))

@@ -1,5 +1,6 @@
 import init, { Client } from "#wasm";
 import { MarketError, toMarketError } from "./error.ts";
+import { KeptDownload } from "./kept.ts";
 import { resolveRelays } from "./resolve.ts";
 import type {
   Audits,
@@ -207,7 +208,8 @@ export class MarketClient {
   }
 
   /**
-   * Content by its hash; every block is checked as it arrives.
+   * Content by its hash; every block is checked as it arrives. Of what takes long, the blocks are kept in the browser until all are there: after
+   * the page was reloaded, or the connection lost, another call fetches the rest.
    *
    * @param cid - CIDv1 in base32.
    * @param size - its bytes, as the release says; content of another size is refused.
@@ -215,7 +217,17 @@ export class MarketClient {
    * @throws {@link MarketError} `content/*`, `network/*`, `client/closed`.
    */
   content(cid: string, size: number, onEvent?: (event: ContentEvent) => void): Promise<Uint8Array> {
-    return this.#ask((raw) => raw.content(cid, size, onEvent));
+    return this.#ask(async (raw) => {
+      const kept = await KeptDownload.open(cid, size);
+      let isComplete = false;
+      try {
+        const content = await raw.content(cid, size, onEvent, kept);
+        isComplete = true;
+        return content;
+      } finally {
+        await kept?.end(isComplete);
+      }
+    });
   }
 
   /**

@@ -313,6 +313,14 @@ export type ContentEvent =
   /** A relay that is used no more for it: it sent other bytes, nothing at all, or is gone. */
   | { type: "dropped"; peer: string; reason: string };
 
+/** Where blocks of a download are kept beyond the page's life. Nothing that it gives is believed: each block is hashed again. */
+export interface KeptBlocks {
+  /** A block, if it is there. One that can't be read is fetched. */
+  get(cid: string): Promise<Uint8Array | undefined>;
+  /** Keeps a block. One that can't be kept is fetched another time. */
+  put(cid: string, block: Uint8Array): Promise<void>;
+}
+
 /**
  * What every method may throw. `code` is stable, `message` is a sentence for people. Codes:
  * `network/unreachable`, `network/timeout`, `package/not-found`, `package/withdrawn`, `version/not-found`, `version/contested`,
@@ -352,7 +360,12 @@ export interface RawClient {
   /** The package's head through the DHT, verified: works when no connected relay holds the record. */
   head(fullName: string): Promise<HeadView>;
   /** Content by CID, of exactly `size` bytes, every block checked against its hash. */
-  content(cid: string, size: number, onEvent?: (event: ContentEvent) => void): Promise<Uint8Array>;
+  content(
+    cid: string,
+    size: number,
+    onEvent: ((event: ContentEvent) => void) | undefined,
+    kept: KeptBlocks | undefined,
+  ): Promise<Uint8Array>;
   connections(): Connection[];
   close(): void;
 }

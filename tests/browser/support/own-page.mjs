@@ -19,22 +19,27 @@ const PAGE = `<!doctype html>
   globalThis.MarketClient = MarketClient;
 </script>`;
 
-/** Opens the page and starts a client in it with these options, connected to a relay at least. */
-export async function openOwnPage(t, options) {
+/** Opens the page and starts a client in it with these options, connected to so many relays at least. */
+export async function openOwnPage(t, options, relays = 1) {
   const origin = await serve(t);
   const isRelayJson = (url) => new URL(url).pathname === "/.well-known/ggen/relay.json";
   const isAllowed = (request) => new URL(request.url()).origin === origin || isRelayJson(request.url());
   const context = await openContext(t, { isAllowed });
   const page = await context.newPage();
   await page.goto(origin);
+  await startClient(page, options, relays);
+  return { page, ask: (method, ...args) => ask(page, method, args) };
+}
+
+/** Starts a client in a page that was loaded or reloaded, connected to so many relays at least. */
+export async function startClient(page, options, relays = 1) {
   await until("the npm package", () => page.evaluate(() => globalThis.MarketClient !== undefined));
   await page.evaluate(async (options) => {
     globalThis.client = await globalThis.MarketClient.start(options);
   }, options);
-  const isConnected = () =>
-    page.evaluate(() => globalThis.client.connections().some(({ state }) => state === "connected"));
-  await until("a connected relay", isConnected);
-  return { page, ask: (method, ...args) => ask(page, method, args) };
+  const connected = () =>
+    page.evaluate(() => globalThis.client.connections().filter(({ state }) => state === "connected").length);
+  await until(`${relays} connected relays`, async () => (await connected()) >= relays);
 }
 
 /** Calls a method of the client: what it gives, or the code of what it throws. A publication comes in base64, as no bytes come into a page. */

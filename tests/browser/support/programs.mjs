@@ -16,6 +16,7 @@ export const RELAY = fromRunner("GGEN_RELAY_BIN");
 export const MARKET = fromRunner("GGEN_MARKET_BIN");
 export const LYING_RELAY = join(fromRunner("GGEN_TEST_BINS"), "lying-relay");
 export const CONFORMANCE_WORLD = join(fromRunner("GGEN_TEST_BINS"), "conformance-world");
+export const CONTENT_PROVIDER = join(fromRunner("GGEN_TEST_BINS"), "content-provider");
 export const WWW = fromRunner("GGEN_WWW");
 export const VECTORS = fromRunner("GGEN_WASM_VECTORS");
 

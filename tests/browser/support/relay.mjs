@@ -1,6 +1,6 @@
 // Real relays, each a process of its own, on loopback, with ports that the system chose.
 import { join } from "node:path";
-import { CONFORMANCE_WORLD, LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
+import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
 import { deadline, until } from "./wait.mjs";
 
 const ANY_PORT = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"].map((end) => `/ip4/127.0.0.1/${end}`);
@@ -55,6 +55,25 @@ export class Relay {
     await relay.#spawn(CONFORMANCE_WORLD, [join(temporaryDirectory(t), "data")]);
     const [about, prepared] = relay.#log.map((line) => line.startsWith("{") && JSON.parse(line)).filter(Boolean);
     return { relay, ...about, prepared };
+  }
+
+  /**
+   * A relay that holds one package of `size` bytes and serves its blocks in a way of tests/src/bin/content-provider.rs; `content` says what is
+   * in the package.
+   */
+  static async startProvider(t, size, serving) {
+    const relay = new Relay();
+    t.after(() => relay.stop());
+    await relay.#spawn(CONTENT_PROVIDER, [join(temporaryDirectory(t), "data"), String(size), serving]);
+    relay.content = JSON.parse(relay.#log.find((line) => line.startsWith("{")));
+    return relay;
+  }
+
+  /** How many blocks a provider has read to send them. */
+  async served() {
+    const answer = new Promise((done) => (this.#onLine = (line) => line.startsWith("served ") && done(line)));
+    this.#child.stdin.write("\n");
+    return Number((await deadline("the provider's count", answer)).split(" ")[1]);
   }
 
   /** Starts again, after `stop`, with the same data on the same ports. */

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KeptDownload, tooMany } from "../src/kept.ts";
+
+const MIB = 1024 * 1024;
+const download = (cid: string, mebibytes: number, at: number) => ({ cid, bytes: mebibytes * MIB, at });
+const gone = (others: Parameters<typeof tooMany>[0], mebibytes: number) =>
+  tooMany(others, mebibytes * MIB).map(({ cid }) => cid);
+
+test("the oldest of other downloads go when all together would be more than 64 MiB", () => {
+  const others = [download("middle", 20, 2), download("oldest", 20, 1), download("newest", 20, 3)];
+  assert.deepEqual(gone(others, 4), []);
+  assert.deepEqual(gone(others, 5), ["oldest"]);
+  assert.deepEqual(gone(others, 30), ["oldest", "middle"]);
+  assert.deepEqual(gone(others, 64), ["oldest", "middle", "newest"]);
+});
+
+test("no more than sixteen downloads are kept, however small", () => {
+  const others = Array.from({ length: 16 }, (_, at) => download(String(at), 0, at));
+  assert.deepEqual(gone(others, 1), ["0"]);
+  assert.deepEqual(gone(others.slice(1), 1), []);
+});
+
+test("nothing is kept where there is no IndexedDB", async () => {
+  assert.equal(await KeptDownload.open("cid", 50 * MIB), undefined);
+});
