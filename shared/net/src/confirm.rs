@@ -103,15 +103,29 @@ impl<P: Platform> P2PRegistry<P> {
         let answers = join_all(relays.iter().map(|relay| registry.word_of(relay.peer, &question))).await;
 
         let mut words = Words { refused: Vec::new(), committed: Vec::new(), packages: Vec::new() };
-        let mut silent = Vec::new();
+        let (mut silent, mut without) = (Vec::new(), Vec::new());
         for (relay, answer) in relays.iter().zip(answers) {
             match answer {
-                Ok(package) => words.add(source(relay.peer), relay.anchor, package),
+                Ok(package) => {
+                    without.extend(package.is_none().then_some(relay.peer));
+                    words.add(source(relay.peer), relay.anchor, package);
+                }
                 Err(error) => silent.push((source(relay.peer), error)),
             }
         }
         let Words { refused, committed, packages } = words;
-        let Some(package) = joined(name, packages, self.peer().network())? else {
+        // A relay that has nothing of the package may know the rotation that left nothing of it.
+        let mut key_logs: Vec<KeyLog> = packages.iter().map(|package| package.key_log.clone()).collect();
+        if let Some(publisher) = key_logs.first().map(KeyLog::publisher) {
+            let answers = join_all(without.iter().map(|relay| registry.key_log_of(*relay, publisher))).await;
+            for (relay, answer) in without.iter().zip(answers) {
+                match answer {
+                    Ok(key_log) => key_logs.extend(key_log),
+                    Err(error) => silent.push((source(*relay), error)),
+                }
+            }
+        }
+        let Some(package) = joined(name, packages, &key_logs, self.peer().network())? else {
             return Err(match silent.into_iter().next() {
                 Some((_, error)) if committed.is_empty() => GetError::Peer(error),
                 None if committed.is_empty() => GetError::Peer(PeerError::Unreachable),
@@ -127,9 +141,11 @@ impl<P: Platform> P2PRegistry<P> {
     /// # Errors
     /// No relay says.
     pub async fn release(&self, publisher: PublisherId, id: RecordId) -> Result<Option<Verified<Release>>, PeerError> {
+        // Under what all of them know of the key: a rotation that one relay hides has made it void all the same.
+        let Some(key_log) = self.key_log(publisher).await? else { return Ok(None) };
         let (mut is_answered, mut failure) = (false, PeerError::Unreachable);
         for relay in self.peer().connected() {
-            match Box::pin(self.release_of(relay, publisher, id)).await {
+            match Box::pin(self.release_of(relay, &key_log, id)).await {
                 Ok(Some(release)) => return Ok(Some(release)),
                 Ok(None) => is_answered = true,
                 Err(error) => failure = error,
@@ -171,14 +187,13 @@ impl<P: Platform> P2PRegistry<P> {
     async fn release_of(
         &self,
         relay: PeerId,
-        publisher: PublisherId,
+        key_log: &KeyLog,
         id: RecordId,
     ) -> Result<Option<Verified<Release>>, PeerError> {
-        let Some(key_log) = self.key_log_of(relay, publisher).await? else { return Ok(None) };
         let question = Records { ids: vec![id] };
         let answer = self.ask(relay, question.clone()).await.map_err(peer_error)?;
         let verified = self.verified(relay, |asked| {
-            verify_records(&question, answer, asked.network, |of| (*of == publisher).then(|| key_log.clone()))
+            verify_records(&question, answer, asked.network, |of| (*of == key_log.publisher()).then(|| key_log.clone()))
         })?;
         Ok(match verified.records.into_iter().flatten().next() {
             Some(Ok(Record::Release(release))) => Some(*release),
@@ -231,6 +246,7 @@ impl Words {
 fn joined(
     name: &FullName,
     packages: Vec<VerifiedPackage>,
+    key_logs: &[KeyLog],
     network: &Network,
 ) -> Result<Option<VerifiedPackage>, ConfirmError> {
     let Some(first) = packages.first() else { return Ok(None) };
@@ -239,7 +255,7 @@ fn joined(
         let publishers = Box::new([publisher, other]);
         return Err(ConfirmError::TwoPublishers { name: Box::new(name.clone()), publishers });
     }
-    let key_log = joined_key_log(packages.iter().map(|package| &package.key_log), &first.key_log);
+    let key_log = joined_key_log(key_logs.iter().filter(|key_log| key_log.publisher() == publisher), &first.key_log);
     let held_by_all = |id: &RecordId, is_so: fn(&VerifiedPackage) -> &BTreeSet<RecordId>| {
         let mut holders = packages.iter().filter(|package| package.releases.iter().any(|release| release.id() == *id));
         holders.all(|package| is_so(package).contains(id))

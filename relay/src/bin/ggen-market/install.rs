@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: Install) -> Result<ExitCode> {
         place.write(&lock)?;
     }
     let removed = remove_others(&place, before.as_ref(), &lock, &archives)?;
-    pin(&lock)?;
+    pin(&lock, before.as_ref())?;
     print(&directory, &lock, &done, &removed, is_json);
     Ok(ExitCode::SUCCESS)
 }
@@ -322,9 +322,11 @@ fn remove_others(place: &Place, before: Option<&Lock>, lock: &Lock, archives: &A
     Ok(removed)
 }
 
-/// Whose packages somebody has asked for, he knows from now on. Whom these depend on, they chose.
-fn pin(lock: &Lock) -> Result<()> {
-    let wanted = lock.wanted.keys().filter_map(|pick| {
+/// Whose packages somebody has asked for, he knows from now on. Whom these depend on, they chose; and what a lock file asked for already, whoever
+/// wrote it did, who may be somebody else.
+fn pin(lock: &Lock, before: Option<&Lock>) -> Result<()> {
+    let new = lock.wanted.keys().filter(|pick| before.is_none_or(|before| !before.wanted.contains_key(pick)));
+    let wanted = new.filter_map(|pick| {
         let handle = lock.packages.get(pick)?.full_name.handle.clone()?;
         Some((handle, pick.package.publisher))
     });

@@ -2,7 +2,7 @@
 
 use ggen_net::light::Platform;
 use ggen_net::{ConfirmError, Confirmed};
-use ggen_shared::id::{FullName, PackageId, RecordId};
+use ggen_shared::id::{FullName, Handle, PackageId, RecordId};
 use ggen_shared::record::{self, Release, State, Unverified, Verified};
 use ggen_shared::registry::{GetError, PeerError};
 
@@ -20,6 +20,14 @@ pub enum Error {
         release: RecordId,
         /// What it is.
         is: Box<Release>,
+    },
+    /// The lock file names its publisher by a handle that is not theirs.
+    #[error("the lock file is wrong: the publisher of {locked} calls itself {claimed}")]
+    OtherHandle {
+        /// What the lock file says.
+        locked: Box<FullName>,
+        /// The handle that the publisher claims.
+        claimed: Handle,
     },
     /// The record in the lock file is not that of the release that it names, or nobody's.
     #[error("the lock file is wrong: its record of release {release} is none")]
@@ -80,6 +88,12 @@ impl<P: Platform> Market<'_, P> {
             release.package() == pick.package && release.version == pick.version && release.artifact == locked.content;
         if !is_as_locked {
             return Err(Error::OtherRelease { release: locked.release, is: Box::new((*release).clone()) });
+        }
+        let claimed = confirmed.as_ref().map(|confirmed| confirmed.package().key_log.handle());
+        if let (Some(claimed), Some(handle)) = (claimed, &locked.full_name.handle)
+            && claimed != handle
+        {
+            return Err(Error::OtherHandle { locked: locked.full_name.clone().into(), claimed: claimed.clone() });
         }
         let said = confirmed.and_then(|confirmed| said_since(&confirmed, &release));
         let is_pushed_out = || "is kept by no relay any more: its publisher's key signed others in its place".into();

@@ -135,12 +135,15 @@ fn allowed<'a, 'b>(
     // Of the series of a release that is asked for, there is no other one.
     let ruled_by = move |it: &Candidate| asked.filter(|asked| series_of(asked) == series_of(it));
     let kept = request.keep.get(package);
+    // What too few relays confirm is installed by nobody's lock file or release id: they say which release is meant, not that it stands.
+    let is_confirmed = |it: &Candidate| !matches!(it.passed_over, Some(PassedOver::Unconfirmed { .. }));
     let is_kept = move |it: &&Candidate| {
         kept.is_some_and(|kept| kept.contains(&it.release))
+            && is_confirmed(it)
             && ruled_by(it).is_none_or(|asked| asked.release == it.release)
     };
     let may_be = move |it: &&Candidate| match ruled_by(it) {
-        Some(asked) => it.release == asked.release && it.passed_over != Some(PassedOver::Retracted),
+        Some(asked) => it.release == asked.release && it.passed_over != Some(PassedOver::Retracted) && is_confirmed(it),
         None => it.passed_over.is_none(),
     };
     let others = versions.candidates.iter().filter(move |it| may_be(it) && !is_kept(it));
