@@ -184,6 +184,8 @@ async fn bytes_that_are_no_record_are_refused() {
     assert_eq!(release[..4], [0xa3, 0x61, b'k', 0x04]);
     let payload = codec::encode(&*package.release);
     let with_name = |name: &[u8]| signed(Kind::Release, replaced(&payload, b"cbad", name), &publisher.signing);
+    let with_version =
+        |version: &[u8]| signed(Kind::Release, replaced(&payload, b"e1.0.0", version), &publisher.signing);
     let cases = [
         ("nothing", Vec::new()),
         ("a trailing byte", [&release[..], &[0]].concat()),
@@ -196,6 +198,10 @@ async fn bytes_that_are_no_record_are_refused() {
         ),
         ("a name of invalid UTF-8", with_name(b"cb\xffd")),
         ("a name that is a path", with_name(b"j../../bad/")),
+        ("a version of two numbers", with_version(b"c1.0")),
+        ("a version that is a word", with_version(b"flatest")),
+        ("a version with a zero in front", with_version(b"f01.0.0")),
+        ("a version with build metadata", with_version(b"g1.0.0+b")),
         ("random text", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
     ];
     for (case, bytes) in cases {
@@ -231,6 +237,42 @@ async fn a_record_that_breaks_a_rule_is_refused_by_that_rule() {
     // Without the inception nobody can tell whose it is.
     assert_eq!(scene.refused_records(vec![release]).await, "publish/unknown-publisher");
     scene.nothing_was_forwarded().await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_reveals_the_wrong_key_or_replays_another_publishers_is_refused() {
+    let scene = Scene::new().await;
+    let (owner, mut stranger) = (Publisher::new(8), Publisher::new(9));
+    assert_eq!(scene.refused(&owner.rotation_revealing_the_key_in_force(), &[]).await, "record/not-committed");
+    // Another publisher's rotation, behind this one's key log.
+    let inception = owner.rotate_away().records[0].to_vec();
+    let theirs = stranger.rotate(&[]).records.pop().unwrap().to_vec();
+    assert_eq!(scene.refused_records(vec![inception.clone(), theirs]).await, "publish/unknown-publisher");
+    // Of another network.
+    let elsewhere = Publisher::of_network(8, Network::named("other").unwrap()).rotate_away();
+    let rotation = elsewhere.records.last().unwrap().to_vec();
+    assert_eq!(scene.refused_records(vec![inception, rotation]).await, "record/bad-signature");
+    scene.nothing_was_forwarded().await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_sent_again_changes_nothing_and_one_that_forks_gives_nobody_the_name() {
+    let scene = Scene::new().await;
+    let mut owner = Publisher::new(10);
+    let mut thief = owner.stolen();
+    let rotation = owner.rotate(&[]);
+    let publish = async |offer: &Offer| scene.sender.peer.publish(scene.relay.peer_id(), offer, |_| None).await;
+    publish(&rotation).await.unwrap();
+    let before = scene.records();
+    assert!(publish(&rotation).await.unwrap().new.is_empty());
+    assert_eq!(scene.records(), before);
+    // Who has the next key as well can fork the log: it ends there, for all of them.
+    let fork = thief.rotate(&[RecordId::from_bytes([1; 32])]);
+    publish(&fork).await.unwrap();
+    for publisher in [&mut owner, &mut thief] {
+        let package = publisher.release("name", "1.0.0", "whoever it is", b"whoever it is");
+        assert_eq!(scene.refused(&package.offer, blocks(&package)).await, "record/unknown-key-event");
+    }
 }
 
 #[tokio::test]

@@ -194,6 +194,7 @@ mod tests {
             ("thing/link", EntryType::Symlink, b"/etc", 0o777),
             ("thing/link", EntryType::Link, b"thing/good", 0o644),
             ("thing/device", EntryType::Char, b"", 0o644),
+            ("thing/device", EntryType::Block, b"", 0o644),
             ("thing/pipe", EntryType::Fifo, b"", 0o644),
             // A file where a directory is to be.
             ("thing/good/below", FILE, b"x", 0o644),
@@ -206,6 +207,39 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for cut in [&b""[..], b"no archive", &archive(&[good])[..60]] {
             assert!(unpack("thing", cut, &directory.path().join("to")).is_err());
+            assert_eq!(names(directory.path()), [""; 0]);
+        }
+    }
+
+    /// An archive of a first file, and whatever follows it.
+    fn packed(follows: impl FnOnce(&mut Builder<GzEncoder<Vec<u8>>>)) -> Vec<u8> {
+        let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = Header::new_gnu();
+        header.set_size(4);
+        tar.append_data(&mut header, "thing/good", &b"good"[..]).unwrap();
+        follows(&mut tar);
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn of_a_hundred_thousand_empty_files_or_a_bomb_nothing_is_written_and_no_more_is_read_than_a_package_may_have() {
+        use super::super::{MAX_ENTRIES, MAX_UNPACKED_BYTES};
+        let many = packed(|tar| {
+            for number in 0..100_000 {
+                let mut header = Header::new_gnu();
+                header.set_size(0);
+                tar.append_data(&mut header, format!("thing/{number}"), &[][..]).unwrap();
+            }
+        });
+        let bomb = packed(|tar| {
+            let mut header = Header::new_gnu();
+            header.set_size(MAX_UNPACKED_BYTES);
+            tar.append_data(&mut header, "thing/bomb", io::repeat(0).take(MAX_UNPACKED_BYTES)).unwrap();
+        });
+        for (bad, expected) in [(many, MAX_ENTRIES as u64), (bomb, MAX_UNPACKED_BYTES)] {
+            let directory = tempfile::tempdir().unwrap();
+            let refused = unpack("thing", &bad, &directory.path().join("to")).unwrap_err();
+            assert!(matches!(refused, Error::TooLarge { limit, .. } if limit == expected), "{refused}");
             assert_eq!(names(directory.path()), [""; 0]);
         }
     }

@@ -241,6 +241,24 @@ fn refuses_more_levels_than_the_size_needs() {
 }
 
 #[test]
+fn a_dag_that_says_to_be_a_cycle_ends_at_the_first_block_that_closes_it() {
+    // Nobody can name a node in itself. Who says that this one is the one above it is found out by the hash.
+    let name = |of: &[u8]| ContentId::of_dag_pb(of);
+    let itself = name(b"a name that is made up");
+    let (_, data) = node(&[Link { cid: itself, content_bytes: 20, total_bytes: 20 }]);
+    let mut assembler = Assembler::as_shape(TINY, Content { cid: itself, size: 20 }, true).unwrap();
+    assert_eq!(assembler.feed(&itself, &data), Err(Error::WrongHash(itself)));
+    assert_eq!(assembler.wants(), [itself], "nothing of it is kept");
+    // Nor are two of a ring what they are called, and so it is walked no further than the first.
+    let mut asked = 0;
+    let walked = walk_with(Assembler::as_shape(TINY, Content { cid: itself, size: 20 }, false).unwrap(), |_| {
+        asked += 1;
+        Some(data.clone())
+    });
+    assert_eq!((walked, asked), (Err(Error::WrongHash(itself)), 1));
+}
+
+#[test]
 fn refuses_a_link_that_miscounts_the_bytes_below_it() {
     let first = leaf(&[1; 16]);
     let (root, data) = node(&[Link { total_bytes: 17, ..first }, leaf(b"1234")]);
