@@ -608,11 +608,12 @@ mod tests {
             source: Source("relay".into()),
             proven: None,
             suggestions: vec!["r".into()],
+            offline: false,
         };
         let answer = serde_json::to_value(SearchAnswer::new("q".into(), results)).expect("plain data");
         let expected = json!({
             "query": "q", "hits": [], "total": 18_446_744_073_709_551_615.0_f64, "totalIsExact": false, "relay": "relay",
-            "cursor": "AQI", "suggestions": ["r"],
+            "cursor": "AQI", "suggestions": ["r"], "offline": false,
         });
         assert_eq!(answer, expected);
     }
