@@ -16,6 +16,22 @@ pub enum Existing {
     Refuse,
 }
 
+/// What the system said of a file or a directory.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", path.display())]
+pub struct Fault {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Fault {
+    /// Where it is, to go with what is said of it.
+    pub fn at(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |source| Self { path: path.clone(), source }
+    }
+}
+
 /// Why a private file was not written. What stood at the path before still stands there, unless [`Error::Unsettled`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -4,6 +4,7 @@ pub mod attack;
 pub mod conformance;
 pub mod converge;
 pub mod http;
+pub mod install;
 pub mod liar;
 pub mod process;
 pub mod provider;
@@ -94,6 +95,11 @@ impl TestRelay {
     /// Who it is.
     pub fn peer_id(&self) -> PeerId {
         self.relay().peer_id()
+    }
+
+    /// How long its epochs are.
+    pub const fn epoch(&self) -> Duration {
+        self.epoch
     }
 
     /// Its data directory.

@@ -21,6 +21,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Demands that it succeeded.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub fn assert_good(&self) {
+        assert_eq!(self.code, 0, "{self:?}");
+    }
+
     /// Standard output of a run that succeeded.
     ///
     /// # Panics
@@ -72,7 +80,8 @@ impl Terminal {
     pub fn without_key(relays: &[&TestRelay]) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(home.path().join("safe")).expect("a directory in a new one");
-        Self { home, relays: Vec::new(), epoch: EPOCH.as_secs().to_string(), environment: Vec::new() }.at(relays)
+        let epoch = relays.first().map_or(EPOCH, |relay| relay.epoch()).as_secs().to_string();
+        Self { home, relays: Vec::new(), epoch, environment: Vec::new() }.at(relays)
     }
 
     /// The same home, with other relays.

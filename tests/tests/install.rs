@@ -2,37 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ggen_shared::record::State;
-use ggen_tests::terminal::{Run, Terminal};
+use ggen_tests::install::{LONG_EPOCH, files, two_relays};
+use ggen_tests::terminal::Terminal;
 use ggen_tests::{Publisher, TestRelay, offer_to, until};
 
-/// Longer than elsewhere: what is installed has to be in the checkpoints of two relays that both are no older than two epochs, on a machine
-/// that does much else.
-const LONG_EPOCH: Duration = Duration::from_secs(4);
-
-async fn two_relays() -> [TestRelay; 2] {
-    let first = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
-    let bootstrap = first.address("/tcp/", false);
-    let second = TestRelay::configured(|config| {
-        config.epoch = LONG_EPOCH;
-        config.bootstrap = vec![bootstrap];
-    });
-    [first, second.await]
-}
-
-fn terminal(relays: &[&TestRelay]) -> Terminal {
-    let mut terminal = Terminal::without_key(relays);
-    terminal.epoch = LONG_EPOCH.as_secs().to_string();
-    terminal
-}
-
 async fn publisher(handle: &str, relays: &[TestRelay; 2]) -> Terminal {
-    terminal(&[&relays[0], &relays[1]]).as_publisher(handle).await
+    Terminal::without_key(&[&relays[0], &relays[1]]).as_publisher(handle).await
 }
 
 /// The publisher's id.
@@ -62,55 +42,12 @@ fn package(terminal: &Terminal, name: &str, version: &str, dependencies: &[Strin
 /// Publishes packages, and waits until the checkpoints of all relays have them.
 async fn publish(terminal: &Terminal, packages: &[String]) {
     let arguments: Vec<&str> = ["publish"].into_iter().chain(packages.iter().map(String::as_str)).collect();
-    assert_good(&terminal.with_relays(&arguments).await);
+    terminal.with_relays(&arguments).await.assert_good();
     let publisher = terminal.publisher().await;
     for path in packages {
         let (name, version) = Path::new(path).file_name().unwrap().to_str().unwrap().split_once('-').unwrap();
-        confirmed(terminal, &format!("{publisher}/{name}@{version}")).await;
+        terminal.confirmed(&format!("{publisher}/{name}@{version}")).await;
     }
-}
-
-/// Waits until the checkpoints of all relays have a version.
-async fn confirmed(terminal: &Terminal, package: &str) {
-    until("checkpoints that have it", async || {
-        let info = terminal.ask(&["info", package, "--json"]).await;
-        let confirmed = (info.code == 0).then(|| info.json()["confirmed_by"].as_array().map(Vec::len)).flatten();
-        (confirmed == Some(terminal.relays.len())).then_some(())
-    })
-    .await;
-}
-
-fn assert_good(run: &Run) {
-    assert_eq!(run.code, 0, "{run:?}");
-}
-
-/// Where things are installed.
-fn installed(terminal: &Terminal) -> PathBuf {
-    terminal.home.path().join("ggen_packages")
-}
-
-/// Runs a command there.
-async fn install(terminal: &Terminal, arguments: &[&str]) -> Run {
-    let directory = installed(terminal).display().to_string();
-    terminal.ask(&[&["install"], arguments, &["--to", &directory]].concat()).await
-}
-
-/// All files below a directory, with their bytes.
-fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![directory.to_path_buf()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                let below = path.strip_prefix(directory).unwrap().display().to_string();
-                found.insert(below, fs::read(path).unwrap());
-            }
-        }
-    }
-    found
 }
 
 /// The packages that stand in a directory, as `NAME-VERSION`.
@@ -143,29 +80,29 @@ async fn a_package_is_installed_with_all_that_it_needs_and_again_byte_for_byte_f
     publish(&alice, &packages).await;
     let name = alice.publisher().await;
 
-    let first = install(&alice, &[&format!("{name}/p0")]).await;
-    assert_good(&first);
+    let first = alice.install(&[&format!("{name}/p0")]).await;
+    first.assert_good();
     assert_eq!(first.err, "23 packages, 23 of them new\n");
     let lines: Vec<_> = first.out.lines().collect();
     assert_eq!(lines.len(), 23);
-    assert_eq!(lines[0], format!("installed {name}/p0 1.0.0 {}", installed(&alice).join("p0-1.0.0").display()));
-    let there = files(&installed(&alice));
+    assert_eq!(lines[0], format!("installed {name}/p0 1.0.0 {}", alice.installed().join("p0-1.0.0").display()));
+    let there = files(&alice.installed());
     assert_eq!(there.len(), 23 * 2 + 1);
     assert_eq!(there["p22-1.0.0/templates/name.tmpl"], b"p22 1.0.0\n");
 
-    let again = install(&alice, &["--json"]).await.json();
+    let again = alice.install(&["--json"]).await.json();
     assert_eq!(again["packages"].as_array().unwrap().len(), 23);
     assert!(again["packages"].as_array().unwrap().iter().all(|package| package["new"] == false), "{again}");
-    assert_eq!(files(&installed(&alice)), there);
+    assert_eq!(files(&alice.installed()), there);
 
     // Somebody else, with nothing but the lock file, and one relay.
-    let bob = terminal(&[&relays[1]]);
-    fs::create_dir(installed(&bob)).unwrap();
-    fs::write(installed(&bob).join("ggen.lock"), &there["ggen.lock"]).unwrap();
-    let locked = install(&bob, &["--locked"]).await;
-    assert_good(&locked);
+    let bob = Terminal::without_key(&[&relays[1]]);
+    fs::create_dir(bob.installed()).unwrap();
+    fs::write(bob.installed().join("ggen.lock"), &there["ggen.lock"]).unwrap();
+    let locked = bob.install(&["--locked"]).await;
+    locked.assert_good();
     assert_eq!(locked.err, "23 packages, 23 of them new\n");
-    assert_eq!(files(&installed(&bob)), there);
+    assert_eq!(files(&bob.installed()), there);
 }
 
 #[tokio::test]
@@ -174,13 +111,13 @@ async fn a_file_that_was_changed_or_removed_or_added_is_named() {
     let alice = publisher("alice", &relays).await;
     publish(&alice, &[package(&alice, "thing", "1.0.0", &[])]).await;
     let name = format!("{}/thing", alice.publisher().await);
-    assert_good(&install(&alice, &[&name]).await);
-    let directory = installed(&alice).display().to_string();
+    alice.install(&[&name]).await.assert_good();
+    let directory = alice.installed().display().to_string();
     let verify = async || alice.ask(&["verify", &directory]).await;
     let good = verify().await;
     assert_eq!((good.code, &good.err[..]), (0, "1 packages, every file as it was published\n"), "{good:?}");
 
-    let thing = installed(&alice).join("thing-1.0.0");
+    let thing = alice.installed().join("thing-1.0.0");
     fs::write(thing.join("templates/name.tmpl"), "thing 1.0.1\n").unwrap();
     fs::write(thing.join("more"), "").unwrap();
     fs::remove_file(thing.join("package.toml")).unwrap();
@@ -199,11 +136,11 @@ async fn a_file_that_was_changed_or_removed_or_added_is_named() {
     assert!(json.code == 1 && json.out.contains("\"how\": \"changed\""), "{json:?}");
 
     // What somebody changed is neither overwritten nor taken for what was published.
-    let again = install(&alice, &[]).await;
+    let again = alice.install(&[]).await;
     assert_eq!(again.code, 1, "{again:?}");
     assert!(again.err.contains("is not as it was installed"), "{again:?}");
     fs::remove_dir_all(&thing).unwrap();
-    assert_good(&install(&alice, &["--locked"]).await);
+    alice.install(&["--locked"]).await.assert_good();
     assert_eq!(verify().await.code, 0);
 }
 
@@ -223,7 +160,7 @@ async fn an_install_that_is_killed_leaves_no_half_package_and_goes_on_when_run_a
     }
     publish(&alice, &packages).await;
     let name = format!("{}/big0", alice.publisher().await);
-    let directory = installed(&alice).display().to_string();
+    let directory = alice.installed().display().to_string();
     let arguments = ["install", &name, "--to", &directory, "--network", "test"];
 
     let mut killed = 0;
@@ -231,19 +168,19 @@ async fn an_install_that_is_killed_leaves_no_half_package_and_goes_on_when_run_a
         let mut running = alice.command(&alice.to_relays(&arguments)).spawn().unwrap();
         // Something of it is on the disk; the more so, the later.
         until("the first files", || {
-            let is_there = names(&installed(&alice)).len() > seen || running.try_wait().unwrap().is_some();
+            let is_there = names(&alice.installed()).len() > seen || running.try_wait().unwrap().is_some();
             async move { is_there.then_some(()) }
         })
         .await;
         _ = running.start_kill();
         killed += usize::from(!running.wait().await.unwrap().success());
-        for package in names(&installed(&alice)).iter().filter(|name| name.starts_with("big")) {
-            assert_eq!(fs::read_dir(installed(&alice).join(package)).unwrap().count(), 42, "{package} is whole");
+        for package in names(&alice.installed()).iter().filter(|name| name.starts_with("big")) {
+            assert_eq!(fs::read_dir(alice.installed().join(package)).unwrap().count(), 42, "{package} is whole");
         }
     }
     assert!(killed > 0, "no run was killed before its end");
-    assert_good(&install(&alice, &[&name]).await);
-    assert_eq!(names(&installed(&alice)), (0..6).map(|number| format!("big{number}-1.0.0")).collect::<Vec<_>>());
+    alice.install(&[&name]).await.assert_good();
+    assert_eq!(names(&alice.installed()), (0..6).map(|number| format!("big{number}-1.0.0")).collect::<Vec<_>>());
     assert_eq!(alice.ask(&["verify", &directory]).await.code, 0);
 }
 
@@ -264,33 +201,33 @@ async fn of_two_publishers_with_one_handle_none_is_chosen_until_one_was_named_in
     publish(&one, &[package(&one, "thing", "1.0.0", &[])]).await;
     let first = format!("{}/thing", one.publisher().await);
     // As long as there is one.
-    let visitor = terminal(&[&relays[0], &relays[1]]);
+    let visitor = Terminal::without_key(&[&relays[0], &relays[1]]);
     for name in ["alice/thing", "thing"] {
-        assert_good(&install(&visitor, &[name]).await);
-        fs::remove_dir_all(installed(&visitor)).unwrap();
+        visitor.install(&[name]).await.assert_good();
+        fs::remove_dir_all(visitor.installed()).unwrap();
         fs::remove_dir_all(visitor.home.path().join(".local")).unwrap();
     }
     publish(&other, &[package(&other, "thing", "2.0.0", &[])]).await;
     let second = format!("{}/thing", other.publisher().await);
     // To look at one is not to choose it.
-    assert_good(&visitor.ask(&["info", &first]).await);
+    visitor.ask(&["info", &first]).await.assert_good();
     for name in ["alice/thing", "thing"] {
-        let refused = install(&visitor, &[name]).await;
+        let refused = visitor.install(&[name]).await;
         assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
         assert!(refused.err.contains(&first) && refused.err.contains(&second), "{refused:?}");
-        assert_eq!(names(&installed(&visitor)), [""; 0]);
+        assert_eq!(names(&visitor.installed()), [""; 0]);
     }
-    assert_good(&install(&visitor, &[&first]).await);
-    fs::remove_dir_all(installed(&visitor)).unwrap();
+    visitor.install(&[&first]).await.assert_good();
+    fs::remove_dir_all(visitor.installed()).unwrap();
     for name in ["alice/thing", "thing"] {
-        assert!(install(&visitor, &[name]).await.out.contains(&format!("{first} 1.0.0")), "it is pinned");
+        assert!(visitor.install(&[name]).await.out.contains(&format!("{first} 1.0.0")), "it is pinned");
     }
     // Who knows both has to say which.
-    fs::remove_dir_all(installed(&visitor)).unwrap();
-    assert_good(&install(&visitor, &[&second]).await);
-    let refused = install(&visitor, &["alice/thing"]).await;
+    fs::remove_dir_all(visitor.installed()).unwrap();
+    visitor.install(&[&second]).await.assert_good();
+    let refused = visitor.install(&["alice/thing"]).await;
     assert_eq!(refused.code, 1, "{refused:?}");
-    let unknown = install(&visitor, &["nobody/thing"]).await;
+    let unknown = visitor.install(&["nobody/thing"]).await;
     assert!(unknown.code == 1 && unknown.err.contains("there is no package `nobody/thing`"), "{unknown:?}");
 }
 
@@ -298,26 +235,26 @@ async fn of_two_publishers_with_one_handle_none_is_chosen_until_one_was_named_in
 async fn one_relay_is_not_enough_unless_it_is_said_to_be() {
     let alone = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
     let other = TestRelay::deaf(|config| config.epoch = LONG_EPOCH).await;
-    let alice = terminal(&[&alone]).as_publisher("alice").await;
+    let alice = Terminal::without_key(&[&alone]).as_publisher("alice").await;
     publish(&alice, &[package(&alice, "thing", "1.0.0", &[])]).await;
     let name = format!("{}/thing", alice.publisher().await);
-    let refused = install(&alice, &[&name]).await;
+    let refused = alice.install(&[&name]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("--trust-one-relay") && refused.err.contains("--relay"), "{refused:?}");
 
     // Two relays, of which one has it: they know nothing of each other.
-    let both = terminal(&[&alone, &other]);
-    let refused = install(&both, &[&name]).await;
+    let both = Terminal::without_key(&[&alone, &other]);
+    let refused = both.install(&[&name]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("1.0.0 is confirmed by 1 of 2 relays"), "{refused:?}");
-    let bare = install(&both, &["alice/thing"]).await;
+    let bare = both.install(&["alice/thing"]).await;
     assert!(bare.err.contains("1.0.0 is confirmed by 1 of 2 relays"), "{bare:?}");
-    assert_eq!(names(&installed(&both)), [""; 0]);
+    assert_eq!(names(&both.installed()), [""; 0]);
     let info = both.ask(&["info", &name]).await;
     assert!(info.out.contains("confirmed by    1 of 2 relays\n"), "{info:?}");
 
-    assert_good(&install(&alice, &[&name, "--trust-one-relay"]).await);
-    assert_eq!(names(&installed(&alice)), ["thing-1.0.0"]);
+    alice.install(&[&name, "--trust-one-relay"]).await.assert_good();
+    assert_eq!(names(&alice.installed()), ["thing-1.0.0"]);
 }
 
 #[tokio::test]
@@ -327,34 +264,34 @@ async fn what_was_yanked_is_not_chosen_and_a_lock_file_installs_it_still() {
     let all = [package(&alice, "thing", "1.0.0", &[]), package(&alice, "thing", "1.1.0", &[])];
     publish(&alice, &all).await;
     let name = format!("{}/thing", alice.publisher().await);
-    assert_good(&install(&alice, &[&name]).await);
-    assert_eq!(names(&installed(&alice)), ["thing-1.1.0"]);
-    let there = files(&installed(&alice));
-    assert_good(&alice.with_relays(&["yank", "thing@1.1.0", "--reason", "it leaks"]).await);
+    alice.install(&[&name]).await.assert_good();
+    assert_eq!(names(&alice.installed()), ["thing-1.1.0"]);
+    let there = files(&alice.installed());
+    alice.with_relays(&["yank", "thing@1.1.0", "--reason", "it leaks"]).await.assert_good();
 
-    let bob = terminal(&[&relays[0], &relays[1]]);
-    let exact = install(&bob, &[&format!("{name}@=1.1.0")]).await;
+    let bob = Terminal::without_key(&[&relays[0], &relays[1]]);
+    let exact = bob.install(&[&format!("{name}@=1.1.0")]).await;
     assert_eq!(exact.code, 1, "{exact:?}");
     assert!(exact.err.contains("1.1.0 is yanked"), "{exact:?}");
-    assert_good(&install(&bob, &[&name]).await);
-    assert_eq!(names(&installed(&bob)), ["thing-1.0.0"]);
-    fs::write(installed(&bob).join("ggen.lock"), &there["ggen.lock"]).unwrap();
-    let locked = install(&bob, &["--locked"]).await;
-    assert_good(&locked);
+    bob.install(&[&name]).await.assert_good();
+    assert_eq!(names(&bob.installed()), ["thing-1.0.0"]);
+    fs::write(bob.installed().join("ggen.lock"), &there["ggen.lock"]).unwrap();
+    let locked = bob.install(&["--locked"]).await;
+    locked.assert_good();
     assert!(locked.err.contains(&format!("warning: {name} 1.1.0 is yanked: it leaks\n")), "{locked:?}");
-    assert_eq!(fs::read(installed(&bob).join("ggen.lock")).unwrap(), there["ggen.lock"]);
-    assert_eq!(fs::read(installed(&bob).join("thing-1.1.0/package.toml")).unwrap(), there["thing-1.1.0/package.toml"]);
+    assert_eq!(fs::read(bob.installed().join("ggen.lock")).unwrap(), there["ggen.lock"]);
+    assert_eq!(fs::read(bob.installed().join("thing-1.1.0/package.toml")).unwrap(), there["thing-1.1.0/package.toml"]);
 
     // With nobody to ask, what is on this machine is enough.
-    let offline = terminal(&[]);
-    let directory = installed(&bob).display().to_string();
+    let offline = Terminal::without_key(&[]);
+    let directory = bob.installed().display().to_string();
     let cache = bob.home.path().join(".cache");
-    fs::remove_dir_all(installed(&bob).join("thing-1.1.0")).unwrap();
+    fs::remove_dir_all(bob.installed().join("thing-1.1.0")).unwrap();
     let offline = offline.with("XDG_CACHE_HOME", &cache.display().to_string());
     let locked = offline.ask(&["install", "--locked", "--to", &directory]).await;
-    assert_good(&locked);
+    locked.assert_good();
     assert!(locked.err.contains("no relay was asked"), "{locked:?}");
-    assert!(installed(&bob).join("thing-1.1.0").is_dir());
+    assert!(bob.installed().join("thing-1.1.0").is_dir());
 }
 
 /// An archive whose text says which one it is.
@@ -374,56 +311,56 @@ async fn a_contested_version_is_had_only_by_its_release_or_a_lock_file_even_when
     let good = owner.release("thing", "1.0.0", "", &archive("1.0.0", "good"));
     let evil = owner.release("thing", "1.0.0", "", &archive("1.0.0", "evil"));
     let name = format!("publisher-41~{}/thing", owner.key_log.publisher().fingerprint());
-    let visitor = terminal(&[&relays[0], &relays[1]]);
+    let visitor = Terminal::without_key(&[&relays[0], &relays[1]]);
     for relay in &relays {
         old.publish_at(relay).await;
         good.publish_at(relay).await;
     }
     for version in ["0.9.0", "1.0.0"] {
-        confirmed(&visitor, &format!("{name}@{version}")).await;
+        visitor.confirmed(&format!("{name}@{version}")).await;
     }
-    assert_good(&install(&visitor, &[&name]).await);
-    let there = files(&installed(&visitor));
+    visitor.install(&[&name]).await.assert_good();
+    let there = files(&visitor.installed());
     assert_eq!(there["thing-1.0.0/text"], b"good");
 
     // The thief has the key, and one relay.
     evil.publish_at(&relays[1]).await;
-    let fresh = terminal(&[&relays[0], &relays[1]]);
-    let chosen = install(&fresh, &[&name]).await;
-    assert_good(&chosen);
-    assert_eq!(names(&installed(&fresh)), ["thing-0.9.0"], "{chosen:?}");
+    let fresh = Terminal::without_key(&[&relays[0], &relays[1]]);
+    let chosen = fresh.install(&[&name]).await;
+    chosen.assert_good();
+    assert_eq!(names(&fresh.installed()), ["thing-0.9.0"], "{chosen:?}");
     assert!(chosen.err.contains("note: thing 1.0.0 is not chosen: it is contested\n"), "{chosen:?}");
-    let exact = install(&fresh, &[&format!("{name}@=1.0.0")]).await;
+    let exact = fresh.install(&[&format!("{name}@=1.0.0")]).await;
     assert!(exact.code == 1 && exact.err.contains("1.0.0 is contested"), "{exact:?}");
     let info = fresh.ask(&["info", &format!("{name}@1.0.0")]).await;
     assert!(info.code == 1 && info.err.contains("contradict each other"), "{info:?}");
 
-    let by_id = install(&fresh, &[&format!("{name}@{}", good.release.id())]).await;
-    assert_good(&by_id);
+    let by_id = fresh.install(&[&format!("{name}@{}", good.release.id())]).await;
+    by_id.assert_good();
     assert!(by_id.err.contains("warning: thing 1.0.0 is contested\n"), "{by_id:?}");
-    assert_eq!(files(&installed(&fresh))["thing-1.0.0/text"], b"good");
+    assert_eq!(files(&fresh.installed())["thing-1.0.0/text"], b"good");
 
     let retraction = owner.status("thing", "1.0.0", 1, State::Retracted);
     for relay in &relays {
         offer_to(relay, &retraction).await;
     }
-    let locked = terminal(&[&relays[0], &relays[1]]);
-    fs::create_dir(installed(&locked)).unwrap();
-    fs::write(installed(&locked).join("ggen.lock"), &there["ggen.lock"]).unwrap();
-    let run = install(&locked, &["--locked"]).await;
-    assert_good(&run);
+    let locked = Terminal::without_key(&[&relays[0], &relays[1]]);
+    fs::create_dir(locked.installed()).unwrap();
+    fs::write(locked.installed().join("ggen.lock"), &there["ggen.lock"]).unwrap();
+    let run = locked.install(&["--locked"]).await;
+    run.assert_good();
     assert!(run.err.contains("1.0.0 is retracted: broken\n"), "{run:?}");
-    assert_eq!(files(&installed(&locked)), there);
+    assert_eq!(files(&locked.installed()), there);
 
     // A lock file that says something else than its release is no lock file.
     let lock = String::from_utf8(there["ggen.lock"].clone()).unwrap();
     let forged = lock.replace(&good.release.artifact.cid.to_string(), &evil.release.artifact.cid.to_string());
-    let forger = terminal(&[&relays[0], &relays[1]]);
-    fs::create_dir(installed(&forger)).unwrap();
-    fs::write(installed(&forger).join("ggen.lock"), forged).unwrap();
-    let refused = install(&forger, &["--locked"]).await;
+    let forger = Terminal::without_key(&[&relays[0], &relays[1]]);
+    fs::create_dir(forger.installed()).unwrap();
+    fs::write(forger.installed().join("ggen.lock"), forged).unwrap();
+    let refused = forger.install(&["--locked"]).await;
     assert!(refused.code == 1 && refused.err.contains("the lock file is wrong"), "{refused:?}");
-    assert_eq!(names(&installed(&forger)), [""; 0]);
+    assert_eq!(names(&forger.installed()), [""; 0]);
 }
 
 #[tokio::test]
@@ -434,8 +371,8 @@ async fn what_is_installed_is_kept_until_it_is_upgraded_and_a_conflict_is_explai
     let app = package(&alice, "app", "1.0.0", &[needs("codec", "^1", &id)]);
     publish(&alice, &[package(&alice, "codec", "1.0.0", &[]), app]).await;
     let publisher = alice.publisher().await;
-    assert_good(&install(&alice, &[&format!("{publisher}/app")]).await);
-    let directory = installed(&alice).display().to_string();
+    alice.install(&[&format!("{publisher}/app")]).await.assert_good();
+    let directory = alice.installed().display().to_string();
     let newest = alice.ask(&["outdated", &directory]).await;
     assert_eq!((newest.code, &newest.out[..]), (0, ""), "{newest:?}");
     let tree = alice.run(&["tree", &directory]).await;
@@ -445,21 +382,21 @@ async fn what_is_installed_is_kept_until_it_is_upgraded_and_a_conflict_is_explai
     let outdated = alice.ask(&["outdated", &directory]).await;
     assert_eq!(outdated.code, 1, "{outdated:?}");
     assert_eq!(outdated.out, format!("{publisher}/codec  1.0.0  allowed 1.1.0  newest 2.0.0\n"));
-    assert_good(&install(&alice, &[]).await);
-    assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.0.0"], "what is locked stays");
-    let upgraded = install(&alice, &["--upgrade"]).await;
+    alice.install(&[]).await.assert_good();
+    assert_eq!(names(&alice.installed()), ["app-1.0.0", "codec-1.0.0"], "what is locked stays");
+    let upgraded = alice.install(&["--upgrade"]).await;
     assert!(upgraded.out.contains("removed codec-1.0.0\n"), "{upgraded:?}");
-    assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.1.0"]);
+    assert_eq!(names(&alice.installed()), ["app-1.0.0", "codec-1.1.0"]);
 
-    let conflict = install(&alice, &[&format!("{publisher}/codec@>=1.2, <2")]).await;
+    let conflict = alice.install(&[&format!("{publisher}/codec@>=1.2, <2")]).await;
     assert!(conflict.code == 1 && conflict.err.contains("codec has no version >=1.2.0, <2.0.0"), "{conflict:?}");
     publish(&alice, &[package(&alice, "old", "1.0.0", &[needs("codec", "=1.0.0", &id)])]).await;
     publish(&alice, &[package(&alice, "new", "1.0.0", &[needs("codec", "^1.1", &id)])]).await;
-    let conflict = install(&alice, &[&format!("{publisher}/old"), &format!("{publisher}/new")]).await;
+    let conflict = alice.install(&[&format!("{publisher}/old"), &format!("{publisher}/new")]).await;
     assert_eq!(conflict.code, 1, "{conflict:?}");
     let why = "every version of new needs codec >=1.1.0, <2.0.0";
     assert!(conflict.err.contains(why) && conflict.err.contains("old 1.0.0 needs codec 1.0.0"), "{conflict:?}");
-    assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.1.0"], "nothing has changed");
+    assert_eq!(names(&alice.installed()), ["app-1.0.0", "codec-1.1.0"], "nothing has changed");
 }
 
 #[tokio::test]
@@ -473,11 +410,11 @@ async fn two_versions_of_a_package_stand_side_by_side_where_one_does_not_fit_all
     publish(&alice, &codecs).await;
     publish(&alice, &[net, app]).await;
     let publisher = alice.publisher().await;
-    assert_good(&install(&alice, &[&format!("{publisher}/app")]).await);
-    assert_eq!(names(&installed(&alice)), ["app-1.0.0", "codec-1.0.0", "codec-2.0.0", "net-1.0.0"]);
-    let there = files(&installed(&alice));
+    alice.install(&[&format!("{publisher}/app")]).await.assert_good();
+    assert_eq!(names(&alice.installed()), ["app-1.0.0", "codec-1.0.0", "codec-2.0.0", "net-1.0.0"]);
+    let there = files(&alice.installed());
     assert_eq!(there["codec-2.0.0/templates/name.tmpl"], b"codec 2.0.0\n");
-    let directory = installed(&alice).display().to_string();
+    let directory = alice.installed().display().to_string();
     let tree = alice.run(&["tree", &directory]).await;
     let expected = ["app 1.0.0", "├── P/codec 1.0.0 (^1)", "└── P/net 1.0.0 (*)", "    └── P/codec 2.0.0 (^2)"];
     assert_eq!(tree.out, format!("P/{}\n", expected.join("\n")).replace("P/", &format!("{publisher}/")), "{tree:?}");
@@ -487,21 +424,21 @@ async fn two_versions_of_a_package_stand_side_by_side_where_one_does_not_fit_all
     let outdated = alice.ask(&["outdated", &directory]).await;
     assert_eq!(outdated.out, format!("{publisher}/codec  1.0.0  allowed 1.0.0  newest 2.0.0\n"), "{outdated:?}");
 
-    let bob = terminal(&[&relays[1]]);
-    fs::create_dir(installed(&bob)).unwrap();
-    fs::write(installed(&bob).join("ggen.lock"), &there["ggen.lock"]).unwrap();
-    assert_good(&install(&bob, &["--locked"]).await);
-    assert_eq!(files(&installed(&bob)), there);
-    fs::write(installed(&bob).join("codec-1.0.0/templates/name.tmpl"), "codec 2.0.0\n").unwrap();
-    let found = bob.ask(&["verify", &installed(&bob).display().to_string()]).await;
-    let changed = installed(&bob).join("codec-1.0.0/templates/name.tmpl");
+    let bob = Terminal::without_key(&[&relays[1]]);
+    fs::create_dir(bob.installed()).unwrap();
+    fs::write(bob.installed().join("ggen.lock"), &there["ggen.lock"]).unwrap();
+    bob.install(&["--locked"]).await.assert_good();
+    assert_eq!(files(&bob.installed()), there);
+    fs::write(bob.installed().join("codec-1.0.0/templates/name.tmpl"), "codec 2.0.0\n").unwrap();
+    let found = bob.ask(&["verify", &bob.installed().display().to_string()]).await;
+    let changed = bob.installed().join("codec-1.0.0/templates/name.tmpl");
     assert_eq!((found.code, found.out), (1, format!("changed {}\n", changed.display())));
 
     // Each goes when nobody needs it any more.
     publish(&alice, &[package(&alice, "app", "1.1.0", &[needs("codec", "^2", &id)])]).await;
-    let upgraded = install(&alice, &["--upgrade"]).await;
+    let upgraded = alice.install(&["--upgrade"]).await;
     assert!(upgraded.out.contains("removed codec-1.0.0\n"), "{upgraded:?}");
-    assert_eq!(names(&installed(&alice)), ["app-1.1.0", "codec-2.0.0"]);
+    assert_eq!(names(&alice.installed()), ["app-1.1.0", "codec-2.0.0"]);
 }
 
 #[tokio::test]
@@ -512,12 +449,12 @@ async fn what_no_checkpoint_has_yet_is_not_installed() {
     let mut alice = Terminal::without_key(&[&relays[0], &relays[1]]);
     alice.epoch = epoch.as_secs().to_string();
     let alice = alice.as_publisher("alice").await;
-    assert_good(&alice.with_relays(&["publish", &package(&alice, "thing", "1.0.0", &[])]).await);
+    alice.with_relays(&["publish", &package(&alice, "thing", "1.0.0", &[])]).await.assert_good();
     let name = format!("{}/thing", alice.publisher().await);
     let info = alice.ask(&["info", &name]).await;
     assert!(info.out.contains("confirmed by    0 of 2 relays\n"), "{info:?}");
-    let refused = install(&alice, &[&name]).await;
+    let refused = alice.install(&[&name]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("1.0.0 is confirmed by 0 of 2 relays"), "{refused:?}");
-    assert_eq!(names(&installed(&alice)), [""; 0]);
+    assert_eq!(names(&alice.installed()), [""; 0]);
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use ggen_shared::protocol::query;
 use ggen_shared::record::{KeyLog, Record, Release, Verified};
 use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{Asked, verify_range, verify_records};
+use ggen_tests::install::files;
 use ggen_tests::process::RelayProcess;
 use ggen_tests::terminal::{Run, Terminal, write_package};
 use ggen_tests::{TestPeer, network, until, within};
@@ -437,24 +438,6 @@ fn assert_same(there: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Ve
     let names = there.keys().chain(expected.keys()).collect::<BTreeSet<_>>();
     let different: Vec<_> = names.into_iter().filter(|name| there.get(*name) != expected.get(*name)).collect();
     assert!(different.is_empty(), "{claim}, but not {different:?}");
-}
-
-/// All files below a directory, with their bytes.
-fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![directory.to_path_buf()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                let below = path.strip_prefix(directory).unwrap().display().to_string();
-                found.insert(below, fs::read(path).unwrap());
-            }
-        }
-    }
-    found
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,26 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ggen_shared::limits::MAX_CONFLICTING_RECORDS;
 use ggen_shared::record::{Dependency, State};
-use ggen_tests::terminal::{Run, Terminal};
+use ggen_tests::install::{LONG_EPOCH, files, two_relays};
+use ggen_tests::terminal::Terminal;
 use ggen_tests::{Package, Publisher, TestRelay, offer_to, until};
-
-/// Longer than elsewhere: what is installed has to be in the checkpoints of two relays that both are no older than two epochs.
-const LONG_EPOCH: Duration = Duration::from_secs(4);
-
-async fn two_relays() -> [TestRelay; 2] {
-    let first = TestRelay::configured(|config| config.epoch = LONG_EPOCH).await;
-    let bootstrap = first.address("/tcp/", false);
-    let second = TestRelay::configured(|config| {
-        config.epoch = LONG_EPOCH;
-        config.bootstrap = vec![bootstrap];
-    });
-    [first, second.await]
-}
 
 /// Two relays that tell each other nothing.
 async fn two_deaf_relays() -> [TestRelay; 2] {
@@ -33,9 +19,7 @@ async fn two_deaf_relays() -> [TestRelay; 2] {
 
 /// Somebody who knows these relays, and nothing else yet.
 fn visitor(relays: &[TestRelay]) -> Terminal {
-    let mut terminal = Terminal::without_key(&relays.iter().collect::<Vec<_>>());
-    terminal.epoch = LONG_EPOCH.as_secs().to_string();
-    terminal
+    Terminal::without_key(&relays.iter().collect::<Vec<_>>())
 }
 
 /// An archive whose text says whose it is.
@@ -72,50 +56,12 @@ fn full_name(publisher: &Publisher, name: &str) -> String {
     format!("{}~{}/{name}", publisher.key_log.handle(), publisher.key_log.publisher().fingerprint())
 }
 
-/// Waits until the checkpoints of both relays have a version.
-async fn confirmed(terminal: &Terminal, package: &str) {
-    until("checkpoints that have it", async || {
-        let info = terminal.ask(&["info", package, "--json"]).await;
-        let confirmed = (info.code == 0).then(|| info.json()["confirmed_by"].as_array().map(Vec::len)).flatten();
-        (confirmed == Some(terminal.relays.len())).then_some(())
-    })
-    .await;
-}
-
-fn installed(terminal: &Terminal) -> PathBuf {
-    terminal.home.path().join("ggen_packages")
-}
-
-async fn install(terminal: &Terminal, arguments: &[&str]) -> Run {
-    let directory = installed(terminal).display().to_string();
-    terminal.ask(&[&["install"], arguments, &["--to", &directory]].concat()).await
-}
-
 /// Somebody who has a lock file, and nothing else yet.
 fn with_lock_file(relays: &[TestRelay; 2], lock: &[u8]) -> Terminal {
     let terminal = visitor(relays);
-    fs::create_dir(installed(&terminal)).unwrap();
-    fs::write(installed(&terminal).join("ggen.lock"), lock).unwrap();
+    fs::create_dir(terminal.installed()).unwrap();
+    fs::write(terminal.installed().join("ggen.lock"), lock).unwrap();
     terminal
-}
-
-fn assert_good(run: &Run) {
-    assert_eq!(run.code, 0, "{run:?}");
-}
-
-/// All files below a directory, with their bytes.
-fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() {
-            found.extend(files(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
-        } else {
-            found.insert(name, fs::read(path).unwrap());
-        }
-    }
-    found
 }
 
 /// An owner of a program and what it needs, each in some versions, and somebody who has installed them all at their newest.
@@ -130,10 +76,10 @@ async fn installed_before_the_theft(relays: &[TestRelay; 2], number: u8) -> (Pub
     publish(relays, &all).await;
     let user = visitor(relays);
     for name in ["app", "codec", "text"] {
-        confirmed(&user, &format!("{}@1.2.0", full_name(&owner, name))).await;
+        user.confirmed(&format!("{}@1.2.0", full_name(&owner, name))).await;
     }
-    let run = install(&user, &[&full_name(&owner, "app")]).await;
-    assert_good(&run);
+    let run = user.install(&[&full_name(&owner, "app")]).await;
+    run.assert_good();
     assert_eq!(run.err, "3 packages, 3 of them new\n");
     (owner, all, user)
 }
@@ -142,7 +88,7 @@ async fn installed_before_the_theft(relays: &[TestRelay; 2], number: u8) -> (Pub
 async fn a_lock_file_installs_the_same_bytes_while_a_thief_contests_every_version_and_retracts_the_newest() {
     let relays = two_relays().await;
     let (owner, all, user) = installed_before_the_theft(&relays, 71).await;
-    let there = files(&installed(&user));
+    let there = files(&user.installed());
     assert_eq!(there.len(), 3 * 2 + 1);
 
     let mut thief = owner.stolen();
@@ -162,22 +108,22 @@ async fn a_lock_file_installs_the_same_bytes_while_a_thief_contests_every_versio
     // Who has no lock file gets nothing of it, and is told why.
     let app = full_name(&owner, "app");
     let newcomer = visitor(&relays);
-    let refused = install(&newcomer, &[&app]).await;
+    let refused = newcomer.install(&[&app]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("contested") && refused.err.contains("retracted"), "{refused:?}");
-    assert_eq!(files(&installed(&newcomer)), BTreeMap::new());
+    assert_eq!(files(&newcomer.installed()), BTreeMap::new());
 
     let locked = with_lock_file(&relays, &there["ggen.lock"]);
-    let run = install(&locked, &["--locked"]).await;
-    assert_good(&run);
+    let run = locked.install(&["--locked"]).await;
+    run.assert_good();
     for name in ["app", "codec", "text"] {
         let warning = format!("warning: {} 1.2.0 is retracted: broken\n", full_name(&owner, name));
         assert!(run.err.contains(&warning), "{run:?}");
     }
     assert!(run.err.ends_with("3 packages, 3 of them new\n"), "{run:?}");
-    assert_eq!(files(&installed(&locked)), there);
-    let verified = locked.ask(&["verify", &installed(&locked).display().to_string()]).await;
-    assert_good(&verified);
+    assert_eq!(files(&locked.installed()), there);
+    let verified = locked.ask(&["verify", &locked.installed().display().to_string()]).await;
+    verified.assert_good();
 }
 
 #[tokio::test]
@@ -187,34 +133,34 @@ async fn a_stolen_key_and_one_relay_cannot_make_anybody_install() {
     publish(&relays, &[release(&mut owner, "thing", "1.0.0", "as its owner made it", &[])]).await;
     let user = visitor(&relays);
     let name = full_name(&owner, "thing");
-    confirmed(&user, &format!("{name}@1.0.0")).await;
+    user.confirmed(&format!("{name}@1.0.0")).await;
 
     // The thief has a relay too, whose checkpoints have what he signs.
     let mut thief = owner.stolen();
     let bad = release(&mut thief, "thing", "1.0.1", "as a thief made it", &[]);
     bad.publish_at(&relays[1]).await;
     let alone = visitor(&relays[1..]);
-    confirmed(&alone, &format!("{name}@1.0.1")).await;
+    alone.confirmed(&format!("{name}@1.0.1")).await;
 
-    let run = install(&user, &[&name]).await;
-    assert_good(&run);
+    let run = user.install(&[&name]).await;
+    run.assert_good();
     assert!(run.err.contains("note: thing 1.0.1 is not chosen: it is confirmed by 1 of 2 relays\n"), "{run:?}");
-    assert_eq!(files(&installed(&user))["thing-1.0.0/text"], b"as its owner made it");
-    let before = files(&installed(&user));
+    assert_eq!(files(&user.installed())["thing-1.0.0/text"], b"as its owner made it");
+    let before = files(&user.installed());
     for asked in [format!("{name}@=1.0.1"), format!("{name}@>1.0.0")] {
-        let refused = install(&user, &[&asked]).await;
+        let refused = user.install(&[&asked]).await;
         assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
         assert!(refused.err.contains("1.0.1 is confirmed by 1 of 2 relays"), "{refused:?}");
     }
-    let upgraded = install(&user, &["--upgrade"]).await;
-    assert_good(&upgraded);
-    assert_eq!(files(&installed(&user)), before, "nothing of the thief's is on the disk");
+    let upgraded = user.install(&["--upgrade"]).await;
+    upgraded.assert_good();
+    assert_eq!(files(&user.installed()), before, "nothing of the thief's is on the disk");
 
     // Nor is it enough to know no other relay than the thief's.
-    let refused = install(&alone, &[&name]).await;
+    let refused = alone.install(&[&name]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("one relay's word is not enough to install by"), "{refused:?}");
-    assert_eq!(files(&installed(&alone)), BTreeMap::new());
+    assert_eq!(files(&alone.installed()), BTreeMap::new());
 }
 
 #[tokio::test]
@@ -226,11 +172,11 @@ async fn two_publishers_of_one_handle_are_both_listed_by_search_and_neither_is_i
         let publisher = visitor(&relays).as_publisher("alice").await;
         publisher.published("thing", "1.0.0").await;
         let name = format!("{}/thing", publisher.publisher().await);
-        confirmed(&user, &name).await;
+        user.confirmed(&name).await;
         names.push(name);
     }
     let found = user.ask(&["search", "thing"]).await;
-    assert_good(&found);
+    found.assert_good();
     assert_eq!(found.out.lines().count(), 2, "{found:?}");
     let json = user.ask(&["search", "thing", "--json"]).await.json();
     for name in &names {
@@ -238,10 +184,10 @@ async fn two_publishers_of_one_handle_are_both_listed_by_search_and_neither_is_i
         assert!(json["hits"].as_array().unwrap().iter().any(|hit| hit["full_name"] == **name), "{json}");
     }
     for bare in ["alice/thing", "thing"] {
-        let refused = install(&user, &[bare]).await;
+        let refused = user.install(&[bare]).await;
         assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
         assert!(names.iter().all(|name| refused.err.contains(name)), "{refused:?}");
-        assert_eq!(files(&installed(&user)), BTreeMap::new());
+        assert_eq!(files(&user.installed()), BTreeMap::new());
     }
 }
 
@@ -269,7 +215,7 @@ fn displacing(thief: &mut Publisher, old: &Package) -> Vec<Package> {
 async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
     let relays = two_relays().await;
     let (mut owner, all, user) = installed_before_the_theft(&relays, 73).await;
-    let there = files(&installed(&user));
+    let there = files(&user.installed());
     let app = full_name(&owner, "app");
 
     let mut thief = owner.stolen();
@@ -283,11 +229,11 @@ async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
         }
     }
     let locked = with_lock_file(&relays, &there["ggen.lock"]);
-    let run = install(&locked, &["--locked"]).await;
-    assert_good(&run);
+    let run = locked.install(&["--locked"]).await;
+    run.assert_good();
     let warning = format!("warning: {app} 1.2.0 is contested");
     assert!(run.err.contains(&warning), "{run:?}");
-    assert_eq!(files(&installed(&locked)), there);
+    assert_eq!(files(&locked.installed()), there);
 
     // A lock file that nobody's key has signed what it says of is none.
     let lock = String::from_utf8(there["ggen.lock"].clone()).unwrap();
@@ -307,15 +253,15 @@ async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
     for (how, forged) in forgeries {
         assert_ne!(forged, lock, "{how}");
         let forger = with_lock_file(&relays, forged.as_bytes());
-        let refused = install(&forger, &["--locked"]).await;
+        let refused = forger.install(&["--locked"]).await;
         assert!(refused.code == 1 && refused.err.contains("the lock file is wrong"), "{how}: {refused:?}");
-        assert_eq!(files(&installed(&forger)).len(), 1, "{how}");
+        assert_eq!(files(&forger.installed()).len(), 1, "{how}");
     }
 
     // What the owner does not keep is void, in lock files too.
     offer_to(&relays[0], &owner.rotate(&[])).await;
     until("the rotation", async || {
-        let refused = install(&with_lock_file(&relays, lock.as_bytes()), &["--locked"]).await;
+        let refused = with_lock_file(&relays, lock.as_bytes()).install(&["--locked"]).await;
         (refused.code == 1 && refused.err.contains("is void")).then_some(())
     })
     .await;

@@ -3,6 +3,8 @@
 //! A corpus is a file of records, key logs before releases, each behind its length in four bytes, big endian.
 
 pub mod queries;
+#[cfg(feature = "relays")]
+pub mod relays;
 pub mod report;
 
 use std::collections::{BTreeMap, HashMap};

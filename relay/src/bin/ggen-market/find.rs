@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use ggen_net::light::LightPeer;
 use ggen_net::{Comparison, ConfirmError, P2PRegistry};
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::status::split_version;
@@ -66,6 +67,12 @@ impl Ask {
 
     pub(crate) fn network(&self) -> Result<Network> {
         Ok(Network::named(self.network.clone())?)
+    }
+
+    /// A light peer that knows the relays, whether they can be reached or not.
+    pub(crate) async fn peer(self) -> Result<LightPeer<Tokio>> {
+        let network = self.network()?;
+        Ok(self.relays.try_to_connect(network).await?.0)
     }
 
     pub(crate) async fn registry(self) -> Result<P2PRegistry<Tokio>> {

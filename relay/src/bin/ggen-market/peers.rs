@@ -10,24 +10,16 @@ use ggen_net::light::{Connection, LightPeer, Phase};
 use ggen_relay::causes;
 use ggen_relay::market::peer::Tokio;
 use ggen_shared::catalogue::keys;
-use ggen_shared::id::Network;
 use ggen_shared::protocol::query::RangeOf;
 use ggen_shared::search::verified::{Asked, verify_range};
 use serde_json::{Value, json};
 
-use crate::find::print_table;
-use crate::relays::Relays;
+use crate::find::{Ask, print_table};
 
 #[derive(clap::Args)]
 pub(crate) struct Peers {
     #[command(flatten)]
-    relays: Relays,
-    /// The network that they serve.
-    #[arg(long, default_value = "ggen")]
-    network: String,
-    /// Write JSON.
-    #[arg(long)]
-    json: bool,
+    ask: Ask,
 }
 
 /// A relay, and what it answered to a question whose answer is small and proven.
@@ -42,10 +34,10 @@ pub(crate) struct Seen {
 }
 
 /// Exit code 0: a relay answers as it should; 1: none does; 2: nobody could be asked.
-pub(crate) async fn run(Peers { relays, network, json }: Peers) -> Result<ExitCode> {
-    let (peer, _) = relays.try_to_connect(Network::named(network)?).await?;
-    let all = look(&peer).await;
-    if json {
+pub(crate) async fn run(Peers { ask }: Peers) -> Result<ExitCode> {
+    let is_json = ask.is_json();
+    let all = look(&ask.peer().await?).await;
+    if is_json {
         println!("{:#}", all.iter().map(Seen::json).collect::<Value>());
     } else {
         print_table(all.iter().map(Seen::row));

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resolve::{MAX_PACKAGES, Wanted, Which};
 use super::series::{Pick, Series};
+use crate::files::Fault;
 
 /// What the file is called.
 pub const FILE_NAME: &str = "ggen.lock";
@@ -58,13 +59,8 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system said so.
-    #[error("{}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] Fault),
     /// It is no TOML of this shape.
     #[error("{} is no lock file", path.display())]
     Shape {
@@ -130,11 +126,11 @@ impl Lock {
     /// [`Error`].
     pub fn read(directory: &Path) -> Result<Option<Self>, Error> {
         let path = directory.join(FILE_NAME);
-        let io = |source| Error::Io { path: path.clone(), source };
+        let io = Fault::at(&path);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io(error)),
+            Err(error) => return Err(io(error).into()),
         };
         let mut text = String::new();
         file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(io)?;
@@ -159,7 +155,7 @@ impl Lock {
             file.sync_all()?;
             fs::rename(temporary, &path)
         };
-        written().map_err(|source| Error::Io { path: path.clone(), source })
+        written().map_err(|error| Fault::at(&path)(error).into())
     }
 
     /// The file's text: sorted, so that the same packages give the same bytes.

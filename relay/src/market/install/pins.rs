@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use ggen_shared::id::{Handle, Network, PublisherId};
 use serde::{Deserialize, Serialize};
 
+use crate::files::Fault;
+
 /// Bytes of the file that are read: tens of thousands of publishers.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -18,13 +20,8 @@ const HEADER: &str =
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system said so.
-    #[error("{}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] Fault),
     /// It does not read as pins.
     #[error("{}: {reason}", path.display())]
     Content {
@@ -56,12 +53,12 @@ impl Pins {
     /// # Errors
     /// [`Error`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.into(), source };
+        let io = Fault::at(path);
         let content = |reason: String| Error::Content { path: path.into(), reason };
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io(error)),
+            Err(error) => return Err(io(error).into()),
         };
         let mut text = String::new();
         file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(io)?;
@@ -97,13 +94,13 @@ impl Pins {
     /// # Errors
     /// [`Error`]. The file is as it was then.
     pub fn add(path: &Path, network: &Network, publishers: &[(Handle, PublisherId)]) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.into(), source };
+        let io = Fault::at(path);
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io)?;
+            fs::create_dir_all(directory).map_err(&io)?;
         }
         let locked = OpenOptions::new().write(true).create(true).truncate(false).open(path.with_extension("lock"));
-        let locked = locked.map_err(io)?;
-        locked.lock().map_err(io)?;
+        let locked = locked.map_err(&io)?;
+        locked.lock().map_err(&io)?;
         let mut pins = Self::read(path)?;
         let before = pins.clone();
         let pinned = pins.networks.entry(network.as_str().into()).or_default();
@@ -118,7 +115,7 @@ impl Pins {
                 file.sync_all()?;
                 fs::rename(&temporary, path)
             };
-            written().map_err(io)?;
+            written().map_err(&io)?;
         }
         Ok(pins)
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::lock::{self, Lock};
+use crate::files::Fault;
 use crate::package;
 use crate::package::unpack::{Packed, each_file, unpack};
 
@@ -16,13 +17,8 @@ const UNFINISHED: &str = ".ggen-installing";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system said so.
-    #[error("{}", path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] Fault),
     /// Its archive is none that may be unpacked.
     #[error(transparent)]
     Archive(#[from] package::Error),
@@ -39,9 +35,9 @@ pub enum Error {
     Lock(#[from] lock::Error),
 }
 
-fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
-    let path = path.to_path_buf();
-    move |source| Error::Io { path, source }
+fn io(path: &Path) -> impl Fn(io::Error) -> Error + use<> {
+    let fault = Fault::at(path);
+    move |error| fault(error).into()
 }
 
 /// A file of an installed package that is not as its archive has it.

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use ggen_bench::network;
+use ggen_bench::relays::config;
 use ggen_bench::report::{self, Row};
 use ggen_net::P2PConfig;
+use ggen_relay::Relay;
 use ggen_relay::market::desk::Desk;
 use ggen_relay::market::keys::PublisherKey;
 use ggen_relay::market::ledger::{self, Locked};
@@ -16,9 +18,7 @@ use ggen_relay::market::outbox::{self, Outbox};
 use ggen_relay::market::peer;
 use ggen_relay::market::publish::{Delivery, Publishers, Publishing};
 use ggen_relay::market::survey::{self, Finding};
-use ggen_relay::{Config, Relay};
 use ggen_shared::id::Handle;
-use ggen_shared::rules::Schedule;
 
 /// Crates that are published.
 const CRATES: usize = 600;
@@ -89,20 +89,4 @@ async fn publishing(directory: &Path, relays: &[Relay]) -> Result<Publishing<pee
     let connected = async { while peer.connected().len() < relays.len() && events.next().await.is_some() {} };
     tokio::time::timeout(DEADLINE, connected).await.context("the relays were not reached")?;
     Ok(Publishing::new(desk, peer))
-}
-
-fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
-    let tcp = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr");
-    Config {
-        epoch: Duration::from_secs(60),
-        rules: Schedule::default(),
-        sync: true,
-        data_dir: directory.into(),
-        listen: std::iter::once(tcp).collect(),
-        bootstrap: bootstrap.map(|relay| relay.addresses()).unwrap_or_default(),
-        http: None,
-        external: Vec::new(),
-        www: None,
-        network: network(),
-    }
 }

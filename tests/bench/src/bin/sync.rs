@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use ggen_bench::relays::config;
 use ggen_bench::report::{self, Row};
-use ggen_bench::{debian, network, records};
-use ggen_relay::{Config, Cost, Relay};
+use ggen_bench::{debian, records};
+use ggen_relay::{Cost, Relay};
 use ggen_shared::record::Record;
-use ggen_shared::rules::Schedule;
 use ggen_tests::converge::converge;
 
 /// Records that are handed to a relay at once when it is filled.
@@ -72,22 +72,6 @@ async fn main() -> Result<()> {
     rows.push(Row::new("five relays, 30 % of gossip lost: equal after the last of 2,000", "s", seconds, Some(30.0), 1));
 
     report::publish(&rows, std::env::args().nth(1).as_deref().map(Path::new))
-}
-
-fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
-    let tcp = "/ip4/127.0.0.1/tcp/0".parse().expect("a multiaddr");
-    Config {
-        epoch: Duration::from_secs(60),
-        rules: Schedule::default(),
-        sync: true,
-        data_dir: directory.into(),
-        listen: std::iter::once(tcp).collect(),
-        bootstrap: bootstrap.map(|relay| relay.addresses()).unwrap_or_default(),
-        http: None,
-        external: Vec::new(),
-        www: None,
-        network: network(),
-    }
 }
 
 /// Waits until two relays hold the same: it is looked at whenever one of them says that it came further.
