@@ -85,6 +85,11 @@ pub const MAX_CATALOGUE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// first among the newest for as long as it likes.
 pub const MAX_CREATED_AHEAD: Duration = Duration::from_secs(3600);
 
+/// How often content is asked for that could not be had before.
+pub const REPAIR_INTERVAL: Duration = Duration::from_secs(5);
+/// How much of it is asked for each time: what nobody has costs some questions a second.
+pub const REPAIRED_AT_ONCE: usize = 32;
+
 /// How often the relay looks whether others have what it lacks: some hundred bytes each when nothing is missing.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(4);
 /// Relays that are synced with at once. Each has one answer in memory.

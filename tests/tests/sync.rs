@@ -7,10 +7,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ggen_relay::Cost;
 use ggen_relay::query::Answer;
+use ggen_shared::limits::CHUNK_BYTES;
 use ggen_shared::merkle::Hash;
 use ggen_shared::protocol::query::{Ask, Request};
 use ggen_shared::record::{ContentId, Record};
-use ggen_tests::{Publisher, TestRelay, http, until, within};
+use ggen_tests::{Package, Publisher, TestRelay, http, until, within};
 
 fn root(relay: &TestRelay) -> Hash {
     relay.relay().shelf().catalogue().root()
@@ -40,6 +41,53 @@ async fn a_relay_that_comes_later_gets_everything_with_its_content() {
         Some(())
     })
     .await;
+}
+
+/// Puts the records of a package into a relay, and nothing of its content.
+async fn admit_without_content(relay: &TestRelay, package: &Package) {
+    let shelf = relay.relay().shelf();
+    let records = shelf.verify(&package.offer).expect("valid records");
+    shelf.admit(records, Vec::new()).await.expect("the relay takes them");
+}
+
+async fn has_content(relay: &TestRelay, package: &Package) {
+    let store = relay.relay().shelf().store();
+    until("the content", async || {
+        for block in &package.artifact.blocks {
+            store.has_block(&block.cid).await.ok().filter(|has| *has)?;
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn content_that_nobody_had_when_its_release_came_is_fetched_once_somebody_has_it() {
+    let first = TestRelay::start(&[]).await;
+    let package = Publisher::new(3).release("late", "1.0.0", "its content comes later", b"late");
+    admit_without_content(&first, &package).await;
+    let second = TestRelay::start(&[&first]).await;
+    converged(&[&first, &second]).await;
+    package.publish_at(&first).await;
+    has_content(&second, &package).await;
+}
+
+#[tokio::test]
+async fn content_that_a_run_of_the_relay_did_not_get_is_fetched_by_the_next() {
+    let bytes: Vec<u8> = (0..3 * CHUNK_BYTES).map(|at| u8::try_from(at / 1000 % 251).expect("a byte")).collect();
+    let package = Publisher::new(4).release("large", "1.0.0", "of several blocks", &bytes);
+    let first = TestRelay::start(&[]).await;
+    package.publish_at(&first).await;
+    // It had the record, and of the content the root alone.
+    let mut second = TestRelay::start(&[]).await;
+    admit_without_content(&second, &package).await;
+    let root = package.artifact.blocks.iter().find(|block| block.cid == package.artifact.root).expect("a root");
+    let blocks = vec![(root.cid, root.data.clone())];
+    second.relay().shelf().admit(Vec::new(), blocks).await.expect("the relay takes it");
+    second.stop().await;
+    let bootstrap = first.address("/tcp/", false);
+    let second = second.restarted(|config| config.bootstrap = vec![bootstrap]).await;
+    has_content(&second, &package).await;
 }
 
 #[tokio::test]

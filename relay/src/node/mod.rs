@@ -6,6 +6,7 @@ mod claims;
 mod incoming;
 mod peers;
 mod progress;
+mod repair;
 mod swarm;
 mod sync;
 mod work;
@@ -161,7 +162,8 @@ impl Relay {
         } else {
             tasks.spawn(async move {
                 tokio::select! {
-                    () = sync::run(work, met) => {}
+                    () = sync::run(work.clone(), met) => {}
+                    () = repair::run(work) => {}
                     _ = ended.changed() => {}
                 }
             });

@@ -19,11 +19,10 @@ use ggen_shared::rules::Rules;
 use ggen_shared::sync::{self, Descent, Part, SALT_BYTES, Step};
 use libp2p::PeerId;
 use serde_bytes::ByteBuf;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::Command;
 use super::progress::Cost;
 use super::work::Work;
 use crate::admission::{AdmitError, check_created, contents};
@@ -124,9 +123,7 @@ fn on_end(relay: PeerId, ended: Result<(), Error>, cost: Cost, work: &Work) -> O
 }
 
 async fn relays(work: &Work) -> Vec<PeerId> {
-    let (relays, connected) = oneshot::channel();
-    work.tell(Command::Relays { relays }).await;
-    let mut relays = connected.await.unwrap_or_default();
+    let mut relays = work.relays().await;
     relays.sort();
     relays
 }

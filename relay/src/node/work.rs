@@ -25,6 +25,7 @@ use super::blocks::Wants;
 use super::claims::Claims;
 use super::incoming::Incoming;
 use super::peers::{Peers, Share};
+use super::repair::Lacking;
 use super::{Command, progress};
 use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::market::peer::Tokio;
@@ -47,6 +48,7 @@ pub(crate) struct Work {
     /// Which relay is the first that is asked besides the one that passed something on.
     next_other: AtomicUsize,
     claims: Claims,
+    lacking: Lacking,
     progress: progress::Teller,
     wants: Wants,
     exchange: Exchange<Tokio>,
@@ -82,6 +84,7 @@ impl Work {
             fetching: Semaphore::new(policy::MAX_FETCHING),
             next_other: AtomicUsize::new(0),
             claims: Claims::default(),
+            lacking: Lacking::default(),
             progress: progress::Teller::default(),
             wants: Wants::default(),
             exchange: Exchange::new(Tokio),
@@ -96,6 +99,11 @@ impl Work {
     /// What is being fetched from other relays.
     pub(super) const fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// What releases name and is not here.
+    pub(super) const fn lacking(&self) -> &Lacking {
+        &self.lacking
     }
 
     /// Tells how far syncs have come.
@@ -340,12 +348,17 @@ impl Work {
         Some((key_log, records))
     }
 
+    /// The relays that are connected.
+    pub(super) async fn relays(&self) -> Vec<PeerId> {
+        let (relays, connected) = oneshot::channel();
+        self.tell(Command::Relays { relays }).await;
+        connected.await.unwrap_or_default()
+    }
+
     /// Whom to ask for what belongs to an announcement: whoever passed it on, in most cases the relay that took it; then some
     /// other relays, so that one that only passes on does not keep an announcement from us, and neither does a light peer.
     async fn to_ask(&self, from: PeerId) -> Vec<PeerId> {
-        let (relays, connected) = oneshot::channel();
-        self.tell(Command::Relays { relays }).await;
-        let mut others = connected.await.unwrap_or_default();
+        let mut others = self.relays().await;
         others.retain(|relay| *relay != from);
         let first = self.next_other.fetch_add(1, Ordering::Relaxed) % others.len().max(1);
         others.rotate_left(first);
@@ -358,7 +371,8 @@ impl Work {
     pub(super) fn fetch_content(self: Arc<Self>, from: PeerId, content: Vec<Content>) {
         let share = self.peers.of(from);
         let Some(permits) = both(&self.fetches, &share.fetches) else {
-            tracing::warn!(%from, "too much content is to be fetched: that of a release is not");
+            tracing::debug!(%from, "too much content is to be fetched: that of a release is later");
+            content.into_iter().for_each(|content| self.lacking.note(content));
             return;
         };
         tokio::spawn(async move {
@@ -371,13 +385,15 @@ impl Work {
         });
     }
 
-    async fn fetch(self: &Arc<Self>, from: PeerId, content: Content) {
+    /// Fetches content from one relay, or from some others. What none of them has is asked for again later.
+    pub(super) async fn fetch(self: &Arc<Self>, from: PeerId, content: Content) {
         let bytes = usize::try_from(content.size).unwrap_or(usize::MAX);
         match timeout(policy::upload_timeout(bytes), self.fetch_from(self.to_ask(from).await, content)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return,
             Ok(Err(error)) => tracing::debug!(cid = %content.cid, %error, "content could not be fetched"),
             Err(_) => tracing::debug!(cid = %content.cid, "content was sent too slowly"),
         }
+        self.lacking.note(content);
     }
 
     async fn fetch_from(self: &Arc<Self>, relays: Vec<PeerId>, content: Content) -> anyhow::Result<()> {
