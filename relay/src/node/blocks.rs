@@ -163,7 +163,9 @@ impl Work {
             if let Some(queue) = self.wants().take(peer, message.wants, message.full) {
                 tokio::spawn(self.clone().answer(peer, queue));
             }
-            self.exchange().received(peer, message.blocks, message.presences).await;
+            if !self.exchange().received(peer, message.blocks, message.presences).await {
+                return Ok(());
+            }
         }
     }
 

@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::SinkExt;
 use futures::channel::mpsc;
+use futures::lock::Mutex as Turn;
+use futures::{AsyncRead, SinkExt};
 use ggen_shared::content::Hashed;
 use ggen_shared::content::bitswap::{Ask, Presence, Want};
-use ggen_shared::content::session::Reason;
+use ggen_shared::content::session::{Reason, SILENT};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BITSWAP_MESSAGE_BYTES, MAX_BLOCK_BYTES, MAX_WANTS_MESSAGE_BYTES};
 use ggen_shared::record::ContentId;
 use libp2p::{PeerId, Stream};
 
+use super::outbox::within;
 use super::wire::{self, Error};
 use crate::light::Platform;
 
-/// Streams of one peer that are read at once: one does, and other software opens one for each message.
+/// Streams of one peer that are open at once: one does, and other software opens one for each message. They are read in turn.
 const MAX_STREAMS_PER_PEER: usize = 16;
 /// Blocks that one peer was asked for and has not answered, those of downloads that ended included: some of the largest artifacts.
 const MAX_UNANSWERED: usize = 8 * (MAX_ARTIFACT_BYTES as usize / MAX_BLOCK_BYTES);
@@ -62,6 +64,8 @@ struct Asked {
     blocks: HashMap<ContentId, Unanswered>,
     /// Streams of it that are being read.
     reading: usize,
+    /// Whoever reads a message of it holds this, so that one at a time is in memory, however many streams it opens.
+    turn: Arc<Turn<()>>,
 }
 
 /// A block that a peer may still send, as often as it was asked for it.
@@ -91,40 +95,63 @@ impl<P: Platform> Exchange<P> {
     }
 
     /// Reads a stream that a peer opened, until it ends. Wants are not answered here: a light peer serves nobody.
-    pub fn accept(&self, peer: PeerId, mut stream: Stream) {
-        {
-            let mut state = self.state();
-            let Some(asked) = state.peers.get_mut(&peer).filter(|asked| asked.takes_streams()) else {
-                return;
-            };
-            asked.reading += 1;
+    /// Nor is a peer read that is asked for nothing, or was found to break the rules.
+    pub fn accept(&self, peer: PeerId, stream: Stream) {
+        if self.state().takes_stream(&peer) {
+            let exchange = self.clone();
+            self.platform().spawn(async move { exchange.read(peer, stream).await });
         }
-        let exchange = self.clone();
-        self.platform().spawn(async move {
-            loop {
-                match wire::read_message(&mut stream, exchange.limit(&peer)).await {
-                    Ok(Some(message)) => exchange.received(peer, message.blocks, message.presences).await,
-                    Ok(None) | Err(Error::Io(_)) => break,
-                    Err(Error::Protocol(error)) => {
-                        exchange.failed(peer, error.into()).await;
-                        break;
-                    }
-                }
-            }
-            if let Some(asked) = exchange.state().peers.get_mut(&peer) {
-                asked.reading = asked.reading.saturating_sub(1);
-            }
-        });
     }
 
-    /// Hands over what a peer sent. Waits while a download that wants it has not taken what came before.
-    pub async fn received(&self, peer: PeerId, blocks: Vec<Hashed>, presences: Vec<Presence>) {
+    async fn read<S: AsyncRead + Unpin>(&self, peer: PeerId, mut stream: S) {
+        while self.is_asked(&peer) {
+            match self.read_next(peer, &mut stream).await {
+                Ok(true) => {}
+                Ok(false) | Err(Error::Io(_)) => break,
+                Err(Error::Protocol(error)) => {
+                    self.failed(peer, error.into()).await;
+                    break;
+                }
+            }
+        }
+        if let Some(asked) = self.state().peers.get_mut(&peer) {
+            asked.reading = asked.reading.saturating_sub(1);
+        }
+    }
+
+    /// Reads a message. Whether there may be another. Who takes longer than this is dropped as silent by every download.
+    async fn read_next<S: AsyncRead + Unpin>(&self, peer: PeerId, stream: &mut S) -> Result<bool, Error> {
+        let length = within(self.platform(), SILENT, wire::read_length(stream, self.limit(&peer))).await;
+        let Some(length) = length.unwrap_or(Ok(None))? else { return Ok(false) };
+        let turn = self.state().peers.get(&peer).map(|asked| asked.turn.clone());
+        let Some(turn) = turn else { return Ok(false) };
+        let _turn = turn.lock().await;
+        if length > self.limit(&peer) {
+            // It is asked for nothing any more.
+            return Ok(false);
+        }
+        match within(self.platform(), SILENT, wire::read_body(stream, length)).await {
+            Some(message) => {
+                let message = message?;
+                Ok(self.received(peer, message.blocks, message.presences).await)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Hands over what a peer sent. Waits while a download that wants it has not taken what came before. Whether the peer keeps the rules:
+    /// what else comes on the stream of one that does not is not to be read.
+    #[must_use]
+    pub async fn received(&self, peer: PeerId, blocks: Vec<Hashed>, presences: Vec<Presence>) -> bool {
         for block in blocks {
             let cid = block.cid();
             let asked = self.state().answered(&peer, &cid);
             match asked {
                 Some(downloads) => self.tell(peer, downloads, || What::Block(block.clone())).await,
-                None => self.failed(peer, Reason::WrongBlock(cid)).await,
+                None => {
+                    self.failed(peer, Reason::WrongBlock(cid)).await;
+                    return false;
+                }
             }
         }
         for presence in presences {
@@ -132,23 +159,20 @@ impl<P: Platform> Exchange<P> {
             let downloads = self.state().asked(&peer, &cid, presence.has);
             self.tell(peer, downloads, || What::Presence(cid, presence.has)).await;
         }
+        true
     }
 
-    /// Tells downloads that a peer can't be used any more.
+    /// Tells downloads that a peer can't be used any more. It is asked for nothing from then on, unless a further download asks it.
     pub async fn failed(&self, peer: PeerId, reason: Reason) {
-        let downloads = self.state().all_of(&peer);
+        let downloads =
+            self.state().peers.get_mut(&peer).map(|asked| std::mem::take(&mut asked.by)).unwrap_or_default();
         tracing::debug!(%peer, %reason, downloads = downloads.len(), "a provider failed");
         self.tell(peer, downloads, || What::Failed(reason.clone())).await;
     }
 
     /// Notes that a peer is not connected any more.
     pub fn disconnected(&self, peer: PeerId) {
-        let downloads = {
-            let mut state = self.state();
-            let downloads = state.all_of(&peer);
-            state.peers.remove(&peer);
-            downloads
-        };
+        let downloads = self.state().forget(&peer);
         if !downloads.is_empty() {
             let exchange = self.clone();
             let reason = Reason::Unreachable("the connection ended".into());
@@ -156,6 +180,12 @@ impl<P: Platform> Exchange<P> {
                 exchange.tell(peer, downloads, || What::Failed(reason.clone())).await;
             });
         }
+    }
+
+    /// Tells downloads that a peer that they asked is not connected. Nothing that it was asked for can come.
+    pub(super) async fn gone(&self, peer: PeerId, why: String) {
+        let downloads = self.state().forget(&peer);
+        self.tell(peer, downloads, || What::Failed(Reason::Unreachable(why.clone()))).await;
     }
 
     async fn tell(&self, from: PeerId, downloads: Vec<u64>, what: impl Fn() -> What) {
@@ -182,18 +212,23 @@ impl<P: Platform> Exchange<P> {
         let mut state = self.state();
         state.downloads.retain(|(number, _)| *number != download);
         let forget = |(peer, asked): (&PeerId, &mut Asked)| {
-            let position = asked.by.iter().position(|by| *by == download)?;
-            asked.by.swap_remove(position);
-            Some((*peer, asked.forget(download)))
+            asked.by.retain(|by| *by != download);
+            (*peer, asked.forget(download))
         };
-        state.peers.iter_mut().filter_map(forget).collect()
+        let cancelled: Vec<_> = state.peers.iter_mut().map(forget).filter(|(_, wants)| !wants.is_empty()).collect();
+        state.peers.retain(|_, asked| asked.matters());
+        cancelled
     }
 
     /// Notes what a download is about to ask of a peer, and leaves out cancelling what another one waits for.
     pub(super) fn note(&self, download: u64, peer: PeerId, mut wants: Vec<Want>) -> Vec<Want> {
         let mut state = self.state();
+        if wants.iter().all(|want| want.ask == Ask::Cancel) && !state.peers.contains_key(&peer) {
+            return Vec::new();
+        }
         let asked = state.peers.entry(peer).or_default();
-        if !asked.by.contains(&download) {
+        // Who is only told what is not wanted any more may have been dropped.
+        if !asked.by.contains(&download) && wants.iter().any(|want| want.ask != Ask::Cancel) {
             asked.by.push(download);
         }
         wants.retain(|want| match ContentId::try_from(want.cid) {
@@ -215,6 +250,11 @@ impl<P: Platform> Exchange<P> {
 impl Asked {
     fn takes_streams(&self) -> bool {
         !self.by.is_empty() && self.reading < MAX_STREAMS_PER_PEER
+    }
+
+    /// Whether anything may still come of it.
+    fn matters(&self) -> bool {
+        !self.by.is_empty() || !self.blocks.is_empty() || self.reading > 0
     }
 
     fn ask(&mut self, download: u64, cid: ContentId) {
@@ -251,9 +291,15 @@ impl State {
         self.downloads.iter().find(|(number, _)| *number == download).map(|(_, sender)| sender.clone())
     }
 
-    /// The downloads that run and have asked a peer for something.
-    fn all_of(&self, peer: &PeerId) -> Vec<u64> {
-        self.peers.get(peer).map(|asked| asked.by.clone()).unwrap_or_default()
+    /// Whether a stream that a peer opened is to be read: it is counted then.
+    fn takes_stream(&mut self, peer: &PeerId) -> bool {
+        let asked = self.peers.get_mut(peer).filter(|asked| asked.takes_streams());
+        asked.map(|asked| asked.reading += 1).is_some()
+    }
+
+    /// Forgets a peer: the downloads that run and have asked it for something.
+    fn forget(&mut self, peer: &PeerId) -> Vec<u64> {
+        self.peers.remove(peer).map(|asked| asked.by).unwrap_or_default()
     }
 
     /// The downloads for which a peer sends a block; None if it was not asked for.
@@ -278,3 +324,6 @@ impl State {
         downloads.unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,10 @@ pub(super) fn start<P: Platform>(exchange: &Exchange<P>, opener: &Opener, peer: 
     let (sender, wants) = mpsc::channel(WAITING);
     let (exchange, opener) = (exchange.clone(), opener.clone());
     exchange.platform().clone().spawn(async move {
-        if let Err(error) = run(exchange.platform(), &opener, peer, wants).await {
-            exchange.failed(peer, Reason::Unreachable(error.to_string())).await;
+        match run(exchange.platform(), &opener, peer, wants).await {
+            Ok(()) => {}
+            Err(Error::Open(error @ OpenError::NotConnected)) => exchange.gone(peer, error.to_string()).await,
+            Err(error) => exchange.failed(peer, Reason::Unreachable(error.to_string())).await,
         }
     });
     sender
@@ -93,7 +95,8 @@ async fn close(stream: &mut Option<Stream>) {
     }
 }
 
-async fn within<P: Platform, T>(platform: &P, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+/// What comes of some work, unless it takes longer.
+pub(super) async fn within<P: Platform, T>(platform: &P, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let sleep = platform.sleep(limit);
     pin_mut!(work, sleep);
     match select(work, sleep).await {
