@@ -19,6 +19,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use ggen_net::P2PConfig;
 use ggen_net::light::{Event, LightPeer};
+use ggen_relay::market::keys::PublisherKey;
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_relay::{Config, Relay};
 use ggen_shared::codec;
@@ -272,6 +273,12 @@ impl Publisher {
         };
         let inception = sign(inception, &signing, &network).expect("a valid inception");
         Self { key_log: KeyLog::new(inception), signing, network, next_index: 0 }
+    }
+
+    /// Who has the key of a file, and signs from this index on.
+    pub fn with_key(key: PublisherKey, next_index: u32) -> Self {
+        let PublisherKey { signing, key_log, network, .. } = key;
+        Self { signing, key_log, network, next_index }
     }
 
     /// Signs a release of a package whose artifact is `content`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ggen_shared::record::State;
 use ggen_tests::install::{LONG_EPOCH, files, two_relays};
 use ggen_tests::terminal::Terminal;
-use ggen_tests::{Publisher, TestRelay, offer_to, until};
+use ggen_tests::{Publisher, TestRelay, offer_to, until, within};
 
 async fn publisher(handle: &str, relays: &[TestRelay; 2]) -> Terminal {
     Terminal::without_key(&[&relays[0], &relays[1]]).as_publisher(handle).await
@@ -377,6 +377,13 @@ async fn what_is_installed_is_kept_until_it_is_upgraded_and_a_conflict_is_explai
     assert_eq!((newest.code, &newest.out[..]), (0, ""), "{newest:?}");
     let tree = alice.run(&["tree", &directory]).await;
     assert_eq!(tree.out, format!("{publisher}/app 1.0.0\n└── {publisher}/codec 1.0.0 (^1)\n"), "{tree:?}");
+    // Whoever reads no further has seen enough, as `head` has.
+    for arguments in [&["tree", &directory][..], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = within("its end", alice.command(arguments).stdout(writer).output()).await.unwrap();
+        assert_eq!((closed.status.code(), &*String::from_utf8_lossy(&closed.stderr)), (Some(0), ""), "{arguments:?}");
+    }
 
     publish(&alice, &[package(&alice, "codec", "1.1.0", &[]), package(&alice, "codec", "2.0.0", &[])]).await;
     let outdated = alice.ask(&["outdated", &directory]).await;

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use ggen_relay::market::keys::PublisherKey;
 use ggen_shared::limits::MAX_CONFLICTING_RECORDS;
-use ggen_shared::record::{Dependency, State};
+use ggen_shared::record::{Dependency, Release, State, Verified};
 use ggen_tests::install::{LONG_EPOCH, files, two_relays};
 use ggen_tests::terminal::Terminal;
 use ggen_tests::{Package, Publisher, TestRelay, offer_to, until};
@@ -192,16 +193,16 @@ async fn two_publishers_of_one_handle_are_both_listed_by_search_and_neither_is_i
 }
 
 /// Two releases by a thief that take the place of another one: at its index, and with smaller ids.
-fn displacing(thief: &mut Publisher, old: &Package) -> Vec<Package> {
-    let (name, version) = (old.release.name.to_string(), old.release.version.to_string());
+fn displacing(thief: &mut Publisher, old: &Verified<Release>) -> Vec<Package> {
+    let (name, version) = (old.name.to_string(), old.version.to_string());
     let mut found = Vec::new();
     for attempt in 0.. {
         let content = archive(&name, &version, &format!("a thief's {}", found.len()));
         let tried = thief.release_with(&name, &version, &content, |release| {
-            release.index = old.release.index;
+            release.index = old.index;
             release.created += attempt;
         });
-        if tried.release.id() < old.release.id() {
+        if tried.release.id() < old.id() {
             found.push(tried);
         }
         if found.len() == MAX_CONFLICTING_RECORDS {
@@ -220,7 +221,7 @@ async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
 
     let mut thief = owner.stolen();
     for old in all.iter().filter(|package| package.release.version.to_string() == "1.2.0") {
-        publish(&relays, &displacing(&mut thief, old)).await;
+        publish(&relays, &displacing(&mut thief, &old.release)).await;
         for relay in &relays {
             let shelf = relay.relay().shelf();
             let holds =
@@ -265,4 +266,53 @@ async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
         (refused.code == 1 && refused.err.contains("is void")).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_rotation_brings_back_what_a_thief_has_pushed_out_of_every_relay() {
+    let deaf = || TestRelay::deaf(|_| {});
+    let relays = [deaf().await, deaf().await];
+    let owner = visitor(&relays).as_publisher("alice").await;
+    let names = ["lamp", "kettle", "stove"];
+    for name in names {
+        owner.published(name, "1.0.0").await;
+    }
+    let said = ["deprecate", "lamp@1.0.0", "--message", "it is dim"];
+    owner.with_relays(&said).await.assert_good();
+    let held = |relay: &TestRelay| {
+        let shelf = relay.relay().shelf();
+        let releases: Vec<_> = shelf.catalogue().records().filter_map(|record| record.release().cloned()).collect();
+        releases
+    };
+    let originals = held(&relays[0]);
+    assert_eq!(originals.len(), names.len());
+    let keeps = |relay: &TestRelay, old: &Verified<Release>| held(relay).iter().any(|it| it.id() == old.id());
+
+    let key = PublisherKey::load(&owner.config().join("market.key")).unwrap();
+    let mut thief = Publisher::with_key(key, 100);
+    for old in &originals {
+        publish(&relays, &displacing(&mut thief, old)).await;
+    }
+    for old in &originals {
+        assert!(relays.iter().all(|relay| !keeps(relay, old)), "no relay keeps {}", old.name);
+    }
+
+    let rotated = owner.rotate(1, &[]).await;
+    rotated.assert_good();
+    for relay in &relays {
+        let said = format!("relay {} had lost 3 of your records and has them again", relay.peer_id());
+        assert!(rotated.err.contains(&said), "{rotated:?}");
+        let mut there: Vec<_> = held(relay).iter().map(Verified::id).collect();
+        let mut all: Vec<_> = originals.iter().map(Verified::id).collect();
+        there.sort();
+        all.sort();
+        assert_eq!(there, all, "what the owner released is there, and nothing of the thief's");
+    }
+    // There is nothing more to do, and it is said that there is not.
+    let sent = owner.with_relays(&["key", "send"]).await;
+    assert_eq!((sent.code, &sent.err[..]), (0, ""), "{sent:?}");
+    let user = visitor(&relays);
+    let name = format!("{}/kettle", owner.publisher().await);
+    user.confirmed(&format!("{name}@1.0.0")).await;
+    user.install(&[&name]).await.assert_good();
 }

@@ -196,6 +196,12 @@ impl Ledger {
         self.written.signed.iter().filter(move |it| it.under == event && !but.contains(&it.of)).map(|it| it.id)
     }
 
+    /// The bytes of the record of each version, and of what decides of what was said of it.
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let releases = self.written.releases.values().map(|release| &release.bytes()[..]);
+        releases.chain(self.written.statuses.values().map(|status| &status.bytes()[..]))
+    }
+
     /// The names of all packages that were signed.
     pub fn names(&self) -> impl Iterator<Item = &PackageName> {
         self.written.releases.keys().map(|(name, _)| name)

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::catalogue::{Leaf, keys};
+use crate::id::PublisherId;
 use crate::merkle::proof::Prefix;
 use crate::merkle::{Key, Map};
 
@@ -34,6 +35,11 @@ impl Part {
     pub fn of_entry(entry: &[u8]) -> Option<Self> {
         let key = entry.strip_prefix(&keys::records()[..])?;
         (key.len() == KEY_BYTES).then(|| Self { bytes: key.to_vec(), is_half: false })
+    }
+
+    /// All records of a publisher.
+    pub fn of_publisher(publisher: &PublisherId) -> Self {
+        Self { bytes: publisher.as_bytes().to_vec(), is_half: false }
     }
 
     /// What all entries have in common that agree with this one in so many bits of the map.

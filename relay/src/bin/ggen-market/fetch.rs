@@ -12,6 +12,7 @@ use ggen_shared::registry::{PackageView, ReleaseView};
 use serde_json::json;
 
 use crate::find::{Ask, Got, get, info_json, named};
+use crate::progress;
 
 #[derive(clap::Args)]
 pub(crate) struct Fetch {
@@ -44,8 +45,13 @@ pub(crate) async fn run(Fetch { package: (name, version), to, ask }: Fetch) -> R
     warn_of_state(view);
     eprintln!("confirmed by {}", got.confirmation());
     eprintln!("fetching {} bytes of {shown}", release.artifact.size);
-    let fetched = registry.peer().fetch(release.artifact).await.map_err(|error| causes::of(&error));
-    match fetched.and_then(|archive| unpack(&shown, &archive, &to).map_err(|error| causes::of(&error))) {
+    let progress = progress::bar(release.artifact.size);
+    let fetched = progress::fetch(registry.peer(), release.artifact, &progress).await;
+    progress.finish_and_clear();
+    match fetched
+        .map_err(|error| causes::of(&error))
+        .and_then(|archive| unpack(&shown, &archive, &to).map_err(|error| causes::of(&error)))
+    {
         Ok(()) => print(&got, &to, is_json),
         Err(reason) => {
             eprintln!("error: {shown} is not fetched: {reason}");

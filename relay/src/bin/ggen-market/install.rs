@@ -21,10 +21,11 @@ use ggen_relay::market::install::wanted::Asked;
 use ggen_relay::market::peer::Tokio;
 use ggen_shared::id::Network;
 use ggen_shared::record::Content;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::find::Ask;
+use crate::progress;
 
 /// Where packages are installed, if nothing else is said.
 pub(crate) const DIRECTORY: &str = "ggen_packages";
@@ -244,16 +245,11 @@ async fn put(
     registry: Option<&P2PRegistry<Tokio>>,
 ) -> Result<BTreeMap<Pick, Done>, String> {
     let directories = lock.directories();
-    // It draws at a terminal only.
-    let bytes = lock.packages.values().map(|locked| locked.content.size).sum();
-    let style =
-        ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {msg}").expect("a template of known keys");
-    let progress = ProgressBar::new(bytes).with_style(style);
+    let progress = progress::bar(lock.packages.values().map(|locked| locked.content.size).sum());
     let mut fetched = stream::iter(&lock.packages)
         .map(async |(pick, locked)| {
             progress.set_message(locked.full_name.name.to_string());
-            let archive = archive(archives, locked.content, registry).await;
-            progress.inc(locked.content.size);
+            let archive = archive(archives, locked.content, registry, &progress).await;
             (pick, locked, archive)
         })
         .buffer_unordered(CONCURRENCY);
@@ -269,18 +265,20 @@ async fn put(
     Ok(done)
 }
 
-/// An archive: from this machine, else from relays, and kept.
+/// An archive: from this machine, else from relays, and kept. Its bytes are added to the progress.
 pub(crate) async fn archive(
     archives: &Archives,
     content: Content,
     registry: Option<&P2PRegistry<Tokio>>,
+    progress: &ProgressBar,
 ) -> Result<Vec<u8>, String> {
     let said = |error: std::io::Error| format!("fetched archives can't be kept: {error}");
     if let Some(archive) = tokio::task::block_in_place(|| archives.get(&content)).map_err(said)? {
+        progress.inc(content.size);
         return Ok(archive);
     }
     let registry = registry.ok_or("its archive is not on this machine, and no relay can be asked")?;
-    let archive = registry.peer().fetch(content).await.map_err(|error| causes::of(&error))?;
+    let archive = progress::fetch(registry.peer(), content, progress).await.map_err(|error| causes::of(&error))?;
     tokio::task::block_in_place(|| archives.put(&content, &archive)).map_err(said)?;
     Ok(archive)
 }

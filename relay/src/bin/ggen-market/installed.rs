@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::find::{Ask, print_table};
 use crate::install::{ANCHORS, DIRECTORY, archive};
+use crate::progress;
 
 #[derive(clap::Args)]
 pub(crate) struct Installed {
@@ -50,6 +51,7 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
     let (lock, archives, is_json) = (read(&directory)?, Archives::of_user(), ask.is_json());
     let directories = lock.directories();
     let (mut ask, mut registry) = (Some(ask), None);
+    let progress = progress::bar(lock.packages.values().map(|locked| locked.content.size).sum());
     let mut found = Vec::new();
     for (pick, locked) in &lock.packages {
         let name = &directories[pick];
@@ -59,7 +61,7 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
         {
             registry = Some(ask.registry().await?);
         }
-        let archive = match archive(&archives, locked.content, registry.as_ref()).await {
+        let archive = match archive(&archives, locked.content, registry.as_ref(), &progress).await {
             Ok(archive) => archive,
             Err(reason) => bail!("{} {}: {reason}", locked.full_name, pick.version),
         };
@@ -67,6 +69,7 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
         let differences = differences.with_context(|| format!("{} can't be compared", locked.full_name))?;
         found.extend(differences.into_iter().map(|it| (name, it)));
     }
+    progress.finish_and_clear();
     found.sort();
     if is_json {
         let difference = |(package, it): &(&String, _)| {

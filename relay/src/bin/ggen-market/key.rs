@@ -11,13 +11,15 @@ use ggen_relay::market::keys::{Error, NextKey, PublisherKey, StoredKey};
 use ggen_relay::market::ledger;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Publishing, Taken};
+use ggen_relay::market::restore::{self, Restored};
 use ggen_relay::market::seal;
 use ggen_relay::market::status::Subject;
 use ggen_shared::id::{Handle, Network};
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::KeyLog;
 use ggen_shared::search::verified::verify_key_log;
-use serde_json::json;
+use libp2p::PeerId;
+use serde_json::{Value, json};
 
 use crate::own::{KeyFile, Opened, Own};
 use crate::passphrase;
@@ -223,19 +225,58 @@ async fn refuse_behind(key: &PublisherKey, peer: &LightPeer<Tokio>) -> Result<()
 async fn send(publishing: &Publishing<Tokio>, is_json: bool) -> ExitCode {
     match publishing.send_key_log().await {
         Ok(Taken { failed_at, .. }) => {
+            let restored = publishing.restore().await;
             if is_json {
-                println!("{:#}", json!({ "outcome": "sent", "failed_at": failures_json(&failed_at) }));
+                let restored = restored.iter().map(restored_json).collect::<Vec<_>>();
+                println!(
+                    "{:#}",
+                    json!({ "outcome": "sent", "failed_at": failures_json(&failed_at), "restored": restored })
+                );
             }
             warn_of(&failed_at, "the key log");
             if !failed_at.is_empty() {
                 eprintln!("Send it to them later, with the same --key: ggen-market key send");
             }
+            restored.iter().for_each(say_restored);
             ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("not sent: {}. Send it again, with the same --key: ggen-market key send", causes::of(&error));
             ExitCode::from(1)
         }
+    }
+}
+
+/// What a relay had lost, and has again or not.
+type AtRelay = (PeerId, Result<Restored, restore::Error>);
+
+fn restored_json((relay, restored): &AtRelay) -> Value {
+    match restored {
+        Ok(Restored { records, lacking }) => {
+            let lacking: Vec<_> = lacking.iter().map(|(id, _)| id.to_string()).collect();
+            json!({ "relay": relay.to_string(), "records": records, "lacking": lacking })
+        }
+        Err(error) => json!({ "relay": relay.to_string(), "error": causes::of(error) }),
+    }
+}
+
+fn say_restored((relay, restored): &AtRelay) {
+    match restored {
+        Ok(Restored { records, lacking }) => {
+            if *records > 0 {
+                eprintln!("relay {relay} had lost {records} of your records and has them again");
+            }
+            if let [(_, reason), ..] = &lacking[..] {
+                let count = lacking.len();
+                eprintln!(
+                    "warning: relay {relay} has lost {count} of your records, the first because: {reason}. Publish these packages again"
+                );
+            }
+        }
+        Err(error) => eprintln!(
+            "warning: relay {relay} does not say which of your records it has: {}. Ask it later with: ggen-market key send",
+            causes::of(error)
+        ),
     }
 }
 

@@ -1,13 +1,21 @@
 //! The marketplace for people at a terminal.
 
+/// As the standard one, but that it goes on when nobody reads any more: see [`output`].
+macro_rules! println {
+    () => { crate::output::text("\n") };
+    ($($arguments:tt)+) => { crate::output::line(format_args!($($arguments)+)) };
+}
+
 mod fetch;
 mod find;
 mod install;
 mod installed;
 mod key;
+mod output;
 mod own;
 mod passphrase;
 mod peers;
+mod progress;
 mod publish;
 mod relays;
 mod report;

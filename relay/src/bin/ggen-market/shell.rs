@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap_complete::Shell;
 
+use crate::output;
+
 #[derive(clap::Args)]
 pub(crate) struct Completions {
     /// Which shell.
@@ -21,7 +23,9 @@ pub(crate) struct Man {
 
 pub(crate) fn completions(Completions { shell }: Completions, mut command: clap::Command) -> ExitCode {
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    output::text(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }
 

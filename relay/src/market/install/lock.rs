@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use ggen_shared::id::{FullName, Network, PackageId, PublisherId, RecordId};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_DEPENDENCIES, MAX_RECORD_BYTES};
 use ggen_shared::record::{Content, Version};
+use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{MAX_PACKAGES, Wanted, Which};
@@ -284,7 +285,12 @@ impl WrittenPackage {
         }
         let need = |text: &String| {
             let parts = text.split_once(' ').and_then(|(pick, rest)| Some((pick.split_once('@')?, rest)));
-            let ((name, version), requirement) = parts.ok_or_else(|| format!("`{text}` is no dependency"))?;
+            let ((name, version), requirement) =
+                parts.ok_or_else(|| format!("`{}` is no dependency", text.escape_default()))?;
+            // What several dependencies on one package ask of it stands in a row. Whoever wrote the file, it is shown as it is.
+            if !requirement.split(',').all(|part| VersionReq::parse(part.trim()).is_ok()) {
+                return Err(format!("`{}` is no requirement", requirement.escape_default()));
+            }
             Ok((pick_of(name, version)?, requirement.to_owned()))
         };
         Ok(Locked {
@@ -307,7 +313,7 @@ impl WrittenPackage {
 }
 
 fn read<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| format!("`{text}`: {error}"))
+    text.parse().map_err(|error: T::Err| format!("`{}`: {error}", text.escape_default()))
 }
 
 #[cfg(test)]

@@ -138,6 +138,8 @@ fn what_install_does_not_write_is_refused() {
         ("/codec@0.9.0 ^0.9", "/gone@0.9.0 ^0.9", "has no such package"),
         ("/codec@0.9.0 ^0.9", "/codec@0.9.1 ^0.9", "has no such package"),
         ("/codec@0.9.0 ^0.9", "/codec ^0.9", "is no dependency"),
+        ("/codec@0.9.0 ^0.9", "/codec@0.9.0 \\u001b[2J", "`\\u{1b}[2J` is no requirement"),
+        ("/codec@0.9.0 ^0.9", "/codec@0.9.0 ^0.9, ", "is no requirement"),
         ("version = \"0.9.0\"", "version = \"2.1.0\"", "2.x twice"),
         (&*one, &*other, "is not of publisher"),
         ("version = \"1.0.0\"", "version = \"one\"", "`one`"),
