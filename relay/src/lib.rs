@@ -20,6 +20,7 @@ pub mod package;
 pub mod policy;
 pub mod query;
 mod registry;
+mod serve;
 mod spare;
 pub mod store;
 mod suggest;

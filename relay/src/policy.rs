@@ -106,6 +106,20 @@ pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many relays that were just met may wait for a sync; the others have their turn later.
 pub const SYNCS_WAITING: usize = 16;
 
+/// Connections over HTTP in all. Each has a block in memory, or two of an archive: some 300 MiB if all of them take it slowly.
+pub const MAX_HTTP_CONNECTIONS: usize = 1024;
+/// Such connections from one IPv4 address or one /64 network of IPv6: ten browsers behind one address, and most is left to others. Those
+/// from this machine are not counted so: a proxy speaks for everybody.
+pub const MAX_HTTP_CONNECTIONS_PER_SOURCE: usize = 64;
+/// Bytes of a request's head, and of an answer that wait to be written: browsers send less than a kilobyte.
+pub const MAX_HTTP_BUFFER_BYTES: usize = 32 * 1024;
+/// How long a connection over HTTP may be without a request, and how long a request's head may take: a few round trips of the slowest.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing may be taken of an answer over HTTP. The system says that something was taken when a part of its buffer was, so
+/// who takes single bytes takes nothing.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long no connection over HTTP is accepted once the system could not give one.
+pub const HTTP_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Archives of blocks that are sent over HTTP at once, each with two blocks in memory.
 pub const MAX_ARCHIVES: usize = 64;
 /// Blocks that are read for HTTP at once: the disk serves peers too.

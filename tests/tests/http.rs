@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ggen_net::light::HeadError;
-use ggen_relay::Config;
+use ggen_relay::{Config, policy};
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::query;
 use ggen_tests::http::{Answer, get};
 use ggen_tests::{Publisher, TestPeer, TestRelay, until};
 use libp2p::{Multiaddr, PeerId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const RELAY_JSON: &str = "/.well-known/ggen/relay.json";
 const ROUTING_JSON: &str = "/.well-known/ggen/routing.json";
@@ -217,4 +218,27 @@ async fn without_a_page_there_is_none() {
         assert_eq!((answer.status, answer.text()), (404, "this relay serves no page\n"), "{path}");
     }
     assert_eq!(get(http(&relay), "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_cut_off_and_others_are_served_meanwhile() {
+    let relay = TestRelay::configured(with_http).await;
+    let mut slow = tokio::net::TcpStream::connect(http(&relay)).await.unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nx-slow: ").await.unwrap();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(2 * policy::HTTP_HEAD_TIMEOUT, slow.read_to_end(&mut answer));
+    let served = async {
+        loop {
+            assert_eq!(get(http(&relay), "/healthz").await.status, 200);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        closed = closed => {
+            // With a reset, or without.
+            _ = closed.expect("the relay cuts it off");
+        }
+        () = served => unreachable!("it goes on for ever"),
+    }
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "nothing was asked yet");
 }

@@ -28,7 +28,7 @@ use crate::identity::{self, Identity};
 use crate::query::Answer;
 use crate::registry::Local;
 use crate::store::{CommitError, LoadError, OpenError as StoreError, Store};
-use crate::{Config, http, policy, transport};
+use crate::{Config, http, policy, serve, transport};
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -197,9 +197,7 @@ impl Relay {
         let router = http::router(state, www);
         self.tasks.spawn(async move {
             let stop = async move { _ = stopped.wait_for(|stop| *stop).await };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
-                tracing::error!(%error, "http stopped");
-            }
+            serve::serve(listener, router, serve::Limits::default(), stop).await;
         });
         Ok(())
     }
