@@ -4,9 +4,13 @@
 //! [`Platform`], so that browsers, the command line and tests run the same code.
 
 mod driver;
+mod event;
 mod peer;
 mod platform;
+mod swarm;
 
-pub use driver::{AsyncReadWrite, Event, RawStream, Transports, start};
+pub use driver::start;
+pub use event::Event;
 pub use peer::{AskError, Connection, FetchError, FoundHead, HeadError, LightPeer, Phase};
 pub use platform::Platform;
+pub use swarm::{AsyncReadWrite, RawStream, Transports};
