@@ -3,6 +3,7 @@
 pub mod attack;
 pub mod conformance;
 pub mod converge;
+pub mod dht;
 pub mod http;
 pub mod install;
 pub mod liar;

@@ -15,6 +15,7 @@ use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::record::ContentId;
 use ggen_tests::attack::RawPeer;
+use ggen_tests::dht::{BlackHoles, NamesProviders};
 use ggen_tests::provider::{Kept, Provider, Serving, bytes};
 use ggen_tests::{Package, Publisher, TestPeer, TestRelay, until, within};
 
@@ -282,4 +283,28 @@ async fn content_that_no_connected_relay_has_comes_from_one_that_the_dht_names()
     assert!(fetched == bytes(MEGABYTE));
     assert_eq!(peer.peer.connected(), [second.peer_id()], "it is a provider, and no relay of ours");
     assert_eq!(first.served().len(), package.artifact.blocks.len());
+}
+
+#[tokio::test]
+async fn providers_that_lead_nowhere_make_room_for_one_that_has_the_content() {
+    let good = Provider::start(Serving::Well).await;
+    let package = package(MEGABYTE);
+    package.publish_at(&good.relay).await;
+    let holes = BlackHoles::open(60).await;
+    let (address, good_id) = (good.relay.address("/tcp/", false), good.relay.peer_id());
+    let unknown = ContentId::of_raw(b"what nobody has");
+    let mut named = holes.providers(19);
+    named.push((good_id, vec![address]));
+    let dht = NamesProviders::start([(unknown, holes.providers(20)), (package.artifact.root, named)]).await;
+    let peer = TestPeer::at(std::slice::from_ref(&dht.address)).await;
+
+    // These are still being dialed when the next are named.
+    let nobody = peer.peer.fetch(ggen_shared::record::Content { cid: unknown, size: 15 });
+    assert!(tokio::time::timeout(Duration::from_secs(2), nobody).await.is_err(), "it is still looking");
+    let begun = Instant::now();
+    let fetched = within("the content", peer.peer.fetch(package.release.artifact)).await.unwrap();
+    assert!(fetched == bytes(MEGABYTE));
+    // Three rounds of dials, if it comes last.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    println!("{:?}", begun.elapsed());
 }

@@ -7,6 +7,7 @@ mod driver;
 mod event;
 mod peer;
 mod platform;
+mod providers;
 mod swarm;
 
 pub use driver::start;

@@ -416,8 +416,8 @@ impl<P: Platform> LightPeer<P> {
                 // Without a driver nobody is found.
                 _ = self.send(Command::FindProviders { key: content.cid.multihash_bytes(), found }).await;
             }
-            // One that is being dialed is not waited for beyond this.
-            providers.take_until(self.platform.sleep(self.config.request_timeout))
+            // The lookup is a question, and to be connected another one.
+            providers.take_until(self.platform.sleep(self.config.request_timeout * 2))
         };
         connected.chain(stream::once(found).flatten()).map(|peer| (peer, self.in_flight(&peer)))
     }

@@ -1,13 +1,16 @@
 //! What is asked of the DHT: further relays, package heads, providers of content.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use ggen_shared::client::Origin;
 use ggen_shared::protocol::names;
-use libp2p::PeerId;
+use libp2p::core::Endpoint;
 use libp2p::kad::{self, QueryId, QueryResult};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour};
+use libp2p::{Multiaddr, PeerId};
 
 use super::Driver;
 use crate::behaviour::dialable;
@@ -16,6 +19,8 @@ use crate::light::platform::Platform;
 
 /// Relays that are looked for at once: one answer of a stranger names hundreds.
 const MAX_LOOKUPS: usize = 16;
+/// Addresses of one provider that are tried at once: whoever named it may have put others before the one that leads to it.
+const ADDRESSES_AT_ONCE: NonZeroU8 = NonZeroU8::new(8).expect("a number that is not 0");
 /// How often the DHT is asked for further relays while there are fewer than wanted.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is asked when there are enough, to know who else there is.
@@ -54,7 +59,7 @@ impl<P: Platform> Driver<P> {
             QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. }))
                 if self.finding.contains_key(&id) =>
             {
-                providers.into_iter().for_each(|provider| self.on_provider(id, provider));
+                self.on_providers(id, providers);
             }
             QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
                 tracing::debug!(?providers, "relays found in the DHT");
@@ -107,20 +112,50 @@ impl<P: Platform> Driver<P> {
         }
     }
 
-    /// Names a provider of content to whoever looks for one, once it is connected.
-    fn on_provider(&mut self, query: QueryId, provider: PeerId) {
-        let Some(found) = self.finding.get_mut(&query) else { return };
-        if self.established.contains_key(&provider) {
-            // Whoever looks for it has enough when this fails.
-            _ = found.try_send(provider);
-        } else if provider != *self.swarm.local_peer_id() && self.dialing.len() < MAX_LOOKUPS {
-            self.dialing.entry(provider).or_default().push(found.clone());
-            // The lookup knows where it is.
-            let options = DialOpts::peer_id(provider).condition(PeerCondition::DisconnectedAndNotDialing).build();
+    /// Takes the providers of content that one answer names: who looks for them is told of those that are connected, the others are dialed.
+    fn on_providers(&mut self, query: QueryId, providers: impl IntoIterator<Item = PeerId>) {
+        let Some(mut found) = self.finding.get(&query).cloned() else { return };
+        let local = *self.swarm.local_peer_id();
+        let (connected, others): (Vec<_>, Vec<_>) = providers
+            .into_iter()
+            .filter(|provider| *provider != local)
+            .partition(|provider| self.established.contains_key(provider));
+        // Whoever looks for them has enough when this fails.
+        connected.into_iter().for_each(|provider| _ = found.try_send(provider));
+        let named: Vec<_> = others.into_iter().map(|provider| (provider, self.named_addresses(provider))).collect();
+        self.dials.offer(query, &found, named);
+        self.dial_providers();
+    }
+
+    /// Where a provider is, as the answer says that was just heard: Kademlia tells it only to who is about to dial.
+    fn named_addresses(&mut self, provider: PeerId) -> Vec<Multiaddr> {
+        let kad = &mut self.swarm.behaviour_mut().p2p.kad;
+        let nobody = ConnectionId::new_unchecked(0);
+        kad.handle_pending_outbound_connection(nobody, Some(provider), &[], Endpoint::Dialer).unwrap_or_default()
+    }
+
+    /// Dials providers of content that have their turn, and gives up those whose time is over.
+    pub(super) fn dial_providers(&mut self) {
+        let now = self.platform.now();
+        for peer in self.dials.expire(now) {
+            tracing::debug!(%peer, "a provider can't be reached");
+            if !self.established.contains_key(&peer) {
+                // It is not connected, so this ends only what is on its way.
+                _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+        while let Some((peer, addresses)) = self.dials.next(now) {
+            let options = DialOpts::peer_id(peer)
+                .addresses(addresses)
+                .override_dial_concurrency_factor(ADDRESSES_AT_ONCE)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .build();
+            let connection = options.connection_id();
             match self.swarm.dial(options) {
+                Ok(()) => self.dials.dials(&peer, connection),
                 // One that is being dialed already will be connected all the same.
-                Ok(()) | Err(libp2p::swarm::DialError::DialPeerConditionFalse(_)) => {}
-                Err(_) => _ = self.dialing.remove(&provider),
+                Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(_) => self.dials.failed(&peer, None),
             }
         }
     }

@@ -27,6 +27,7 @@ use self::connections::describe;
 use super::event::Event;
 use super::peer::{Command, Connection, HeadFound, LightPeer};
 use super::platform::Platform;
+use super::providers::Providers;
 use super::swarm::{LightBehaviour, LightBehaviourEvent, Transports, swarm};
 use crate::behaviour::{P2PBehaviourEvent, packages_topic};
 use crate::bitswap::Exchange;
@@ -83,7 +84,7 @@ pub fn start<P: Platform>(
         exchange,
         to_find: Vec::new(),
         finding: HashMap::new(),
-        dialing: HashMap::new(),
+        dials: Providers::new(),
     };
     platform.spawn(driver.run(inbox));
     (handle, outbox)
@@ -119,8 +120,8 @@ struct Driver<P> {
     to_find: Vec<(Vec<u8>, mpsc::Sender<PeerId>)>,
     /// Who looks for providers of some content.
     finding: HashMap<QueryId, mpsc::Sender<PeerId>>,
-    /// Providers of content that are being dialed, at most [`MAX_LOOKUPS`], with who looks for them.
-    dialing: HashMap<PeerId, Vec<mpsc::Sender<PeerId>>>,
+    /// Providers of content that are to be dialed.
+    dials: Providers<QueryId>,
 }
 
 impl<P: Platform> Driver<P> {
@@ -131,7 +132,7 @@ impl<P: Platform> Driver<P> {
         loop {
             let discovery = self.next_discovery.filter(|_| self.dht_ready);
             let expiry = self.fetching.front().map(|fetch| fetch.deadline);
-            let next = [self.relays.next_step(), discovery, expiry].into_iter().flatten().min();
+            let next = [self.relays.next_step(), discovery, expiry, self.dials.next_step()].into_iter().flatten().min();
             if next != step_at {
                 step_at = next;
                 timer = match next {
@@ -152,6 +153,7 @@ impl<P: Platform> Driver<P> {
                     self.step();
                     self.discover();
                     self.expire_fetches();
+                    self.dial_providers();
                 }
             }
         }
@@ -216,10 +218,8 @@ impl<P: Platform> Driver<P> {
                 if num_established.get() == 1 =>
             {
                 self.established.insert(peer_id, endpoint.get_remote_address().clone());
-                for mut found in self.dialing.remove(&peer_id).into_iter().flatten() {
-                    // Whoever looked for it has enough when this fails.
-                    _ = found.try_send(peer_id);
-                }
+                self.dials.connected(peer_id);
+                self.dial_providers();
                 self.relays.on_connected(&peer_id, endpoint.get_remote_address().clone());
                 self.tell_connections();
             }
@@ -231,9 +231,10 @@ impl<P: Platform> Driver<P> {
                 self.step();
                 self.tell_connections();
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, connection_id } => {
                 tracing::debug!(%peer, %error, "dialing failed");
-                self.dialing.remove(&peer);
+                self.dials.failed(&peer, Some(connection_id));
+                self.dial_providers();
                 self.relays.on_dial_failed(&peer, describe(&error), self.platform.now());
                 self.step();
                 self.tell_connections();
