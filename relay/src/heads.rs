@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ggen_net::address::IpGroup;
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::ContentId;
 use libp2p::PeerId;
@@ -13,13 +14,14 @@ use tokio::time::Instant;
 
 use crate::admission::Shelf;
 use crate::policy::{MAX_PROVIDED_RELAYS, MAX_PROVIDER_ADDRESS_BYTES};
+use crate::providers::Providers;
 
 /// A record store without records of its own: heads are a view of the catalogue, so they are as durable and as valid as it is.
 /// A head that is put goes through admission first, and is here once its release is.
 ///
-/// Relays are all that others may say to be. That this one has a block is a view too, of its store: nothing is announced, and what
-/// left the store is not said to be here. Relays that have it are found because a lookup asks those that are nearest to the block,
-/// which in a network where each holds everything have it.
+/// That this relay has a block is a view too, of its store: nothing is announced, and what left the store is not said to be here. Relays that
+/// have it are found because a lookup asks those that are nearest to the block, which in a network where each holds everything have it.
+/// Others say by themselves that they are relays, or have content: see [`Self::provide`].
 pub struct HeadStore {
     local: PeerId,
     shelf: Arc<Shelf>,
@@ -29,12 +31,46 @@ pub struct HeadStore {
     others: Vec<ProviderRecord>,
     /// Which of the others comes first in the next answer.
     next: AtomicUsize,
+    /// Who else has content.
+    content: Providers,
 }
 
 impl HeadStore {
     /// The view of a catalogue.
-    pub const fn new(local: PeerId, shelf: Arc<Shelf>) -> Self {
-        Self { local, shelf, own: None, others: Vec::new(), next: AtomicUsize::new(0) }
+    pub fn new(local: PeerId, shelf: Arc<Shelf>) -> Self {
+        Self { local, shelf, own: None, others: Vec::new(), next: AtomicUsize::new(0), content: Providers::default() }
+    }
+
+    /// Takes what a peer says of itself, which is connected from an address of this group: that it is a relay, or has content. Whether it is
+    /// kept.
+    pub fn provide(&mut self, mut record: ProviderRecord, group: IpGroup) -> bool {
+        if record.provider == self.local {
+            return false;
+        }
+        // Kademlia bounds only the whole message: an address list of that size would be kept for two days.
+        let mut bytes = 0;
+        record.addresses.retain(|address| {
+            bytes += address.len();
+            bytes <= MAX_PROVIDER_ADDRESS_BYTES
+        });
+        record.addresses.shrink_to_fit();
+        if record.key.as_ref() != names::RELAYS_KEY {
+            return self.content.add(record, group);
+        }
+        if let Some(known) = self.others.iter_mut().find(|known| known.provider == record.provider) {
+            *known = record;
+            return true;
+        }
+        if self.others.len() >= MAX_PROVIDED_RELAYS {
+            let now = Instant::now().into_std();
+            self.others.retain(|known| !known.is_expired(now));
+        }
+        // Those that were here first stay: a flood of names does not displace them.
+        let has_room = self.others.len() < MAX_PROVIDED_RELAYS;
+        if has_room {
+            self.others.push(record);
+        }
+        has_room
     }
 
     /// This relay, if it has the block of some hash. Where it is, Kademlia adds.
@@ -69,40 +105,19 @@ impl RecordStore for HeadStore {
         std::iter::empty()
     }
 
-    fn add_provider(&mut self, mut record: ProviderRecord) -> store::Result<()> {
-        if record.key.as_ref() != names::RELAYS_KEY {
+    /// Takes what this relay says of itself; of others, see [`Self::provide`].
+    fn add_provider(&mut self, record: ProviderRecord) -> store::Result<()> {
+        if record.key.as_ref() != names::RELAYS_KEY || record.provider != self.local {
             return Err(store::Error::MaxProvidedKeys);
         }
-        if record.provider == self.local {
-            self.own = Some(record);
-            return Ok(());
-        }
-        // Kademlia bounds only the whole message: an address list of that size would be kept for two days.
-        let mut bytes = 0;
-        record.addresses.retain(|address| {
-            bytes += address.len();
-            bytes <= MAX_PROVIDER_ADDRESS_BYTES
-        });
-        record.addresses.shrink_to_fit();
-        if let Some(known) = self.others.iter_mut().find(|known| known.provider == record.provider) {
-            *known = record;
-            return Ok(());
-        }
-        if self.others.len() >= MAX_PROVIDED_RELAYS {
-            let now = Instant::now().into_std();
-            self.others.retain(|known| !known.is_expired(now));
-        }
-        // Those that were here first stay: a flood of names does not displace them.
-        if self.others.len() < MAX_PROVIDED_RELAYS {
-            self.others.push(record);
-        }
+        self.own = Some(record);
         Ok(())
     }
 
     /// The relay itself, then the others, another one first each time: an answer carries only the first twenty.
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
         if key.as_ref() != names::RELAYS_KEY {
-            return self.provider_of(key).into_iter().collect();
+            return self.provider_of(key).into_iter().chain(self.content.of(key).cloned()).collect();
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.others.len().max(1);
         let (last, first) = self.others.split_at(first);
@@ -116,7 +131,7 @@ impl RecordStore for HeadStore {
 
     fn remove_provider(&mut self, key: &RecordKey, provider: &PeerId) {
         if key.as_ref() != names::RELAYS_KEY {
-            return;
+            return self.content.remove(key, provider);
         }
         self.own.take_if(|own| own.provider == *provider);
         self.others.retain(|known| known.provider != *provider);
@@ -134,7 +149,7 @@ mod tests {
     use crate::store::Store;
 
     #[tokio::test]
-    async fn a_relay_provides_the_blocks_that_it_has_and_nobody_else_under_their_hashes() {
+    async fn a_relay_provides_the_blocks_that_it_has_and_names_others_that_say_to_have_them() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         let shelf = Shelf::open(store.clone(), Network::named("test").unwrap(), Rules::FIRST).unwrap().0;
@@ -147,8 +162,12 @@ mod tests {
         for cid in &here {
             let providers = heads.providers(&key(cid));
             assert_eq!(providers.iter().map(|record| record.provider).collect::<Vec<_>>(), [heads.local]);
-            let stranger = ProviderRecord::new(key(cid), PeerId::random(), Vec::new());
-            assert!(heads.add_provider(stranger).is_err());
+            let other = PeerId::random();
+            assert!(heads.provide(ProviderRecord::new(key(cid), other, Vec::new()), IpGroup::Unknown));
+            let providers = heads.providers(&key(cid));
+            assert_eq!(providers.iter().map(|record| record.provider).collect::<Vec<_>>(), [heads.local, other]);
+            assert!(!heads.provide(ProviderRecord::new(key(cid), heads.local, Vec::new()), IpGroup::Unknown));
+            heads.remove_provider(&key(cid), &other);
             assert_eq!(heads.providers(&key(cid)).len(), 1);
         }
         for elsewhere in [key(&ContentId::of_raw(b"other")), RecordKey::new(b"no hash"), RecordKey::new(b"")] {
@@ -171,9 +190,9 @@ mod tests {
         let now = Instant::now().into_std();
         let old = PeerId::random();
         let expires = Some(now.checked_sub(Duration::from_secs(1)).unwrap());
-        store.add_provider(ProviderRecord { expires, ..of(old) }).unwrap();
+        store.provide(ProviderRecord { expires, ..of(old) }, IpGroup::Unknown);
         for _ in 0..2 * MAX_PROVIDED_RELAYS {
-            store.add_provider(of(PeerId::random())).unwrap();
+            store.provide(of(PeerId::random()), IpGroup::Unknown);
         }
         store.add_provider(of(local)).unwrap();
         let named = store.providers(&key);

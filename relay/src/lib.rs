@@ -4,6 +4,7 @@
 
 pub mod admission;
 mod api;
+mod blocks;
 pub mod causes;
 pub mod checkpoints;
 pub mod config;
@@ -18,6 +19,8 @@ pub mod market;
 pub mod node;
 pub mod package;
 pub mod policy;
+pub mod provider;
+mod providers;
 pub mod query;
 mod registry;
 mod serve;

@@ -141,5 +141,11 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Relays that the DHT may name to whoever looks for one: many times what an answer carries, and half a megabyte.
 pub const MAX_PROVIDED_RELAYS: usize = 512;
+/// Provider records of content that others put here: some twenty megabytes.
+pub const MAX_PROVIDED_CONTENT: usize = 32_768;
+/// Of one key: as many as an answer of the DHT names.
+pub const MAX_PROVIDERS_PER_KEY: usize = 20;
+/// Of one provider: everything that somebody at home has installed.
+pub const MAX_KEYS_PER_PROVIDER: usize = 2048;
 /// Addresses of one provider record: a few of the longest.
 pub const MAX_PROVIDER_ADDRESS_BYTES: usize = 512;

@@ -1,10 +1,9 @@
 //! The running relay: starts everything, and is the handle to it.
 
 mod behaviour;
-mod blocks;
 mod claims;
 mod incoming;
-mod peers;
+pub(crate) mod peers;
 mod progress;
 mod repair;
 mod swarm;

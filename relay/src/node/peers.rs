@@ -12,25 +12,25 @@ use crate::policy;
 
 /// The shares of peers that use something, or did a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Peers(Mutex<HashMap<PeerId, Arc<Share>>>);
+pub(crate) struct Peers(Mutex<HashMap<PeerId, Arc<Share>>>);
 
 /// What one peer may use.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     /// Streams that are being answered.
-    pub(super) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
     /// Streams on which it says which blocks it wants.
-    pub(super) bitswap: Arc<Semaphore>,
+    pub(crate) bitswap: Arc<Semaphore>,
     /// Units of content that is being uploaded.
-    pub(super) uploads: Arc<Semaphore>,
+    pub(crate) uploads: Arc<Semaphore>,
     /// Announcements that are in memory.
-    pub(super) announcements: Arc<Semaphore>,
+    pub(crate) announcements: Arc<Semaphore>,
     /// Those of them that are being verified.
-    pub(super) verifying: Semaphore,
+    pub(crate) verifying: Semaphore,
     /// Releases that it announced and whose content is to be fetched.
-    pub(super) fetches: Arc<Semaphore>,
+    pub(crate) fetches: Arc<Semaphore>,
     /// Those of them that are being fetched.
-    pub(super) fetching: Semaphore,
+    pub(crate) fetching: Semaphore,
     records: Mutex<Allowance>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Share {
 
 impl Peers {
     /// The share of a peer. It counts as used for as long as the caller has it.
-    pub(super) fn of(&self, peer: PeerId) -> Arc<Share> {
+    pub(crate) fn of(&self, peer: PeerId) -> Arc<Share> {
         let mut shares = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if shares.len() >= policy::MAX_PEERS_REMEMBERED && !shares.contains_key(&peer) {
             let now = Instant::now();
@@ -64,7 +64,7 @@ impl Peers {
 
 impl Share {
     /// Waits until the peer may add so many new records.
-    pub(super) async fn wait_to_add(&self, records: usize) {
+    pub(crate) async fn wait_to_add(&self, records: usize) {
         let wait = self.allowance(|allowance| allowance.spend(records, Instant::now()));
         // A timer takes at least a millisecond, which most need not wait.
         if !wait.is_zero() {
@@ -73,7 +73,7 @@ impl Share {
     }
 
     /// Whether the peer may add a new record now.
-    pub(super) fn may_add(&self) -> bool {
+    pub(crate) fn may_add(&self) -> bool {
         self.allowance(|allowance| allowance.spend_at_once(Instant::now()))
     }
 

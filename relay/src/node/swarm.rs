@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use ggen_net::address::IpGroup;
 use ggen_net::{P2PBehaviourEvent, address, dialable, packages_topic, streams};
 use ggen_shared::protocol::names;
 use libp2p::core::transport::ListenerId;
-use libp2p::kad::store::RecordStore as _;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, SwarmEvent};
@@ -39,6 +39,10 @@ pub(super) struct Node {
     anchors: BTreeMap<PeerId, Vec<Multiaddr>>,
     /// Relays to join that can't be reached, of whom the log was told.
     unreachable: HashSet<PeerId>,
+    /// Whether the addresses that it listens on are those that it is reached at: nobody said other ones.
+    names_itself: bool,
+    /// Where connected peers were first seen to be.
+    groups: HashMap<PeerId, IpGroup>,
     /// Until when a relay to join is waited for that neither answers nor fails to.
     join_until: Instant,
     /// Someone new is in the routing table, who was not told yet.
@@ -67,6 +71,8 @@ impl Node {
             meet,
             bootstrap,
             unreachable: HashSet::new(),
+            names_itself: config.external.is_empty(),
+            groups: HashMap::new(),
             anchors: BTreeMap::new(),
             join_until: Instant::now() + policy::JOIN_TIMEOUT,
             provide_again: false,
@@ -111,7 +117,10 @@ impl Node {
                 () = &mut timeout => break,
             };
             match event {
-                SwarmEvent::NewListenAddr { listener_id, .. } => any |= waiting.remove(&listener_id).is_some(),
+                SwarmEvent::NewListenAddr { listener_id, address } => {
+                    any |= waiting.remove(&listener_id).is_some();
+                    self.reachable_at(address);
+                }
                 SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
                     if let Some(address) = waiting.remove(&listener_id) {
                         failed(
@@ -202,22 +211,35 @@ impl Node {
             SwarmEvent::Behaviour(RelayBehaviourEvent::P2p(event)) => self.on_p2p_event(event),
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
+                self.reachable_at(address);
                 self.tell_status();
             }
-            SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+                self.groups.entry(peer_id).or_insert_with(|| IpGroup::of(endpoint.get_remote_address()));
                 self.unreachable.remove(&peer_id);
                 self.tell_status();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.groups.remove(&peer_id);
                 self.work.exchange().disconnected(peer_id);
                 self.tell_status();
             }
-            SwarmEvent::ExpiredListenAddr { .. }
-            | SwarmEvent::ExternalAddrConfirmed { .. }
-            | SwarmEvent::ConnectionClosed { .. } => self.tell_status(),
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
+                self.tell_status();
+            }
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ConnectionClosed { .. } => self.tell_status(),
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => self.on_dial_failed(peer_id, &error),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has a problem"),
             _ => {}
+        }
+    }
+
+    /// An operator runs a relay to be reached: where it listens counts as confirmed, unless the operator said where it is reached instead. Without
+    /// such an address it could grant no reservation, which names the ways through it.
+    fn reachable_at(&mut self, address: Multiaddr) {
+        if self.names_itself && !address::is_unspecified(&address) {
+            self.swarm.add_external_address(address);
         }
     }
 
@@ -284,8 +306,11 @@ impl Node {
             }
             kad::InboundRequest::AddProvider { record: Some(record) } => {
                 // Kademlia has checked that the provider speaks for itself; the store bounds how much it can say.
-                let added = self.swarm.behaviour_mut().p2p.kad.store_mut().add_provider(record);
-                added.unwrap_or_else(|error| tracing::debug!(%error, "a provider record is not kept"));
+                let (provider, group) = (record.provider, self.groups.get(&record.provider).copied());
+                let store = self.swarm.behaviour_mut().p2p.kad.store_mut();
+                if !store.provide(record, group.unwrap_or(IpGroup::Unknown)) {
+                    tracing::debug!(%provider, "a provider record is not kept");
+                }
             }
             _ => {}
         }

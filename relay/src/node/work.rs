@@ -21,13 +21,13 @@ use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::blocks::Wants;
 use super::claims::Claims;
 use super::incoming::Incoming;
 use super::peers::{Peers, Share};
 use super::repair::Lacking;
 use super::{Command, progress};
 use crate::admission::{AdmitError, Shelf, check_created, contents};
+use crate::blocks::{self, Wants};
 use crate::market::peer::Tokio;
 use crate::policy;
 use crate::query::Answer;
@@ -111,19 +111,9 @@ impl Work {
         &self.progress
     }
 
-    /// What peers want of it.
-    pub(super) const fn wants(&self) -> &Wants {
-        &self.wants
-    }
-
     /// What it wants of peers.
     pub(super) const fn exchange(&self) -> &Exchange<Tokio> {
         &self.exchange
-    }
-
-    /// The bytes of a block, if it is here.
-    pub(super) async fn block(&self, cid: &ContentId) -> Option<Vec<u8>> {
-        self.answer.block(cid).await
     }
 
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
@@ -138,7 +128,7 @@ impl Work {
         let is_publish = protocol.as_ref() == names::PUBLISH;
         tokio::spawn(async move {
             let ended = if is_bitswap {
-                self.serve_bitswap(peer, stream).await.map_err(|error| error.to_string())
+                blocks::serve(&self, peer, stream).await.map_err(|error| error.to_string())
             } else if is_publish {
                 self.serve_publish(&share, stream).await.map_err(|error| error.to_string())
             } else {
@@ -457,6 +447,28 @@ impl Work {
     pub(super) async fn tell(&self, command: Command) {
         // The node has stopped when the send fails, and with it all reason to tell it anything.
         _ = self.commands.send(command).await;
+    }
+}
+
+impl blocks::Host for Work {
+    fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    fn exchange(&self) -> &Exchange<Tokio> {
+        &self.exchange
+    }
+
+    async fn has_block(&self, cid: &ContentId) -> bool {
+        self.shelf.store().has_block(cid).await.unwrap_or(false)
+    }
+
+    async fn block(&self, cid: &ContentId) -> Option<Vec<u8>> {
+        self.answer.block(cid).await
+    }
+
+    async fn open_bitswap(&self, peer: PeerId) -> Option<Stream> {
+        self.open(peer, names::BITSWAP).await
     }
 }
 

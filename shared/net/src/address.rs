@@ -63,6 +63,40 @@ pub fn is_unspecified(address: &Multiaddr) -> bool {
     })
 }
 
+/// Addresses that one party has as a rule: what may be counted together, so that many identities at one place weigh no more than one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IpGroup {
+    /// The first two bytes of an IPv4 address.
+    V4([u8; 2]),
+    /// The first four bytes of an IPv6 address: what a network operator is given.
+    V6([u8; 4]),
+    /// No IP address is told, as where a peer is reached by a name.
+    Unknown,
+}
+
+impl IpGroup {
+    /// The group of the first IP address in a multiaddr: of a circuit, that of the relay.
+    pub fn of(address: &Multiaddr) -> Self {
+        let group = address.iter().find_map(|part| match part {
+            Protocol::Ip4(ip) => Some(Self::of_v4(ip)),
+            Protocol::Ip6(ip) => Some(ip.to_ipv4_mapped().map_or_else(
+                || {
+                    let [a, b, c, d, ..] = ip.octets();
+                    Self::V6([a, b, c, d])
+                },
+                Self::of_v4,
+            )),
+            _ => None,
+        });
+        group.unwrap_or(Self::Unknown)
+    }
+
+    const fn of_v4(ip: std::net::Ipv4Addr) -> Self {
+        let [a, b, ..] = ip.octets();
+        Self::V4([a, b])
+    }
+}
+
 /// Who has a key as its identity; None for bytes that are no key.
 pub fn peer_of(key: &PublicKey) -> Option<PeerId> {
     let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
@@ -81,6 +115,17 @@ mod tests {
         assert_eq!(transport("/dns4/relay.example/tcp/443/tls/ws"), Transport::WebSocket);
         assert_eq!(transport("/ip4/127.0.0.1/udp/9/webrtc-direct"), Transport::WebRtcDirect);
         assert_eq!(transport("/ip4/127.0.0.1/tcp/80"), Transport::Other);
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_group() {
+        let group = |text: &str| IpGroup::of(&text.parse().unwrap());
+        assert_eq!(group("/ip4/10.1.2.3/tcp/80"), group("/ip4/10.1.9.9/udp/1/quic-v1"));
+        assert_eq!(group("/ip4/10.1.2.3/tcp/80"), group("/ip6/::ffff:10.1.0.1/tcp/80"));
+        assert_ne!(group("/ip4/10.1.2.3/tcp/80"), group("/ip4/10.2.2.3/tcp/80"));
+        assert_eq!(group("/ip6/2001:db8:1::1/tcp/80"), group("/ip6/2001:db8:ffff::2/tcp/80"));
+        assert_ne!(group("/ip6/2001:db8::1/tcp/80"), group("/ip6/2001:db9::1/tcp/80"));
+        assert_eq!(group("/dns4/relay.example/tcp/80"), IpGroup::Unknown);
     }
 
     #[test]

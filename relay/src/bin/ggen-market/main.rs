@@ -21,6 +21,7 @@ mod relays;
 mod report;
 mod say;
 mod send;
+mod serve;
 mod shell;
 mod status;
 
@@ -70,6 +71,11 @@ enum Command {
     /// Exit code 0: nothing waits any more; 1: some of it can't be read, or every relay refused it; 2: nothing could be tried; 3: some waits
     /// on.
     Send(send::Send),
+    /// Serve packages from this machine to others, behind a home router too: relays lead to it.
+    ///
+    /// It runs until it is stopped, and says on standard output under which addresses it is reached. Exit code 0: it was stopped; 2: there is
+    /// nothing to serve, or no relay is named.
+    Serve(serve::Serve),
     /// Say that a version is not to be chosen any more. Whoever asks for this very version still gets it.
     Yank(say::Say),
     /// Take a yank or a deprecation back.
@@ -112,6 +118,7 @@ async fn main() -> ExitCode {
         Command::Tree(tree) => installed::tree(tree),
         Command::Publish(publish) => publish::run(publish).await,
         Command::Send(send) => send::run(send).await,
+        Command::Serve(serve) => serve::run(serve).await,
         Command::Yank(say) => say::run(say, State::Yanked).await,
         Command::Unyank(say) => say::run(say, State::Active).await,
         Command::Deprecate(deprecate) => say::deprecate(deprecate).await,

@@ -37,6 +37,11 @@ impl Relays {
         !self.addresses.is_empty()
     }
 
+    /// Where they are.
+    pub(crate) fn into_addresses(self) -> Vec<Multiaddr> {
+        self.addresses
+    }
+
     /// That there is one.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         if self.addresses.is_empty() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ggen_shared::content;
 use ggen_shared::limits::MAX_ARTIFACT_BYTES;
-use ggen_shared::record::Content;
+use ggen_shared::record::{Content, ContentId};
 
 /// A directory of archives.
 #[derive(Debug, Clone)]
@@ -25,8 +25,31 @@ impl Archives {
         Self::in_directory(super::home::cache().join("content"))
     }
 
-    fn path(&self, content: &Content) -> PathBuf {
+    /// Where an archive is, if it is here.
+    pub fn path(&self, content: &Content) -> PathBuf {
         self.directory.join(content.cid.to_string())
+    }
+
+    /// Where all that are here lie. Whether they are what their names say is not looked at.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            // What is being written has a name that is no CID.
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<ContentId>().is_ok()) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
     }
 
     /// An archive, if it is here. One that is not the content that it should be is removed.

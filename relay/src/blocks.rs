@@ -1,33 +1,51 @@
 //! Blocks for whoever wants them, by Bitswap.
 //!
 //! Each peer has a queue of wants, bounded, and one task that answers them one after the other, so that a peer that asks for much
-//! waits for itself, and one that does not read holds one block and its queue until its time is up. What the relay lacks it says at
-//! once: it does not remember wants until it gets the block.
+//! waits for itself, and one that does not read holds one block and its queue until its time is up. What is not here is said at
+//! once: wants are not remembered until the block comes.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cid::Cid;
 use futures::AsyncWriteExt;
-use ggen_net::bitswap::{self, Error, LINGER};
+use ggen_net::bitswap::{self, Error, Exchange, LINGER};
 use ggen_shared::content::bitswap::{Ask, Message, Presence, Want, encode_block};
 use ggen_shared::limits::{MAX_BLOCK_BYTES, MAX_WANTS_PER_PEER};
-use ggen_shared::protocol::names;
 use ggen_shared::record::ContentId;
 use libp2p::{PeerId, Stream};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::work::Work;
+use crate::market::peer::Tokio;
 use crate::policy;
 
 /// Presences that are sent together, when no block is sent that they could go with.
 const PRESENCES: usize = 128;
 
+/// Who has blocks for peers that want them.
+pub(crate) trait Host: Send + Sync + 'static {
+    /// What peers want of it.
+    fn wants(&self) -> &Wants;
+
+    /// What it wants of peers, which comes on the same streams.
+    fn exchange(&self) -> &Exchange<Tokio>;
+
+    /// Whether a block is here.
+    fn has_block(&self, cid: &ContentId) -> impl Future<Output = bool> + Send;
+
+    /// The bytes of a block, if it is here.
+    fn block(&self, cid: &ContentId) -> impl Future<Output = Option<Vec<u8>>> + Send;
+
+    /// A new stream of the protocol to a peer that is connected.
+    fn open_bitswap(&self, peer: PeerId) -> impl Future<Output = Option<Stream>> + Send;
+}
+
 /// The wants of all peers.
 #[derive(Debug)]
-pub(super) struct Wants {
+pub(crate) struct Wants {
     peers: Mutex<HashMap<PeerId, Arc<Queue>>>,
     /// Blocks in memory.
     sending: Semaphore,
@@ -141,92 +159,90 @@ impl Queued {
 /// What is sent next, and the room in memory that its block takes.
 type Next<'a> = Option<(Vec<u8>, Option<SemaphorePermit<'a>>)>;
 
-impl Work {
-    /// Reads the messages of one stream, until it ends or nothing comes on it for a while.
-    pub(super) async fn serve_bitswap(self: &Arc<Self>, peer: PeerId, mut stream: Stream) -> Result<(), Error> {
-        let served = self.read_messages(peer, &mut stream).await;
-        if let Err(Error::Protocol(error)) = &served {
-            self.exchange().failed(peer, error.clone().into()).await;
-        }
-        served
+/// Reads the messages of one stream, until it ends or nothing comes on it for a while, and answers what the peer wants.
+pub(crate) async fn serve<H: Host>(host: &Arc<H>, peer: PeerId, mut stream: Stream) -> Result<(), Error> {
+    let served = read_messages(host, peer, &mut stream).await;
+    if let Err(Error::Protocol(error)) = &served {
+        host.exchange().failed(peer, error.clone().into()).await;
     }
+    served
+}
 
-    async fn read_messages(self: &Arc<Self>, peer: PeerId, stream: &mut Stream) -> Result<(), Error> {
-        loop {
-            let length = bitswap::read_length(stream, self.exchange().limit(&peer));
-            // Others open a new stream when they have more to say.
-            let Some(length) = timeout(policy::SILENCE_TIMEOUT, length).await.unwrap_or(Ok(None))? else {
-                return Ok(());
-            };
-            let body = timeout(policy::upload_timeout(length), bitswap::read_body(stream, length)).await;
-            let message = body.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
-            if let Some(queue) = self.wants().take(peer, message.wants, message.full) {
-                tokio::spawn(self.clone().answer(peer, queue));
-            }
-            if !self.exchange().received(peer, message.blocks, message.presences).await {
-                return Ok(());
-            }
+async fn read_messages<H: Host>(host: &Arc<H>, peer: PeerId, stream: &mut Stream) -> Result<(), Error> {
+    loop {
+        let length = bitswap::read_length(stream, host.exchange().limit(&peer));
+        // Others open a new stream when they have more to say.
+        let Some(length) = timeout(policy::SILENCE_TIMEOUT, length).await.unwrap_or(Ok(None))? else {
+            return Ok(());
+        };
+        let body = timeout(policy::upload_timeout(length), bitswap::read_body(stream, length)).await;
+        let message = body.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+        if let Some(queue) = host.wants().take(peer, message.wants, message.full) {
+            tokio::spawn(answer(host.clone(), peer, queue));
         }
-    }
-
-    /// Answers what a peer wants, until it wants nothing more or does not take what it wanted.
-    async fn answer(self: Arc<Self>, peer: PeerId, queue: Arc<Queue>) {
-        let mut stream = None;
-        loop {
-            let Some((message, room)) = self.next_message(&queue).await else {
-                // It wants more when it has what it wanted.
-                if timeout(LINGER, queue.more.notified()).await.is_err() && self.wants().is_done(&peer) {
-                    break;
-                }
-                continue;
-            };
-            let sent = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), self.send(peer, &mut stream, &message)).await;
-            drop(room);
-            if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                tracing::debug!(%peer, %error, "a peer does not take the blocks that it wants");
-                return self.wants().forget(&peer, &queue);
-            }
-        }
-        if let Some(mut stream) = stream {
-            // What was sent was sent.
-            _ = timeout(policy::ANSWER_TIMEOUT, stream.close()).await;
-        }
-    }
-
-    /// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one.
-    async fn send(&self, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> io::Result<()> {
-        if let Some(open) = stream
-            && bitswap::write(open, message).await.is_ok()
-        {
+        if !host.exchange().received(peer, message.blocks, message.presences).await {
             return Ok(());
         }
-        let opened = self.open(peer, names::BITSWAP).await.ok_or(io::ErrorKind::NotConnected)?;
-        bitswap::write(stream.insert(opened), message).await
     }
+}
 
-    /// The answer to the next wants: one block at most, and what is known of others.
-    async fn next_message(&self, queue: &Queue) -> Next<'_> {
-        let mut presences = Vec::new();
-        while presences.len() < PRESENCES {
-            let Some(want) = queue.queued().pop() else { break };
-            let has = match (ContentId::try_from(want.cid), want.ask) {
-                (Ok(cid), Ask::Block) => {
-                    let room = self.wants().sending.acquire().await.ok();
-                    if let Some(block) = self.block(&cid).await {
-                        return Some((encode_block(cid, &block, &presences), room));
-                    }
-                    false
-                }
-                (Ok(cid), Ask::Have) => self.shelf().store().has_block(&cid).await.unwrap_or(false),
-                // No relay holds blocks of other kinds.
-                _ => false,
-            };
-            if has || want.send_dont_have {
-                presences.push(Presence { cid: want.cid, has });
+/// Answers what a peer wants, until it wants nothing more or does not take what it wanted.
+async fn answer<H: Host>(host: Arc<H>, peer: PeerId, queue: Arc<Queue>) {
+    let mut stream = None;
+    loop {
+        let Some((message, room)) = next_message(&*host, &queue).await else {
+            // It wants more when it has what it wanted.
+            if timeout(LINGER, queue.more.notified()).await.is_err() && host.wants().is_done(&peer) {
+                break;
             }
+            continue;
+        };
+        let sent = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), send(&*host, peer, &mut stream, &message)).await;
+        drop(room);
+        if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            tracing::debug!(%peer, %error, "a peer does not take the blocks that it wants");
+            return host.wants().forget(&peer, &queue);
         }
-        (!presences.is_empty()).then(|| (Message { presences, ..Message::default() }.encode(), None))
     }
+    if let Some(mut stream) = stream {
+        // What was sent was sent.
+        _ = timeout(policy::ANSWER_TIMEOUT, stream.close()).await;
+    }
+}
+
+/// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one.
+async fn send(host: &impl Host, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> io::Result<()> {
+    if let Some(open) = stream
+        && bitswap::write(open, message).await.is_ok()
+    {
+        return Ok(());
+    }
+    let opened = host.open_bitswap(peer).await.ok_or(io::ErrorKind::NotConnected)?;
+    bitswap::write(stream.insert(opened), message).await
+}
+
+/// The answer to the next wants: one block at most, and what is known of others.
+async fn next_message<'a>(host: &'a impl Host, queue: &Queue) -> Next<'a> {
+    let mut presences = Vec::new();
+    while presences.len() < PRESENCES {
+        let Some(want) = queue.queued().pop() else { break };
+        let has = match (ContentId::try_from(want.cid), want.ask) {
+            (Ok(cid), Ask::Block) => {
+                let room = host.wants().sending.acquire().await.ok();
+                if let Some(block) = host.block(&cid).await {
+                    return Some((encode_block(cid, &block, &presences), room));
+                }
+                false
+            }
+            (Ok(cid), Ask::Have) => host.has_block(&cid).await,
+            // Nobody here holds blocks of other kinds.
+            _ => false,
+        };
+        if has || want.send_dont_have {
+            presences.push(Presence { cid: want.cid, has });
+        }
+    }
+    (!presences.is_empty()).then(|| (Message { presences, ..Message::default() }.encode(), None))
 }
 
 #[cfg(test)]
