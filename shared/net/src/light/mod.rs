@@ -5,6 +5,7 @@
 
 mod driver;
 mod event;
+mod key_logs;
 mod peer;
 mod platform;
 mod providers;

@@ -19,8 +19,6 @@ use crate::light::platform::Platform;
 
 /// Announcements whose publisher's key log is being fetched; more are left to other peers.
 const MAX_VERIFYING: usize = 32;
-/// Key logs kept for announcements to come.
-const MAX_KEY_LOGS: usize = 1024;
 /// Announcements of one peer whose key logs are being fetched: it must not take the place of others.
 const MAX_VERIFYING_PER_PEER: usize = 8;
 /// Announced records that are remembered, so that replaying them is not news.
@@ -61,7 +59,8 @@ impl<P: Platform> Driver<P> {
         match record {
             UnverifiedRecord::Inception(inception) => match inception.verify(&self.network) {
                 Ok(inception) => {
-                    self.remember(KeyLog::new(inception));
+                    // Whether it is all of the key log or not: it is valid.
+                    _ = self.key_logs.remember(KeyLog::new(inception));
                     self.report(&message, from, MessageAcceptance::Accept);
                 }
                 Err(error) => self.settle(Checked { message, from, outcome: Err(Some(error)) }),
@@ -88,23 +87,25 @@ impl<P: Platform> Driver<P> {
     /// What a publisher says after the fact. Of one that is not known here, it is asked for with the key log when it matters.
     fn take_note(&mut self, from: PeerId, message: &MessageId, record: UnverifiedRecord) {
         let id = record.id();
-        let Some(key_log) = self.key_logs.get_mut(&record.publisher()) else {
+        let Some(mut key_log) = self.key_logs.get(&record.publisher()).cloned() else {
             return self.report(message, from, MessageAcceptance::Ignore);
         };
-        let noted = record.verify(Some(key_log), &self.network).and_then(|record| {
+        let noted = record.verify(Some(&key_log), &self.network).and_then(|record| {
+            let boxed = |key_log: &KeyLog| Box::new(key_log.clone());
             Ok(match record {
                 Record::Rotation(rotation) => {
                     let is_new = key_log.follow(*rotation)? == Followed::New;
-                    is_new.then(|| Event::Rotated { key_log: Box::new(key_log.clone()), from })
+                    is_new.then(|| Event::Rotated { key_log: boxed(&key_log), from })
                 }
                 // One that comes before its rotation is fetched when a record needs it.
                 Record::KeepPage(page) => key_log.add_page(*page).map(|_| None)?,
-                Record::Status(status) => Some(Event::Stated { status, key_log: Box::new(key_log.clone()), from }),
+                Record::Status(status) => Some(Event::Stated { status, key_log: boxed(&key_log), from }),
                 _ => None,
             })
         });
         match noted {
             Ok(event) => {
+                _ = self.key_logs.remember(key_log);
                 self.report(message, from, MessageAcceptance::Accept);
                 self.note_seen(id);
                 event.into_iter().for_each(|event| self.tell(event));
@@ -152,13 +153,12 @@ impl<P: Platform> Driver<P> {
         // What was given up is settled already.
         let Ok(mut checked) = checked else { return };
         self.fetching.retain(|fetch| fetch.message != checked.message || fetch.from != checked.from);
-        if let Ok((release, key_log)) = &mut checked.outcome {
-            // A rotation that we know counts, even if whoever passed the release on says nothing of it.
-            **key_log = self.remember((**key_log).clone());
-            if let Err(error) = key_log.check(&***release, &release.id()) {
-                checked.outcome = Err(Some(error));
-            }
-        }
+        // A rotation that we know counts, even if whoever passed the release on says nothing of it.
+        checked.outcome = checked.outcome.and_then(|(release, key_log)| {
+            let key_log = self.key_logs.remember(*key_log).ok_or(None)?;
+            key_log.check(&**release, &release.id()).map_err(Some)?;
+            Ok((release, Box::new(key_log)))
+        });
         self.settle(checked);
     }
 
@@ -199,20 +199,5 @@ impl<P: Platform> Driver<P> {
 
     fn report(&mut self, message: &MessageId, from: PeerId, acceptance: MessageAcceptance) {
         self.swarm.behaviour_mut().p2p.gossipsub.report_message_validation_result(message, &from, acceptance);
-    }
-
-    /// Keeps what a peer says of a key log beside what is known of it, and gives both: nobody makes us forget a rotation.
-    fn remember(&mut self, mut key_log: KeyLog) -> KeyLog {
-        if let Some(known) = self.key_logs.get(&key_log.publisher()) {
-            // What does not follow any more, since the log forked, is no part of it.
-            known.rotations().for_each(|rotation| _ = key_log.follow(rotation.clone()));
-            known.pages().for_each(|page| _ = key_log.add_page(page.clone()));
-        } else if self.key_logs.len() >= MAX_KEY_LOGS
-            && let Some(any) = self.key_logs.keys().next().copied()
-        {
-            self.key_logs.remove(&any);
-        }
-        self.key_logs.insert(key_log.publisher(), key_log.clone());
-        key_log
     }
 }

@@ -13,8 +13,7 @@ use futures::future::{Either, pending};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select};
 use ggen_shared::client::{Origin, Relays};
-use ggen_shared::id::{Network, PublisherId, RecordId};
-use ggen_shared::record::KeyLog;
+use ggen_shared::id::{Network, RecordId};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::kad::{self, QueryId};
@@ -25,6 +24,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, gossipsub, identify, ping};
 use self::announcements::{Fetch, Verifying};
 use self::connections::describe;
 use super::event::Event;
+use super::key_logs::KeyLogs;
 use super::peer::{Command, Connection, HeadFound, LightPeer};
 use super::platform::Platform;
 use super::providers::Providers;
@@ -73,7 +73,7 @@ pub fn start<P: Platform>(
         next_discovery: config.discover.then_some(Duration::ZERO),
         rtts: HashMap::new(),
         established: HashMap::new(),
-        key_logs: HashMap::new(),
+        key_logs: KeyLogs::new(),
         verifying: FuturesUnordered::new(),
         fetching: VecDeque::new(),
         seen: VecDeque::new(),
@@ -106,7 +106,7 @@ struct Driver<P> {
     rtts: HashMap<PeerId, Duration>,
     /// Every peer that is connected, relay or not, with the address of its first connection.
     established: HashMap<PeerId, Multiaddr>,
-    key_logs: HashMap<PublisherId, KeyLog>,
+    key_logs: KeyLogs,
     verifying: FuturesUnordered<Verifying>,
     /// The same fetches, the oldest first, with what is needed to give them up.
     fetching: VecDeque<Fetch>,
