@@ -56,6 +56,8 @@ pub const MAX_ANNOUNCEMENTS_PER_PEER: usize = 256;
 pub const MAX_VERIFYING_PER_PEER: usize = 8;
 /// Package heads from the DHT that are being verified at once: nothing on the network depends on them.
 pub const MAX_VERIFYING_HEADS: usize = 16;
+/// Those of one peer: most is left to others.
+pub const MAX_VERIFYING_HEADS_PER_PEER: usize = 4;
 /// How long one relay may take to give a publisher's key log. Gossip keeps what is verified for seven seconds, so there is
 /// time to ask a second one before it is too late to pass the announcement on.
 pub const KEY_LOG_TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,10 +74,23 @@ pub const MAX_FETCHES: usize = 4096;
 /// Releases whose content is to be fetched that came from one peer.
 pub const MAX_FETCHES_PER_PEER: usize = 1024;
 
-/// New records of one peer in the long run: far more than people publish, and a pace that the disk and others can bear.
-pub const RECORDS_PER_SECOND: u32 = 200;
-/// New records of one peer at once: an import of thousands of packages is not slowed.
-pub const RECORDS_BURST: u32 = 2000;
+/// How much of something one peer may do: `burst` at once, then `per_second`.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once, after a while without any.
+    pub burst: u32,
+}
+
+/// New records that one peer publishes or announces. In the long run far more than people publish, and a pace that the disk and others can
+/// bear; an import of thousands of packages is not slowed.
+pub const RECORDS: Pace = Pace { per_second: 200, burst: 2000 };
+/// New records that one relay sends in syncs. A relay that joins gets all there is of a large network without waiting; past that, who makes up
+/// records without end keeps a quarter of a core busy, and the others have their turn.
+pub const SYNCED_RECORDS: Pace = Pace { per_second: 2000, burst: 100_000 };
+/// Package heads that one peer puts into the DHT, of whatever packages: each is verified, known or not, which takes some signatures.
+pub const HEADS: Pace = Pace { per_second: 50, burst: 500 };
 /// Peers whose use is remembered before those that use nothing are forgotten.
 pub const MAX_PEERS_REMEMBERED: usize = MAX_CONNECTIONS as usize;
 /// Memory of the catalogue, as it estimates it: what a small server has beside everything else. Hundreds of thousands of packages

@@ -30,7 +30,7 @@ use crate::policy;
 
 /// Why a sync with one relay ended early. What was delivered before stays.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error("no stream to it")]
     NotConnected,
     #[error("it did not answer in time")]
@@ -197,7 +197,7 @@ impl Work {
     }
 
     /// Keeps what is to be kept of some records. How many of them are new.
-    async fn keep_synced(self: &Arc<Self>, relay: PeerId, bytes: Vec<ByteBuf>) -> Result<u64, Error> {
+    pub(super) async fn keep_synced(self: &Arc<Self>, relay: PeerId, bytes: Vec<ByteBuf>) -> Result<u64, Error> {
         let bytes = Arc::new(bytes);
         let (shelf, all) = (self.shelf().clone(), bytes.clone());
         let verified = tokio::task::spawn_blocking(move || shelf.verify_all(all.iter().map(|bytes| &bytes[..])));
@@ -247,6 +247,8 @@ impl Work {
             Err(error) => return Err(error.into()),
         };
         self.clone().fetch_content(relay, content);
+        // What was delivered stays; who delivers without end waits.
+        self.peers().of(relay).wait_to_sync(usize::try_from(new).unwrap_or(usize::MAX)).await;
         Ok(new)
     }
 

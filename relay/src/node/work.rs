@@ -275,7 +275,7 @@ impl Work {
         if self.shelf.catalogue().record(&record.id()).is_some() {
             return Ok(false);
         }
-        if !share.may_add() {
+        if !share.may_add(1) {
             tracing::debug!(%from, "too many new records of one peer: one is left to others");
             return Err(Unannounced::Unknown);
         }
@@ -296,6 +296,8 @@ impl Work {
                 records
             }
         };
+        // The one itself is counted; a key log may be hundreds of records.
+        share.wait_to_add(self.shelf.count_new(&records).saturating_sub(1)).await;
         let content: Vec<Content> = contents(&records).collect();
         // It waits here for its rotation, as it will elsewhere.
         let is_page = records.iter().all(|record| record.kind() == Kind::KeepPage);
@@ -336,6 +338,11 @@ impl Work {
         let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;
         let records = key_log.clone().into_records();
         Some((key_log, records))
+    }
+
+    /// What each peer uses.
+    pub(super) const fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// The relays that are connected.
@@ -406,14 +413,18 @@ impl Work {
 
     /// A package head that someone put into the DHT: valid, it is kept like any other publication.
     pub(super) fn head_put(self: Arc<Self>, source: PeerId, key: Vec<u8>, value: Vec<u8>) {
-        let Ok(permit) = self.verifying_heads.clone().try_acquire_owned() else { return };
         let share = self.peers.of(source);
+        if !share.may_put_head() {
+            return tracing::debug!(%source, "too many package heads of one peer: one is left to others");
+        }
+        let Some(permits) = both(&self.verifying_heads, &share.verifying_heads) else { return };
         tokio::spawn(async move {
             match head::verify(&key, &value, self.shelf.network()) {
                 Ok((key_log, release)) => {
                     let mut records = key_log.into_records();
                     records.push(Record::Release(Box::new(release)));
-                    if self.shelf.count_new(&records) > 0 && !share.may_add() {
+                    let new = self.shelf.count_new(&records);
+                    if new > 0 && !share.may_add(new) {
                         tracing::debug!(%source, "too many new records of one peer: a package head is not kept");
                     } else if let Err(error) = self.keep_head(records).await {
                         tracing::debug!(%source, %error, "a package head is not kept");
@@ -421,7 +432,7 @@ impl Work {
                 }
                 Err(error) => tracing::debug!(%source, %error, "a package head is refused"),
             }
-            drop(permit);
+            drop(permits);
         });
     }
 
@@ -523,3 +534,7 @@ async fn in_time<T>(
 ) -> Result<T, exchange::Error> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
+
+#[cfg(test)]
+#[path = "pace_tests.rs"]
+mod tests;

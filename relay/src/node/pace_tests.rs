@@ -1,0 +1,110 @@
+//! Who adds much has to wait, or is left to others; nobody else notices.
+
+use ed25519_dalek::SigningKey;
+use ggen_shared::id::{KeyCommitment, Network, PublicKey};
+use ggen_shared::record::{Artifact, Inception, Release, Verified, Work as ProofOfWork, sign};
+use ggen_shared::rules::Rules;
+use serde_bytes::ByteBuf;
+use tokio::time::Instant;
+
+use super::*;
+use crate::store::Store;
+
+fn network() -> Network {
+    Network::named("test").unwrap()
+}
+
+/// A relay's work without a network: what it tells is read by nobody.
+fn work(directory: &std::path::Path) -> (Arc<Work>, mpsc::Receiver<Command>) {
+    let shelf = Arc::new(Shelf::open(Store::open(directory).unwrap(), network(), Rules::FIRST).unwrap().0);
+    let (commands, inbox) = mpsc::channel(policy::COMMANDS);
+    (Arc::new(Work::new(shelf.clone(), Box::new(shelf), commands)), inbox)
+}
+
+/// A publisher, and releases of packages named by number.
+fn publisher() -> (KeyLog, impl Fn(u32) -> Verified<Release>) {
+    let signing = SigningKey::from_bytes(&[1; 32]);
+    let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
+    let next = KeyCommitment::to_key(&public(&SigningKey::from_bytes(&[2; 32])));
+    let inception = Inception { handle: "one".parse().unwrap(), key: public(&signing), next, work: ProofOfWork::NONE };
+    let key_log = KeyLog::new(sign(inception, &signing, &network()).unwrap());
+    let (publisher, signed_under) = (key_log.publisher(), key_log.head());
+    let release = move |index: u32| {
+        let release = Release {
+            publisher,
+            signed_under,
+            index,
+            name: format!("package-{index}").parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            artifact: Artifact { cid: ContentId::of_raw(b""), size: 0 },
+            title: None,
+            description: String::new(),
+            readme: None,
+            categories: Vec::new(),
+            tags: Vec::new(),
+            license: None,
+            authors: Vec::new(),
+            homepage: None,
+            repository: None,
+            documentation: None,
+            dependencies: Vec::new(),
+            created: 0,
+        };
+        sign(release, &signing, &network()).unwrap()
+    };
+    (key_log, release)
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), wait).await.expect(what);
+}
+
+fn put(work: &Arc<Work>, source: PeerId, key_log: &KeyLog, release: &Verified<Release>) {
+    let value = head::encode(key_log, release).unwrap();
+    work.clone().head_put(source, head::key(&release.package()), value);
+}
+
+#[tokio::test]
+async fn who_puts_too_many_heads_is_left_to_others_and_others_are_heard() {
+    let directory = tempfile::tempdir().unwrap();
+    let (work, _inbox) = work(directory.path());
+    let ((key_log, release), [busy, other]) = (publisher(), [PeerId::random(), PeerId::random()]);
+    let here = |release: &Verified<Release>| work.shelf().catalogue().record(&release.id()).is_some();
+    put(&work, busy, &key_log, &release(0));
+    until("the first head", || here(&release(0))).await;
+    let share = work.peers().of(busy);
+    share.spend_heads(2 * policy::HEADS.burst as usize);
+    put(&work, busy, &key_log, &release(1));
+    put(&work, other, &key_log, &release(2));
+    until("another peer's head", || here(&release(2))).await;
+    assert!(!here(&release(1)));
+    assert_eq!(share.verifying_heads.available_permits(), policy::MAX_VERIFYING_HEADS_PER_PEER, "it was not looked at");
+}
+
+#[tokio::test]
+async fn a_relay_that_sends_records_without_end_waits_and_what_it_sent_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (work, _inbox) = work(directory.path());
+    let ((key_log, release), [busy, other]) = (publisher(), [PeerId::random(), PeerId::random()]);
+    let records = |index: u32| -> Vec<ByteBuf> {
+        let events = key_log.events().map(|event| event.to_vec());
+        events.chain([release(index).bytes().to_vec()]).map(ByteBuf::from).collect()
+    };
+    // So much more than it may that it takes seconds to be made up for.
+    let owed = Duration::from_secs(3);
+    let more = policy::SYNCED_RECORDS.per_second as usize * 3;
+    work.peers().of(busy).spend_synced(policy::SYNCED_RECORDS.burst as usize + more);
+    let begun = Instant::now();
+    let (waiting, synced) = (work.keep_synced(busy, records(0)), work.keep_synced(other, records(1)));
+    let (waited, at_once) = tokio::join!(async { (waiting.await.unwrap(), Instant::now()) }, async {
+        (synced.await.unwrap(), Instant::now())
+    });
+    assert_eq!(waited.0 + at_once.0, 3, "delayed, not refused: an inception and two releases");
+    assert!(waited.1 - begun >= owed - Duration::from_millis(500), "{:?}", waited.1 - begun);
+    assert!(at_once.1 < waited.1, "another relay does not wait for it");
+}
