@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ggen_shared::record::Record;
 use ggen_tests::TestRelay;
+use ggen_tests::pretender::Pretender;
 use ggen_tests::terminal::{Run, Terminal};
 
 /// A publisher whose only relay is gone.
@@ -181,4 +182,47 @@ async fn what_every_relay_refuses_is_a_failure_and_waits_on() {
     assert_eq!(sent.code, 1, "{sent:?}");
     let report: serde_json::Value = serde_json::from_str(&sent.out).unwrap();
     assert_eq!((&report["sent"][0]["outcome"], &report["waiting"]), (&"refused".into(), &1.into()), "{report}");
+}
+
+#[tokio::test]
+async fn one_relay_that_says_that_it_keeps_what_it_does_not_loses_nothing() {
+    let (liar, mut gone) = (Pretender::start().await, TestRelay::start(&[]).await);
+    let mut terminal = Terminal::of(&[&gone]).await;
+    gone.stop().await;
+    terminal.relays.push(liar.address.to_string());
+
+    let published = terminal.with_relays(&["publish", &terminal.package("my-thing", "0.1.0")]).await;
+    assert!(published.code == 0 && published.out.starts_with("published my-thing 0.1.0 "), "{published:?}");
+    assert!(published.err.contains("only one relay says that it keeps my-thing 0.1.0"), "{published:?}");
+    let still = terminal.with_relays(&["send", "--json"]).await;
+    assert_eq!(still.code, 3, "{still:?}");
+    let report: serde_json::Value = serde_json::from_str(&still.out).unwrap();
+    assert_eq!((&report["sent"][0]["outcome"], &report["waiting"]), (&"waiting".into(), &1.into()), "{report}");
+
+    // An honest one comes, and is told what the other one has.
+    let honest = TestRelay::start(&[]).await;
+    terminal.relays = vec![liar.address.to_string(), honest.address("/tcp/", false).to_string()];
+    let status = terminal.with_relays(&["status", "--json"]).await;
+    assert_eq!(status.code, 3, "{status:?}");
+    let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    let waiting = &status["waiting"];
+    assert_eq!(waiting.as_array().unwrap().len(), 1, "{status}");
+    let relays = status["relays"].as_array().unwrap();
+    let of_honest = relays.iter().find(|relay| relay["peer"] == honest.peer_id().to_string()).unwrap_or(&relays[1]);
+    assert_eq!(&of_honest["lacks"], waiting, "{status}");
+    let sent = terminal.with_relays(&["send"]).await;
+    assert!(sent.code == 0 && sent.out.starts_with("sent published my-thing 0.1.0 "), "{sent:?}");
+    let terminal = terminal.at(&[&honest]);
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    assert_eq!(terminal.ask(&["info", &name, "--json"]).await.json()["version"], "0.1.0");
+    assert_eq!(terminal.with_relays(&["status"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn where_only_one_relay_is_named_its_word_is_enough() {
+    let relay = TestRelay::start(&[]).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    let published = terminal.with_relays(&["publish", &terminal.package("my-thing", "0.1.0"), "--json"]).await;
+    assert_eq!(published.json()["packages"][0]["waits"], false, "{published:?}");
+    assert_eq!(terminal.with_relays(&["status"]).await.code, 0);
 }

@@ -1,5 +1,6 @@
-//! What was signed and no relay has yet: each record with its content in a file of its own, beside the key. A file is there before the
-//! record is in the ledger or goes anywhere, and until a relay said that it keeps it: so whatever ends a publication, nothing signed is lost.
+//! What was signed and too few relays have yet: each record with its content in a file of its own, beside the key. A file is there before the
+//! record is in the ledger or goes anywhere, and until two relays said that they keep it, or the one if only one was named: so whatever ends a
+//! publication, and whichever relay lies, nothing signed is lost.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -106,6 +107,11 @@ impl Outbox {
         Ok(waiting)
     }
 
+    /// Whether something waits, readable or not.
+    pub fn has(&self, waiting: &Waiting) -> bool {
+        self.path(waiting).exists()
+    }
+
     /// Keeps records with their content, durably.
     ///
     /// # Errors
@@ -151,7 +157,7 @@ impl Outbox {
         read().map_err(|source| Error { path, source })
     }
 
-    /// Forgets what a relay has now. If the power fails now it may still be there, and is sent once more, which changes nothing.
+    /// Forgets what relays have now. If the power fails now it may still be there, and is sent once more, which changes nothing.
     ///
     /// # Errors
     /// [`Error`].

@@ -21,6 +21,9 @@ use super::status::Subject;
 use crate::causes;
 use crate::package::{self, Warning};
 
+/// Relays that have to say that they keep a record before it is forgotten here, if so many were named: a single one may lie, or lose it.
+const RELAYS_THAT_KEEP: usize = 2;
+
 /// Why a package is not published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -106,6 +109,8 @@ pub struct Taken {
     pub new: bool,
     /// Relays that did not take it, while another one did.
     pub failed_at: Vec<(PeerId, String)>,
+    /// Whether it is kept here all the same, until another relay says that it keeps it: more than one was named, and only one has said so.
+    pub waits: bool,
 }
 
 /// Something that waited, and what became of it now.
@@ -242,14 +247,15 @@ impl<P: Platform> Publishing<P> {
         signed.await.map_err(|_| Error::Panicked)?
     }
 
-    /// Hands a record to relays; what none takes waits for one. `waits`: whether it does already.
+    /// Hands a record to relays; what too few take waits for more. `waits`: whether it does already.
     pub(super) async fn deliver(&self, record: Record, blocks: &Blocks, waits: bool) -> Result<Delivery, Error> {
-        let delivered = self.hand_over(Some(record.clone()), blocks).await;
-        match &delivered {
-            Ok(Delivery::Taken(_)) => {
-                if let Some(waiting) = Waiting::of(&record) {
-                    self.desk().outbox.remove(&waiting)?;
-                }
+        let mut delivered = self.hand_over(Some(record.clone()), blocks).await;
+        let waiting = Waiting::of(&record);
+        match (&mut delivered, waiting) {
+            (Ok(Delivery::Taken(Taken { waits: false, .. })), Some(waiting)) => self.desk().outbox.remove(&waiting)?,
+            // What does not wait any more was kept by enough relays before.
+            (Ok(Delivery::Taken(taken)), waiting) => {
+                taken.waits = waiting.is_some_and(|waiting| self.desk().outbox.has(&waiting));
             }
             _ if waits => {}
             // It was delivered once as far as is known here, or is older than the outbox.
@@ -310,6 +316,9 @@ impl<P: Platform> Publishing<P> {
             (relay, receipt.map(|receipt| receipt.new.contains(&last)).map_err(Failure::of))
         });
         let answers = join_all(offers).await;
+        let named = self.peer.connections().iter().filter(|connection| connection.anchor).count();
+        let kept_by = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
+        let waits = kept_by < RELAYS_THAT_KEEP.min(named);
         let (mut new, mut is_refused, mut failed_at) = (None, !answers.is_empty(), Vec::new());
         for (relay, answer) in answers {
             match answer {
@@ -321,7 +330,7 @@ impl<P: Platform> Publishing<P> {
             }
         }
         match new {
-            Some(new) => Ok(Delivery::Taken(Taken { new, failed_at })),
+            Some(new) => Ok(Delivery::Taken(Taken { new, failed_at, waits })),
             None if is_refused => Err(Error::NotTaken(failed_at)),
             None => Ok(Delivery::Waiting(failed_at)),
         }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use libp2p::PeerId;
 use serde_json::{Value, json};
 
-/// What was signed is here and at no relay.
+/// What was signed is here, and at too few relays.
 pub(crate) const WAITING: u8 = 3;
 
 /// What became of the packages of one publisher.
@@ -153,6 +153,9 @@ impl Row {
             for warning in &self.warnings {
                 eprintln!("warning: {}: {warning}", self.path.display());
             }
+            if let End::Published(_, taken) = &self.end {
+                warn_of_one(taken, &format!("{name} {version}"));
+            }
             warn_of(rest, &format!("{name} {version}"));
         } else if !is_bulk {
             eprintln!("{}", self.line());
@@ -188,7 +191,8 @@ impl Row {
                 row["reason"] = json!(reason);
                 row["code"] = json!(code);
             }
-            End::Published(..) | End::Waiting(..) => {}
+            End::Published(_, taken) => row["waits"] = json!(taken.waits),
+            End::Waiting(..) => row["waits"] = json!(true),
         }
         row
     }
@@ -219,6 +223,16 @@ impl End {
 pub(crate) fn warn_of(failed_at: &[(PeerId, String)], what: &str) {
     for (relay, reason) in failed_at {
         eprintln!("warning: relay {relay} did not take {what}: {reason}");
+    }
+}
+
+/// Says that only one relay keeps something, where more were named.
+pub(crate) fn warn_of_one(taken: &Taken, what: &str) {
+    if taken.waits {
+        eprintln!(
+            "warning: only one relay says that it keeps {what}, and one may lie: it is kept here too, until another one says so. Try again \
+             later: ggen-market send"
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use ggen_shared::registry::Registry;
 use serde_json::json;
 
 use crate::own::Own;
-use crate::report::{WAITING, failures_json, warn_of};
+use crate::report::{WAITING, failures_json, warn_of, warn_of_one};
 use crate::send;
 
 #[derive(clap::Args)]
@@ -78,9 +78,9 @@ async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying, i
         }
     };
     let (Subject { name, version }, state) = (&subject, saying.state.as_str());
-    let (verb, failed_at) = match &delivery {
-        Delivery::Taken(Taken { new, failed_at }) => (if *new { state } else { "already" }, failed_at),
-        Delivery::Waiting(reasons) => ("waiting", reasons),
+    let (verb, failed_at, waits) = match &delivery {
+        Delivery::Taken(Taken { new, failed_at, waits }) => (if *new { state } else { "already" }, failed_at, *waits),
+        Delivery::Waiting(reasons) => ("waiting", reasons, true),
     };
     if is_json {
         let (version, record) = (version.to_string(), status.id().to_string());
@@ -89,7 +89,7 @@ async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying, i
             "{:#}",
             json!({
                 "name": name.as_str(), "version": version, "state": state, "outcome": outcome, "record": record,
-                "failed_at": failures_json(failed_at),
+                "waits": waits, "failed_at": failures_json(failed_at),
             })
         );
     } else {
@@ -101,6 +101,9 @@ async fn say(publishing: &Publishing<Tokio>, subject: Subject, saying: Saying, i
             "waiting" => eprintln!("that {name} {version} is {state} is signed, and waits for a relay"),
             _ => eprintln!("{name} {version} is {state}"),
         }
+    }
+    if let Delivery::Taken(taken) = &delivery {
+        warn_of_one(taken, "that");
     }
     warn_of(failed_at, "that");
     Ok(if verb == "waiting" { ExitCode::from(WAITING) } else { ExitCode::SUCCESS })

@@ -10,7 +10,7 @@ use ggen_shared::record::Record;
 use serde_json::{Value, json};
 
 use crate::own::Own;
-use crate::report::{WAITING, failures_json, warn_of};
+use crate::report::{WAITING, failures_json, warn_of, warn_of_one};
 
 #[derive(clap::Args)]
 pub(crate) struct Send {
@@ -59,7 +59,9 @@ fn print(sent: &Sent) {
     let what = what(sent);
     match &sent.delivery {
         Ok(Delivery::Taken(taken)) => {
-            println!("sent {what} {}", sent.waiting.id);
+            let verb = if taken.waits { "waiting" } else { "sent" };
+            println!("{verb} {what} {}", sent.waiting.id);
+            warn_of_one(taken, &what);
             warn_of(&taken.failed_at, &what);
         }
         Ok(Delivery::Waiting(reasons)) => {
@@ -74,7 +76,7 @@ fn json_of(sent: &Sent) -> Value {
     let mut row = json!({ "what": what(sent), "record": sent.waiting.id.to_string() });
     match &sent.delivery {
         Ok(Delivery::Taken(taken)) => {
-            row["outcome"] = json!("sent");
+            row["outcome"] = json!(if taken.waits { "waiting" } else { "sent" });
             row["failed_at"] = failures_json(&taken.failed_at);
         }
         Ok(Delivery::Waiting(reasons)) => {

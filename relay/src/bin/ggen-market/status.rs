@@ -1,5 +1,6 @@
 //! `ggen-market status`: how a publisher stands, here and at relays.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -9,9 +10,12 @@ use ggen_relay::market::keys::StoredKey;
 use ggen_relay::market::ledger::{self, Extent};
 use ggen_relay::market::outbox::{self, Outbox, Waiting};
 use ggen_relay::market::peer::Tokio;
-use ggen_shared::protocol::query::KeyLogOf;
-use ggen_shared::record::KeyLog;
+use ggen_shared::id::RecordId;
+use ggen_shared::limits::MAX_RECORDS_PER_REQUEST;
+use ggen_shared::protocol::query::{KeyLogOf, Records};
+use ggen_shared::record::{KeyLog, UnverifiedRecord};
 use ggen_shared::search::verified::verify_key_log;
+use libp2p::PeerId;
 use serde_json::{Value, json};
 
 use crate::own::Own;
@@ -39,8 +43,16 @@ enum Standing {
     Refused(String),
 }
 
+/// A relay, and how the publisher stands there.
+struct Row {
+    seen: Seen,
+    standing: Standing,
+    /// What waits and is not there; None: it does not say.
+    lacks: Option<Vec<RecordId>>,
+}
+
 /// Exit code 0: all is well; 1: a relay knows of a rotation that the key here lacks, or of two; 2: there is no key; 3: something waits for
-/// a relay.
+/// a relay, or for another one beside the one that has it.
 pub(crate) async fn run(Status { own }: Status) -> Result<ExitCode> {
     let is_json = own.is_json();
     let path = own.key_path();
@@ -52,7 +64,8 @@ pub(crate) async fn run(Status { own }: Status) -> Result<ExitCode> {
         let (peer, _) = own.into_relays().try_to_connect(key.network.clone()).await?;
         for seen in look(&peer).await {
             let standing = standing(&peer, &key, &seen).await;
-            relays.push((seen, standing));
+            let lacks = lacking(&peer, &waiting, seen.connection.peer).await;
+            relays.push(Row { seen, standing, lacks });
         }
     }
     if is_json {
@@ -60,7 +73,7 @@ pub(crate) async fn run(Status { own }: Status) -> Result<ExitCode> {
     } else {
         print(&key, &ledger, &waiting, &relays);
     }
-    let is_bad = relays.iter().any(|(_, standing)| matches!(standing, Standing::Ahead | Standing::Frozen));
+    let is_bad = relays.iter().any(|row| matches!(row.standing, Standing::Ahead | Standing::Frozen));
     Ok(match (is_bad || key.key_log.is_frozen(), waiting.is_empty()) {
         (true, _) => ExitCode::from(1),
         (false, false) => ExitCode::from(WAITING),
@@ -82,6 +95,23 @@ async fn standing(peer: &LightPeer<Tokio>, key: &StoredKey, seen: &Seen) -> Stan
         Ok(theirs) => theirs.map_or(Standing::Unknown, |theirs| compared(&key.key_log, &theirs)),
         Err(error) => Standing::Refused(causes::of(&error)),
     }
+}
+
+/// What waits and a relay does not show. What it shows it has: a record is what its id says.
+async fn lacking(peer: &LightPeer<Tokio>, waiting: &[Waiting], relay: PeerId) -> Option<Vec<RecordId>> {
+    let mut lacks: Vec<RecordId> = waiting.iter().map(|waiting| waiting.id).collect();
+    if !peer.connected().contains(&relay) {
+        return None;
+    }
+    for ids in waiting.chunks(MAX_RECORDS_PER_REQUEST) {
+        let question = Records { ids: ids.iter().map(|waiting| waiting.id).collect() };
+        let answer = peer.ask(relay, question).await.ok()?;
+        let shown =
+            answer.records.iter().flatten().filter_map(|record| Some(UnverifiedRecord::decode(record).ok()?.id()));
+        let shown: BTreeSet<RecordId> = shown.collect();
+        lacks.retain(|id| !shown.contains(id));
+    }
+    Some(lacks)
 }
 
 fn compared(ours: &KeyLog, theirs: &KeyLog) -> Standing {
@@ -121,7 +151,7 @@ impl Standing {
     }
 }
 
-fn print(key: &StoredKey, ledger: &Extent, waiting: &[Waiting], relays: &[(Seen, Standing)]) {
+fn print(key: &StoredKey, ledger: &Extent, waiting: &[Waiting], relays: &[Row]) {
     let (log, Extent { releases, statuses, next_index }) = (&key.key_log, ledger);
     println!("publisher  {}~{}", log.handle(), log.publisher().fingerprint());
     println!("network    {}", key.network.as_str());
@@ -135,16 +165,21 @@ fn print(key: &StoredKey, ledger: &Extent, waiting: &[Waiting], relays: &[(Seen,
         0 => println!("waiting    nothing"),
         count => println!("waiting    {count} records, which are delivered by: ggen-market send"),
     }
-    for (seen, standing) in relays {
+    for Row { seen, standing, lacks } in relays {
         println!("relay      {} {}", seen.address(), standing.words());
+        if let Some(lacks) = lacks.as_ref().filter(|lacks| !lacks.is_empty()) {
+            println!("           lacks {} of what waits", lacks.len());
+        }
     }
 }
 
-fn json_of(key: &StoredKey, ledger: &Extent, waiting: &[Waiting], relays: &[(Seen, Standing)]) -> Value {
+fn json_of(key: &StoredKey, ledger: &Extent, waiting: &[Waiting], relays: &[Row]) -> Value {
     let (log, Extent { releases, statuses, next_index }) = (&key.key_log, ledger);
-    let relays = relays.iter().map(|(seen, standing)| {
+    let relays = relays.iter().map(|Row { seen, standing, lacks }| {
         let mut row = seen.json();
         row["standing"] = json!(standing.name());
+        let ids = |lacks: &Vec<RecordId>| lacks.iter().map(ToString::to_string).collect::<Vec<_>>();
+        row["lacks"] = json!(lacks.as_ref().map(ids));
         row
     });
     json!({
