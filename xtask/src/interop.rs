@@ -9,19 +9,21 @@ use crate::{native, paths, say, tools};
 /// An npm workspace of its own: three hundred packages that nothing else needs.
 const DIRECTORY: &str = "tests/interop";
 
-/// Installs Helia, builds what it talks to, and runs the tests.
+const TESTS: [&str; 2] = ["interop.test.mjs", "libp2p.test.mjs"];
+
+/// Installs Helia and js-libp2p, builds what it talks to, and runs the tests.
 pub(crate) fn run() -> Result<()> {
     let directory = paths::at(DIRECTORY);
     tools::npm_packages_of(&directory)?;
     native::binaries()?;
     say::line("tests: interop");
     let mut command = program(directory.join("node_modules/node/bin/node"), ["--test", "--test-concurrency=1"]);
-    command.arg(directory.join("interop.test.mjs"));
+    command.args(["--test-timeout=120000"]).args(TESTS.map(|name| directory.join(name)));
     // Relays serve some directory, and no browser is needed.
     let status =
         with_environment(&mut command).env("GGEN_WWW", directory.join("page")).env("GGEN_CHROMIUM", "none").status();
     if !status.context("Node does not start")?.success() {
-        bail!("content is not interchangeable: see above");
+        bail!("other software does not understand ours, or the other way round: see above");
     }
     Ok(())
 }

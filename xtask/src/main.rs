@@ -42,7 +42,8 @@ enum Command {
     Test,
     /// Run the tests with relays that lie, native and in Chromium.
     Hostile,
-    /// Run the tests with IPFS's software in JavaScript: the same names for the same bytes, and Bitswap both ways.
+    /// Run the tests with the software of IPFS and libp2p in JavaScript: the same names for the same bytes, Bitswap both ways, and peers of theirs in
+    /// our network.
     Interop,
     /// Kill relays and clients with SIGKILL at random moments of publishing, fetching and installing, many times, and check that nothing is lost.
     Soak(soak::Options),
