@@ -114,6 +114,9 @@ fn a_mark_knows_a_key_log_that_has_less_from_one_that_forked() {
     );
     assert!(!mark.is_in(&first) && !mark.is_in(&log(1)) && !mark.is_in(&rotated(&first, 1, 1, 0)));
 
+    let beside = forked(&rotated(&first, 1, 1, 0), 1);
+    assert!(!mark.is_in(&beside), "a fork behind another rotation hides the one that is known");
+
     let mark = Mark::of(&forked(&first, 1)).unwrap();
     assert!(mark.is_in(&forked(&first, 1)) && mark.is_in(&forked(&log(1), 1)));
     assert!(
