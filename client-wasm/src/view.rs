@@ -113,6 +113,11 @@ enum Hit {
     Verified {
         release: Box<Release>,
         in_checkpoint: bool,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instead: Option<Instead>,
     },
     Refused {
         refusal: Refusal,
@@ -303,7 +308,7 @@ pub(crate) enum Event {
 impl SearchAnswer {
     pub(crate) fn new(query: String, results: SearchResults) -> Self {
         let hits = results.hits.into_iter().map(|hit| match hit {
-            Ok(view) => Hit::Verified { in_checkpoint: view.in_checkpoint, release: Box::new(view.into()) },
+            Ok(view) => view.into(),
             Err(refused) => Hit::Refused { refusal: refused.into() },
         });
         Self {
@@ -318,6 +323,23 @@ impl SearchAnswer {
             offline: results.offline,
         }
     }
+}
+
+impl From<ReleaseView> for Hit {
+    fn from(view: ReleaseView) -> Self {
+        let (state, reason, instead) = said(&view);
+        Self::Verified { in_checkpoint: view.in_checkpoint, state, reason, instead, release: Box::new(view.into()) }
+    }
+}
+
+/// What the publisher says of the version: its state, why, and what to use instead.
+fn said(view: &ReleaseView) -> (&'static str, Option<String>, Option<Instead>) {
+    let status = view.status.as_deref();
+    let reason = status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty());
+    let instead = status.and_then(|status| status.instead.as_ref());
+    let instead =
+        instead.map(|package| Instead { publisher: package.publisher.to_string(), name: package.name.to_string() });
+    (view.state.unwrap_or_default().as_str(), reason, instead)
 }
 
 impl From<Proven> for Proof {
@@ -441,15 +463,13 @@ impl From<record::Dependency> for Dependency {
 
 impl From<PackageView> for Package {
     fn from(view: PackageView) -> Self {
-        let status = view.release.status.as_deref();
-        let instead = status.and_then(|status| status.instead.as_ref());
+        let (state, reason, instead) = said(&view.release);
         let Versions { versions, missing, refused, relay, offline } = view.versions.into();
         Self {
             in_checkpoint: view.release.in_checkpoint,
-            state: view.release.state.unwrap_or_default().as_str(),
-            reason: status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty()),
-            instead: instead
-                .map(|package| Instead { publisher: package.publisher.to_string(), name: package.name.to_string() }),
+            state,
+            reason,
+            instead,
             proof: view.proven.into(),
             release: view.release.into(),
             versions,

@@ -55,11 +55,17 @@ pub fn versions(view: &PackageView) -> Value {
     view.versions.list.iter().map(version).collect()
 }
 
+/// A release with what its publisher says of it since.
+fn with_state(view: &ReleaseView) -> Value {
+    let mut shown = release(view);
+    shown["state"] = view.state.unwrap_or_default().as_str().into();
+    shown["reason"] = view.status.as_ref().map(|status| status.reason.clone()).into();
+    shown
+}
+
 /// A release with what its publisher says of it since, and its versions.
 pub fn package(view: &PackageView) -> Value {
-    let mut shown = release(&view.release);
-    shown["state"] = view.release.state.unwrap_or_default().as_str().into();
-    shown["reason"] = view.release.status.as_ref().map(|status| status.reason.clone()).into();
+    let mut shown = with_state(&view.release);
     shown["versions"] = versions(view);
     shown["missing_versions"] = view.versions.missing.into();
     shown
@@ -71,7 +77,7 @@ pub fn search(text: &str, results: &SearchResults) -> Value {
         "query": text,
         "total": results.total,
         "total_is_exact": results.total_is_exact,
-        "hits": results.hits.iter().flatten().map(release).collect::<Vec<_>>(),
+        "hits": results.hits.iter().flatten().map(with_state).collect::<Vec<_>>(),
         "relay": results.source.0,
         "suggestions": results.suggestions,
     })

@@ -1,7 +1,7 @@
 // What a publisher says of a version after its release, as the page shows it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answered, connected, mark, openPage, search, useBrowser } from "./support/browser.mjs";
+import { answered, connected, mark, openPage, results, search, useBrowser } from "./support/browser.mjs";
 import { Publisher } from "./support/publisher.mjs";
 import { Relay } from "./support/relay.mjs";
 import { until } from "./support/wait.mjs";
@@ -49,12 +49,45 @@ test("a package of which all versions were withdrawn is out of search, and its p
   await publisher.say(relay, "kettle", "1.0.0", "retracted", "");
   await page.reload();
   await answered(page, "kettle");
-  // Search stands on the relay's last checkpoint: one that was made between publishing and retracting lists the release until the next.
-  const rows = page.getByTestId("result");
-  const checkpoints = await rows.evaluateAll((rows) => rows.map(({ dataset }) => dataset.checkpoint));
-  assert.ok(checkpoints.length === 0 || checkpoints[0] === "in", `listed though no checkpoint has it: ${checkpoints}`);
+  // A checkpoint that was made between publishing and retracting lists it until the next one, marked.
+  const rows = await results(page);
+  assert.ok(rows.length === 0 || rows[0].state === "retracted", JSON.stringify(rows));
   await page.goto(new URL(`/p/${fullName}`, relay.url).href);
   await page.locator('[data-testid="error"][data-code="package/withdrawn"]').waitFor();
   await page.goto(new URL(`/p/${fullName}/1.0.0`, relay.url).href);
   await page.locator('[data-testid="error"][data-code="version/retracted"]').waitFor();
+});
+
+test("what was withdrawn since the checkpoint is marked in search at once, and counts until the next one", async (t) => {
+  const relay = await Relay.start(t);
+  const publisher = await Publisher.create(t, "judy");
+  const write = (name) => publisher.write(name, { description: "Boils water." });
+  await publisher.publish([relay], ["kettle", "samovar", "urn", "teapot"].map(write));
+  // A relay that starts commits to all it holds, and to nothing more for most of a minute.
+  await relay.stop();
+  await relay.restart();
+  const page = await openPage(t, relay);
+  await connected(page);
+  assert.equal(await search(page, "water"), 4);
+  const said = async () => {
+    const rows = await results(page);
+    const marks = await page.getByTestId("said").allInnerTexts();
+    return JSON.stringify([rows.map(({ name, state }) => `${name} ${state ?? "good"}`).sort(), marks.sort()]);
+  };
+  const nothing = JSON.stringify([["kettle good", "samovar good", "teapot good", "urn good"], []]);
+  assert.equal(await said(), nothing);
+  const inCheckpoint = () => page.getByTestId("result").evaluateAll((rows) => rows.every(({ dataset }) => dataset.checkpoint === "in"));
+  assert.ok(await inCheckpoint());
+
+  await publisher.say(relay, "kettle", "1.0.0", "yanked", "burns");
+  await publisher.say(relay, "samovar", "1.0.0", "retracted", "");
+  await publisher.say(relay, "urn", "1.0.0", "deprecated", "samovars keep warm");
+  const marked = JSON.stringify([
+    ["kettle yanked", "samovar retracted", "teapot good", "urn deprecated"],
+    ["Deprecated: samovars keep warm", "Retracted since the last checkpoint", "Yanked since the last checkpoint: burns"],
+  ]);
+  await page.reload();
+  assert.equal(await answered(page, "water"), 4, "one relay's word takes nothing off the count");
+  assert.equal(await said(), marked);
+  assert.ok(await inCheckpoint());
 });

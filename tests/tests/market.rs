@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use ggen_tests::terminal::Terminal;
 use ggen_tests::{EPOCH, TestRelay, network, program, until, within};
@@ -96,6 +97,36 @@ async fn a_yank_hides_a_version_from_who_does_not_ask_for_it_and_can_be_taken_ba
     let back = terminal.with_relays(&["unyank", "my-thing@0.2.0"]).await;
     assert_eq!(back.code, 0, "{back:?}");
     assert_eq!(newest().await, "0.2.0");
+}
+
+#[tokio::test]
+async fn a_yank_is_seen_in_search_before_a_checkpoint_heeds_it() {
+    let minute = |config: &mut ggen_relay::Config| config.epoch = Duration::from_secs(60);
+    let mut relay = TestRelay::configured(minute).await;
+    let terminal = Terminal::of(&[&relay]).await;
+    terminal.published("my-thing", "0.1.0").await;
+    terminal.published("my-thing", "0.2.0").await;
+    // A relay that starts commits to all it holds, and to nothing more for most of a minute.
+    relay.stop().await;
+    let relay = relay.restarted(minute).await;
+    let terminal = terminal.at(&[&relay]);
+    let name = format!("{}/my-thing", terminal.publisher().await);
+    let said = async || {
+        let found = terminal.ask(&["search", "my", "terminal", "--json"]).await.json();
+        let hit = &found["hits"][0];
+        assert_eq!(
+            (&found["total"], &hit["version"], &hit["in_checkpoint"]),
+            (&1.into(), &"0.2.0".into(), &true.into())
+        );
+        (hit["state"].clone(), hit["reason"].clone())
+    };
+    assert_eq!(said().await, ("active".into(), Value::Null));
+    terminal.with_relays(&["yank", "my-thing@0.2.0", "--reason", "it leaks"]).await.assert_good();
+    assert_eq!(said().await, ("yanked".into(), "it leaks".into()));
+    let table = terminal.ask(&["search", "my", "terminal"]).await;
+    assert_eq!(table.out, format!("{name}  0.2.0  [yanked: it leaks] A thing for tests of terminals.\n"));
+    terminal.with_relays(&["unyank", "my-thing@0.2.0"]).await.assert_good();
+    assert_eq!(said().await, ("active".into(), Value::Null));
 }
 
 #[tokio::test]

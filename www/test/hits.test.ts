@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Hit, Release, SearchAnswer } from "@ggen/market-client";
 import { appendPage, countText, hitKey, renewFirstPage, suggestionsFor, uniqueHits } from "../src/lib/hits.ts";
 
-const verified = (id: string): Hit => ({ status: "verified", inCheckpoint: true, release: { id } as Release });
+const verified = (id: string): Hit => ({ status: "verified", state: "active", inCheckpoint: true, release: { id } as Release });
 const refused: Hit = { status: "refused", refusal: { code: "record/bad-signature", message: "", relay: "r" } };
 const answer = (hits: Hit[], rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
   query: "q",

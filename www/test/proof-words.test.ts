@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Comparison, Difference, Hit, Proof, Release, SearchAnswer } from "@ggen/market-client";
 import { comparedWith, differences, headline, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
 
-const hit = (inCheckpoint: boolean): Hit => ({ status: "verified", inCheckpoint, release: {} as Release });
+const hit = (inCheckpoint: boolean): Hit => ({ status: "verified", state: "active", inCheckpoint, release: {} as Release });
 const proof = (rest: Partial<Proof> = {}): Proof => ({ epoch: 1, root: "00", entries: 2, walked: 2, bytes: 1400, ...rest });
 const answer = (rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
   query: "q",

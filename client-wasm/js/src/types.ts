@@ -91,6 +91,15 @@ export type Hit =
       release: Release;
       /** `false`: published just now; the relay has not committed to it yet. */
       inCheckpoint: boolean;
+      /**
+       * What the publisher says that this version is good for, signed and verified; that it is the last word is the relay's. What is `yanked` or
+       * `retracted` was so since the relay's checkpoint: the next one does not list it.
+       */
+      state: VersionState;
+      /** Why, in the publisher's words. */
+      reason?: string;
+      /** What the publisher says to use in place of a deprecated version. */
+      instead?: { publisher: string; name: string };
     }
   | { status: "refused"; refusal: Refusal };
 

@@ -1,6 +1,8 @@
 //! The answers of the query protocol, from a catalogue and its last snapshots: what a relay sends. An answer stands on a checkpoint, with
 //! what came since beside it. None is longer than its budget; what does not fit is left for the next question.
 
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_bytes::ByteBuf;
@@ -16,13 +18,15 @@ use crate::limits::{
 };
 use crate::merkle::proof::{Name, Range};
 use crate::merkle::{MAX_KEY_BYTES, Map};
-use crate::protocol::packed::{Ids, Packed, PackedRecords};
+use crate::protocol::packed::PackedRecords;
 use crate::protocol::query::{
     Evidence, KeyLogAnswer, KeyLogOf, Named, NamedAnswer, Package, PackageAnswer, PackedSearchAnswer, RangeOf, Records,
     RecordsAnswer, Refusal, Reply, Search, Show,
 };
-use crate::record::{KeepPage, KeyLog, Record, RecordBytes, Release, Status, Verified};
+use crate::record::{KeyLog, Record, RecordBytes, Release, Status, Verified};
 use crate::search::filter::FILTER_BYTES;
+
+use page::{Budget, Page, Room};
 
 /// What the encoding needs beside records: names of fields, numbers, a checkpoint, the sides of a proof.
 const RESERVED_BYTES: usize = 16 * 1024;
@@ -85,7 +89,7 @@ fn search_within(
     // What is recent leaves room for entries of the range.
     let share = budget.saturating_sub(BYTES_OF_LARGEST).max(budget / 2);
     let (mut recent, rest) = (Room::new(share, MAX_ANSWER_BYTES / 2), Room::new(budget - share, MAX_ANSWER_BYTES / 4));
-    let mut page = Page::new(catalogue);
+    let mut page = Page::new(catalogue, &query);
     let mut recently = Vec::new();
     // What is walked whole is also put in order with what is recent.
     if cursor.as_ref().is_none_or(|cursor| !query.is_ordered(cursor.walk)) {
@@ -124,75 +128,11 @@ fn search_within(
         return Err(Refusal::new("query/bad-cursor", "what the cursor belongs to can't be walked whole: search again"));
     }
     let releases = releases.iter().map(|listed| listed.bytes.packed());
-    let records = PackedRecords::of(page.key_logs(), releases.chain(recently.iter().copied()));
+    let (recent, statuses) = (recently.len() as u16, page.statuses().len() as u16);
+    let records = releases.chain(recently).chain(page.statuses());
+    let records = PackedRecords::of(page.key_logs(), records);
     let suggestions = Vec::new();
-    Ok(PackedSearchAnswer { walk, records, recent: recently.len() as u16, evidence: proof, suggestions })
-}
-
-/// What an answer has room for: releases with the key logs that they need, each once, with those of their pages that they need.
-#[derive(Clone)]
-struct Page<'a> {
-    catalogue: &'a Catalogue,
-    /// The key log of a publisher, and where it is on the page.
-    seen: BTreeMap<PublisherId, (usize, &'a KeyLog)>,
-    pages: BTreeSet<RecordId>,
-    /// Ids that records refer to.
-    ids: Ids,
-    key_logs: Vec<(PublisherId, Vec<&'a Packed>)>,
-}
-
-impl<'a> Page<'a> {
-    fn new(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue, seen: BTreeMap::new(), pages: BTreeSet::new(), ids: Ids::default(), key_logs: Vec::new() }
-    }
-
-    /// Takes in a release that is to be sent, and what it needs of its publisher's key log, if all of it fits.
-    fn admit(&mut self, listed: &Listed, room: &mut Room) -> bool {
-        let seen = self.seen.get(&listed.publisher).copied();
-        let key_log = seen.map(|(_, key_log)| key_log).or_else(|| self.catalogue.key_log(&listed.publisher));
-        let chain = key_log.filter(|_| seen.is_none());
-        let page = key_log.and_then(|key_log| self.page_for(key_log, &listed.head));
-        let page = page.filter(|page| !self.pages.contains(&page.id()));
-        let events = chain.into_iter().flat_map(KeyLog::chain).chain(page.map(Verified::bytes));
-        let events: Vec<&'a RecordBytes> = events.collect();
-        let unpacked = events.iter().map(|event| event.len()).sum::<usize>() + listed.bytes.len();
-        let events = events.into_iter().map(RecordBytes::packed);
-        let packed = events.clone().chain([listed.bytes.packed()]);
-        let mut new = Vec::new();
-        let mut is_known = |id: &[u8; 32]| {
-            let is_new = self.ids.insert(*id);
-            new.extend(is_new.then_some(*id));
-            !is_new
-        };
-        let cost = packed.map(|packed| BYTES_PER_ITEM + packed.cost(&mut is_known)).sum();
-        if !room.spend(cost, unpacked) {
-            new.iter().for_each(|id| _ = self.ids.remove(id));
-            return false;
-        }
-        self.pages.extend(page.map(Verified::id));
-        match (seen, key_log) {
-            (Some((at, _)), _) => {
-                self.key_logs.get_mut(at).into_iter().for_each(|(_, known)| known.extend(events.clone()))
-            }
-            (None, Some(key_log)) => {
-                self.seen.insert(listed.publisher, (self.key_logs.len(), key_log));
-                self.key_logs.push((listed.publisher, events.collect()));
-            }
-            (None, None) => {}
-        }
-        true
-    }
-
-    /// The page that keeps a release. Most key logs have none, and the release need not be looked up.
-    fn page_for(&self, key_log: &'a KeyLog, id: &RecordId) -> Option<&'a Verified<KeepPage>> {
-        key_log.pages().next()?;
-        let release = self.catalogue.record(id)?.release()?;
-        key_log.page_for(&release.signed_under, id)
-    }
-
-    fn key_logs(&self) -> impl Iterator<Item = (Option<PublisherId>, Vec<&'a Packed>)> {
-        self.key_logs.iter().map(|(publisher, events)| (Some(*publisher), events.clone()))
-    }
+    Ok(PackedSearchAnswer { walk, records, recent, statuses, evidence: proof, suggestions })
 }
 
 fn latest(snapshots: &Snapshots) -> Reply<&Snapshot> {
@@ -436,46 +376,6 @@ fn meant<'a>(catalogue: &'a Catalogue, question: &Package) -> Option<(PackageId,
     let package = catalogue.resolve(&question.name).next()?;
     let key_log = catalogue.key_log(&package.publisher)?;
     Some((package, key_log))
-}
-
-/// What a page has room for: packed, as it is sent, and unpacked, as it is read. Some kilobytes can unpack to as much as an answer may have.
-struct Room {
-    packed: Budget,
-    unpacked: Budget,
-}
-
-impl Room {
-    const fn new(packed: usize, unpacked: usize) -> Self {
-        Self { packed: Budget(packed), unpacked: Budget(unpacked) }
-    }
-
-    /// With what another one has left.
-    const fn and(&self, other: &Self) -> Self {
-        Self::new(self.packed.0 + other.packed.0, self.unpacked.0 + other.unpacked.0)
-    }
-
-    /// Takes all that is left. What the first entry of a page may take instead: the longest release with the longest key log is far less.
-    fn of_first(&mut self) -> Self {
-        self.packed.0 = 0;
-        Self::new(MAX_ANSWER_BYTES - MAX_SEARCH_BYTES, MAX_ANSWER_BYTES / 4)
-    }
-
-    /// Takes as many bytes of both, if they are there.
-    fn spend(&mut self, packed: usize, unpacked: usize) -> bool {
-        unpacked <= self.unpacked.0 && self.packed.spend(packed) && self.unpacked.spend(unpacked)
-    }
-}
-
-/// How much of an answer is left.
-struct Budget(usize);
-
-impl Budget {
-    /// Takes as many bytes, if they are there.
-    fn spend(&mut self, bytes: usize) -> bool {
-        let left = self.0.checked_sub(bytes);
-        self.0 = left.unwrap_or(self.0);
-        left.is_some()
-    }
 }
 
 fn item(bytes: &RecordBytes) -> usize {

@@ -4,7 +4,7 @@ use crate::codec;
 use crate::id::RecordId;
 use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_PAGES_PER_ROTATION, MAX_RECORD_BYTES};
 use crate::protocol::query::{Cursor, SearchAnswer};
-use crate::record::{Dependency, Release, Verified};
+use crate::record::{Dependency, Release, State, Verified};
 use crate::search::query::Filters;
 
 fn ask(text: &str, limit: u16) -> Search {
@@ -217,6 +217,28 @@ fn ids_of_a_release_that_does_not_fit_are_on_no_page() {
     }
     let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 9), 6000, true).unwrap();
     assert_eq!(answer.recent, 1, "each of the others is half of what recent releases have room for");
+}
+
+#[test]
+fn what_is_said_of_releases_counts_for_the_bytes_of_a_page() {
+    let publisher = Publisher::new(1);
+    let mut relay = Relay::new(&[&publisher], (0..30).map(|n| publisher.release(n, &format!("p{n}"), "1.0.0", |_| {})));
+    let page = |relay: &Relay| {
+        let answer = search_within(&relay.catalogue, &relay.snapshots, &ask("", 30), 6000, true).unwrap();
+        let bytes = bytes_of(answer.clone());
+        let answer: SearchAnswer = answer.try_into().unwrap();
+        assert_eq!(relay.verify(&ask("", 30), answer.clone()).unwrap().hits.len(), answer.releases.len());
+        (answer.releases.len(), answer.statuses.len(), bytes)
+    };
+    let (releases, ..) = page(&relay);
+    for n in 0..30 {
+        let hash = |at: u32| data_encoding::BASE64.encode(blake3::hash(&(8 * n + at).to_be_bytes()).as_bytes());
+        let reason = |status: &mut Status| status.reason = (0..5).map(hash).collect();
+        let status = publisher.status(30 + n, &format!("p{n}"), "1.0.0", 1, State::Yanked, reason);
+        relay.catalogue.insert(Record::Status(Box::new(status))).unwrap();
+    }
+    let (fewer, said, bytes) = page(&relay);
+    assert!(fewer < releases && fewer == said && bytes <= 6000, "{fewer} of {releases}, {said} said, {bytes} bytes");
 }
 
 #[test]

@@ -194,6 +194,9 @@ pub struct SearchAnswer {
     pub releases: Vec<ByteBuf>,
     /// Releases of matching packages that changed since the checkpoint, as signed.
     pub recent: Vec<ByteBuf>,
+    /// What publishers say of the versions of any of these that match, as signed: one of each at most. What was withdrawn since the checkpoint
+    /// is in it still.
+    pub statuses: Vec<ByteBuf>,
     /// The key log of each publisher among them, in the order of their first release, with the pages that keep any of these.
     pub key_logs: Vec<Vec<ByteBuf>>,
     /// What proves it; none when nothing can match.
@@ -208,10 +211,13 @@ pub struct SearchAnswer {
 pub struct PackedSearchAnswer {
     /// Which of the query's ranges.
     pub walk: u8,
-    /// The releases, then those that are recent, with the key logs.
+    /// The releases, then those that are recent, then the statuses, with the key logs.
     pub records: PackedRecords,
     /// How many of the records are recent.
     pub recent: u16,
+    /// How many of them are statuses.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub statuses: u16,
     /// What proves it; none when nothing can match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -220,13 +226,19 @@ pub struct PackedSearchAnswer {
     pub suggestions: Vec<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(count: &u16) -> bool {
+    *count == 0
+}
+
 impl From<SearchAnswer> for PackedSearchAnswer {
     fn from(answer: SearchAnswer) -> Self {
+        let SearchAnswer { walk, releases, recent, statuses, key_logs, evidence, suggestions } = answer;
         // More than a page holds are refused, however many more.
-        let recent = u16::try_from(answer.recent.len()).unwrap_or(u16::MAX);
-        let records = answer.releases.into_iter().chain(answer.recent).collect();
-        let records = PackedRecords::from(&Unpacked { key_logs: answer.key_logs, records });
-        Self { walk: answer.walk, records, recent, evidence: answer.evidence, suggestions: answer.suggestions }
+        let [recently, said] = [&recent, &statuses].map(|records| u16::try_from(records.len()).unwrap_or(u16::MAX));
+        let records = releases.into_iter().chain(recent).chain(statuses).collect();
+        let records = PackedRecords::from(&Unpacked { key_logs, records });
+        Self { walk, records, recent: recently, statuses: said, evidence, suggestions }
     }
 }
 
@@ -234,11 +246,15 @@ impl TryFrom<PackedSearchAnswer> for SearchAnswer {
     type Error = packed::Error;
 
     fn try_from(answer: PackedSearchAnswer) -> Result<Self, packed::Error> {
-        let Unpacked { key_logs, records: mut releases } = answer.records.unpack()?;
-        let at = releases.len().checked_sub(answer.recent.into()).ok_or(packed::Error::Malformed)?;
-        let recent = releases.split_off(at);
-        let PackedSearchAnswer { walk, evidence, suggestions, .. } = answer;
-        Ok(Self { walk, releases, recent, key_logs, evidence, suggestions })
+        let PackedSearchAnswer { walk, records, recent, statuses, evidence, suggestions } = answer;
+        let Unpacked { key_logs, records: mut releases } = records.unpack()?;
+        let mut last = |count: u16| {
+            let at = releases.len().checked_sub(count.into()).ok_or(packed::Error::Malformed)?;
+            Ok(releases.split_off(at))
+        };
+        let statuses = last(statuses)?;
+        let recent = last(recent)?;
+        Ok(Self { walk, releases, recent, statuses, key_logs, evidence, suggestions })
     }
 }
 

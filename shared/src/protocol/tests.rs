@@ -80,16 +80,17 @@ fn every_message_is_read_back_and_refused_cut_off_or_with_more() {
             key_log: key_log.clone(),
             evidence: evidence.clone(),
         });
-        let answer = |suggestions| SearchAnswer {
+        let answer = |statuses, suggestions| SearchAnswer {
             walk: 2,
             releases: releases.clone(),
             recent: recent.clone(),
+            statuses,
             key_logs: vec![key_log.clone()],
             evidence: evidence.clone(),
             suggestions,
         };
-        reads_back(&answer(vec![]));
-        reads_back(&answer(vec!["serde".into(), "serde json".into()]));
+        reads_back(&answer(vec![], vec![]));
+        reads_back(&answer(vec![bytes.clone(); 2], vec!["serde".into(), "serde json".into()]));
     }
     reads_back(&RecordsAnswer { records: vec![None, Some(bytes.clone())] });
     reads_back(&KeyLogAnswer { events: vec![bytes.clone()] });

@@ -1,6 +1,6 @@
 //! A key log that is good enough to show a release by.
 
-use super::{Error, Inception, KeyLog, RecordBytes, Release, Unverified, Verified};
+use super::{Error, Inception, Indexed, KeyLog, Payload, RecordBytes, Unverified, Verified};
 use crate::id::{Handle, Network, PublisherId};
 
 /// A key log whose inception nobody may have signed, as long as it is nothing but that inception.
@@ -48,12 +48,16 @@ impl PresumedKeyLog {
         self.key_log.events()
     }
 
-    /// Verifies a release of the publisher: after that, what the key log says is no presumption any more.
+    /// Verifies a release of the publisher, or what it says of one: after that, what the key log says is no presumption any more.
     ///
     /// # Errors
     /// As [`Unverified::verify`].
-    pub(crate) fn verify(&self, release: Unverified<Release>, network: &Network) -> Result<Verified<Release>, Error> {
-        release.verify(&self.key_log, network)
+    pub(crate) fn verify<T: Payload + Indexed>(
+        &self,
+        record: Unverified<T>,
+        network: &Network,
+    ) -> Result<Verified<T>, Error> {
+        record.verify(&self.key_log, network)
     }
 
     /// The key log, verified whole: for whoever passes it on, or convinces others by it.

@@ -8,7 +8,7 @@ use crate::id::{FullName, Handle, PackageId, PublisherId, RecordId};
 use crate::protocol::query::Search;
 use crate::record::{KeyLog, PresumedKeyLog, Release, State, Status, Verified, Version};
 use crate::search::query::{Filters, Order};
-use crate::search::verified::{Proven, Refused, VerifiedPackage, VerifiedSearch};
+use crate::search::verified::{Hit, Proven, Refused, VerifiedPackage, VerifiedSearch};
 
 /// Which page of results, and how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,8 @@ pub struct ReleaseView {
     pub publisher: PublisherView,
     /// What.
     pub release: Verified<Release>,
-    /// What its version is good for. None: the answer does not say, as that of a search does not; what is found is not yanked.
+    /// What its version is good for. None: the answer does not say. What a search finds was neither yanked nor retracted at the relay's
+    /// checkpoint; if it was since, or is deprecated, the relay may say so, which nothing proves to be the last word.
     pub state: Option<State>,
     /// The status that says so, with its reason.
     pub status: Option<Verified<Status>>,
@@ -89,6 +90,13 @@ impl ReleaseView {
     /// A release of whose state nothing is known.
     pub fn of(publisher: impl Into<PublisherView>, release: Verified<Release>, in_checkpoint: bool) -> Self {
         Self { publisher: publisher.into(), release, state: None, status: None, in_checkpoint }
+    }
+}
+
+impl From<Hit> for ReleaseView {
+    fn from(Hit { key_log, release, status, in_checkpoint }: Hit) -> Self {
+        let state = status.as_ref().map(|status| status.state);
+        Self { state, status, ..Self::of(&key_log, release, in_checkpoint) }
     }
 }
 
@@ -127,7 +135,7 @@ impl SearchResults {
     #[expect(clippy::result_large_err, reason = "a refused hit is a result like any other, and stays in its place")]
     pub fn of(verified: VerifiedSearch, source: Source) -> Self {
         let hits = verified.hits.into_iter().map(|hit| match hit {
-            Ok(hit) => Ok(ReleaseView::of(&hit.key_log, hit.release, hit.in_checkpoint)),
+            Ok(hit) => Ok(hit.into()),
             Err(refused) => Err(RefusedRecord { refused, source: source.clone() }),
         });
         Self {

@@ -4,10 +4,10 @@
 mod candidate;
 mod error;
 mod known;
+mod matches;
 mod package;
 mod records;
-
-use std::collections::BTreeMap;
+mod said;
 
 use serde_bytes::ByteBuf;
 
@@ -18,12 +18,12 @@ use super::rank::Popularity;
 use crate::catalogue::find::MAX_WALKED;
 use crate::catalogue::keys::{self, Place, ShortId};
 use crate::checkpoint::{Checkpoint, Signed};
-use crate::id::{Network, PackageId, PublicKey};
+use crate::id::{Network, PublicKey};
 use crate::limits::{MAX_LEVELS, MAX_QUERY_BYTES, MAX_QUERY_TOKENS, MAX_RESULTS, MAX_SUGGESTIONS};
 use crate::merkle::Hash;
 use crate::merkle::proof::{self, Names, Piece, Prefix, Range, Run};
 use crate::protocol::query::{Cursor, Evidence, RangeOf, Search, SearchAnswer, Show};
-use crate::record::{self, PresumedKeyLog, Release, Verified, Version};
+use crate::record::{self, PresumedKeyLog, Release, Status, Verified};
 use crate::rules::Rules;
 
 pub use error::{AnswerError, Refused, RefusedError};
@@ -32,6 +32,8 @@ pub use package::{VerifiedPackage, verify_package};
 pub use records::{VerifiedRecords, verify_key_log, verify_named, verify_records};
 
 use candidate::{Candidate, KeyLogs};
+use matches::Matches;
+use said::Said;
 
 /// Whose answer it is and when it came: what its checkpoint has to fit.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +74,8 @@ pub struct Hit {
     pub key_log: PresumedKeyLog,
     /// The release.
     pub release: Verified<Release>,
+    /// What the publisher says of its version, as far as the relay tells: nothing proves that it is the last word.
+    pub status: Option<Verified<Status>>,
     /// Whether the relay's checkpoint has it already.
     pub in_checkpoint: bool,
 }
@@ -118,6 +122,7 @@ pub fn verify_search_knowing(
     let (query, cursor) = question.read()?;
     at_most("results", answer.releases.len(), MAX_WALKED)?;
     at_most("recent results", answer.recent.len(), MAX_RESULTS)?;
+    at_most("statuses", answer.statuses.len(), answer.releases.len() + answer.recent.len())?;
     at_most("key logs", answer.key_logs.len(), answer.releases.len() + answer.recent.len())?;
     at_most("suggestions", answer.suggestions.len(), MAX_SUGGESTIONS)?;
     let Some(evidence) = &answer.evidence else {
@@ -166,7 +171,9 @@ pub fn verify_search_knowing(
     at_most("entries", run.entries.len(), MAX_WALKED)?;
 
     let key_logs = KeyLogs::of(&answer.key_logs, asked.network, known);
-    let mut found = Matches { query: &query, hits: BTreeMap::new(), refused: Vec::new() };
+    let mut refused = Vec::new();
+    let said = Said::read(&answer, asked.network, &mut refused);
+    let mut found = Matches::new(&query, said, refused);
     let mut releases = candidates.into_iter().enumerate();
     let mut last = None;
     for (key, value) in &run.entries {
@@ -198,6 +205,7 @@ pub fn verify_search_knowing(
         }
     }
     found.trust_order_of_recent(&answer.recent);
+    found.refused.extend(found.said.rest());
 
     let matches = found.hits.len() as u64;
     let is_whole = run.rest == 0 && run.skipped == 0;
@@ -319,77 +327,6 @@ struct Placed {
 
 fn is_match(query: &Query, release: &Release, tokens: &Tokens) -> bool {
     query.matches(tokens) && query.admits(release)
-}
-
-/// The packages that match, each once.
-struct Matches<'a> {
-    query: &'a Query,
-    /// By package, with their places.
-    hits: BTreeMap<PackageId, (Vec<u8>, Hit)>,
-    refused: Vec<Refused>,
-}
-
-impl Matches<'_> {
-    /// Takes a release that no checkpoint has yet, as if nothing depended on it. One that does not match has no business here.
-    fn take_recent(&mut self, index: usize, hit: Hit, rules: Rules) {
-        let tokens = rules.tokens(&hit.release);
-        if is_match(self.query, &hit.release, &tokens) {
-            self.take(index, Placed { hit, tokens, popularity: Popularity::default() });
-        } else {
-            self.refused.push(Refused { index, error: RefusedError::DoesNotMatch });
-        }
-    }
-
-    /// Takes a match.
-    fn take(&mut self, index: usize, Placed { hit, tokens, popularity }: Placed) {
-        let place = self.query.place(&hit.release, &tokens, popularity);
-        let package = hit.release.package();
-        match self.hits.get(&package) {
-            Some((_, known)) if known.in_checkpoint == hit.in_checkpoint => {
-                self.refused.push(Refused { index, error: RefusedError::Twice });
-            }
-            // What came since the checkpoint takes the place of what was there before. Nothing proves that it is the newest, so it must not
-            // take a package back.
-            Some((_, known)) if standing(&hit.release) < standing(&known.release) => {}
-            _ => _ = self.hits.insert(package, (place, hit)),
-        }
-    }
-
-    /// How popular a recent package is can't be seen, and the relay's word is all there is: what it puts before another stands before it.
-    fn trust_order_of_recent(&mut self, recent: &[ByteBuf]) {
-        let mut best: Option<Vec<u8>> = None;
-        for bytes in recent.iter().rev() {
-            let here =
-                self.hits.values_mut().find(|(_, hit)| !hit.in_checkpoint && hit.release.bytes()[..] == bytes[..]);
-            if let Some((place, _)) = here {
-                let first = best.map_or_else(|| place.clone(), |best| best.min(place.clone()));
-                place.clone_from(&first);
-                best = Some(first);
-            }
-        }
-    }
-
-    fn in_order(self) -> Vec<Result<Hit, Refused>> {
-        self.page(None, usize::MAX).0
-    }
-
-    /// The first matches behind a place, what is refused behind them, and the place where more follow.
-    fn page(self, after: Option<&[u8]>, limit: usize) -> (Vec<Result<Hit, Refused>>, Option<Vec<u8>>) {
-        let mut hits: Vec<_> = self.hits.into_values().collect();
-        hits.retain(|(place, _)| after.is_none_or(|after| place[..] > *after));
-        hits.sort_by(|(place, hit), (other_place, other)| {
-            (place, hit.release.id()).cmp(&(other_place, other.release.id()))
-        });
-        let last = limit.checked_sub(1).and_then(|last| hits.get(last)).filter(|_| hits.len() > limit);
-        let last = last.map(|(place, _)| place.clone());
-        let hits = hits.into_iter().take(limit).map(|(_, hit)| Ok(hit));
-        (hits.chain(self.refused.into_iter().map(Err)).collect(), last)
-    }
-}
-
-/// What a release stands for its package by: a version that is no pre-release before all that are.
-fn standing(release: &Release) -> (bool, &Version) {
-    (!release.version.is_pre_release(), &release.version)
 }
 
 /// Verifies what an answer stands on, where its records tell nothing about it.

@@ -244,6 +244,7 @@ fn any_recent_release_is_an_answer_to_no_words_and_none_is_to_punctuation() {
         walk: 0,
         releases: vec![],
         recent: vec![],
+        statuses: vec![],
         key_logs: vec![],
         evidence: None,
         suggestions: vec![],
@@ -470,7 +471,15 @@ fn rejects_a_run_of_more_entries_than_are_walked() {
     let proof_of = |limit| {
         let proof = ByteBuf::from(relay.latest().map.prove(&Range::of(b"t/first\0"), limit));
         let evidence = Some(Evidence { checkpoint: relay.latest().checkpoint.bytes().clone(), proof });
-        SearchAnswer { walk: 0, releases: vec![], recent: vec![], key_logs: vec![], evidence, suggestions: vec![] }
+        SearchAnswer {
+            walk: 0,
+            releases: vec![],
+            recent: vec![],
+            statuses: vec![],
+            key_logs: vec![],
+            evidence,
+            suggestions: vec![],
+        }
     };
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED)), None);
     assert_eq!(search_code(&relay, &ask("first absent"), proof_of(MAX_WALKED + 1)), BROKEN);

@@ -199,7 +199,16 @@ pub(crate) fn named(text: &str) -> Result<(FullName, Option<Version>), String> {
 /// What a list has of a release.
 fn row(view: &ReleaseView) -> [String; 3] {
     let description = view.release.title.as_deref().unwrap_or(&view.release.description);
-    [json::full_name(view), view.release.version.to_string(), description.lines().next().unwrap_or_default().into()]
+    let description = description.lines().next().unwrap_or_default();
+    let description = said(view).map_or_else(|| description.into(), |said| format!("[{said}] {description}"));
+    [json::full_name(view), view.release.version.to_string(), description]
+}
+
+/// What the publisher says of the version; None where it is as it was released.
+fn said(view: &ReleaseView) -> Option<String> {
+    let state = view.state.filter(|state| *state != State::Active)?.as_str();
+    let reason = view.status.as_ref().map(|status| &status.reason[..]).filter(|reason| !reason.is_empty());
+    Some(reason.map_or_else(|| state.into(), |reason| format!("{state}: {reason}")))
 }
 
 /// Prints columns, each but the last as wide as its widest cell.
@@ -285,7 +294,7 @@ pub(crate) fn info_json(got: &Got) -> Value {
 
 fn print_info(got: &Got) {
     let view = &got.view;
-    let ReleaseView { release, status, state, in_checkpoint, .. } = &view.release;
+    let ReleaseView { release, status, in_checkpoint, .. } = &view.release;
     println!("{} {}", json::full_name(&view.release), release.version);
     if let Some(title) = &release.title {
         println!("{title}");
@@ -294,13 +303,8 @@ fn print_info(got: &Got) {
         println!("{}", release.description);
     }
     println!();
-    let state = state.unwrap_or_default();
-    if state != State::Active {
-        let reason = status.as_ref().map(|status| &status.reason[..]).filter(|reason| !reason.is_empty());
-        print_field(
-            "state",
-            Some(reason.map_or_else(|| state.as_str().into(), |it| format!("{}: {it}", state.as_str()))),
-        );
+    if let Some(said) = said(&view.release) {
+        print_field("state", Some(said));
         let instead = status.as_ref().and_then(|status| status.instead.as_ref());
         print_field("use instead", instead.map(|it| format!("{} of publisher {}", it.name, it.publisher)));
     }

@@ -101,7 +101,7 @@ impl Candidate {
             Self::Unverified(release) => *release,
         };
         let release = key_log.verify(release, key_logs.network)?;
-        let hit = Hit { release, key_log: key_log.clone(), in_checkpoint: false };
+        let hit = Hit { release, key_log: key_log.clone(), status: None, in_checkpoint: false };
         known.keep_release(&hit);
         Ok(hit)
     }

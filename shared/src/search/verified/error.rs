@@ -107,6 +107,9 @@ pub enum RefusedError {
     /// The relay lists it otherwise than the rules say.
     #[error("the relay lists the release wrongly")]
     WrongEntry,
+    /// It is a status, and no release of the answer needs it: it is of none of them, or another one says it already.
+    #[error("the answer shows no release that the status is needed for")]
+    Surplus,
     /// It is a release of another package than was asked for.
     #[error("the release is of another package: {0}")]
     WrongPackage(PackageId),
@@ -126,6 +129,7 @@ impl RefusedError {
             Self::Withheld(_) => "relay/withheld",
             Self::NotProven => "record/not-proven",
             Self::WrongEntry => "relay/wrong-entry",
+            Self::Surplus => "record/surplus",
             Self::WrongPackage(_) => "record/wrong-package",
             Self::WrongVersion(_) => "record/wrong-version",
         }

@@ -105,7 +105,7 @@ mod tests {
         let release = publisher.release(0, "package", "1.0.0", |_| {});
         let key_log = PresumedKeyLog::from(publisher.key_log());
         let bytes = release.bytes().len() + key_log.events().map(|event| event.len()).sum::<usize>();
-        let hit = Hit { key_log, release, in_checkpoint: false };
+        let hit = Hit { key_log, release, status: None, in_checkpoint: false };
         let mut known = Known::default();
         for _ in 0..2 {
             known.keep_release(&hit);

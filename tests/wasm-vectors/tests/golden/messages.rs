@@ -65,6 +65,7 @@ fn answers() -> Vec<Value> {
         walk: 0,
         releases: vec![],
         recent: vec![],
+        statuses: vec![],
         key_logs: vec![],
         evidence: None,
         suggestions: vec![],
@@ -73,11 +74,13 @@ fn answers() -> Vec<Value> {
         walk: 7,
         releases: vec![bytes(1), bytes(2)],
         recent: vec![bytes(5)],
+        statuses: vec![],
         key_logs: vec![vec![bytes(3)], vec![bytes(4)]],
         evidence: Some(proven.clone()),
         suggestions: vec![],
     };
     let little = SearchAnswer { releases: vec![], suggestions: vec!["serde json".into()], ..search.clone() };
+    let withdrawn = SearchAnswer { statuses: vec![bytes(6), bytes(7)], ..search.clone() };
     let unknown = PackageAnswer { releases: vec![], recent: vec![], statuses: vec![], key_log: vec![], evidence: None };
     let package = PackageAnswer {
         releases: vec![bytes(1)],
@@ -88,7 +91,7 @@ fn answers() -> Vec<Value> {
     };
     let refusal: Reply<KeyLogAnswer> = Err(Refusal::new("query/too-long", "Too long: 300 bytes."));
     [
-        replies("search reply", vec![nothing, search, little]),
+        replies("search reply", vec![nothing, search, little, withdrawn]),
         replies("package reply", vec![unknown, package]),
         replies("range reply", vec![proven]),
         replies("records reply", vec![RecordsAnswer { records: vec![None, Some(bytes(1))] }]),
