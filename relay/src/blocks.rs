@@ -41,6 +41,11 @@ pub(crate) trait Host: Send + Sync + 'static {
 
     /// A new stream of the protocol to a peer that is connected.
     fn open_bitswap(&self, peer: PeerId) -> impl Future<Output = Option<Stream>> + Send;
+
+    /// Whether no connection of a peer is WebRTC, also beyond a circuit, which can't send large messages.
+    fn takes_large_messages(&self, _: &PeerId) -> bool {
+        false
+    }
 }
 
 /// The wants of all peers.
@@ -213,12 +218,20 @@ async fn answer<H: Host>(host: Arc<H>, peer: PeerId, queue: Arc<Queue>) {
 /// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one.
 async fn send(host: &impl Host, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> io::Result<()> {
     if let Some(open) = stream
-        && bitswap::write(open, message).await.is_ok()
+        && write(host, peer, open, message).await.is_ok()
     {
         return Ok(());
     }
     let opened = host.open_bitswap(peer).await.ok_or(io::ErrorKind::NotConnected)?;
-    bitswap::write(stream.insert(opened), message).await
+    write(host, peer, stream.insert(opened), message).await
+}
+
+async fn write(host: &impl Host, peer: PeerId, stream: &mut Stream, message: &[u8]) -> io::Result<()> {
+    if host.takes_large_messages(&peer) {
+        bitswap::write_at_once(stream, message).await
+    } else {
+        bitswap::write(stream, message).await
+    }
 }
 
 /// The answer to the next wants: one block at most, and what is known of others.

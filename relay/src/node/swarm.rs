@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use ggen_net::address::IpGroup;
+use ggen_net::address::Transport;
 use ggen_net::{P2PBehaviourEvent, address, dialable, packages_topic, streams};
 use ggen_shared::protocol::names;
+use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -216,12 +218,19 @@ impl Node {
             }
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 self.groups.entry(peer_id).or_insert_with(|| IpGroup::of(endpoint.get_remote_address()));
+                let own = match &endpoint {
+                    ConnectedPoint::Listener { local_addr, .. } => local_addr,
+                    ConnectedPoint::Dialer { address, .. } => address,
+                };
+                if endpoint.is_relayed() || Transport::of(own) == Transport::WebRtcDirect {
+                    self.work.note_webrtc(peer_id);
+                }
                 self.unreachable.remove(&peer_id);
                 self.tell_status();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.groups.remove(&peer_id);
-                self.work.exchange().disconnected(peer_id);
+                self.work.disconnected(peer_id);
                 self.tell_status();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {

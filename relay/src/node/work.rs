@@ -1,7 +1,8 @@
 //! What peers ask of a relay, each in a task of its own, bounded in number and time.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::stream;
@@ -38,6 +39,8 @@ pub(crate) struct Work {
     answer: Box<dyn Answer>,
     commands: mpsc::Sender<Command>,
     peers: Peers,
+    /// Peers with a connection over WebRTC or a circuit.
+    webrtc: Mutex<HashSet<PeerId>>,
     streams: Arc<Semaphore>,
     bitswap: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
@@ -75,6 +78,7 @@ impl Work {
             answer,
             commands,
             peers: Peers::default(),
+            webrtc: Mutex::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS)),
             bitswap: Arc::new(Semaphore::new(policy::MAX_BITSWAP_STREAMS)),
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS as usize)),
@@ -109,11 +113,6 @@ impl Work {
     /// Tells how far syncs have come.
     pub(super) const fn progress(&self) -> &progress::Teller {
         &self.progress
-    }
-
-    /// What it wants of peers.
-    pub(super) const fn exchange(&self) -> &Exchange<Tokio> {
-        &self.exchange
     }
 
     /// Serves a stream that a peer opened. Past the bounds it is dropped, which resets it.
@@ -455,6 +454,21 @@ impl Work {
         }
     }
 
+    fn webrtc(&self) -> MutexGuard<'_, HashSet<PeerId>> {
+        self.webrtc.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a peer has a connection over WebRTC: small messages harm no other connection of it.
+    pub(super) fn note_webrtc(&self, peer: PeerId) {
+        self.webrtc().insert(peer);
+    }
+
+    /// Notes that a peer is not connected any more.
+    pub(super) fn disconnected(&self, peer: PeerId) {
+        self.webrtc().remove(&peer);
+        self.exchange.disconnected(peer);
+    }
+
     pub(super) async fn tell(&self, command: Command) {
         // The node has stopped when the send fails, and with it all reason to tell it anything.
         _ = self.commands.send(command).await;
@@ -480,6 +494,10 @@ impl blocks::Host for Work {
 
     async fn open_bitswap(&self, peer: PeerId) -> Option<Stream> {
         self.open(peer, names::BITSWAP).await
+    }
+
+    fn takes_large_messages(&self, peer: &PeerId) -> bool {
+        !self.webrtc().contains(peer)
     }
 }
 

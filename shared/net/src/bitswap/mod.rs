@@ -12,4 +12,4 @@ mod wire;
 pub use download::{Blocks, Event, NoBlocks, download};
 pub use exchange::Exchange;
 pub use outbox::{LINGER, Opener};
-pub use wire::{Error, read_body, read_length, read_message, write};
+pub use wire::{Error, read_body, read_length, read_message, write, write_at_once};

@@ -78,6 +78,15 @@ pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, encoded: &[u8]) -> io:
     Ok(())
 }
 
+/// As [`write()`], on a stream of a connection that is not WebRTC: others send as much at once as they can.
+///
+/// # Errors
+/// The stream broke.
+pub async fn write_at_once<S: AsyncWrite + Unpin>(stream: &mut S, encoded: &[u8]) -> io::Result<()> {
+    stream.write_all(encoded).await?;
+    stream.flush().await
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
