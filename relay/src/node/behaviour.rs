@@ -35,6 +35,9 @@ impl RelayBehaviour {
         let mut circuits = relay::Behaviour::new(
             local,
             relay::Config {
+                max_reservations: policy::MAX_RESERVATIONS,
+                max_circuits: policy::MAX_CIRCUITS,
+                max_circuits_per_peer: policy::MAX_CIRCUITS_PER_PEER,
                 max_circuit_bytes: CIRCUIT_BYTES,
                 max_circuit_duration: CIRCUIT_DURATION,
                 ..relay::Config::default()

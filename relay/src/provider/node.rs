@@ -1,6 +1,7 @@
 //! The task that owns the serving peer's swarm.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(super) struct Node {
     /// Relays that take reservations, with the address of the connection and those that they tell.
     willing: BTreeMap<PeerId, (Multiaddr, Vec<Multiaddr>)>,
     reservations: BTreeMap<PeerId, Reservation>,
+    /// Relays that granted none.
+    refused: BTreeSet<PeerId>,
     /// What the DHT is still to be told of.
     to_announce: VecDeque<Content>,
     announcing: HashMap<QueryId, Content>,
@@ -105,6 +108,7 @@ impl Node {
             relays,
             willing: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            refused: BTreeSet::new(),
             to_announce: VecDeque::new(),
             announcing: HashMap::new(),
             announced: 0,
@@ -135,8 +139,11 @@ impl Node {
             _ = self.swarm.dial(options);
         }
         self.reserve();
-        if std::mem::take(&mut self.announce_again) {
+        // Whoever is new is told in a round of its own: else the last of many contents might never have their turn.
+        if self.announce_again && self.to_announce.is_empty() {
+            self.announce_again = false;
             self.announced = 0;
+            self.announcing.clear();
             self.to_announce = self.host.files.contents().iter().copied().collect();
             self.announce();
         }
@@ -145,17 +152,35 @@ impl Node {
 
     /// Asks relays for reservations that take some, until there are enough.
     fn reserve(&mut self) {
+        // Those that refused have their turn again when all others have.
+        if self.willing.keys().all(|relay| self.refused.contains(relay) || self.reservations.contains_key(relay)) {
+            self.refused.clear();
+        }
         for (relay, (address, told)) in self.willing.clone() {
+            if self.refused.contains(&relay) {
+                continue;
+            }
             if self.reservations.len() >= MAX_RESERVATIONS || self.reservations.contains_key(&relay) {
                 continue;
             }
-            match self.swarm.listen_on(address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit)) {
+            match self.swarm.listen_on(address.clone().with(Protocol::P2p(relay)).with(Protocol::P2pCircuit)) {
                 Ok(listener) => {
-                    _ = self.reservations.insert(relay, Reservation { listener, ways: ways(&told), is_granted: false });
+                    _ = self
+                        .reservations
+                        .insert(relay, Reservation { listener, ways: ways(&address, &told), is_granted: false });
                 }
                 Err(error) => tracing::debug!(%relay, %error, "no reservation can be asked for"),
             }
         }
+    }
+
+    /// What the DHT was told does not hold any more: at the next tick it is told again.
+    fn announce_anew(&mut self) {
+        self.announce_again = true;
+        self.announced = 0;
+        self.announcing.clear();
+        self.to_announce.clear();
+        self.tell();
     }
 
     /// Tells the DHT of what is served, some at a time. Without an address there is nothing that it could be told.
@@ -201,13 +226,16 @@ impl Node {
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => self.on_listener_closed(listener_id, reason),
             SwarmEvent::ExternalAddrConfirmed { address } => {
                 tracing::info!(%address, "reachable");
-                self.announce_again = true;
-                self.tell();
+                self.announce_anew();
             }
             SwarmEvent::ExternalAddrExpired { address } => {
                 tracing::info!(%address, "not reachable any more");
-                self.announce_again = true;
-                self.tell();
+                self.announce_anew();
+            }
+            // Who moved to another network is not where it was, whoever confirmed that.
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
+                self.announce_anew();
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "dialing failed");
@@ -224,8 +252,7 @@ impl Node {
         for way in &reservation.ways {
             self.swarm.add_external_address(circuit(way, relay, local));
         }
-        self.announce_again = true;
-        self.tell();
+        self.announce_anew();
     }
 
     fn on_listener_closed(&mut self, closed: ListenerId, reason: Result<(), std::io::Error>) {
@@ -242,8 +269,10 @@ impl Node {
         for way in &reservation.ways {
             self.swarm.remove_external_address(&circuit(way, relay, local));
         }
-        self.announce_again |= reservation.is_granted;
-        self.tell();
+        if !reservation.is_granted {
+            self.refused.insert(relay);
+        }
+        self.announce_anew();
     }
 
     fn on_p2p_event(&mut self, event: P2PBehaviourEvent<MemoryStore>) {
@@ -305,13 +334,43 @@ async fn swarm(keypair: Keypair, config: &P2PConfig) -> Result<Swarm<ProviderBeh
     Ok(swarm)
 }
 
-/// The addresses of a relay that are named: of each transport one, and what browsers dial is among them.
-fn ways(told: &[Multiaddr]) -> Vec<Multiaddr> {
+/// The addresses of a relay that are named, best first: one that browsers dial, and others. A relay tells every address that it has, in no order;
+/// where it was dialed by a public address or by a name, what leads elsewhere only from its own network is left out.
+fn ways(dialed: &Multiaddr, told: &[Multiaddr]) -> Vec<Multiaddr> {
+    let is_open = reach(dialed) == Reach::Anywhere;
+    let mut told: Vec<&Multiaddr> =
+        told.iter().filter(|address| !is_open || reach(address) == Reach::Anywhere).collect();
+    let host = dialed.iter().next();
+    // Where it was dialed, it is reached: its other ports are as good.
+    told.sort_by_key(|address| (address.iter().next() != host, std::cmp::Reverse(reach(address)), address.to_string()));
     let of = |transport| told.iter().filter(move |address| address::Transport::of(address) == transport);
-    let [browsers, others] = [address::Transport::WebSocket, address::Transport::Other].map(|it| of(it).cloned());
-    let mut ways: Vec<Multiaddr> = browsers.take(1).chain(others).take(MAX_WAYS).collect();
-    ways.iter_mut().for_each(|way| *way = without_peer(way));
-    ways
+    let [browsers, others] = [address::Transport::WebSocket, address::Transport::Other].map(of);
+    browsers.take(1).chain(others).take(MAX_WAYS).map(|way| without_peer(way)).collect()
+}
+
+/// From where an address can be dialed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Machine,
+    Network,
+    Anywhere,
+}
+
+fn reach(address: &Multiaddr) -> Reach {
+    let ip = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => ip.to_canonical(),
+        _ => return Reach::Anywhere,
+    };
+    let is_local = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    match ip.is_loopback() {
+        true => Reach::Machine,
+        false if is_local => Reach::Network,
+        false => Reach::Anywhere,
+    }
 }
 
 fn circuit(way: &Multiaddr, relay: PeerId, local: PeerId) -> Multiaddr {
@@ -325,4 +384,30 @@ fn without_peer(address: &Multiaddr) -> Multiaddr {
 /// The software, as identify tells it.
 fn agent() -> String {
     concat!("ggen-market/", env!("CARGO_PKG_VERSION")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_through_a_relay_are_those_that_others_can_go() {
+        let parse = |all: &[&str]| all.iter().map(|it| it.parse().unwrap()).collect::<Vec<Multiaddr>>();
+        let told = parse(&[
+            "/ip4/127.0.0.1/tcp/4802/ws",
+            "/ip4/172.17.0.1/tcp/4802/ws",
+            "/ip4/192.168.1.5/udp/4801/quic-v1",
+            "/ip4/203.0.113.7/udp/4803/webrtc-direct",
+            "/ip4/203.0.113.7/tcp/4802/ws",
+            "/ip4/203.0.113.7/tcp/4801",
+            "/ip4/203.0.113.7/udp/4801/quic-v1",
+            "/ip4/127.0.0.1/tcp/4801",
+        ]);
+        let ways =
+            |dialed: &str| ways(&dialed.parse().unwrap(), &told).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let open = ["/ip4/203.0.113.7/tcp/4802/ws", "/ip4/203.0.113.7/tcp/4801", "/ip4/203.0.113.7/udp/4801/quic-v1"];
+        assert_eq!(ways("/ip4/203.0.113.7/tcp/4801"), open);
+        assert_eq!(ways("/dns4/relay.example/tcp/4801"), open);
+        assert_eq!(ways("/ip4/127.0.0.1/tcp/4801")[..2], ["/ip4/127.0.0.1/tcp/4802/ws", "/ip4/127.0.0.1/tcp/4801"]);
+    }
 }

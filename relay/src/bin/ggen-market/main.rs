@@ -6,6 +6,11 @@ macro_rules! println {
     ($($arguments:tt)+) => { crate::output::line(format_args!($($arguments)+)) };
 }
 
+/// As the standard one, but that it goes on when nobody reads any more.
+macro_rules! eprintln {
+    ($($arguments:tt)*) => { crate::output::error_line(format_args!($($arguments)*)) };
+}
+
 mod fetch;
 mod find;
 mod install;

@@ -11,6 +11,11 @@ pub(crate) fn line(line: Arguments<'_>) {
     text(&format!("{line}\n"));
 }
 
+/// Writes a line to standard error, as far as that goes: what is said there is for who watches.
+pub(crate) fn error_line(line: Arguments<'_>) {
+    _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Writes a text. Whoever closes the pipe has seen enough, as `head` has of `ggen-market tree`: what is under way is ended all the same.
 ///
 /// # Panics

@@ -9,7 +9,7 @@ use futures::future::{AbortHandle, Abortable, Aborted};
 use ggen_shared::id::RecordId;
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::KeyLogOf;
-use ggen_shared::record::{self, Followed, KeyLog, Record, Release, Unverified, UnverifiedRecord, Verified};
+use ggen_shared::record::{self, Followed, KeyLog, Record, UnverifiedRecord};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, StreamProtocol};
 
@@ -41,8 +41,8 @@ pub(super) struct Checked {
     outcome: Outcome,
 }
 
-/// A verified release; otherwise why it is refused, or nothing when nobody is to blame.
-type Outcome = Result<(Box<Verified<Release>>, Box<KeyLog>), Option<record::Error>>;
+/// A verified release or status; otherwise why it is refused, or nothing when nobody is to blame.
+type Outcome = Result<(Record, Box<KeyLog>), Option<record::Error>>;
 
 impl<P: Platform> Driver<P> {
     pub(super) fn on_announcement(&mut self, from: PeerId, message: MessageId, data: &[u8]) {
@@ -68,16 +68,23 @@ impl<P: Platform> Driver<P> {
             UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
                 Some(key_log) if key_log.key_at(&release.signed_under()).is_some() => {
                     match release.clone().verify(key_log, &self.network) {
-                        Err(record::Error::NoKeepPage(_)) => self.verify_later(from, message, *release),
+                        Err(record::Error::NoKeepPage(_)) => {
+                            self.verify_later(from, message, UnverifiedRecord::Release(release));
+                        }
                         outcome => {
-                            let outcome = outcome.map(|verified| (Box::new(verified), Box::new(key_log.clone())));
+                            let release = outcome.map(|verified| Record::Release(Box::new(verified)));
+                            let outcome = release.map(|release| (release, Box::new(key_log.clone())));
                             self.settle(Checked { message, from, outcome: outcome.map_err(Some) });
                         }
                     }
                 }
                 // New to us is the publisher, or the key.
-                _ => self.verify_later(from, message, *release),
+                _ => self.verify_later(from, message, UnverifiedRecord::Release(release)),
             },
+            // A page may show what it is about, though it has heard of its publisher in an answer only.
+            UnverifiedRecord::Status(status) if self.key_logs.get(&status.publisher()).is_none() => {
+                self.verify_later(from, message, UnverifiedRecord::Status(status));
+            }
             // Nothing of it is shown.
             UnverifiedRecord::Unknown(_) => self.report(&message, from, MessageAcceptance::Ignore),
             record => self.take_note(from, &message, record),
@@ -115,7 +122,7 @@ impl<P: Platform> Driver<P> {
     }
 
     /// The publisher is new to us: whoever passed the record on must have its key log.
-    fn verify_later(&mut self, from: PeerId, message: MessageId, release: Unverified<Release>) {
+    fn verify_later(&mut self, from: PeerId, message: MessageId, record: UnverifiedRecord) {
         let of_peer = self.fetching.iter().filter(|fetch| fetch.from == from).count();
         if self.fetching.len() >= MAX_VERIFYING || of_peer >= MAX_VERIFYING_PER_PEER {
             return self.report(&message, from, MessageAcceptance::Ignore);
@@ -129,11 +136,11 @@ impl<P: Platform> Driver<P> {
         let work = async move {
             let outcome = async {
                 let mut stream = stream.await.ok().and_then(Result::ok).ok_or(None)?;
-                let question = KeyLogOf { publisher: release.publisher() };
+                let publisher = record.publisher();
+                let question = KeyLogOf { publisher };
                 let answer = exchange::ask(&mut stream, question, window).await.map_err(|_| None)?;
-                let key_log = KeyLog::verify(&answer.events, release.publisher(), &network)?;
-                let release = release.verify(&key_log, &network)?;
-                Ok((Box::new(release), Box::new(key_log)))
+                let key_log = KeyLog::verify(&answer.events, publisher, &network)?;
+                Ok((record.verify(Some(&key_log), &network)?, Box::new(key_log)))
             };
             Checked { message, from, outcome: outcome.await }
         };
@@ -154,10 +161,10 @@ impl<P: Platform> Driver<P> {
         let Ok(mut checked) = checked else { return };
         self.fetching.retain(|fetch| fetch.message != checked.message || fetch.from != checked.from);
         // A rotation that we know counts, even if whoever passed the release on says nothing of it.
-        checked.outcome = checked.outcome.and_then(|(release, key_log)| {
+        checked.outcome = checked.outcome.and_then(|(record, key_log)| {
             let key_log = self.key_logs.remember(*key_log).ok_or(None)?;
-            key_log.check(&**release, &release.id()).map_err(Some)?;
-            Ok((release, Box::new(key_log)))
+            key_log.check(record.indexed().ok_or(None)?, &record.id()).map_err(Some)?;
+            Ok((record, Box::new(key_log)))
         });
         self.settle(checked);
     }
@@ -166,10 +173,14 @@ impl<P: Platform> Driver<P> {
     fn settle(&mut self, checked: Checked) {
         let Checked { message, from, outcome } = checked;
         let event = match outcome {
-            Ok((release, key_log)) => {
+            Ok((record, key_log)) => {
                 self.report(&message, from, MessageAcceptance::Accept);
-                self.note_seen(release.id());
-                Event::Announced { release, key_log, from }
+                self.note_seen(record.id());
+                match record {
+                    Record::Release(release) => Event::Announced { release, key_log, from },
+                    Record::Status(status) => Event::Stated { status, key_log, from },
+                    _ => return,
+                }
             }
             Err(Some(error)) => {
                 // Where a key log has more or less than ours, the record may hold: whoever passed it on is not at fault.
