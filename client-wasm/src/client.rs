@@ -20,6 +20,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
+use crate::gateways::{Gateways, JsGateways};
 use crate::js::{options, report, to_js};
 use crate::kept::{Kept, KeptBlocks};
 use crate::names::Meant;
@@ -205,13 +206,14 @@ impl Client {
     }
 
     /// `Promise<Uint8Array>`. `on_event`, if given, is called with a `ContentEvent`; what it throws is reported and changes nothing.
-    /// What `kept` has is not fetched, if its hash is right.
+    /// What `kept` has is not fetched, if its hash is right; relays that have one of `gateways` are asked through it.
     pub async fn content(
         &self,
         cid: String,
         size: f64,
         on_event: Option<Function>,
         kept: Option<KeptBlocks>,
+        gateways: JsGateways,
     ) -> Result<Uint8Array, Error> {
         let cid: ContentId = cid.parse().map_err(Error::invalid_name)?;
         let size = whole(size).ok_or_else(|| Error::bad_options("size is a whole number of bytes"))?;
@@ -224,7 +226,7 @@ impl Client {
             }
         };
         let peer = self.registry().await?.peer();
-        let bytes = peer.fetch_with(Content { cid, size }, &Kept(kept), tell).await?;
+        let bytes = peer.fetch_with(Content { cid, size }, (&Kept(kept), &Gateways::new(gateways)), tell).await?;
         Ok(Uint8Array::from(bytes.as_slice()))
     }
 

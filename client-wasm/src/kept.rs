@@ -16,8 +16,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     async fn get(this: &KeptBlocks, cid: &str) -> Result<JsValue, JsValue>;
 
-    #[wasm_bindgen(method, catch)]
-    async fn put(this: &KeptBlocks, cid: &str, block: Uint8Array) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method)]
+    fn put(this: &KeptBlocks, cid: &str, block: Uint8Array);
 }
 
 /// What the page keeps, if it keeps anything. A fault of it is that of a disk: the block is fetched, or not kept.
@@ -33,7 +33,7 @@ impl Blocks for Kept {
     async fn put(&self, block: &Hashed) {
         if let Some(kept) = &self.0 {
             // A copy: the module's memory moves while JavaScript is at it.
-            _ = kept.put(&block.cid().to_string(), Uint8Array::from(block.data())).await;
+            kept.put(&block.cid().to_string(), Uint8Array::from(block.data()));
         }
     }
 }

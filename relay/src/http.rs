@@ -59,6 +59,8 @@ struct RelayJson {
     addresses: Vec<String>,
     /// Where the relays are that the operator joined the network through: the page compares answers with theirs.
     anchors: Vec<String>,
+    /// Where on this server its trustless gateway is: what of IPFS begins with `/ipfs/`.
+    gateway: &'static str,
     versions: BTreeMap<&'static str, &'static str>,
 }
 
@@ -151,7 +153,7 @@ async fn relay_json(Extract(state): Extract<State>) -> Json<RelayJson> {
         ("query", names::QUERY),
         ("publish", names::PUBLISH),
     ]);
-    Json(RelayJson { peer_id: state.peer_id.to_string(), addresses, anchors, versions })
+    Json(RelayJson { peer_id: state.peer_id.to_string(), addresses, anchors, gateway: "/ipfs/", versions })
 }
 
 /// The peers in the routing table: any DHT client can learn as much by asking around.

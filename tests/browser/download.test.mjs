@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { useBrowser } from "./support/browser.mjs";
+import { startGateway } from "./support/gateway.mjs";
 import { openOwnPage, startClient } from "./support/own-page.mjs";
 import { Relay } from "./support/relay.mjs";
 import { deadline, until } from "./support/wait.mjs";
@@ -75,6 +76,79 @@ test("a download goes on where it was after its page was reloaded in the middle,
   assert.equal(events.at(-1).done, content.size);
   assert.deepEqual(await keptIn(page), { blocks: 0, downloads: 0 });
 });
+
+test("50 MB come through the gateway of a relay that has one, and nothing of it by Bitswap", async (t) => {
+  const [relay] = await providers(t, 50 * MEGABYTE, ["well"]);
+  const { page } = await openOwnPage(t, { ...options([]), relays: [`${relay.url}/.well-known/ggen/relay.json`] });
+  const { events, sha256 } = await download(page, relay.content);
+  assert.equal(sha256, relay.content.sha256);
+  assert.deepEqual(events.filter(({ type }) => type === "dropped"), []);
+  assert.ok(events.length > relay.content.blocks / 2, `${events.length} times it was told how far it is`);
+  assert.equal(await relay.served(), 0);
+});
+
+/** What a gateway does in between, and why it is dropped for it. */
+const BAD_GATEWAYS = [
+  ["sends a wrong block", wrongly, /^sent bytes that were not asked for, with the hash /],
+  ["sends what is no archive", (body, response) => response.end(body.fill(0xff)), /^sent no archive of blocks: /],
+  ["sends without end", endlessly, /^sent no archive of blocks: more bytes than /],
+];
+
+for (const [does, serve, reason] of BAD_GATEWAYS) {
+  test(`a gateway that ${does} is dropped and named, and its content comes from others`, async (t) => {
+    const [relay, other] = await providers(t, 10 * MEGABYTE, ["well", "slowly:20"]);
+    const gateway = await startGateway(t, relay, serve);
+    const { page } = await openOwnPage(t, { ...options([other]), relays: [gateway.relayJson, ...options([other]).relays] }, 2);
+    const { events, sha256 } = await download(page, relay.content);
+    assert.equal(sha256, relay.content.sha256);
+    const dropped = events.filter(({ type }) => type === "dropped");
+    assert.deepEqual(dropped.map(({ peer }) => peer), [relay.peerId]);
+    assert.match(dropped[0].reason, reason);
+    assert.equal(await relay.served(), 0, "whose gateway lies is not asked in another way");
+  });
+}
+
+test("a gateway that stalls holds nothing up for long", async (t) => {
+  const [relay, other] = await providers(t, 10 * MEGABYTE, ["well", "slowly:20"]);
+  // Each archive ends in the middle, and goes on for ever.
+  const gateway = await startGateway(t, relay, (body, response) => response.write(body.subarray(0, body.length / 2)));
+  const { page } = await openOwnPage(t, { ...options([]), relays: [gateway.relayJson, ...options([other]).relays] }, 2);
+  const { sha256, seconds } = await download(page, relay.content);
+  assert.equal(sha256, relay.content.sha256);
+  assert.ok(gateway.asked > 0, "it was asked");
+  assert.ok(seconds < 15, `${seconds} s`);
+});
+
+test("what a gateway can't give comes from the same relay by Bitswap", async (t) => {
+  const [relay] = await providers(t, 10 * MEGABYTE, ["well"]);
+  // The first archives are whole, further ones break off.
+  const gateway = await startGateway(t, relay, (body, response) => {
+    if (gateway.asked <= 2) return response.end(body);
+    response.write(body.subarray(0, body.length / 2));
+    response.destroy();
+  });
+  const { page } = await openOwnPage(t, { ...options([]), relays: [gateway.relayJson] });
+  const { events, sha256 } = await download(page, relay.content);
+  assert.equal(sha256, relay.content.sha256);
+  assert.deepEqual(events.filter(({ type }) => type === "dropped"), []);
+  assert.ok((await relay.served()) > 0, "by Bitswap");
+});
+
+/** Changes a bit of the last block of an archive. */
+function wrongly(body, response) {
+  body[body.length - 1] ^= 1;
+  response.end(body);
+}
+
+/** Sends an archive's first block under another name, again and again, as long as anybody reads. */
+async function endlessly(body, response) {
+  const header = 1 + body[0];
+  const section = Buffer.from(body.subarray(header));
+  // Behind its length, and within the hash.
+  section[20] ^= 1;
+  response.write(body.subarray(0, header));
+  while (!response.destroyed) if (!response.write(section)) await new Promise((wake) => response.once("drain", wake).once("close", wake));
+}
 
 /** Relays that all have the same content, and serve its blocks each in its way. */
 function providers(t, size, servings) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use futures::{AsyncReadExt, AsyncWriteExt};
-use ggen_net::bitswap::{Event, NoBlocks};
+use ggen_net::bitswap::{Event, NoBlocks, NoGateways};
 use ggen_net::light::FetchError;
 use ggen_shared::content::bitswap::{Ask, Message, Want};
 use ggen_shared::content::session::{Progress, Reason, SILENT, SLOW};
@@ -61,7 +61,7 @@ async fn of_three_providers_one_sends_wrong_bytes_and_one_stalls_and_the_content
             Event::Dropped(provider) => dropped.push(provider),
             Event::Delivered(_) => {}
         };
-        let fetched = peer.peer.fetch_with(package.release.artifact, &NoBlocks, on_event);
+        let fetched = peer.peer.fetch_with(package.release.artifact, (&NoBlocks, &NoGateways), on_event);
         let content = within("the content", fetched).await.unwrap();
         let took = begun.elapsed();
         assert!(content == bytes(length), "the bytes are those published");
@@ -116,7 +116,7 @@ async fn a_download_that_broke_off_goes_on_with_the_blocks_that_are_here() {
         }
     };
     tokio::select! {
-        _ = first.peer.fetch_with(package.release.artifact, &kept, on_event) => panic!("it was to break off"),
+        _ = first.peer.fetch_with(package.release.artifact, (&kept, &NoGateways), on_event) => panic!("it was to break off"),
         _ = half => {}
     }
     first.peer.close().await;
@@ -132,7 +132,7 @@ async fn a_download_that_broke_off_goes_on_with_the_blocks_that_are_here() {
             first_told.get_or_insert(progress);
         }
     };
-    let fetched = second.peer.fetch_with(package.release.artifact, &kept, on_event);
+    let fetched = second.peer.fetch_with(package.release.artifact, (&kept, &NoGateways), on_event);
     assert!(within("the rest", fetched).await.unwrap() == bytes(5 * MEGABYTE));
     let again = others[0].served();
     // What the disk has damaged is fetched again. If it is the first block, what hangs below it is still here.
@@ -155,7 +155,7 @@ async fn a_download_that_is_dropped_is_cancelled_at_its_providers() {
         }
     };
     tokio::select! {
-        _ = peer.peer.fetch_with(package.release.artifact, &NoBlocks, on_event) => panic!("it was to be cancelled"),
+        _ = peer.peer.fetch_with(package.release.artifact, (&NoBlocks, &NoGateways), on_event) => panic!("it was to be cancelled"),
         _ = begun => {}
     }
     let asked = providers[0].served().len() + MAX_BLOCKS_IN_FLIGHT;

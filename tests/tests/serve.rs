@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ggen_net::bitswap::{Event, NoBlocks};
+use ggen_net::bitswap::{Event, NoBlocks, NoGateways};
 use ggen_relay::provider::{Config, Files, Provider, Status};
 use ggen_shared::record::Content;
 use ggen_tests::{TestPeer, TestRelay, network, provider, within};
@@ -79,7 +79,8 @@ async fn content_that_only_a_peer_behind_a_relay_has_is_found_and_fetched_throug
             delivered.push(peer);
         }
     };
-    let fetched = within("the content", visitor.peer.fetch_with(hidden.content, &NoBlocks, note)).await.unwrap();
+    let fetched =
+        within("the content", visitor.peer.fetch_with(hidden.content, (&NoBlocks, &NoGateways), note)).await.unwrap();
     assert!(fetched == bytes);
     delivered.dedup();
     assert_eq!(delivered, [hidden.provider.peer_id()]);

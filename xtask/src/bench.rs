@@ -21,6 +21,8 @@ pub(crate) enum Bench {
     Publish,
     /// Sync: the bytes and the time that relays need to hold the same.
     Sync,
+    /// Content in a browser: with and without a gateway, beside a bare WebSocket, plain `fetch` and Helia.
+    Content,
     /// The client in a browser, beside MiniSearch with a prebuilt index and beside a plain JSON endpoint.
     SideBySide,
 }
@@ -41,6 +43,7 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
         Bench::Wire => run_program("ggen-bench", "wire", &[&shown(&results.join("wire.json"))]),
         Bench::Publish => run_program("ggen-bench", "publish", &[&shown(&results.join("publish.json"))]),
         Bench::Relevance => relevance(&results),
+        Bench::Content => content(&results),
         Bench::SideBySide => side_by_side(&results),
         Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
     }
@@ -78,6 +81,21 @@ fn side_by_side(results: &Path) -> Result<()> {
         [paths::at("tests/side-by-side"), results.join("side-by-side"), chromium, results.join("side-by-side.json")];
     let arguments = arguments.each_ref().map(|path| shown(path));
     run_program("ggen-side-by-side", "side-by-side", &arguments.each_ref().map(String::as_str))
+}
+
+fn content(results: &Path) -> Result<()> {
+    let chromium = tools::chromium()?;
+    tools::npm_packages_of(&paths::at("tests/interop"))?;
+    wasm::client()?;
+    page::build()?;
+    let arguments = [paths::at("tests/interop/race"), results.join("content"), chromium, results.join("content.json")];
+    let arguments = arguments.each_ref().map(|path| shown(path));
+    say::line("building, then downloading");
+    let build = ["run", "--locked", "--release", "--package", "ggen-side-by-side", "--bin", "content", "--"];
+    run(
+        &mut cargo(build.into_iter().chain(arguments.each_ref().map(String::as_str))),
+        "not everything could be downloaded; see above",
+    )
 }
 
 fn shown(path: &Path) -> String {

@@ -1,5 +1,6 @@
 import init, { Client } from "#wasm";
 import { MarketError, toMarketError } from "./error.ts";
+import { KnownGateways } from "./gateways.ts";
 import { KeptDownload } from "./kept.ts";
 import { resolveRelays } from "./resolve.ts";
 import type {
@@ -38,6 +39,7 @@ let wasmReady: Promise<unknown> | undefined;
 export class MarketClient {
   readonly #listeners = new Set<(event: MarketEvent) => void>();
   #raw: RawClient | undefined;
+  #gateways = new KnownGateways(new Map());
 
   private constructor() {}
 
@@ -49,7 +51,7 @@ export class MarketClient {
    */
   static async start(options: ClientOptions = {}): Promise<MarketClient> {
     const client = new MarketClient();
-    const [relays] = await Promise.all([
+    const [{ addresses: relays, gateways }] = await Promise.all([
       resolveRelays(options.relays, globalThis.location?.origin),
       loadWasm(options.wasm),
     ]);
@@ -59,6 +61,7 @@ export class MarketClient {
       discover: options.discover ?? true,
       epochSeconds: options.epochSeconds,
     };
+    client.#gateways = new KnownGateways(gateways);
     client.#raw = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
     return client;
   }
@@ -221,7 +224,7 @@ export class MarketClient {
       const kept = await KeptDownload.open(cid, size);
       let isComplete = false;
       try {
-        const content = await raw.content(cid, size, onEvent, kept);
+        const content = await raw.content(cid, size, onEvent, kept, this.#gateways);
         isComplete = true;
         return content;
       } finally {

@@ -11,6 +11,11 @@ const MAX_DOWNLOADS = 16;
 /** What is smaller is fetched again sooner than anybody reloads a page. */
 const MIN_CONTENT_BYTES = 4 * 1024 * 1024;
 
+/** What takes no longer is fetched again sooner than anybody reloads a page: writing it would only take time from it. */
+const PATIENCE_MS = 1000;
+/** Blocks that are written together: each transaction costs something, and what a crash takes of the last one is fetched again. */
+const BLOCKS_PER_TRANSACTION = 16;
+
 /** What a download keeps, and when it last did. */
 interface Download {
   cid: string;
@@ -25,10 +30,21 @@ export class KeptDownload implements KeptBlocks {
   /** The blocks that are there: what is not is not looked for. */
   readonly #there: Set<string>;
 
+  /** What is to be written: no more than the content has. */
+  #waiting: { cid: string; block: Uint8Array }[] = [];
+  readonly #timer: ReturnType<typeof setTimeout>;
+  /** Ends when nothing waits any more, or nothing more can be written. */
+  #writing: Promise<void> | undefined;
+  #isPatient = true;
+
   private constructor(database: IDBDatabase, cid: string, there: Set<string>) {
     this.#database = database;
     this.#cid = cid;
     this.#there = there;
+    this.#timer = setTimeout(() => {
+      this.#isPatient = false;
+      this.#write();
+    }, PATIENCE_MS);
   }
 
   /**
@@ -52,37 +68,70 @@ export class KeptDownload implements KeptBlocks {
     return result(this.#database.transaction(BLOCKS).objectStore(BLOCKS).get([this.#cid, cid]));
   }
 
-  async put(cid: string, block: Uint8Array): Promise<void> {
-    // Relaxed: what a crash of the machine takes is fetched again.
-    const transaction = this.#database.transaction([BLOCKS, DOWNLOADS], "readwrite", { durability: "relaxed" });
-    const [blocks, downloads] = [transaction.objectStore(BLOCKS), transaction.objectStore(DOWNLOADS)];
-    const key = [this.#cid, cid];
-    // Another tab may be at the same download.
-    if ((await result(blocks.count(key))) > 0) return;
-    const all: Download[] = await result(downloads.getAll());
-    const others = all.filter((download) => download.cid !== this.#cid);
-    const own = all.find((download) => download.cid === this.#cid)?.bytes ?? 0;
-    const bytes = own + block.length;
-    if (bytes > MAX_KEPT_BYTES) return;
-    for (const { cid } of tooMany(others, bytes)) forget(transaction, cid);
-    downloads.put({ cid: this.#cid, bytes, at: Date.now() } satisfies Download);
-    await result(blocks.put(block, key));
-    this.#there.add(cid);
+  /** Takes a block; it is written later, beside the download. */
+  put(cid: string, block: Uint8Array): void {
+    this.#waiting.push({ cid, block });
+    if (!this.#isPatient) this.#write();
   }
 
   /** The download has ended: with `isComplete`, nothing of it is kept. */
   async end(isComplete: boolean): Promise<void> {
+    clearTimeout(this.#timer);
     try {
       if (isComplete) {
+        this.#waiting = [];
+        await this.#writing;
+        if (this.#there.size === 0) return;
         const transaction = this.#database.transaction([BLOCKS, DOWNLOADS], "readwrite");
         forget(transaction, this.#cid);
         await completed(transaction);
+      } else {
+        this.#write();
+        await this.#writing;
       }
     } catch {
       // It counts against the quota until others take its place.
     } finally {
       this.#database.close();
     }
+  }
+
+  /** Writes what waits, until nothing does. */
+  #write(): void {
+    this.#writing ??= (async () => {
+      try {
+        while (this.#waiting.length > 0) await this.#writeSome(this.#waiting.splice(0, BLOCKS_PER_TRANSACTION));
+        this.#writing = undefined;
+      } catch {
+        // The disk takes no more: what was not written is fetched again.
+      }
+    })();
+  }
+
+  async #writeSome(some: { cid: string; block: Uint8Array }[]): Promise<void> {
+    // Relaxed: what a crash of the machine takes is fetched again.
+    const transaction = this.#database.transaction([BLOCKS, DOWNLOADS], "readwrite", { durability: "relaxed" });
+    const done = completed(transaction);
+    // It is awaited below, unless something fails before.
+    done.catch(() => {});
+    const [blocks, downloads] = [transaction.objectStore(BLOCKS), transaction.objectStore(DOWNLOADS)];
+    const [all, known]: [Download[], IDBValidKey[]] = await Promise.all([
+      result(downloads.getAll()),
+      // Another tab may be at the same download.
+      result(blocks.getAllKeys(blocksOf(this.#cid))),
+    ]);
+    const there = new Set(known.map((key) => (key as [string, string])[1]));
+    let bytes = all.find((download) => download.cid === this.#cid)?.bytes ?? 0;
+    for (const { cid, block } of some.filter(({ cid }) => !there.has(cid))) {
+      if (bytes + block.length > MAX_KEPT_BYTES) break;
+      bytes += block.length;
+      blocks.put(block, [this.#cid, cid]);
+      this.#there.add(cid);
+    }
+    const others = all.filter((download) => download.cid !== this.#cid);
+    for (const { cid } of tooMany(others, bytes)) forget(transaction, cid);
+    downloads.put({ cid: this.#cid, bytes, at: Date.now() } satisfies Download);
+    await done;
   }
 }
 

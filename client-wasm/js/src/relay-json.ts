@@ -8,6 +8,8 @@ export interface RelayInfo {
   addresses: string[];
   /** Where relays are that its operator joined the network through: multiaddrs that end in a peer id. What is none is left out. */
   anchors: string[];
+  /** The path of its gateway, on the server that the file comes from; absent if it has none. */
+  gateway?: string;
 }
 
 /** A relay lists a handful of addresses; the bounds leave room and keep a hostile file harmless. */
@@ -16,6 +18,7 @@ export const MAX_RELAY_ADDRESSES = 32;
 export const MAX_ADDRESS_CHARS = 512;
 export const RELAY_JSON_TIMEOUT_MS = 10_000;
 
+const GATEWAY = /^\/(?!\/)[\w\-./~%]*\/$/;
 const ANCHOR = /^\/[^\s]+\/p2p\/[1-9A-HJ-NP-Za-km-z]{32,128}$/;
 const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{32,128}$/;
 
@@ -26,7 +29,7 @@ const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{32,128}$/;
  */
 export function validateRelayJson(json: unknown): RelayInfo {
   if (!isObject(json)) throw broken("it is not an object");
-  const { peer_id: peerId, addresses, anchors, versions } = json;
+  const { peer_id: peerId, addresses, anchors, gateway, versions } = json;
   if (typeof peerId !== "string" || !PEER_ID.test(peerId)) throw broken("peer_id is not a peer id");
   if (!Array.isArray(addresses)) throw broken("addresses is not a list");
   if (addresses.length > MAX_RELAY_ADDRESSES) throw broken(`addresses has more than ${MAX_RELAY_ADDRESSES} entries`);
@@ -35,7 +38,10 @@ export function validateRelayJson(json: unknown): RelayInfo {
     .map((address: unknown, index) => validateAddress(address, index, peerId))
     .filter((address) => !isUnspecified(address));
   if (dialable.length === 0) throw broken("addresses has none that can be dialed");
-  return { peerId, addresses: [...new Set(dialable)], anchors: validAnchors(anchors) };
+  const info: RelayInfo = { peerId, addresses: [...new Set(dialable)], anchors: validAnchors(anchors) };
+  // On its own server only: what visitors ask of another one is not for a relay to say.
+  if (typeof gateway === "string" && gateway.length <= MAX_ADDRESS_CHARS && GATEWAY.test(gateway)) info.gateway = gateway;
+  return info;
 }
 
 /**

@@ -8,6 +8,14 @@ export const RELAY_JSON_PATH = "/.well-known/ggen/relay.json";
 /** More starting points than this add nothing: further relays come from the DHT. */
 export const MAX_RELAYS = 32;
 
+/** Where to begin. */
+export interface Resolved {
+  /** Multiaddrs. */
+  addresses: string[];
+  /** By peer id, the URL of each gateway: it ends in a slash. */
+  gateways: Map<string, string>;
+}
+
 /**
  * Turns the `relays` option into multiaddrs: URLs are fetched, multiaddrs pass as they are.
  *
@@ -18,22 +26,24 @@ export const MAX_RELAYS = 32;
  *
  * @throws {@link MarketError} `client/bad-options`, or what {@link fetchRelayJson} throws when every entry failed.
  */
-export async function resolveRelays(relays: string[] | undefined, pageOrigin: string | undefined): Promise<string[]> {
+export async function resolveRelays(relays: string[] | undefined, pageOrigin: string | undefined): Promise<Resolved> {
   const isDefault = !relays || relays.length === 0;
   const entries = isDefault ? [defaultRelay(pageOrigin)] : relays;
   if (entries.length > MAX_RELAYS) throw badOptions(`relays has more than ${MAX_RELAYS} entries.`);
   const sources = entries.map(parseEntry);
+  const gateways = new Map<string, string>();
   const settled = await Promise.allSettled(
     sources.map(async (source) => {
       if (typeof source === "string") return [source];
-      const { addresses, anchors } = await fetchRelayJson(source);
+      const { peerId, addresses, anchors, gateway } = await fetchRelayJson(source);
+      if (gateway) gateways.set(peerId, new URL(gateway, source).href);
       return isDefault ? [...addresses, ...anchors] : addresses;
     }),
   );
   const addresses = settled.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
   const failure = settled.find((result) => result.status === "rejected");
   if (addresses.length === 0 && failure) throw failure.reason;
-  return [...new Set(addresses)];
+  return { addresses: [...new Set(addresses)], gateways };
 }
 
 function defaultRelay(pageOrigin: string | undefined): string {

@@ -326,8 +326,43 @@ export type ContentEvent =
 export interface KeptBlocks {
   /** A block, if it is there. One that can't be read is fetched. */
   get(cid: string): Promise<Uint8Array | undefined>;
-  /** Keeps a block. One that can't be kept is fetched another time. */
-  put(cid: string, block: Uint8Array): Promise<void>;
+  /** Takes a block to keep. One that can't be kept is fetched another time. */
+  put(cid: string, block: Uint8Array): void;
+}
+
+/** Gateways of relays: blocks by HTTP, each of which is hashed and compared with what was asked for. */
+export interface Gateways {
+  /** Peer ids of the relays that have one, with spaces between them. */
+  peers(): string;
+  /** Asks the gateway of one of them for `/ipfs/` with `path` behind it, and takes no more than `limit` bytes. */
+  ask(peer: string, path: string, limit: number): Archive;
+}
+
+/** An archive of blocks (CAR, version 1) that is being received. */
+export interface Archive {
+  /**
+   * The next block; `undefined` at the end, or if there is no such content.
+   *
+   * @throws {@link ArchiveFault}, and nothing else.
+   */
+  next(): Promise<ArchivedBlock | undefined>;
+  /** Nothing more is wanted of it. */
+  cancel(): void;
+}
+
+/** A block of an archive. */
+export interface ArchivedBlock {
+  /** Which block it is said to be: a CID. */
+  cid: Uint8Array;
+  data: Uint8Array;
+  /** The SHA-256 of `data` as this browser computes it; absent where it does not, as on pages that were not loaded securely. */
+  digest?: Uint8Array;
+}
+
+/** Why an archive ends early. */
+export interface ArchiveFault {
+  /** What is wrong with what the gateway sent; absent if it can't be asked, or broke off. */
+  broken?: string;
 }
 
 /**
@@ -374,6 +409,7 @@ export interface RawClient {
     size: number,
     onEvent: ((event: ContentEvent) => void) | undefined,
     kept: KeptBlocks | undefined,
+    gateways: Gateways,
   ): Promise<Uint8Array>;
   connections(): Connection[];
   close(): void;

@@ -25,19 +25,21 @@ function serveRelayJson(served: (url: string) => boolean): string[] {
 
 test("asks the page's own origin when no relay is given", async () => {
   const asked = serveRelayJson(() => true);
-  assert.deepEqual(await resolveRelays(undefined, "https://market.example"), [WS, ANCHOR], "and whom it is compared with");
+  const { addresses } = await resolveRelays(undefined, "https://market.example");
+  assert.deepEqual(addresses, [WS, ANCHOR], "and whom it is compared with");
   assert.deepEqual(asked, ["https://market.example/.well-known/ggen/relay.json"]);
 });
 
 test("passes multiaddrs on without fetching anything", async () => {
   const asked = serveRelayJson(() => false);
-  assert.deepEqual(await resolveRelays([WS, WS], undefined), [WS]);
+  assert.deepEqual(await resolveRelays([WS, WS], undefined), { addresses: [WS], gateways: new Map() });
   assert.deepEqual(asked, []);
 });
 
 test("one reachable starting point is enough; none is an error", async () => {
   serveRelayJson((url) => url.includes("good"));
-  assert.deepEqual(await resolveRelays(["https://bad.example/r.json", "https://good.example/r.json"], undefined), [WS]);
+  const { addresses } = await resolveRelays(["https://bad.example/r.json", "https://good.example/r.json"], undefined);
+  assert.deepEqual(addresses, [WS]);
   await assert.rejects(resolveRelays(["https://bad.example/r.json"], undefined), code("network/unreachable"));
 });
 

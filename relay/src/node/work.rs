@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::stream;
-use ggen_net::bitswap::{self, Exchange};
+use ggen_net::bitswap::{self, Exchange, NoGateways};
 use ggen_net::exchange;
 use ggen_net::streams::OpenError;
 use ggen_shared::codec;
@@ -401,7 +401,7 @@ impl Work {
             let work = work.clone();
             Box::pin(async move { work.open_on(peer, names::BITSWAP).await })
         });
-        bitswap::download(&self.exchange, &opener, assembler, &incoming, providers, |event| {
+        bitswap::download(&self.exchange, &opener, assembler, (&incoming, &NoGateways), providers, |event| {
             if let bitswap::Event::Dropped(dropped) = event {
                 tracing::debug!(%dropped, "a provider of content was dropped");
             }

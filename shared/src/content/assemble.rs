@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::shape::Shape;
 use super::unixfs::{self, Link};
@@ -100,6 +101,14 @@ impl Assembler {
             self.wanted.iter().map(|(cid, places)| (places.iter().map(|place| place.first_leaf).min(), *cid)).collect();
         wants.sort_unstable();
         wants.into_iter().map(|(_, cid)| cid).collect()
+    }
+
+    /// Which bytes of the content a leaf holds that is asked for now; the first place, if it stands in several.
+    pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
+        let place =
+            self.wanted.get(cid)?.iter().filter(|place| place.level == 0).min_by_key(|place| place.first_leaf)?;
+        let start = place.first_leaf as u64 * self.shape.chunk_bytes;
+        Some(start..start + place.size)
     }
 
     /// Whether this block is asked for now.

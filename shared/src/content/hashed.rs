@@ -2,7 +2,7 @@
 
 use crate::record::ContentId;
 
-/// A block and the hash of its bytes. There is no way to make one but to hash it, so that it need not be hashed again.
+/// A block and the hash of its bytes. There is no way to make one but to have it hashed, so that it need not be hashed again.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hashed {
     cid: ContentId,
@@ -18,6 +18,12 @@ impl Hashed {
     /// An inner node, or what is said to be one.
     pub fn dag_pb(data: Vec<u8>) -> Self {
         Self { cid: ContentId::of_dag_pb(&data), data }
+    }
+
+    /// A block that the shell's platform hashed, faster than it is done here: `digest` is what its own SHA-256 gives of these bytes, and never
+    /// what a peer says.
+    pub fn by_platform(is_raw: bool, digest: [u8; 32], data: Vec<u8>) -> Self {
+        Self { cid: ContentId::of_digest(is_raw, digest), data }
     }
 
     /// The block of some name, if these are its bytes.

@@ -9,6 +9,7 @@ mod provider;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use self::provider::Provider;
@@ -34,6 +35,8 @@ pub enum Input<P> {
         peer: P,
         /// Blocks that it may be asked for ahead.
         in_flight: usize,
+        /// Whether it is asked for many blocks at once that follow each other, because each time costs something.
+        in_runs: bool,
     },
     /// All providers that there are were named.
     NoMoreProviders,
@@ -102,6 +105,9 @@ pub enum Reason {
     /// It sent what is no message.
     #[error("broke the protocol: {0}")]
     Malformed(#[from] bitswap::Error),
+    /// Its gateway sent what is no archive of what it was asked for.
+    #[error("sent no archive of blocks: {0}")]
+    NoArchive(String),
     /// It delivered nothing for too long.
     #[error("delivered nothing for {} s", .0.as_secs())]
     Silent(Duration),
@@ -113,7 +119,7 @@ pub enum Reason {
 impl Reason {
     /// Whether no honest provider does this.
     pub const fn is_fault(&self) -> bool {
-        matches!(self, Self::WrongBlock(_) | Self::Malformed(_))
+        matches!(self, Self::WrongBlock(_) | Self::Malformed(_) | Self::NoArchive(_))
     }
 }
 
@@ -166,8 +172,8 @@ pub struct Session<P> {
     wanted: Vec<Wanted>,
     /// The preferred ones first: at most [`MAX_PROVIDERS`] that seem to have the content, and those that turned out to lack some of it.
     providers: Vec<Provider<P>>,
-    /// Those whose turn comes when one is dropped or lacks what is wanted, with the blocks that each may be asked for ahead.
-    waiting: VecDeque<(P, usize)>,
+    /// Those whose turn comes when one is dropped or lacks what is wanted.
+    waiting: VecDeque<Provider<P>>,
     /// At most [`MAX_PROVIDERS_TRIED`], with those in use and waiting.
     dropped: Vec<Dropped<P>>,
     /// Whether further providers may be named.
@@ -204,6 +210,11 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         if let Some(block) = found.filter(|block| block.cid() == *cid) {
             self.take(block);
         }
+    }
+
+    /// Which bytes of the content a block holds that is wanted, if it is a leaf.
+    pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
+        self.assembler.range_of(cid)
     }
 
     /// Whether a block is wanted now.
@@ -265,7 +276,7 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
     pub fn handle(&mut self, input: Input<P>, now: Duration) -> Vec<Effect<P>> {
         let mut effects = Vec::new();
         match input {
-            Input::Provider { peer, in_flight } => self.add(peer, in_flight),
+            Input::Provider { peer, in_flight, in_runs } => self.add(Provider::new(peer, in_flight, in_runs)),
             Input::NoMoreProviders => self.searching = false,
             Input::Block { from, block } => self.on_block(&from, block, now, &mut effects),
             Input::Presence { from, cid, has } => {
@@ -288,13 +299,13 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         self.providers.iter_mut().find(|provider| provider.peer == *peer)
     }
 
-    fn add(&mut self, peer: P, in_flight: usize) {
+    fn add(&mut self, provider: Provider<P>) {
+        let peer = &provider.peer;
         let tried = self.providers.len() + self.waiting.len() + self.dropped.len();
-        let is_known = self.providers.iter().any(|provider| provider.peer == peer)
-            || self.waiting.iter().any(|(waiting, _)| *waiting == peer)
-            || self.dropped.iter().any(|dropped| dropped.peer == peer);
+        let is_known = self.providers.iter().chain(&self.waiting).any(|known| known.peer == *peer)
+            || self.dropped.iter().any(|dropped| dropped.peer == *peer);
         if !is_known && tried < MAX_PROVIDERS_TRIED {
-            self.waiting.push_back((peer, in_flight));
+            self.waiting.push_back(provider);
         }
     }
 
@@ -302,9 +313,9 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
     /// be had from one more: else those who have nothing would keep out the one who has it.
     fn seat(&mut self) {
         while (self.has_places() || self.lacked_by_all().is_some())
-            && let Some((peer, in_flight)) = self.waiting.pop_front()
+            && let Some(provider) = self.waiting.pop_front()
         {
-            self.providers.push(Provider::new(peer, in_flight));
+            self.providers.push(provider);
         }
     }
 
@@ -349,7 +360,7 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
 
     fn drop_provider(&mut self, peer: &P, reason: Reason, effects: &mut Vec<Effect<P>>) {
         let Some(position) = self.providers.iter().position(|provider| provider.peer == *peer) else {
-            return self.waiting.retain(|(waiting, _)| waiting != peer);
+            return self.waiting.retain(|waiting| waiting.peer != *peer);
         };
         let provider = self.providers.remove(position);
         let wants: Vec<_> = provider.asked().map(|cid| Want::new(*cid, Ask::Cancel)).collect();
@@ -370,13 +381,14 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         }
     }
 
-    /// Asks providers for what nobody is asked for, one block each in turn, as far as there is room.
+    /// Asks providers for what nobody is asked for, as far as there is room: one block each in turn, or a run of them.
     fn ask(&mut self, now: Duration, effects: &mut Vec<Effect<P>>) {
         let mut wants: Vec<Vec<Want>> = self.providers.iter().map(|_| Vec::new()).collect();
         loop {
             let mut asked_any = false;
             for (position, wants) in wants.iter_mut().enumerate() {
-                if let Some(cid) = self.choose(position, now) {
+                for _ in 0..self.providers[position].at_once() {
+                    let Some(cid) = self.choose(position, now) else { break };
                     self.providers[position].ask(cid, now);
                     wants.push(Want::new(cid, Ask::Block));
                     asked_any = true;

@@ -39,8 +39,16 @@ impl ContentId {
         Self::of(CODEC_DAG_PB, block)
     }
 
+    /// The identifier of a raw block, or of a dag-pb node, with this SHA-256.
+    pub fn of_digest(is_raw: bool, digest: [u8; 32]) -> Self {
+        Self::with(if is_raw { CODEC_RAW } else { CODEC_DAG_PB }, digest)
+    }
+
     fn of(codec: u64, block: &[u8]) -> Self {
-        let digest: [u8; 32] = Sha256::digest(block).into();
+        Self::with(codec, Sha256::digest(block).into())
+    }
+
+    fn with(codec: u64, digest: [u8; 32]) -> Self {
         let hash = Multihash::wrap(SHA2_256, &digest).expect("32 bytes fit a multihash of 64");
         Self(Cid::new_v1(codec, hash))
     }
@@ -70,6 +78,14 @@ impl ContentId {
     /// The identifier as other IPFS libraries take it.
     pub const fn cid(&self) -> &Cid {
         &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for ContentId {
+    type Error = UnsupportedCid;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, UnsupportedCid> {
+        Cid::try_from(bytes).map_err(|_| UnsupportedCid)?.try_into()
     }
 }
 

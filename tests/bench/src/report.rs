@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 /// Units of which more is better.
-const MORE_IS_BETTER: [&str; 2] = ["1/s", "share"];
+const MORE_IS_BETTER: [&str; 3] = ["1/s", "MB/s", "share"];
 
 /// One thing that was measured.
 #[derive(Debug, Clone)]

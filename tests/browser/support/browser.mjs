@@ -1,4 +1,4 @@
-// The real page in a real browser. Nothing reaches it over HTTP but its own files and relay.json.
+// The real page in a real browser. Nothing reaches it over HTTP but its own files, relay.json and blocks.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { after, before } from "node:test";
@@ -31,7 +31,7 @@ export async function openContext(t, { isAllowed, ...options } = {}) {
   });
   t.after(async () => {
     await context.close();
-    assert.deepEqual(faults, [], "no error in the page, and no request but for its files and relay.json");
+    assert.deepEqual(faults, [], "no error in the page, and no request but for its files, relay.json and blocks");
   });
   return context;
 }
@@ -57,7 +57,8 @@ function isPartOfPage(request, relay) {
   const { origin, pathname } = new URL(request.url());
   if (origin !== relay.url || request.method() !== "GET") return false;
   const isDocument = request.isNavigationRequest() && request.frame().parentFrame() === null;
-  return isDocument || PAGE_FILES.has(pathname) || pathname === "/.well-known/ggen/relay.json";
+  const isContent = pathname.startsWith("/ipfs/");
+  return isDocument || isContent || PAGE_FILES.has(pathname) || pathname === "/.well-known/ggen/relay.json";
 }
 
 /** Runs in the page: remembers when an element of a kind (`data-testid`) and name (`data-name`) first stood there. */

@@ -22,8 +22,8 @@ const PAGE = `<!doctype html>
 /** Opens the page and starts a client in it with these options, connected to so many relays at least. */
 export async function openOwnPage(t, options, relays = 1) {
   const origin = await serve(t);
-  const isRelayJson = (url) => new URL(url).pathname === "/.well-known/ggen/relay.json";
-  const isAllowed = (request) => new URL(request.url()).origin === origin || isRelayJson(request.url());
+  const isOfRelay = (url) => /^\/(\.well-known\/ggen\/relay\.json$|ipfs\/)/.test(new URL(url).pathname);
+  const isAllowed = (request) => new URL(request.url()).origin === origin || isOfRelay(request.url());
   const context = await openContext(t, { isAllowed });
   const page = await context.newPage();
   await page.goto(origin);

@@ -1,9 +1,14 @@
 //! What the marketplace is compared with others on: corpora, documents that others index, queries.
 
+pub mod bare;
 pub mod crates;
 pub mod plain;
 pub mod relevance;
 
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::record::Release;
 use serde::Serialize;
@@ -30,4 +35,14 @@ pub fn documents(catalogue: &Catalogue) -> Vec<Document> {
         description: release.description.clone(),
     };
     catalogue.newest(usize::MAX).map(|release| document(release)).collect()
+}
+
+/// Runs a script, and waits for its end.
+///
+/// # Errors
+/// It fails, or there is no Node.
+pub fn node(script: &Path, arguments: &[&Path]) -> Result<()> {
+    let status = Command::new("node").arg(script).args(arguments).status().context("cannot start node")?;
+    ensure!(status.success(), "{} ended with {status}", script.display());
+    Ok(())
 }

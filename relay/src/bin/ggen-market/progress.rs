@@ -1,6 +1,6 @@
 //! How far a download is, at a terminal only.
 
-use ggen_net::bitswap::{Event, NoBlocks};
+use ggen_net::bitswap::{Event, NoBlocks, NoGateways};
 use ggen_net::light::{FetchError, LightPeer};
 use ggen_relay::market::peer::Tokio;
 use ggen_shared::record::Content;
@@ -24,7 +24,7 @@ pub(crate) async fn fetch(peer: &LightPeer<Tokio>, content: Content, bar: &Progr
         shown = shown.max(done);
     };
     let fetched = peer
-        .fetch_with(content, &NoBlocks, |event| {
+        .fetch_with(content, (&NoBlocks, &NoGateways), |event| {
             if let Event::Progress(progress) = event {
                 show(progress.done);
             }

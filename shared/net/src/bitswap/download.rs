@@ -3,14 +3,16 @@
 use futures::channel::mpsc;
 use futures::future::{Either, pending};
 use futures::{FutureExt, Stream, StreamExt, pin_mut, select};
-use ggen_shared::content::bitswap::Want;
+use ggen_shared::content::bitswap::{Ask, Want};
 use ggen_shared::content::session::{Dropped, Effect, Error, Input, Progress, Session};
 use ggen_shared::content::{Assembler, Hashed};
+use ggen_shared::limits::MAX_BLOCKS_IN_FLIGHT_GATEWAY;
 use ggen_shared::record::ContentId;
 use ggen_shared::registry::MaybeSend;
 use libp2p::PeerId;
 
 use super::exchange::{Arrival, Exchange, What};
+use super::gateway::{Gates, Gateways};
 use super::outbox::{self, Opener};
 use crate::light::Platform;
 
@@ -50,7 +52,8 @@ pub enum Event {
 }
 
 /// Downloads content: what `blocks` has is not fetched, the rest comes from `providers`, each named with the blocks that it may be
-/// asked for ahead; `opener` opens the streams to them. Dropping the future cancels what was asked for.
+/// asked for ahead; `opener` opens the streams to them, and those that have one of `gateways` are asked through it. Dropping the future
+/// cancels what was asked for.
 ///
 /// # Errors
 /// [`Error`].
@@ -58,12 +61,14 @@ pub async fn download<P: Platform>(
     exchange: &Exchange<P>,
     opener: &Opener,
     assembler: Assembler,
-    blocks: &impl Blocks,
+    (blocks, gateways): (&impl Blocks, &impl Gateways),
     providers: impl Stream<Item = (PeerId, usize)>,
     mut on_event: impl FnMut(Event),
 ) -> Result<Assembler, Error<PeerId>> {
     let (arrivals, mut inbox) = mpsc::channel(ARRIVALS);
+    let root = assembler.content().cid;
     let mut session = Session::new(assembler);
+    let mut gates = Gates::new(exchange.platform(), gateways, arrivals.clone());
     let mut outboxes = Outboxes::begin(exchange, opener, arrivals);
     let providers = providers.fuse();
     pin_mut!(providers);
@@ -71,9 +76,13 @@ pub async fn download<P: Platform>(
     loop {
         for effect in session.handle(input, exchange.platform().now()) {
             match effect {
+                Effect::Send { to, wants } if gates.has(&to) => {
+                    gates.send(to, &wants, root, |cid| session.range_of(cid));
+                }
                 Effect::Send { to, wants } => outboxes.send(to, wants),
                 Effect::Dropped(dropped) => {
                     outboxes.close(&dropped.peer);
+                    gates.close(&dropped.peer);
                     on_event(Event::Dropped(dropped));
                 }
             }
@@ -101,9 +110,28 @@ pub async fn download<P: Platform>(
         let timer = timer.fuse();
         pin_mut!(timer);
         input = select! {
-            arrival = inbox.select_next_some() => arrival.into_input(),
+            Arrival { from, what } = inbox.select_next_some() => match what {
+                What::Block(block) => {
+                    gates.answered(&from, &block.cid());
+                    Input::Block { from, block }
+                }
+                What::Presence(cid, has) => {
+                    gates.answered(&from, &cid);
+                    Input::Presence { from, cid, has }
+                }
+                What::Failed(reason) => Input::Failed { peer: from, reason },
+                What::Closed => {
+                    tracing::debug!(%from, "a gateway is given up");
+                    let wants = gates.close(&from).into_iter().map(|cid| Want::new(cid, Ask::Block)).collect();
+                    outboxes.send(from, wants);
+                    Input::Time
+                }
+            },
             provider = providers.next() => match provider {
-                Some((peer, in_flight)) => Input::Provider { peer, in_flight },
+                Some((peer, _)) if gates.has(&peer) => {
+                    Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT_GATEWAY, in_runs: true }
+                }
+                Some((peer, in_flight)) => Input::Provider { peer, in_flight, in_runs: false },
                 None => Input::NoMoreProviders,
             },
             () = timer => Input::Time,
@@ -113,17 +141,6 @@ pub async fn download<P: Platform>(
         {
             blocks.put(block).await;
             on_event(Event::Delivered(*from));
-        }
-    }
-}
-
-impl Arrival {
-    fn into_input(self) -> Input<PeerId> {
-        let from = self.from;
-        match self.what {
-            What::Block(block) => Input::Block { from, block },
-            What::Presence(cid, has) => Input::Presence { from, cid, has },
-            What::Failed(reason) => Input::Failed { peer: from, reason },
         }
     }
 }

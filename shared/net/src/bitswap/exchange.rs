@@ -28,10 +28,13 @@ pub(super) struct Arrival {
     pub(super) what: What,
 }
 
+#[derive(Debug)]
 pub(super) enum What {
     Block(Hashed),
     Presence(ContentId, bool),
     Failed(Reason),
+    /// Its gateway can't be asked any more.
+    Closed,
 }
 
 /// The part of Bitswap that asks. Clones share it.

@@ -23,7 +23,7 @@ use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
 use crate::address::Transport;
-use crate::bitswap::{self, Blocks, Exchange, NoBlocks, Opener};
+use crate::bitswap::{self, Blocks, Exchange, Gateways, NoBlocks, NoGateways, Opener};
 use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
@@ -357,18 +357,19 @@ impl<P: Platform> LightPeer<P> {
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch(&self, content: Content) -> Result<Vec<u8>, FetchError> {
-        self.fetch_with(content, &NoBlocks, |_| {}).await
+        self.fetch_with(content, (&NoBlocks, &NoGateways), |_| {}).await
     }
 
     /// Fetches content from the connected relays, and others that the DHT names, several at once: each block is checked against
-    /// its hash, what `blocks` has already is not fetched, and `on_event` is told how far it is. Dropping the future cancels it.
+    /// its hash, what `blocks` has already is not fetched, relays that have one of `gateways` are asked through it, connected or not, and
+    /// `on_event` is told how far it is. Dropping the future cancels it.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch_with(
         &self,
         content: Content,
-        blocks: &impl Blocks,
+        (blocks, gateways): (&impl Blocks, &impl Gateways),
         mut on_event: impl FnMut(bitswap::Event),
     ) -> Result<Vec<u8>, FetchError> {
         let mut delivered = Vec::new();
@@ -382,10 +383,10 @@ impl<P: Platform> LightPeer<P> {
             on_event(event);
         };
         let assembler = Assembler::new(content)?;
-        let providers = self.providers(content);
+        let providers = self.providers(content, gateways.peers());
         // On the heap: it holds a whole download's state, and callers would hold it once more.
-        let fetched =
-            Box::pin(bitswap::download(&self.exchange, &self.opener(), assembler, blocks, providers, note)).await;
+        let (opener, sources) = (self.opener(), (blocks, gateways));
+        let fetched = Box::pin(bitswap::download(&self.exchange, &opener, assembler, sources, providers, note)).await;
         for peer in delivered {
             // How long it took says little: a block waits for those before it.
             self.note(peer, |reputation, now| {
@@ -403,9 +404,10 @@ impl<P: Platform> LightPeer<P> {
         })
     }
 
-    /// Whom to ask for content: the connected relays, the most reliable first, then those that the DHT names.
-    fn providers(&self, content: Content) -> impl Several<Item = (PeerId, usize)> + '_ {
-        let connected = stream::iter(self.connected());
+    /// Whom to ask for content: the connected relays, the most reliable first, then those that have a gateway, then those that the DHT names.
+    fn providers(&self, content: Content, gateways: Vec<PeerId>) -> impl Several<Item = (PeerId, usize)> + '_ {
+        // Nobody is taken twice.
+        let connected = stream::iter(self.connected().into_iter().chain(gateways));
         let found = async move {
             // What is small is there before the DHT has answered, if the relays have it.
             if content.size <= CHUNK_BYTES as u64 {

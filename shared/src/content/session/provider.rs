@@ -20,6 +20,7 @@ pub(super) struct Provider<P> {
     /// Blocks that it may be asked for ahead: more while it delivers.
     room: usize,
     most_room: usize,
+    in_runs: bool,
     /// Blocks that it is asked for, each with the time since which.
     asked: Vec<(ContentId, Duration)>,
     /// Blocks that it was ever asked for: it is not asked twice, so that an answer that comes late is never a wrong one.
@@ -36,12 +37,13 @@ pub(super) struct Provider<P> {
 }
 
 impl<P> Provider<P> {
-    pub(super) fn new(peer: P, in_flight: usize) -> Self {
+    pub(super) fn new(peer: P, in_flight: usize, in_runs: bool) -> Self {
         let most_room = in_flight.max(1);
         Self {
             peer,
             room: FIRST_ROOM.min(most_room),
             most_room,
+            in_runs,
             asked: Vec::new(),
             tried: Vec::new(),
             lacks: Vec::new(),
@@ -54,6 +56,15 @@ impl<P> Provider<P> {
 
     pub(super) fn has_room(&self) -> bool {
         !self.slow && self.asked.len() < self.room
+    }
+
+    /// How many blocks it is asked for in its turn, if there are as many: in runs, nothing until half of the last ones came.
+    pub(super) fn at_once(&self) -> usize {
+        match self.in_runs {
+            false => 1,
+            true if self.asked.len() <= self.room / 2 => self.room - self.asked.len(),
+            true => 0,
+        }
     }
 
     pub(super) const fn is_slow(&self) -> bool {

@@ -71,7 +71,7 @@ impl World {
         let providers = natures.iter().map(simulated).collect();
         let mut world = Self { dag, session, providers, step: 0, most_asked: 0 };
         for peer in 0..natures.len() {
-            world.handle(Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT });
+            world.handle(Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, in_runs: false });
         }
         world.handle(Input::NoMoreProviders);
         world
@@ -258,7 +258,7 @@ fn while_providers_are_looked_for_nothing_has_failed() {
 fn what_is_at_home_is_asked_of_nobody() {
     let dag = content::build(&content_of(5));
     let mut session: Session<usize> = Session::new(Assembler::new(dag.content()).unwrap());
-    session.handle(Input::Provider { peer: 0, in_flight: 8 }, NOW);
+    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false }, NOW);
     session.handle(Input::NoMoreProviders, NOW);
     let mut asked = BTreeSet::new();
     while let Some(cid) = session.to_look_up() {
@@ -280,7 +280,7 @@ fn content_that_is_bad_by_itself_is_nobodys_fault() {
     let promised = crate::record::Content { size: 6, ..dag.content() };
     let mut session: Session<usize> = Session::new(Assembler::new(promised).unwrap());
     session.looked_up(&dag.root, None);
-    session.handle(Input::Provider { peer: 0, in_flight: 8 }, NOW);
+    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false }, NOW);
     session.handle(Input::Block { from: 0, block: Hashed::raw(b"five!".to_vec()) }, NOW);
     assert!(matches!(session.failure(), Some(Error::Content(ContentError::WrongSize { .. }))));
     assert!(session.dropped().is_empty());

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
 use ggen_shared::record::Record;
 use ggen_shared::rules::Schedule;
-use ggen_side_by_side::{documents, plain};
+use ggen_side_by_side::{documents, node, plain};
 use serde::Deserialize;
 
 /// Records that become durable together.
@@ -107,12 +106,6 @@ fn config(data: &Path, www: &Path) -> Config {
         rules: Schedule::default(),
         sync: false,
     }
-}
-
-fn node(script: &Path, arguments: &[&Path]) -> Result<()> {
-    let status = Command::new("node").arg(script).args(arguments).status().context("cannot start node")?;
-    ensure!(status.success(), "{} ended with {status}", script.display());
-    Ok(())
 }
 
 fn rows(mut samples: BTreeMap<String, Samples>) -> Result<Vec<Row>> {
