@@ -8,6 +8,9 @@ import { until } from "./support/wait.mjs";
 
 useBrowser();
 
+/** How long an epoch of the page's network is. */
+const EPOCH_MS = 60_000;
+
 test("deprecated, yanked and retracted versions are marked, and what to use instead is a link", async (t) => {
   const relay = await Relay.start(t);
   const publisher = await Publisher.create(t, "mallory");
@@ -63,7 +66,8 @@ test("what was withdrawn since the checkpoint is marked in search at once, and c
   const publisher = await Publisher.create(t, "judy");
   const write = (name) => publisher.write(name, { description: "Boils water." });
   await publisher.publish([relay], ["kettle", "samovar", "urn", "teapot"].map(write));
-  // A relay that starts commits to all it holds, and to nothing more for most of a minute.
+  // A relay that starts commits to all it holds, and to nothing more until the minute turns: half of one is time enough for what follows.
+  await until("the first half of a minute", () => Date.now() % EPOCH_MS < EPOCH_MS / 2, EPOCH_MS);
   await relay.stop();
   await relay.restart();
   const page = await openPage(t, relay);
