@@ -10,7 +10,7 @@ pub mod liar;
 pub mod pretender;
 pub mod process;
 pub mod provider;
-mod relays;
+pub mod relays;
 pub mod terminal;
 
 use std::path::{Path, PathBuf};

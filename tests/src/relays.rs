@@ -3,24 +3,35 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use ggen_net::exchange;
 use ggen_relay::admission::Shelf;
 use ggen_relay::query::Answer;
 use ggen_relay::{Config, Relay};
 use ggen_shared::protocol::query::Ask;
 use ggen_shared::record::ContentId;
+use libp2p::Stream;
 
 use crate::{TestRelay, config, show_logs};
 
 /// A relay that listens to no announcements: a peer that is connected to two relays carries them from one to the other.
-struct Deaf(Arc<Shelf>);
+pub struct Deaf<A>(pub A);
 
-impl Answer for Deaf {
+impl<A: Answer> Answer for Deaf<A> {
     fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
         self.0.block(cid)
     }
 
     fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Vec<u8>> {
         self.0.answer(ask)
+    }
+
+    fn write<'a>(
+        &'a self,
+        stream: &'a mut Stream,
+        reply: &'a [u8],
+        window: u32,
+    ) -> BoxFuture<'a, Result<(), exchange::Error>> {
+        self.0.write(stream, reply, window)
     }
 
     fn hears(&self, _: &[u8]) -> bool {

@@ -18,6 +18,7 @@ use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, Sea
 use ggen_shared::reputation::UNKNOWN_SCORE;
 use ggen_shared::rules::Schedule;
 use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
+use ggen_tests::relays::Deaf;
 use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, offer_to, until};
 use libp2p::PeerId;
 
@@ -36,7 +37,7 @@ impl LyingRelay {
     async fn start() -> Self {
         let orders = Orders::default();
         let its = orders.clone();
-        let relay = TestRelay::answering(move |shelf| Box::new(Liar::new(shelf, its, EPOCH))).await;
+        let relay = TestRelay::answering(move |shelf| Box::new(Deaf(Liar::new(shelf, its, EPOCH)))).await;
         let identity = Identity::load_or_create(relay.directory()).unwrap().keypair.try_into_ed25519().unwrap();
         orders.sign_with(SigningKey::from_bytes(identity.secret().as_ref().try_into().unwrap()));
         Self { relay, orders }
@@ -66,7 +67,7 @@ struct Scene {
 impl Scene {
     async fn of(liars: usize, honest: usize) -> Self {
         let liars = futures::future::join_all((0..liars).map(|_| LyingRelay::start())).await;
-        let honest = futures::future::join_all((0..honest).map(|_| TestRelay::start(&[]))).await;
+        let honest = futures::future::join_all((0..honest).map(|_| TestRelay::deaf(|_| {}))).await;
         let relays: Vec<_> = liars.iter().map(|liar| &liar.relay).chain(&honest).collect();
         futures::future::join_all(relays.iter().map(|relay| fill(relay))).await;
         let config = P2PConfig {
