@@ -6,11 +6,11 @@ use ggen_shared::record::ContentId;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig, RecordStore};
 use libp2p::kad::{self, ProviderRecord, RecordKey};
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{Multiaddr, PeerId, StreamProtocol, identify};
 use tokio::net::TcpListener;
 
-use crate::within;
+use crate::listening::listening;
 
 /// A server that is asked like any relay; it stops when this is dropped.
 pub struct NamesProviders {
@@ -49,23 +49,7 @@ impl NamesProviders {
         let mut kad = kad::Behaviour::with_config(local, store, config);
         kad.set_mode(Some(kad::Mode::Server));
         let identify = identify::Behaviour::new(identify::Config::new(names::IDENTIFY.into(), keypair.public()));
-        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .expect("an Ed25519 identity can sign the noise handshake")
-            .with_behaviour(|_| Behaviour { kad, identify })
-            .expect("a behaviour")
-            .with_swarm_config(|config| config.with_idle_connection_timeout(std::time::Duration::from_secs(600)))
-            .build();
-        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("a constant address")).expect("it can listen");
-        let address = within("an address to listen on", async {
-            loop {
-                if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                    return address;
-                }
-            }
-        });
-        let address = address.await.with_p2p(local).expect("an address without a peer");
+        let (mut swarm, address) = listening(keypair, Behaviour { kad, identify }).await;
         let task = tokio::spawn(async move {
             loop {
                 swarm.select_next_some().await;

@@ -7,6 +7,7 @@ pub mod dht;
 pub mod http;
 pub mod install;
 pub mod liar;
+mod listening;
 pub mod pretender;
 pub mod process;
 pub mod provider;

@@ -8,9 +8,10 @@ use ggen_shared::record::UnverifiedRecord;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, Stream, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, Stream};
 
-use crate::{network, within};
+use crate::listening::listening;
+use crate::network;
 
 /// Such a relay; it stops when this is dropped.
 pub struct Pretender {
@@ -26,26 +27,10 @@ impl Pretender {
     /// When it can't listen.
     pub async fn start() -> Self {
         let keypair = Keypair::generate_ed25519();
-        let local = keypair.public().to_peer_id();
         let config = P2PConfig { network: network(), ..P2PConfig::default() };
-        let behaviour = P2PBehaviour::new(&keypair, MemoryStore::new(local), &config, Role::Relay);
-        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .expect("an Ed25519 identity can sign the noise handshake")
-            .with_behaviour(|_| behaviour)
-            .expect("a behaviour")
-            .with_swarm_config(|config| config.with_idle_connection_timeout(std::time::Duration::from_secs(600)))
-            .build();
-        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("a constant address")).expect("it can listen");
-        let address = within("an address to listen on", async {
-            loop {
-                if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                    return address;
-                }
-            }
-        });
-        let address = address.await.with_p2p(local).expect("an address without a peer");
+        let behaviour =
+            P2PBehaviour::new(&keypair, MemoryStore::new(keypair.public().to_peer_id()), &config, Role::Relay);
+        let (mut swarm, address) = listening(keypair, behaviour).await;
         let task = tokio::spawn(async move {
             loop {
                 if let SwarmEvent::Behaviour(P2PBehaviourEvent::Streams(streams::Inbound { protocol, stream, .. })) =

@@ -1,6 +1,6 @@
 //! The task that owns the serving peer's swarm.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,6 @@ const MAX_RESERVATIONS: usize = 3;
 const MAX_WAYS: usize = 3;
 /// Contents that the DHT is being told of at once.
 const MAX_ANNOUNCING: usize = 8;
-/// What a relay tells that it takes reservations.
-const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
 
 #[derive(NetworkBehaviour)]
 struct ProviderBehaviour {
@@ -75,14 +73,14 @@ pub(super) struct Node {
     swarm: Swarm<ProviderBehaviour>,
     host: Arc<Host>,
     relays: BTreeMap<PeerId, Vec<Multiaddr>>,
-    /// Relays that take reservations, with the address of the connection and those that they tell.
+    /// Connected relays that take reservations, with the address that was configured and those that they tell.
     willing: BTreeMap<PeerId, (Multiaddr, Vec<Multiaddr>)>,
     reservations: BTreeMap<PeerId, Reservation>,
     /// Relays that granted none.
     refused: BTreeSet<PeerId>,
     /// What the DHT is still to be told of.
     to_announce: VecDeque<Content>,
-    announcing: HashMap<QueryId, Content>,
+    announcing: HashSet<QueryId>,
     announced: usize,
     /// Whether the DHT has to be told again at the next tick: the addresses are others, or somebody new is there to tell.
     announce_again: bool,
@@ -110,7 +108,7 @@ impl Node {
             reservations: BTreeMap::new(),
             refused: BTreeSet::new(),
             to_announce: VecDeque::new(),
-            announcing: HashMap::new(),
+            announcing: HashSet::new(),
             announced: 0,
             announce_again: false,
         })
@@ -189,7 +187,7 @@ impl Node {
             let Some(content) = self.to_announce.pop_front() else { return };
             let key = kad::RecordKey::new(&content.cid.multihash_bytes());
             match self.swarm.behaviour_mut().p2p.kad.start_providing(key) {
-                Ok(query) => _ = self.announcing.insert(query, content),
+                Ok(query) => _ = self.announcing.insert(query),
                 Err(error) => tracing::warn!(%error, cid = %content.cid, "the DHT is not told of it"),
             }
         }
@@ -209,15 +207,7 @@ impl Node {
                     Err(error) => tracing::debug!(peer = %remote_peer_id, %error, "a connection stays with its relay"),
                 }
             }
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                if endpoint.is_dialer() && self.relays.contains_key(&peer_id) {
-                    let told = self.willing.get(&peer_id).map(|(_, told)| told.clone()).unwrap_or_default();
-                    if !endpoint.is_relayed() && !told.is_empty() {
-                        self.willing.insert(peer_id, (without_peer(endpoint.get_remote_address()), told));
-                    }
-                }
-                self.tell();
-            }
+            SwarmEvent::ConnectionEstablished { .. } => self.tell(),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.host.exchange.disconnected(peer_id);
                 self.willing.remove(&peer_id);
@@ -279,7 +269,7 @@ impl Node {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, connection_id: _ }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
-                let takes = info.protocols.iter().any(|protocol| protocol.as_ref() == HOP);
+                let takes = info.protocols.contains(&relay::HOP_PROTOCOL_NAME);
                 if let Some(own) = self.relays.get(&peer_id).filter(|_| takes).and_then(|own| own.first()) {
                     let told = dialable(&info.listen_addrs).collect();
                     self.willing.insert(peer_id, (without_peer(own), told));
@@ -289,7 +279,7 @@ impl Node {
             // Whoever is new has not been told yet.
             P2PBehaviourEvent::Kad(kad::Event::RoutingUpdated { is_new_peer: true, .. }) => self.announce_again = true,
             P2PBehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. })
-                if step.last && self.announcing.remove(&id).is_some() =>
+                if step.last && self.announcing.remove(&id) =>
             {
                 self.announced += usize::from(matches!(result, kad::QueryResult::StartProviding(Ok(_))));
                 self.announce();
