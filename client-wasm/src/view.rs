@@ -60,7 +60,7 @@ impl ContentEvent {
             bitswap::Event::Dropped(dropped) => {
                 Some(Self::Dropped { peer: dropped.peer.to_string(), reason: dropped.reason.to_string() })
             }
-            bitswap::Event::Delivered(_) => None,
+            bitswap::Event::Delivered(_) | bitswap::Event::Late(_) => None,
         }
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Reputation orders whom to ask first. It never decides what is true: every answer is verified, whoever gave it.
 
+mod many;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use many::Reputations;
 
 /// The score of a peer that nothing is known of: in the middle, so that it is tried before a bad one and after a good one.
 pub const UNKNOWN_SCORE: f64 = 0.5;

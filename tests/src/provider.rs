@@ -13,6 +13,7 @@ use ggen_relay::query::Answer;
 use ggen_shared::content::Hashed;
 use ggen_shared::protocol::query::Ask;
 use ggen_shared::record::ContentId;
+use tokio::sync::watch;
 
 use crate::TestRelay;
 
@@ -25,7 +26,7 @@ pub enum Serving {
     Slowly(Duration),
     /// From the block of this number on with a bit changed.
     Wrongly(usize),
-    /// From the block of this number on not at all.
+    /// From the block of this number on not at all, until it serves otherwise.
     NoMore(usize),
 }
 
@@ -58,6 +59,7 @@ pub struct Provider {
     /// The relay.
     pub relay: TestRelay,
     served: Served,
+    serving: watch::Sender<Serving>,
 }
 
 impl Provider {
@@ -68,8 +70,14 @@ impl Provider {
     pub async fn start(serving: Serving) -> Self {
         let served = Served::default();
         let counted = served.clone();
-        let relay = TestRelay::start_as(|config| config.sync = false, |shelf| serve(shelf, serving, counted));
-        Self { relay: relay.await, served }
+        let (serving, now) = watch::channel(serving);
+        let relay = TestRelay::start_as(|config| config.sync = false, |shelf| serve(shelf, now, counted));
+        Self { relay: relay.await, served, serving }
+    }
+
+    /// Serves blocks so from now on.
+    pub fn serve(&self, serving: Serving) {
+        self.serving.send_replace(serving);
     }
 
     /// The blocks that were read to be sent, in order.
@@ -96,14 +104,14 @@ impl Served {
     }
 }
 
-/// What answers like `honest`, but serves blocks so, and counts them.
-pub fn serve(honest: impl Answer + 'static, serving: Serving, served: Served) -> Box<dyn Answer> {
+/// What answers like `honest`, but serves blocks as it is said to at the time, and counts them.
+pub fn serve(honest: impl Answer + 'static, serving: watch::Receiver<Serving>, served: Served) -> Box<dyn Answer> {
     Box::new(Counter { honest: Box::new(honest), serving, served })
 }
 
 struct Counter {
     honest: Box<dyn Answer>,
-    serving: Serving,
+    serving: watch::Receiver<Serving>,
     served: Served,
 }
 
@@ -116,9 +124,12 @@ impl Answer for Counter {
         async move {
             let mut block = self.honest.block(cid).await?;
             let number = self.served.note(*cid);
-            match self.serving {
+            let mut serving = self.serving.clone();
+            let now = *serving.borrow_and_update();
+            match now {
                 Serving::Slowly(pause) => tokio::time::sleep(pause).await,
-                Serving::NoMore(from) if number >= from => std::future::pending().await,
+                // Nobody says otherwise any more once whoever may is gone.
+                Serving::NoMore(from) if number >= from && serving.changed().await.is_err() => return None,
                 Serving::Wrongly(from) if number >= from => *block.last_mut()? ^= 1,
                 _ => {}
             }

@@ -117,7 +117,7 @@ impl Terminal {
         let mut command = Command::new(program("ggen-market"));
         command.args(arguments).env("HOME", self.home.path()).stdin(Stdio::null()).kill_on_drop(true);
         let own = ["RUST_LOG", "GGEN_RELAY", "GGEN_PASSPHRASE", "GGEN_NEXT_PASSPHRASE", "GGEN_HOME"];
-        for name in own.into_iter().chain(["XDG_DATA_HOME", "XDG_CACHE_HOME"]) {
+        for name in own.into_iter().chain(["XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"]) {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

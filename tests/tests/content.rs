@@ -59,7 +59,7 @@ async fn of_three_providers_one_sends_wrong_bytes_and_one_stalls_and_the_content
         let on_event = |event| match event {
             Event::Progress(progress) => told.push(progress),
             Event::Dropped(provider) => dropped.push(provider),
-            Event::Delivered(_) => {}
+            Event::Delivered(_) | Event::Late(_) => {}
         };
         let fetched = peer.peer.fetch_with(package.release.artifact, (&NoBlocks, &NoGateways), on_event);
         let content = within("the content", fetched).await.unwrap();

@@ -17,6 +17,7 @@ use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, Wante
 use ggen_shared::protocol::query::{KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
+use ggen_shared::reputation::UNKNOWN_SCORE;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -395,7 +396,10 @@ impl Work {
     async fn fetch_from(self: &Arc<Self>, relays: Vec<PeerId>, content: Content) -> anyhow::Result<()> {
         let assembler = Assembler::checking_only(content)?;
         let incoming = Incoming::new(self.shelf.store());
-        let providers = stream::iter(relays.into_iter().map(|relay| (relay, MAX_BLOCKS_IN_FLIGHT)));
+        let providers = stream::iter(relays.into_iter().map(|peer| {
+            // In the order in which they are to be asked.
+            bitswap::Candidate { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, score: UNKNOWN_SCORE }
+        }));
         let work = self.clone();
         let opener: bitswap::Opener = Arc::new(move |peer| {
             let work = work.clone();

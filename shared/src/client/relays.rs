@@ -72,6 +72,18 @@ struct Relay<A> {
     problem: Option<String>,
 }
 
+impl<A> Relay<A> {
+    /// Whether it may be dialed now.
+    fn is_due(&self, now: Duration) -> bool {
+        let is_due = match self.state {
+            RelayState::Idle => true,
+            RelayState::Waiting(until) => until <= now,
+            RelayState::Connecting(_) | RelayState::Connected(_) => false,
+        };
+        is_due && !self.addresses.is_empty()
+    }
+}
+
 /// The relays of one client.
 #[derive(Debug, Clone)]
 pub struct Relays<P, A> {
@@ -148,8 +160,8 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
         }
     }
 
-    /// What is to be done now.
-    pub fn step(&mut self, now: Duration) -> Vec<Dial<P, A>> {
+    /// What is to be done now. Of relays that nobody configured those with the highest `score` are dialed first.
+    pub fn step(&mut self, now: Duration, score: impl Fn(&P) -> f64) -> Vec<Dial<P, A>> {
         self.expire_dials(now);
         let mut engaged = self
             .relays
@@ -158,15 +170,9 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
             .count();
         let mut dials = Vec::new();
         for origin in [Origin::Configured, Origin::Discovered] {
-            for (peer, relay) in self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin) {
-                let due = match relay.state {
-                    RelayState::Idle => true,
-                    RelayState::Waiting(until) => until <= now,
-                    RelayState::Connecting(_) | RelayState::Connected(_) => false,
-                };
-                if !due || relay.addresses.is_empty() || (origin == Origin::Discovered && engaged >= self.wanted) {
-                    continue;
-                }
+            while origin == Origin::Configured || engaged < self.wanted {
+                let due = self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin && relay.is_due(now)).rev();
+                let Some((peer, relay)) = due.max_by(|(a, _), (b, _)| score(a).total_cmp(&score(b))) else { break };
                 relay.state = RelayState::Connecting(now);
                 engaged += 1;
                 dials.push(Dial { peer: peer.clone(), addresses: relay.addresses.clone() });
@@ -244,8 +250,8 @@ mod tests {
     #[test]
     fn dials_a_configured_relay_at_once_and_only_once() {
         let mut relays = one_relay();
-        assert_eq!(relays.step(seconds(0)), [Dial { peer: 1, addresses: vec!["a"] }]);
-        assert!(relays.step(seconds(1)).is_empty());
+        assert_eq!(relays.step(seconds(0), |_| 0.5), [Dial { peer: 1, addresses: vec!["a"] }]);
+        assert!(relays.step(seconds(1), |_| 0.5).is_empty());
     }
 
     #[test]
@@ -253,11 +259,11 @@ mod tests {
         let mut relays = one_relay();
         let (mut now, mut last) = (seconds(0), Duration::ZERO);
         for _ in 0..40 {
-            assert_eq!(relays.step(now).len(), 1);
+            assert_eq!(relays.step(now, |_| 0.5).len(), 1);
             relays.on_dial_failed(&1, "refused".into(), now);
             let next = relays.next_step().expect("it will be dialed again");
             assert!(next - now >= last && next - now <= LONGEST_PAUSE * 2);
-            assert!(relays.step(next - Duration::from_millis(1)).is_empty());
+            assert!(relays.step(next - Duration::from_millis(1), |_| 0.5).is_empty());
             (last, now) = (next - now, next);
         }
     }
@@ -265,9 +271,9 @@ mod tests {
     #[test]
     fn a_connection_forgets_earlier_failures() {
         let mut relays = one_relay();
-        relays.step(seconds(0));
+        relays.step(seconds(0), |_| 0.5);
         relays.on_dial_failed(&1, "refused".into(), seconds(0));
-        relays.step(seconds(60));
+        relays.step(seconds(60), |_| 0.5);
         relays.on_connected(&1, "a");
         assert_eq!(relays.connected(), 1);
         relays.on_disconnected(&1, None, seconds(100));
@@ -280,15 +286,25 @@ mod tests {
         for peer in 2..10 {
             relays.add(peer, ["b"], Origin::Discovered);
         }
-        assert_eq!(relays.step(seconds(0)).len(), 2);
+        assert_eq!(relays.step(seconds(0), |_| 0.5).len(), 2);
+    }
+
+    #[test]
+    fn of_discovered_relays_the_best_are_dialed_first() {
+        let mut relays = one_relay();
+        for peer in 2..10 {
+            relays.add(peer, ["b"], Origin::Discovered);
+        }
+        let dialed = relays.step(seconds(0), |peer| f64::from(u8::from(*peer == 7)));
+        assert_eq!(dialed.iter().map(|dial| dial.peer).collect::<Vec<_>>(), [1, 7]);
     }
 
     #[test]
     fn a_dial_that_never_ends_counts_as_failed() {
         let mut relays = one_relay();
-        relays.step(seconds(0));
-        assert!(relays.step(DIAL_TIMEOUT).is_empty());
-        assert_eq!(relays.step(DIAL_TIMEOUT + seconds(2)).len(), 1);
+        relays.step(seconds(0), |_| 0.5);
+        assert!(relays.step(DIAL_TIMEOUT, |_| 0.5).is_empty());
+        assert_eq!(relays.step(DIAL_TIMEOUT + seconds(2), |_| 0.5).len(), 1);
     }
 
     #[test]
@@ -310,7 +326,7 @@ mod tests {
         }
         relays.add(1000, ["a"], Origin::Discovered);
         assert!(!relays.knows(&1000), "nobody has failed yet");
-        let failed = relays.step(seconds(0))[0].peer;
+        let failed = relays.step(seconds(0), |_| 0.5)[0].peer;
         relays.on_dial_failed(&failed, "no answer".into(), seconds(1));
         relays.add(1000, ["a"], Origin::Discovered);
         assert!(relays.knows(&1000) && !relays.knows(&failed));

@@ -1,6 +1,6 @@
 //! A download from several providers at once, as a pure state machine: what happened goes in, what to send comes out.
 //!
-//! Providers stand in the order in which they are preferred. Each is asked for a few blocks ahead, more of them while it
+//! Providers stand in the order of what is thought of them, the best first. Each is asked for a few blocks ahead, more of them while it
 //! delivers, and no two for the same block unless the first is slow about it. Whoever sends what was not asked of it, or
 //! nothing for too long, is dropped with the reason. Every block is hashed before it comes here, and [`Assembler`] checks that
 //! it is what the promised size puts in its place.
@@ -37,6 +37,8 @@ pub enum Input<P> {
         in_flight: usize,
         /// Whether it is asked for many blocks at once that follow each other, because each time costs something.
         in_runs: bool,
+        /// What is thought of it: the highest is asked first, of equal ones whoever was named first.
+        score: f64,
     },
     /// All providers that there are were named.
     NoMoreProviders,
@@ -79,6 +81,8 @@ pub enum Effect<P> {
     },
     /// A provider was dropped.
     Dropped(Dropped<P>),
+    /// A provider was so late with a block that another one has sent it meanwhile; told once.
+    Late(P),
 }
 
 /// A provider that was dropped.
@@ -170,7 +174,7 @@ pub struct Session<P> {
     assembler: Assembler,
     /// In the order of the content.
     wanted: Vec<Wanted>,
-    /// The preferred ones first: at most [`MAX_PROVIDERS`] that seem to have the content, and those that turned out to lack some of it.
+    /// The best first: at most [`MAX_PROVIDERS`] that seem to have the content, and those that turned out to lack some of it.
     providers: Vec<Provider<P>>,
     /// Those whose turn comes when one is dropped or lacks what is wanted.
     waiting: VecDeque<Provider<P>>,
@@ -276,7 +280,9 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
     pub fn handle(&mut self, input: Input<P>, now: Duration) -> Vec<Effect<P>> {
         let mut effects = Vec::new();
         match input {
-            Input::Provider { peer, in_flight, in_runs } => self.add(Provider::new(peer, in_flight, in_runs)),
+            Input::Provider { peer, in_flight, in_runs, score } => {
+                self.add(Provider::new(peer, in_flight, in_runs, score));
+            }
             Input::NoMoreProviders => self.searching = false,
             Input::Block { from, block } => self.on_block(&from, block, now, &mut effects),
             Input::Presence { from, cid, has } => {
@@ -305,7 +311,8 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         let is_known = self.providers.iter().chain(&self.waiting).any(|known| known.peer == *peer)
             || self.dropped.iter().any(|dropped| dropped.peer == *peer);
         if !is_known && tried < MAX_PROVIDERS_TRIED {
-            self.waiting.push_back(provider);
+            let place = self.waiting.iter().position(|other| other.score < provider.score);
+            self.waiting.insert(place.unwrap_or(self.waiting.len()), provider);
         }
     }
 
@@ -315,7 +322,8 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         while (self.has_places() || self.lacked_by_all().is_some())
             && let Some(provider) = self.waiting.pop_front()
         {
-            self.providers.push(provider);
+            let place = self.providers.iter().position(|other| other.score < provider.score);
+            self.providers.insert(place.unwrap_or(self.providers.len()), provider);
         }
     }
 
@@ -335,6 +343,9 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
         }
         self.take(block);
         for other in self.providers.iter_mut().filter(|provider| provider.asked_for(&cid)) {
+            if other.is_late(&cid, now) {
+                effects.push(Effect::Late(other.peer.clone()));
+            }
             other.forget(&cid, now);
             effects.push(Effect::Send { to: other.peer.clone(), wants: vec![Want::new(cid, Ask::Cancel)] });
         }

@@ -16,6 +16,7 @@ use ggen_tests::Publisher;
 use ggen_tests::provider::{Served, Serving, bytes, serve};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::watch;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -33,7 +34,8 @@ async fn main() -> anyhow::Result<()> {
         ..ggen_tests::config(Path::new(directory), Vec::new())
     };
     let served = Served::default();
-    let relay = Relay::start_with(config, |shelf| serve(shelf, serving, served.clone())).await?;
+    let (_serving, now) = watch::channel(serving);
+    let relay = Relay::start_with(config, |shelf| serve(shelf, now, served.clone())).await?;
 
     let content = bytes(length.parse()?);
     let mut publisher = Publisher::of_network(1, Network::main());

@@ -134,6 +134,7 @@ async fn main() -> ExitCode {
         Command::Completions(shell) => Ok(shell::completions(shell, Arguments::command())),
         Command::Man(man) => shell::man(man, Arguments::command()),
     };
+    relays::keep_reputations();
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", causes::of(error.as_ref()));
         ExitCode::from(2)

@@ -1,5 +1,6 @@
 //! The relays that a command is run with.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -7,13 +8,23 @@ use futures::StreamExt;
 use ggen_net::P2PConfig;
 use ggen_net::light::{Connection, LightPeer, Phase};
 use ggen_relay::causes;
-use ggen_relay::market::{address, peer};
+use ggen_relay::market::{address, peer, reputations};
 use ggen_shared::checkpoint::EPOCH_SECONDS;
 use ggen_shared::id::Network;
 use libp2p::Multiaddr;
 
 /// How long the relays may take to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The peer of this run, whose experiences the next one has too.
+static PEER: OnceLock<LightPeer<peer::Tokio>> = OnceLock::new();
+
+/// Writes down what this run learned of peers, if it met any.
+pub(crate) fn keep_reputations() {
+    let Some(peer) = PEER.get() else { return };
+    if let Err(error) = reputations::write(&reputations::default_path(), &peer.reputations()) {
+        tracing::warn!("what was learned of peers is forgotten: {}", causes::of(&error));
+    }
+}
 
 // No doc comment: it would take the place of the help of each command that has these.
 #[derive(clap::Args)]
@@ -79,6 +90,12 @@ impl Relays {
             ..P2PConfig::default()
         };
         let (peer, mut events) = peer::start(config).context("the network could not be set up")?;
+        match reputations::read(&reputations::default_path()) {
+            Ok(before) => peer.remember(before),
+            Err(error) => tracing::warn!("{}", causes::of(&error)),
+        }
+        // A run has one peer.
+        _ = PEER.set(peer.clone());
         let settled = async {
             loop {
                 let connections = peer.connections();

@@ -1,4 +1,4 @@
-//! Where a user's pins and fetched archives are: below `GGEN_HOME` if that is set, else where the XDG base directories say.
+//! Where a user's pins, fetched archives and experiences with peers are: below `GGEN_HOME` if that is set, else where the XDG base directories say.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 /// Where what a user decided is kept.
 pub fn data() -> PathBuf {
     of(&|name| std::env::var_os(name), "XDG_DATA_HOME", ".local/share", "")
+}
+
+/// Where what was learned is kept, that is no loss.
+pub fn state() -> PathBuf {
+    of(&|name| std::env::var_os(name), "XDG_STATE_HOME", ".local/state", "")
 }
 
 /// Where what can be fetched again is kept.

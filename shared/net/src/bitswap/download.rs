@@ -40,6 +40,17 @@ impl Blocks for NoBlocks {
     async fn put(&self, _: &Hashed) {}
 }
 
+/// Who may have the content.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate {
+    /// Who.
+    pub peer: PeerId,
+    /// Blocks that it may be asked for ahead.
+    pub in_flight: usize,
+    /// What is thought of it, from 0 to 1: the best are asked first.
+    pub score: f64,
+}
+
 /// What happens during a download.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -49,11 +60,12 @@ pub enum Event {
     Delivered(PeerId),
     /// A provider was dropped.
     Dropped(Dropped<PeerId>),
+    /// A provider was so late with a block that another one has sent it meanwhile.
+    Late(PeerId),
 }
 
-/// Downloads content: what `blocks` has is not fetched, the rest comes from `providers`, each named with the blocks that it may be
-/// asked for ahead; `opener` opens the streams to them, and those that have one of `gateways` are asked through it. Dropping the future
-/// cancels what was asked for.
+/// Downloads content: what `blocks` has is not fetched, the rest comes from `providers`; `opener` opens the streams to them, and those
+/// that have one of `gateways` are asked through it. Dropping the future cancels what was asked for.
 ///
 /// # Errors
 /// [`Error`].
@@ -62,7 +74,7 @@ pub async fn download<P: Platform>(
     opener: &Opener,
     assembler: Assembler,
     (blocks, gateways): (&impl Blocks, &impl Gateways),
-    providers: impl Stream<Item = (PeerId, usize)>,
+    providers: impl Stream<Item = Candidate>,
     mut on_event: impl FnMut(Event),
 ) -> Result<Assembler, Error<PeerId>> {
     let (arrivals, mut inbox) = mpsc::channel(ARRIVALS);
@@ -85,6 +97,7 @@ pub async fn download<P: Platform>(
                     gates.close(&dropped.peer);
                     on_event(Event::Dropped(dropped));
                 }
+                Effect::Late(peer) => on_event(Event::Late(peer)),
             }
         }
         let progress = session.progress();
@@ -128,10 +141,10 @@ pub async fn download<P: Platform>(
                 }
             },
             provider = providers.next() => match provider {
-                Some((peer, _)) if gates.has(&peer) => {
-                    Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT_GATEWAY, in_runs: true }
+                Some(Candidate { peer, score, .. }) if gates.has(&peer) => {
+                    Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT_GATEWAY, in_runs: true, score }
                 }
-                Some((peer, in_flight)) => Input::Provider { peer, in_flight, in_runs: false },
+                Some(Candidate { peer, in_flight, score }) => Input::Provider { peer, in_flight, in_runs: false, score },
                 None => Input::NoMoreProviders,
             },
             () = timer => Input::Time,

@@ -10,7 +10,7 @@ mod gateway;
 mod outbox;
 mod wire;
 
-pub use download::{Blocks, Event, NoBlocks, download};
+pub use download::{Blocks, Candidate, Event, NoBlocks, download};
 pub use exchange::Exchange;
 pub use gateway::{Archive, ArchiveError, Gateways, NoGateways};
 pub use outbox::{LINGER, Opener};

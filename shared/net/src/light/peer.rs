@@ -1,7 +1,6 @@
 //! The handle to a light peer: what callers await.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
@@ -17,13 +16,13 @@ use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::{Ask, Question, Request};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
-use ggen_shared::reputation::{PeerReputation, SLOW, UNKNOWN_SCORE};
+use ggen_shared::reputation::{PeerReputation, Reputations, SLOW};
 use ggen_shared::rules::{Rules, Schedule};
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
 use crate::address::Transport;
-use crate::bitswap::{self, Blocks, Exchange, Gateways, NoBlocks, NoGateways, Opener};
+use crate::bitswap::{self, Blocks, Candidate, Exchange, Gateways, NoBlocks, NoGateways, Opener};
 use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
@@ -35,8 +34,8 @@ const SECOND_OPINION: Duration = Duration::from_secs(1);
 /// How long the connected relays have for content of one block before the DHT is asked who else has it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Peers whose reputation is kept.
-const MAX_REPUTATIONS: usize = 256;
+/// What handles and the driver share.
+pub(super) type Shared<T> = Arc<Mutex<T>>;
 
 /// What a handle asks of the driver.
 pub(super) enum Command {
@@ -193,8 +192,8 @@ pub struct LightPeer<P> {
     commands: mpsc::Sender<Command>,
     platform: P,
     config: Arc<P2PConfig>,
-    connections: Arc<Mutex<Vec<Connection>>>,
-    reputations: Arc<Mutex<HashMap<PeerId, PeerReputation>>>,
+    connections: Shared<Vec<Connection>>,
+    reputations: Shared<Reputations<PeerId>>,
     exchange: Exchange<P>,
 }
 
@@ -203,10 +202,10 @@ impl<P: Platform> LightPeer<P> {
         commands: mpsc::Sender<Command>,
         platform: P,
         config: P2PConfig,
-        connections: Arc<Mutex<Vec<Connection>>>,
+        (connections, reputations): (Shared<Vec<Connection>>, Shared<Reputations<PeerId>>),
         exchange: Exchange<P>,
     ) -> Self {
-        Self { commands, platform, config: Arc::new(config), connections, reputations: Arc::default(), exchange }
+        Self { commands, platform, config: Arc::new(config), connections, reputations, exchange }
     }
 
     /// The network whose records count here.
@@ -218,6 +217,11 @@ impl<P: Platform> LightPeer<P> {
     pub fn epoch(&self) -> u64 {
         let epoch = self.platform.now().as_nanos() / self.config.epoch.as_nanos().max(1);
         u64::try_from(epoch).unwrap_or(u64::MAX)
+    }
+
+    /// How long an epoch of the network is.
+    pub fn epoch_length(&self) -> Duration {
+        self.config.epoch
     }
 
     /// The rules that hold now.
@@ -255,7 +259,17 @@ impl<P: Platform> LightPeer<P> {
 
     /// What is thought of a peer, from what it did and what of that verified.
     pub fn reputation(&self, peer: &PeerId) -> PeerReputation {
-        self.reputations.lock().unwrap_or_else(PoisonError::into_inner).get(peer).copied().unwrap_or_default()
+        self.thought_of().of(peer)
+    }
+
+    /// What is thought of all peers that something is known of: to be kept, and given to [`Self::remember`] next time.
+    pub fn reputations(&self) -> Vec<(PeerId, PeerReputation)> {
+        self.thought_of().all().to_vec()
+    }
+
+    /// Takes what was thought of peers before. Of those that something is known of by now, that stays.
+    pub fn remember(&self, before: impl IntoIterator<Item = (PeerId, PeerReputation)>) {
+        self.thought_of().remember(before, self.platform.now());
     }
 
     /// Notes that a peer sent what does not verify.
@@ -264,17 +278,11 @@ impl<P: Platform> LightPeer<P> {
     }
 
     fn note(&self, peer: PeerId, note: impl FnOnce(&mut PeerReputation, Duration)) {
-        let now = self.platform.now();
-        let mut reputations = self.reputations.lock().unwrap_or_else(PoisonError::into_inner);
-        if reputations.len() >= MAX_REPUTATIONS && !reputations.contains_key(&peer) {
-            // The one that says least is forgotten.
-            let middling = |reputation: &PeerReputation| (reputation.score(now) - UNKNOWN_SCORE).abs();
-            let least = reputations.iter().min_by(|(_, a), (_, b)| middling(a).total_cmp(&middling(b)));
-            if let Some(least) = least.map(|(peer, _)| *peer) {
-                reputations.remove(&least);
-            }
-        }
-        note(reputations.entry(peer).or_default(), now);
+        self.thought_of().note(peer, self.platform.now(), note);
+    }
+
+    fn thought_of(&self) -> MutexGuard<'_, Reputations<PeerId>> {
+        self.reputations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a relay to stay connected to; the address ends in `/p2p/<peer id>`.
@@ -372,10 +380,11 @@ impl<P: Platform> LightPeer<P> {
         (blocks, gateways): (&impl Blocks, &impl Gateways),
         mut on_event: impl FnMut(bitswap::Event),
     ) -> Result<Vec<u8>, FetchError> {
-        let mut delivered = Vec::new();
+        let (mut delivered, mut late) = (Vec::new(), Vec::new());
         let note = |event: bitswap::Event| {
             match &event {
                 bitswap::Event::Delivered(peer) if !delivered.contains(peer) => delivered.push(*peer),
+                bitswap::Event::Late(peer) => late.push(*peer),
                 bitswap::Event::Dropped(dropped) if dropped.reason.is_fault() => self.note_fault(dropped.peer),
                 bitswap::Event::Dropped(dropped) => self.note(dropped.peer, PeerReputation::record_failure),
                 _ => {}
@@ -387,6 +396,10 @@ impl<P: Platform> LightPeer<P> {
         // On the heap: it holds a whole download's state, and callers would hold it once more.
         let (opener, sources) = (self.opener(), (blocks, gateways));
         let fetched = Box::pin(bitswap::download(&self.exchange, &opener, assembler, sources, providers, note)).await;
+        // Who delivered some of it at least is slow, which another one's speed says.
+        for peer in late.into_iter().filter(|late| !delivered.contains(late)) {
+            self.note(peer, PeerReputation::record_failure);
+        }
         for peer in delivered {
             // How long it took says little: a block waits for those before it.
             self.note(peer, |reputation, now| {
@@ -404,8 +417,8 @@ impl<P: Platform> LightPeer<P> {
         })
     }
 
-    /// Whom to ask for content: the connected relays, the most reliable first, then those that have a gateway, then those that the DHT names.
-    fn providers(&self, content: Content, gateways: Vec<PeerId>) -> impl Several<Item = (PeerId, usize)> + '_ {
+    /// Whom to ask for content: the connected relays, those that have a gateway, and those that the DHT names.
+    fn providers(&self, content: Content, gateways: Vec<PeerId>) -> impl Several<Item = Candidate> + '_ {
         // Nobody is taken twice.
         let connected = stream::iter(self.connected().into_iter().chain(gateways));
         let found = async move {
@@ -421,7 +434,11 @@ impl<P: Platform> LightPeer<P> {
             // The lookup is a question, and to be connected another one.
             providers.take_until(self.platform.sleep(self.config.request_timeout * 2))
         };
-        connected.chain(stream::once(found).flatten()).map(|peer| (peer, self.in_flight(&peer)))
+        connected.chain(stream::once(found).flatten()).map(|peer| Candidate {
+            peer,
+            in_flight: self.in_flight(&peer),
+            score: self.reputation(&peer).score(self.platform.now()),
+        })
     }
 
     /// Blocks that a peer may be asked for ahead.

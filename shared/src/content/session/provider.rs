@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{SILENT, SLOW};
+use super::{IMPATIENT, SILENT, SLOW};
 use crate::record::ContentId;
 
 /// Blocks that a provider is asked for ahead before it delivered anything.
@@ -17,6 +17,8 @@ const MISSES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Provider<P> {
     pub(super) peer: P,
+    /// What is thought of it.
+    pub(super) score: f64,
     /// Blocks that it may be asked for ahead: more while it delivers.
     room: usize,
     most_room: usize,
@@ -34,13 +36,15 @@ pub(super) struct Provider<P> {
     /// When it last answered, or was asked for something after it had answered all.
     heard: Duration,
     slow: bool,
+    late: bool,
 }
 
 impl<P> Provider<P> {
-    pub(super) fn new(peer: P, in_flight: usize, in_runs: bool) -> Self {
+    pub(super) fn new(peer: P, in_flight: usize, in_runs: bool, score: f64) -> Self {
         let most_room = in_flight.max(1);
         Self {
             peer,
+            score,
             room: FIRST_ROOM.min(most_room),
             most_room,
             in_runs,
@@ -51,6 +55,7 @@ impl<P> Provider<P> {
             asked_whether: None,
             heard: Duration::ZERO,
             slow: false,
+            late: false,
         }
     }
 
@@ -137,6 +142,12 @@ impl<P> Provider<P> {
 
     fn answered(&mut self, cid: &ContentId) {
         self.asked.retain(|(asked, _)| asked != cid);
+    }
+
+    /// Whether it is late with a block for the first time.
+    pub(super) fn is_late(&mut self, cid: &ContentId, now: Duration) -> bool {
+        let is_late = self.asked_at(cid).is_some_and(|since| since + IMPATIENT <= now);
+        is_late && !std::mem::replace(&mut self.late, true)
     }
 
     /// Notes that another one has sent a block.

@@ -71,7 +71,7 @@ impl World {
         let providers = natures.iter().map(simulated).collect();
         let mut world = Self { dag, session, providers, step: 0, most_asked: 0 };
         for peer in 0..natures.len() {
-            world.handle(Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, in_runs: false });
+            world.handle(Input::Provider { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, in_runs: false, score: 0.5 });
         }
         world.handle(Input::NoMoreProviders);
         world
@@ -258,7 +258,7 @@ fn while_providers_are_looked_for_nothing_has_failed() {
 fn what_is_at_home_is_asked_of_nobody() {
     let dag = content::build(&content_of(5));
     let mut session: Session<usize> = Session::new(Assembler::new(dag.content()).unwrap());
-    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false }, NOW);
+    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false, score: 0.5 }, NOW);
     session.handle(Input::NoMoreProviders, NOW);
     let mut asked = BTreeSet::new();
     while let Some(cid) = session.to_look_up() {
@@ -280,7 +280,7 @@ fn content_that_is_bad_by_itself_is_nobodys_fault() {
     let promised = crate::record::Content { size: 6, ..dag.content() };
     let mut session: Session<usize> = Session::new(Assembler::new(promised).unwrap());
     session.looked_up(&dag.root, None);
-    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false }, NOW);
+    session.handle(Input::Provider { peer: 0, in_flight: 8, in_runs: false, score: 0.5 }, NOW);
     session.handle(Input::Block { from: 0, block: Hashed::raw(b"five!".to_vec()) }, NOW);
     assert!(matches!(session.failure(), Some(Error::Content(ContentError::WrongSize { .. }))));
     assert!(session.dropped().is_empty());
@@ -294,6 +294,55 @@ fn many_providers_are_used_some_at_a_time_and_only_so_many_in_all() {
     assert_eq!(world.session.providers.len(), MAX_PROVIDERS);
     assert_eq!(world.session.providers.len() + world.session.waiting.len(), MAX_PROVIDERS_TRIED);
     assert_eq!(world.run().unwrap(), content_of(3));
+}
+
+#[test]
+fn the_best_is_asked_first_whenever_it_is_named() {
+    let dag = content::build(b"small");
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut session: Session<usize> = Session::new(Assembler::new(dag.content()).unwrap());
+        for peer in order {
+            let score = [0.2, 0.9, 0.5][peer];
+            assert_eq!(session.handle(Input::Provider { peer, in_flight: 8, in_runs: false, score }, NOW), []);
+        }
+        session.looked_up(&dag.root, None);
+        let asked = session.handle(Input::Time, NOW).into_iter().filter_map(|effect| match effect {
+            Effect::Send { to, wants } => wants.iter().any(|want| want.ask == Ask::Block).then_some(to),
+            _ => None,
+        });
+        assert_eq!(asked.collect::<Vec<_>>(), [1]);
+        let best_first: Vec<_> = session.providers.iter().map(|provider| provider.peer).collect();
+        assert_eq!(best_first, [1, 2, 0]);
+    }
+}
+
+#[test]
+fn who_is_outrun_by_another_is_late_and_only_told_once() {
+    let dag = content::build(&content_of(3));
+    let mut session: Session<usize> = Session::new(Assembler::new(dag.content()).unwrap());
+    for (peer, score) in [(0, 0.9), (1, 0.1)] {
+        session.handle(Input::Provider { peer, in_flight: 8, in_runs: false, score }, NOW);
+    }
+    session.looked_up(&dag.root, None);
+    session.handle(Input::Time, NOW);
+    let block = |cid: &ContentId| dag.blocks.iter().find(|block| block.cid == *cid).unwrap().data.clone();
+    let mut late = Vec::new();
+    let mut now = NOW;
+    while !session.is_complete() {
+        now += IMPATIENT;
+        let mut effects = session.handle(Input::Time, now);
+        let wanted = session.providers.iter().find(|provider| provider.peer == 1);
+        let asked: Vec<_> = wanted.unwrap().asked().copied().collect();
+        for cid in asked {
+            let block = Hashed::named(cid, block(&cid)).unwrap();
+            effects.extend(session.handle(Input::Block { from: 1, block }, now));
+        }
+        while let Some(cid) = session.to_look_up() {
+            session.looked_up(&cid, None);
+        }
+        late.extend(effects.into_iter().filter(|effect| matches!(effect, Effect::Late(_))));
+    }
+    assert_eq!(late, [Effect::Late(0)]);
 }
 
 #[test]

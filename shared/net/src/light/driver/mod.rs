@@ -5,7 +5,7 @@ mod connections;
 mod lookups;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::channel::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select};
 use ggen_shared::client::{Origin, Relays};
 use ggen_shared::id::{Network, RecordId};
+use ggen_shared::reputation::Reputations;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::kad::{self, QueryId};
@@ -25,7 +26,7 @@ use self::announcements::{Fetch, Verifying};
 use self::connections::describe;
 use super::event::Event;
 use super::key_logs::KeyLogs;
-use super::peer::{Command, Connection, HeadFound, LightPeer};
+use super::peer::{Command, Connection, HeadFound, LightPeer, Shared};
 use super::platform::Platform;
 use super::providers::Providers;
 use super::swarm::{LightBehaviour, LightBehaviourEvent, Transports, swarm};
@@ -60,12 +61,15 @@ pub fn start<P: Platform>(
         }
     }
     let exchange = Exchange::new(platform.clone());
-    let handle = LightPeer::new(commands, platform.clone(), config.clone(), connections.clone(), exchange.clone());
+    let reputations = Arc::new(Mutex::new(Reputations::default()));
+    let shared = (connections.clone(), reputations.clone());
+    let handle = LightPeer::new(commands, platform.clone(), config.clone(), shared, exchange.clone());
     let driver = Driver {
         swarm,
         relays,
         events,
         connections,
+        reputations,
         platform: platform.clone(),
         network: config.network.clone(),
         wanted: config.connections,
@@ -94,7 +98,8 @@ struct Driver<P> {
     swarm: Swarm<LightBehaviour>,
     relays: Relays<PeerId, Multiaddr>,
     events: mpsc::Sender<Event>,
-    connections: Arc<Mutex<Vec<Connection>>>,
+    connections: Shared<Vec<Connection>>,
+    reputations: Shared<Reputations<PeerId>>,
     platform: P,
     network: Network,
     wanted: usize,
@@ -161,7 +166,10 @@ impl<P: Platform> Driver<P> {
 
     /// Dials what is due.
     fn step(&mut self) {
-        let dials = self.relays.step(self.platform.now());
+        let now = self.platform.now();
+        let reputations = self.reputations.lock().unwrap_or_else(PoisonError::into_inner);
+        let dials = self.relays.step(now, |peer| reputations.of(peer).score(now));
+        drop(reputations);
         let changed = !dials.is_empty();
         for dial in dials {
             // A DHT lookup may have connected to it before it was known as a relay.
