@@ -463,5 +463,6 @@ async fn what_no_checkpoint_has_yet_is_not_installed() {
     let refused = alice.install(&[&name]).await;
     assert_eq!((refused.code, &refused.out[..]), (1, ""), "{refused:?}");
     assert!(refused.err.contains("1.0.0 is confirmed by 0 of 2 relays"), "{refused:?}");
+    assert!(refused.err.contains("what was published just now can be installed after that"), "{refused:?}");
     assert_eq!(names(&alice.installed()), [""; 0]);
 }

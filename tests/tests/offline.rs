@@ -182,6 +182,12 @@ async fn what_every_relay_refuses_is_a_failure_and_waits_on() {
     assert_eq!(sent.code, 1, "{sent:?}");
     let report: serde_json::Value = serde_json::from_str(&sent.out).unwrap();
     assert_eq!((&report["sent"][0]["outcome"], &report["waiting"]), (&"refused".into(), &1.into()), "{report}");
+    // Whoever knows that waiting is of no use says so.
+    let id = report["sent"][0]["record"].as_str().unwrap();
+    let dropped = copy.with_relays(&["send", "--drop", id]).await;
+    assert!(dropped.code == 0 && dropped.err.ends_with("nothing waits\n"), "{dropped:?}");
+    let unknown = copy.with_relays(&["send", "--drop", id]).await;
+    assert!(unknown.code == 2 && unknown.err.contains("does not wait here"), "{unknown:?}");
 }
 
 #[tokio::test]
@@ -216,6 +222,28 @@ async fn one_relay_that_says_that_it_keeps_what_it_does_not_loses_nothing() {
     let name = format!("{}/my-thing", terminal.publisher().await);
     assert_eq!(terminal.ask(&["info", &name, "--json"]).await.json()["version"], "0.1.0");
     assert_eq!(terminal.with_relays(&["status"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn relays_that_keep_it_are_remembered_from_one_run_to_the_next() {
+    let (first, second, mut gone) =
+        (TestRelay::start(&[]).await, TestRelay::start(&[]).await, TestRelay::start(&[]).await);
+    let mut terminal = Terminal::of(&[&gone]).await;
+    let address = |relay: &TestRelay| relay.address("/tcp/", false).to_string();
+    let lost = address(&gone);
+    gone.stop().await;
+    terminal.relays = vec![lost.clone(), address(&first)];
+    let published = terminal.with_relays(&["publish", &terminal.package("my-thing", "0.1.0")]).await;
+    assert!(published.err.contains("only one relay says that it keeps my-thing 0.1.0"), "{published:?}");
+    // The same one says it again, which makes it no second one.
+    assert_eq!(terminal.with_relays(&["send"]).await.code, 3);
+    let waiting = terminal.config().join("market.key.waiting");
+    assert!(files(&waiting).iter().any(|name| name.ends_with(&first.peer_id().to_string())));
+    // Another one does.
+    terminal.relays = vec![lost, address(&second)];
+    let sent = terminal.with_relays(&["send"]).await;
+    assert!(sent.code == 0 && sent.out.starts_with("sent published my-thing 0.1.0 "), "{sent:?}");
+    assert_eq!(files(&waiting), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What was signed and too few relays have yet: each record with its content in a file of its own, beside the key. A file is there before the
 //! record is in the ledger or goes anywhere, and until two relays said that they keep it, or the one if only one was named: so whatever ends a
-//! publication, and whichever relay lies, nothing signed is lost.
+//! publication, and whichever relay lies, nothing signed is lost. Which relay has said so is an empty file beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use ggen_shared::codec;
 use ggen_shared::id::RecordId;
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_README_BYTES};
 use ggen_shared::record::{ContentId, Record};
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -18,6 +19,8 @@ use crate::files::{create_directory, sync_directory};
 
 /// The largest content, with room for what is around it.
 const MAX_FILE_BYTES: u64 = MAX_ARTIFACT_BYTES + MAX_README_BYTES + 1024 * 1024;
+/// What stands between the name of what waits and a relay that keeps it, in the name of a file.
+const KEPT_BY: &str = ".kept-by-";
 /// What the name of a file begins with that is not whole.
 const UNFINISHED: &str = ".tmp";
 
@@ -157,16 +160,44 @@ impl Outbox {
         read().map_err(|source| Error { path, source })
     }
 
+    /// Notes that relays say that they keep something. It is a matter of another delivery at most: it is not synced.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn note_kept(&self, waiting: &Waiting, by: &BTreeSet<PeerId>) -> Result<(), Error> {
+        for relay in by {
+            let path = self.directory.join(format!("{}{KEPT_BY}{relay}", waiting.name()));
+            File::create(&path).map_err(|source| Error { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// The relays that have said that they keep something.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn kept_by(&self, waiting: &Waiting) -> Result<BTreeSet<PeerId>, Error> {
+        let begin = waiting.name() + KEPT_BY;
+        Ok(self.names()?.iter().filter_map(|name| name.strip_prefix(&begin)?.parse().ok()).collect())
+    }
+
     /// Forgets what relays have now. If the power fails now it may still be there, and is sent once more, which changes nothing.
     ///
     /// # Errors
     /// [`Error`].
     pub fn remove(&self, waiting: &Waiting) -> Result<(), Error> {
-        let path = self.path(waiting);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error { path, source }),
-            _ => Ok(()),
+        let begin = waiting.name();
+        // What waits first: who kept what waits no more says nothing.
+        let mut names = self.names()?;
+        names.sort();
+        for name in names.iter().filter(|name| **name == begin || name.starts_with(&(begin.clone() + KEPT_BY))) {
+            let path = self.directory.join(name);
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error { path, source }),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {

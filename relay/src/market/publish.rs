@@ -1,6 +1,6 @@
 //! Publishing: read, sign once, keep and write down, hand to relays; what none takes waits for one that does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use futures::future::join_all;
 use ggen_net::P2PRegistry;
 use ggen_net::exchange;
 use ggen_net::light::{AskError, LightPeer, Platform};
-use ggen_shared::id::{FullName, PackageName, PublisherId};
+use ggen_shared::id::{FullName, PackageName, PublisherId, RecordId};
 use ggen_shared::record::{self, KeyLog, Record, Release, Verified};
 use ggen_shared::registry::{GetError, Publication, Registry};
 use libp2p::PeerId;
@@ -109,7 +109,7 @@ pub struct Taken {
     pub new: bool,
     /// Relays that did not take it, while another one did.
     pub failed_at: Vec<(PeerId, String)>,
-    /// Whether it is kept here all the same, until another relay says that it keeps it: more than one was named, and only one has said so.
+    /// Whether it is kept here all the same, until another relay says that it keeps it: more than one was named, and only one has said so, now or before.
     pub waits: bool,
 }
 
@@ -249,13 +249,20 @@ impl<P: Platform> Publishing<P> {
 
     /// Hands a record to relays; what too few take waits for more. `waits`: whether it does already.
     pub(super) async fn deliver(&self, record: Record, blocks: &Blocks, waits: bool) -> Result<Delivery, Error> {
-        let mut delivered = self.hand_over(Some(record.clone()), blocks).await;
+        let (mut delivered, mut kept_by) = self.hand_over(Some(record.clone()), blocks).await;
         let waiting = Waiting::of(&record);
         match (&mut delivered, waiting) {
-            (Ok(Delivery::Taken(Taken { waits: false, .. })), Some(waiting)) => self.desk().outbox.remove(&waiting)?,
-            // What does not wait any more was kept by enough relays before.
-            (Ok(Delivery::Taken(taken)), waiting) => {
-                taken.waits = waiting.is_some_and(|waiting| self.desk().outbox.has(&waiting));
+            (Ok(Delivery::Taken(taken)), Some(waiting)) => {
+                let outbox = &self.desk().outbox;
+                let now = kept_by.clone();
+                kept_by.extend(outbox.kept_by(&waiting)?);
+                if kept_by.len() >= RELAYS_THAT_KEEP.min(self.named()) {
+                    outbox.remove(&waiting)?;
+                } else if outbox.has(&waiting) {
+                    // What does not wait any more was kept by enough relays before.
+                    outbox.note_kept(&waiting, &now)?;
+                    taken.waits = true;
+                }
             }
             // What every relay refuses, though it was delivered once, waits for nothing.
             (Err(Error::NotTaken(_)), _) => {}
@@ -264,6 +271,21 @@ impl<P: Platform> Publishing<P> {
             _ => self.desk().outbox.put([(&record, blocks)])?,
         }
         delivered
+    }
+
+    /// How many relays were named.
+    fn named(&self) -> usize {
+        self.peer.connections().iter().filter(|connection| connection.anchor).count()
+    }
+
+    /// Forgets something that waits, whether a relay has it or not. The ledger has it all the same. Whether it waited.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn drop_waiting(&self, id: &RecordId) -> Result<bool, Error> {
+        let desk = self.desk();
+        let waiting = desk.outbox.list()?.into_iter().find(|waiting| waiting.id == *id);
+        waiting.as_ref().map_or(Ok(false), |waiting| Ok(desk.outbox.remove(waiting).map(|()| true)?))
     }
 
     /// Delivers what waits, one after the other in the order in which it was signed, and gives each to `sent`. It ends where no relay can
@@ -302,14 +324,14 @@ impl<P: Platform> Publishing<P> {
     /// # Errors
     /// [`Error::NotTaken`].
     pub async fn send_key_log(&self) -> Result<Taken, Error> {
-        match self.hand_over(None, &Blocks::new()).await? {
+        match self.hand_over(None, &Blocks::new()).await.0? {
             Delivery::Taken(taken) => Ok(taken),
             Delivery::Waiting(reasons) => Err(Error::NotTaken(reasons)),
         }
     }
 
-    /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with.
-    async fn hand_over(&self, record: Option<Record>, blocks: &Blocks) -> Result<Delivery, Error> {
+    /// Hands a record to all relays that this peer is connected to, behind the key log that it is verified with; and who says that it keeps it.
+    async fn hand_over(&self, record: Option<Record>, blocks: &Blocks) -> (Result<Delivery, Error>, BTreeSet<PeerId>) {
         let last = record.as_ref().map_or_else(|| self.key_log.head(), Record::id);
         let publication = &Publication::of(self.key_log.clone(), record, blocks.clone());
         // Not through the registry: what it says of a relay does not tell new from known.
@@ -318,24 +340,26 @@ impl<P: Platform> Publishing<P> {
             (relay, receipt.map(|receipt| receipt.new.contains(&last)).map_err(Failure::of))
         });
         let answers = join_all(offers).await;
-        let named = self.peer.connections().iter().filter(|connection| connection.anchor).count();
-        let kept_by = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
-        let waits = kept_by < RELAYS_THAT_KEEP.min(named);
         let (mut new, mut is_refused, mut failed_at) = (None, !answers.is_empty(), Vec::new());
+        let mut kept_by = BTreeSet::new();
         for (relay, answer) in answers {
             match answer {
-                Ok(new_here) => new = Some(new.unwrap_or_default() | new_here),
+                Ok(new_here) => {
+                    new = Some(new.unwrap_or_default() | new_here);
+                    kept_by.insert(relay);
+                }
                 Err(Failure { reason, refused }) => {
                     is_refused &= refused;
                     failed_at.push((relay, reason));
                 }
             }
         }
-        match new {
-            Some(new) => Ok(Delivery::Taken(Taken { new, failed_at, waits })),
+        let delivered = match new {
+            Some(new) => Ok(Delivery::Taken(Taken { new, failed_at, waits: false })),
             None if is_refused => Err(Error::NotTaken(failed_at)),
             None => Ok(Delivery::Waiting(failed_at)),
-        }
+        };
+        (delivered, kept_by)
     }
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {

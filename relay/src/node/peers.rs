@@ -83,9 +83,9 @@ impl Share {
         self.records.spend_at_once(records, Instant::now())
     }
 
-    /// Waits until the new records are made up for that the peer has sent in a sync.
-    pub(crate) async fn wait_to_sync(&self, records: usize) {
-        self.synced.wait(records).await;
+    /// Counts new records that the peer has sent in a sync: how long to leave it alone until they are made up for.
+    pub(crate) fn spend_synced(&self, records: usize) -> Duration {
+        self.synced.spend(records, Instant::now())
     }
 
     /// Whether a package head may be looked at that the peer puts.
@@ -97,12 +97,6 @@ impl Share {
     #[cfg(test)]
     pub(crate) fn spend_heads(&self, count: usize) {
         self.heads.spend(count, Instant::now());
-    }
-
-    /// As if the peer had sent so many new records in a sync just now.
-    #[cfg(test)]
-    pub(crate) fn spend_synced(&self, count: usize) {
-        self.synced.spend(count, Instant::now());
     }
 
     /// Whether it is as if the peer had never done anything.

@@ -28,6 +28,17 @@ pub struct Progress {
     pub has_caught_up: bool,
 }
 
+/// How a sync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// All that was missing is here.
+    Well,
+    /// The other relay did not do its part.
+    Badly,
+    /// It goes on a little later.
+    Paused,
+}
+
 /// Tells of it.
 #[derive(Debug, Default)]
 pub(super) struct Teller(watch::Sender<Progress>);
@@ -54,17 +65,46 @@ impl Teller {
         self.0.send_modify(|progress| progress.of = progress.of.max(records));
     }
 
-    pub(super) fn ended(&self, well: bool, cost: Cost) {
+    pub(super) fn ended(&self, how: End, cost: Cost) {
         self.0.send_modify(|progress| {
             progress.cost.records += cost.records;
             progress.cost.sent += cost.sent;
             progress.cost.received += cost.received;
             progress.running = progress.running.saturating_sub(1);
-            // Without another relay to go on with, what is here is all that there is.
-            progress.has_caught_up |= well || progress.running == 0;
+            progress.has_caught_up |= match how {
+                End::Well => true,
+                // Without another relay to go on with, what is here is all that there is.
+                End::Badly => progress.running == 0,
+                End::Paused => false,
+            };
             if progress.running == 0 {
                 progress.of = 0;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_that_pauses_a_sync_has_not_caught_up() {
+        let teller = Teller::default();
+        let ends = |how| {
+            teller.begun();
+            teller.ended(how, Cost::default());
+            teller.listen().borrow().has_caught_up
+        };
+        assert!(!ends(End::Paused));
+        teller.begun();
+        assert!(!ends(End::Badly), "another one goes on");
+        teller.ended(End::Badly, Cost::default());
+        assert!(teller.listen().borrow().has_caught_up, "nobody is left to go on with");
+        let other = Teller::default();
+        other.begun();
+        other.begun();
+        other.ended(End::Well, Cost::default());
+        assert!(other.listen().borrow().has_caught_up);
     }
 }

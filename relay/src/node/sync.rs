@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::progress::Cost;
+use super::progress::{Cost, End};
 use super::work::Work;
 use crate::admission::{AdmitError, check_created, contents};
 use crate::policy;
@@ -45,6 +45,8 @@ pub(super) enum Error {
     Admit(#[from] AdmitError),
     #[error("no salt could be drawn: {0}")]
     Salt(#[from] getrandom::Error),
+    #[error("it sent more than it may, and has its turn again in {} s", .0.as_secs())]
+    TooMuch(Duration),
     #[error("the relay is being stopped")]
     Stopping,
 }
@@ -58,6 +60,7 @@ impl Error {
                 | Self::Exchange(exchange::Error::Io(_))
                 | Self::Admit(_)
                 | Self::Salt(_)
+                | Self::TooMuch(_)
                 | Self::Stopping
         )
     }
@@ -107,13 +110,21 @@ pub(super) async fn run(work: Arc<Work>, mut met: mpsc::Receiver<PeerId>) {
 
 /// Tells what became of a sync. Until when there is to be no other one with this relay.
 fn on_end(relay: PeerId, ended: Result<(), Error>, cost: Cost, work: &Work) -> Option<Instant> {
-    work.progress().ended(ended.is_ok(), cost);
+    let how = match ended {
+        Ok(()) => End::Well,
+        Err(Error::TooMuch(_)) => End::Paused,
+        Err(_) => End::Badly,
+    };
+    work.progress().ended(how, cost);
     let Cost { records, sent, received } = cost;
     match ended {
         Ok(()) if records == 0 => tracing::trace!(%relay, "nothing to sync"),
         Ok(()) => tracing::info!(%relay, records, sent, received, "synced"),
         Err(error) => {
             tracing::info!(%relay, %error, records, sent, received, "a sync ended early");
+            if let Error::TooMuch(pause) = error {
+                return Some(Instant::now() + pause);
+            }
             if error.is_theirs() {
                 return Some(Instant::now() + policy::SYNC_PAUSE);
             }
@@ -247,9 +258,11 @@ impl Work {
             Err(error) => return Err(error.into()),
         };
         self.clone().fetch_content(relay, content);
-        // What was delivered stays; who delivers without end waits.
-        self.peers().of(relay).wait_to_sync(usize::try_from(new).unwrap_or(usize::MAX)).await;
-        Ok(new)
+        // What was delivered stays. Who delivers without end makes room for others: there are few places to sync in.
+        match self.peers().of(relay).spend_synced(usize::try_from(new).unwrap_or(usize::MAX)) {
+            Duration::ZERO => Ok(new),
+            pause => Err(Error::TooMuch(pause)),
+        }
     }
 
     async fn ask<Q: Question>(&self, relay: PeerId, cost: &mut Cost, question: Q) -> Result<Q::Answer, Error> {

@@ -150,7 +150,17 @@ async fn chosen(
     let mut known = Known::default();
     let chosen = match market.choose(&request, &mut known).await {
         Ok(chosen) => chosen,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let refused = refused(&error)?;
+            if known.is_any_unconfirmed() {
+                eprintln!(
+                    "note: relays confirm what they have at the end of each epoch of {} s: what was published just now can be \
+                     installed after that",
+                    registry.peer().epoch_length().as_secs()
+                );
+            }
+            return Ok(refused);
+        }
     };
     notice(&chosen, &known);
     Ok(Some((lock_of(network, &request, chosen, &known), Some(registry))))

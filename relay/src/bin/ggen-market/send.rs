@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ggen_relay::causes;
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::publish::{Delivery, Publishers, Publishing, Sent};
+use ggen_shared::id::RecordId;
 use ggen_shared::record::Record;
 use serde_json::{Value, json};
 
@@ -14,14 +15,24 @@ use crate::report::{WAITING, failures_json, warn_of, warn_of_one};
 
 #[derive(clap::Args)]
 pub(crate) struct Send {
+    /// Do not deliver this record, and forget that it waits, whether a relay has it or not: one that every relay refuses, say. The ledger
+    /// has it all the same, and publishing the same package again delivers it. Repeatable.
+    #[arg(long = "drop", value_name = "RECORD_ID")]
+    dropped: Vec<RecordId>,
     #[command(flatten)]
     own: Own,
 }
 
 /// Exit code 0: nothing waits any more; 1: some of it can't be read, or every relay refused it; 2: nothing could be tried; 3: some waits on.
-pub(crate) async fn run(Send { own }: Send) -> Result<ExitCode> {
+pub(crate) async fn run(Send { dropped, own }: Send) -> Result<ExitCode> {
     let is_json = own.is_json();
     let (_, publishing) = own.publishing(Publishers::new(), Vec::new()).await?;
+    for id in &dropped {
+        if !publishing.drop_waiting(id)? {
+            bail!("{id} does not wait here: ggen-market status lists what does");
+        }
+        eprintln!("{id} is not waited with any more");
+    }
     let (mut rows, mut refused) = (Vec::new(), false);
     publishing
         .send_waiting(|sent| {

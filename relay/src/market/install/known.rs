@@ -90,6 +90,12 @@ impl Known {
         self.packages.get(package)?.as_ref()
     }
 
+    /// Whether a version of some package is passed over because too few anchors confirm it.
+    pub fn is_any_unconfirmed(&self) -> bool {
+        let candidates = self.packages.values().flatten().flat_map(|versions| &versions.candidates);
+        candidates.into_iter().any(|it| matches!(it.passed_over, Some(PassedOver::Unconfirmed { .. })))
+    }
+
     /// The name of a package as people read it: without its publisher, where no other package here has it.
     pub fn short_name(&self, package: &PackageId) -> String {
         let is_shared = self.packages.keys().any(|other| other.name == package.name && other != package);
