@@ -15,9 +15,9 @@ pub(crate) fn run() -> Result<()> {
     native::binaries()?;
     wasm::client()?;
     page::build()?;
-    let selection: Vec<&str> = native::MEMBERS.into_iter().chain(["--test", "hostile", "--test", "compare"]).collect();
+    let selection: Vec<&str> = native::MEMBERS.into_iter().chain(["--test", "all"]).collect();
     let suites = [
-        test::cargo_suite("lies, native", &selection, &[])?,
+        test::cargo_suite("lies, native", &selection, &["hostile::", "compare::"], &[])?,
         browser::file("lies, browser", &chromium, BROWSER_TESTS)?,
     ];
     test::report(&suites)

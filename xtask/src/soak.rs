@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         options.kills
     ));
     let arguments = ["test", "--locked"].into_iter().chain(native::MEMBERS);
-    let mut command = cargo(arguments.chain(["--test", "kills", "--", "--nocapture"]));
+    let mut command = cargo(arguments.chain(["--test", "all", "--", "kills::", "--nocapture"]));
     with_environment(&mut command).env("GGEN_KILLS", options.kills.to_string());
     if let Some(seed) = options.seed {
         command.env("GGEN_SEED", seed.to_string());

@@ -42,8 +42,8 @@ pub(crate) fn run() -> Result<()> {
     )?;
 
     let suites = [
-        cargo_suite("native", &native::MEMBERS, &SCENARIOS)?,
-        cargo_suite("xtask", &native::OWN, &[])?,
+        cargo_suite("native", &native::MEMBERS, &[], &SCENARIOS)?,
+        cargo_suite("xtask", &native::OWN, &[], &[])?,
         browser::npm_suite()?,
         browser::suite(&chromium)?,
     ];
@@ -60,11 +60,18 @@ pub(crate) fn with_environment(command: &mut Command) -> &mut Command {
         .env("GGEN_WASM_VECTORS", paths::vectors_module())
 }
 
-pub(crate) fn cargo_suite(name: &'static str, selection: &[&str], required: &[&str]) -> Result<Suite> {
+/// Runs the tests of the selected programs; of these, where `filters` are given, those whose paths hold one of them.
+pub(crate) fn cargo_suite(
+    name: &'static str,
+    selection: &[&str],
+    filters: &[&str],
+    required: &[&str],
+) -> Result<Suite> {
     say::line(&format!("tests: {name}"));
-    let arguments = || ["test", "--locked", "--no-fail-fast"].iter().chain(selection).copied();
+    let arguments =
+        || ["test", "--locked", "--no-fail-fast"].iter().chain(selection).chain(&["--"]).chain(filters).copied();
     let listing = output(
-        with_environment(&mut cargo(arguments().chain(["--", "--list"]))),
+        with_environment(&mut cargo(arguments().chain(["--list"]))),
         "the tests do not build; the compiler's message above says why",
     )?;
     let listed = listed_by_libtest(&listing);

@@ -1,7 +1,5 @@
 //! Installing at a terminal, against real relays: what is chosen, what is refused, what is on the disk afterwards.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

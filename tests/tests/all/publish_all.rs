@@ -1,7 +1,5 @@
 //! `ggen-market publish --all`: a whole tree, with whatever is wrong in it, ends with a report that is right about each package.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! What a publisher says after the fact reaches every relay: a rotation that ends a thief's releases, a yank.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use futures::StreamExt;
 use ggen_net::P2PRegistry;
 use ggen_net::light::Event;

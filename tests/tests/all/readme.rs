@@ -1,7 +1,5 @@
 //! The terminal session that README.md shows, run as it stands there against real relays.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! What is signed while no relay can be reached is kept, and delivered once, in order, when one can be.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::Path;
 

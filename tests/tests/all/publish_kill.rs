@@ -1,7 +1,5 @@
 //! A publisher that is killed at any moment loses nothing that it signed, and uses no index twice.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;

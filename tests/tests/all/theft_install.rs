@@ -1,7 +1,5 @@
 //! The theft drill as those live through it who install: a stolen key gives nobody else's bytes to who has a lock file, or who asks two relays.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::fs;
 

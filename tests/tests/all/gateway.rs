@@ -1,7 +1,5 @@
 //! Blocks and packages over plain HTTP, for those who verify them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::SocketAddr;
 
 use data_encoding::BASE64;

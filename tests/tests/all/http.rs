@@ -1,7 +1,5 @@
 //! What a relay serves over HTTP, and what it tells of its place in the network.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! Relays that lie about what they hold, in ways that their proofs seem to bear out: each lie is found by the client that asks, its relay is
 //! named, and with one honest relay among three the answer is complete all the same. Evidence is checked by somebody who was not there.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! What is said of one version, in whatever order it comes: relays decide the same, and so does who asks them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use ggen_net::P2PRegistry;

@@ -1,7 +1,5 @@
 //! `ggen-market` as somebody at a terminal uses it: against real relays, by its words, exit codes and files.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! The theft drill: somebody has a publisher's everyday key, does all the harm that it can do, and is undone by the offline key.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,5 @@
 //! Bad input over the network: a typed refusal, nothing stored, nothing forwarded. And a relay that lies is found out.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};

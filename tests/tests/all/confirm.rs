@@ -1,8 +1,6 @@
 //! What anchors know of a package, taken together: whoever knows more wins, and only what is in a relay's checkpoint is its word. The relays know
 //! nothing of each other, so that each can be told something else.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ggen_net::{Confirmed, P2PRegistry};
 use ggen_relay::market::peer::Tokio;
 use ggen_shared::id::FullName;

@@ -1,7 +1,5 @@
 //! Garbage on every protocol of a live relay: it goes on serving others, stores nothing, and its memory stays bounded.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,8 +2,6 @@
 //!
 //! Each asks with a peer that starts out empty, and asks again after the serving relay was stopped: then it must fail.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ggen_net::P2PRegistry;
 use ggen_net::light::{AskError, HeadError, Phase};
 use ggen_relay::market::peer::Tokio;

@@ -1,8 +1,6 @@
 //! A network goes over from its rules to others: relays and clients of both versions, records of a kind that neither knows, and the epochs around
 //! the switch.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ggen_net::light::Platform;
 use ggen_net::{Comparison, P2PConfig, P2PRegistry};
 use ggen_relay::market::peer::{self, Tokio};

@@ -1,7 +1,5 @@
 //! Content that only a peer behind relays has: found in the DHT, and fetched through a relay, block by block.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use ggen_net::bitswap::{Event, NoBlocks, NoGateways};

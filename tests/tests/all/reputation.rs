@@ -1,7 +1,5 @@
 //! Whom a peer asks first follows from how it was served, in this run and in the one before.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use ggen_shared::limits::CHUNK_BYTES;

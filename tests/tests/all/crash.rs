@@ -1,7 +1,5 @@
 //! A relay that is killed keeps what it acknowledged, and stays who it is.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! What `ggen-market` says of relays, of its user and of itself; and that it says it in JSON to programs.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ggen_tests::terminal::Terminal;
 use ggen_tests::{TestRelay, network, until};
 use serde_json::Value;

@@ -1,7 +1,5 @@
 //! Keys as somebody at a terminal has them: encrypted, with the next key apart, and moved to another machine.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ggen_tests::TestRelay;
 use ggen_tests::terminal::Terminal;
 

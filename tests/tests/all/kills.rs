@@ -1,8 +1,6 @@
 //! `kill -9` of a relay or a client at random moments of publishing, fetching and installing: nothing that was acknowledged is lost, nothing
 //! half-written is visible, and every record has an index of its own. `cargo xtask soak` asks for more kills than a test run does.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
