@@ -1,6 +1,7 @@
 //! The seam to the browser for tasks and time.
 
 use std::future::Future;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use futures_timer::Delay;
@@ -18,6 +19,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Browser;
 
 impl Platform for Browser {
+    type Holes = libp2p::swarm::dummy::Behaviour;
+
     fn spawn(&self, task: impl Future<Output = ()> + MaybeSend + 'static) {
         spawn_local(task);
     }
@@ -31,7 +34,12 @@ impl Platform for Browser {
         Delay::new(duration.min(LONGEST_SLEEP))
     }
 
+    fn holes(&self, _: libp2p::PeerId) -> Self::Holes {
+        libp2p::swarm::dummy::Behaviour
+    }
+
     fn swarm_config(&self) -> libp2p::swarm::Config {
-        libp2p::swarm::Config::with_executor(spawn_local)
+        // Each address that is tried beside another one is a WebSocket or a WebRTC handshake more.
+        libp2p::swarm::Config::with_executor(spawn_local).with_dial_concurrency_factor(NonZeroU8::MIN)
     }
 }

@@ -42,6 +42,11 @@ pub(crate) trait Host: Send + Sync + 'static {
     /// A new stream of the protocol to a peer that is connected.
     fn open_bitswap(&self, peer: PeerId) -> impl Future<Output = Option<Stream>> + Send;
 
+    /// Whether a peer is connected other than through relays.
+    fn is_direct(&self, _: &PeerId) -> bool {
+        true
+    }
+
     /// Whether no connection of a peer is WebRTC, also beyond a circuit, which can't send large messages.
     fn takes_large_messages(&self, _: &PeerId) -> bool {
         false
@@ -193,7 +198,7 @@ async fn read_messages<H: Host>(host: &Arc<H>, peer: PeerId, stream: &mut Stream
 
 /// Answers what a peer wants, until it wants nothing more or does not take what it wanted.
 async fn answer<H: Host>(host: Arc<H>, peer: PeerId, queue: Arc<Queue>) {
-    let mut stream = None;
+    let mut path: Option<Path> = None;
     loop {
         let Some((message, room)) = next_message(&*host, &queue).await else {
             // It wants more when it has what it wanted.
@@ -202,28 +207,46 @@ async fn answer<H: Host>(host: Arc<H>, peer: PeerId, queue: Arc<Queue>) {
             }
             continue;
         };
-        let sent = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), send(&*host, peer, &mut stream, &message)).await;
+        let sent = timeout(policy::upload_timeout(MAX_BLOCK_BYTES), send(&*host, peer, &mut path, &message)).await;
         drop(room);
         if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             tracing::debug!(%peer, %error, "a peer does not take the blocks that it wants");
             return host.wants().forget(&peer, &queue);
         }
     }
-    if let Some(mut stream) = stream {
-        // What was sent was sent.
-        _ = timeout(policy::ANSWER_TIMEOUT, stream.close()).await;
+    if let Some(path) = path {
+        path.close().await;
     }
 }
 
-/// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one.
-async fn send(host: &impl Host, peer: PeerId, stream: &mut Option<Stream>, message: &[u8]) -> io::Result<()> {
-    if let Some(open) = stream
-        && write(host, peer, open, message).await.is_ok()
+/// A stream to a peer.
+struct Path {
+    stream: Stream,
+    /// Whether the peer was connected other than through relays when it was opened: then it leads through none.
+    is_direct: bool,
+}
+
+impl Path {
+    async fn close(mut self) {
+        // What was sent was sent.
+        _ = timeout(policy::ANSWER_TIMEOUT, self.stream.close()).await;
+    }
+}
+
+/// Sends a message on the stream that is there, or on a new one: a peer that waited for nothing may have given up the old one, and one that was
+/// reached through a relay may be connected directly by now.
+async fn send(host: &impl Host, peer: PeerId, path: &mut Option<Path>, message: &[u8]) -> io::Result<()> {
+    let is_direct = host.is_direct(&peer);
+    if let Some(left) = path.take_if(|path| is_direct && !path.is_direct) {
+        tokio::spawn(left.close());
+    }
+    if let Some(open) = path
+        && write(host, peer, &mut open.stream, message).await.is_ok()
     {
         return Ok(());
     }
-    let opened = host.open_bitswap(peer).await.ok_or(io::ErrorKind::NotConnected)?;
-    write(host, peer, stream.insert(opened), message).await
+    let stream = host.open_bitswap(peer).await.ok_or(io::ErrorKind::NotConnected)?;
+    write(host, peer, &mut path.insert(Path { stream, is_direct }).stream, message).await
 }
 
 async fn write(host: &impl Host, peer: PeerId, stream: &mut Stream, message: &[u8]) -> io::Result<()> {

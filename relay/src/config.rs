@@ -1,7 +1,7 @@
 //! How a relay is run: a file, overridden by the command line, resolved once into [`Config`].
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use ggen_shared::id::Network;
 use ggen_shared::rules::Schedule;
 use libp2p::Multiaddr;
 use serde::Deserialize;
+
+use crate::policy;
 
 /// The configuration of a relay.
 #[derive(Debug, Clone)]
@@ -32,8 +34,27 @@ pub struct Config {
     pub epoch: Duration,
     /// The rules by which it answers, and in which epochs by others: what this release says.
     pub rules: Schedule,
+    /// What it carries between peers of which the one can't dial the other.
+    pub circuits: Circuits,
     /// Whether it gets from other relays what it lacks. Without, it holds what was published here or announced while it ran.
     pub sync: bool,
+}
+
+/// What a relay carries between peers of which the one can't dial the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circuits {
+    /// Circuits at once; none: it leads to nobody.
+    pub count: usize,
+    /// How long each may last.
+    pub duration: Duration,
+    /// Bytes that may pass through each; 0: as many as come in its time.
+    pub bytes: u64,
+}
+
+impl Default for Circuits {
+    fn default() -> Self {
+        Self { count: policy::MAX_CIRCUITS, duration: policy::CIRCUIT_DURATION, bytes: policy::CIRCUIT_BYTES }
+    }
 }
 
 /// Where to listen. Addresses that someone chose, which is what collecting makes of them, must all work.
@@ -84,6 +105,12 @@ pub struct FileConfig {
     pub network: Option<String>,
     /// Default: 60. A network of its own may choose another number, for all who take part in it.
     pub epoch_seconds: Option<NonZeroU64>,
+    /// Circuits that are carried at once between peers of which the one can't dial the other. Default: 1024. None with 0.
+    pub circuits: Option<usize>,
+    /// How long each of them may last. Default: 600.
+    pub circuit_seconds: Option<NonZeroU32>,
+    /// Bytes that may pass through each. Default: 134217728, which is 128 MiB. No bound but the time with 0.
+    pub circuit_bytes: Option<u64>,
     /// Default: true.
     pub sync: Option<bool>,
 }
@@ -152,6 +179,9 @@ impl FileConfig {
             www: over.www.or(self.www),
             network: over.network.or(self.network),
             epoch_seconds: over.epoch_seconds.or(self.epoch_seconds),
+            circuits: over.circuits.or(self.circuits),
+            circuit_seconds: over.circuit_seconds.or(self.circuit_seconds),
+            circuit_bytes: over.circuit_bytes.or(self.circuit_bytes),
             sync: over.sync.or(self.sync),
         }
     }
@@ -161,7 +191,7 @@ impl FileConfig {
     /// # Errors
     /// [`Error::Network`], [`Error::BootstrapWithoutPeer`], [`Error::NoPage`], [`Error::ListenNowhere`].
     pub fn resolve(self) -> Result<Config, Error> {
-        let bootstrap = self.bootstrap.unwrap_or_default();
+        let (bootstrap, circuits) = (self.bootstrap.unwrap_or_default(), Circuits::default());
         if let Some(address) = bootstrap.iter().find(|address| ggen_net::address::split_peer(address).is_none()) {
             return Err(Error::BootstrapWithoutPeer(address.clone()));
         }
@@ -181,6 +211,11 @@ impl FileConfig {
             network: self.network.map_or_else(|| Ok(Network::main()), Network::named)?,
             epoch: Duration::from_secs(self.epoch_seconds.map_or(EPOCH_SECONDS, NonZeroU64::get)),
             rules: Schedule::default(),
+            circuits: Circuits {
+                count: self.circuits.unwrap_or(circuits.count),
+                duration: self.circuit_seconds.map_or(circuits.duration, |it| Duration::from_secs(it.get().into())),
+                bytes: self.circuit_bytes.unwrap_or(circuits.bytes),
+            },
             sync: self.sync.unwrap_or(true),
         })
     }
@@ -203,6 +238,16 @@ mod tests {
         let over = FileConfig { network: Some("b".into()), ..FileConfig::default() };
         let config = file.overridden_by(over).resolve().unwrap();
         assert_eq!((config.network.as_str(), config.http), ("b", "127.0.0.1:1".parse().ok()));
+    }
+
+    #[test]
+    fn an_operator_bounds_circuits_and_what_is_left_out_is_the_default() {
+        let file: FileConfig = toml::from_str("circuits = 8\ncircuit-bytes = 0").unwrap();
+        let over = FileConfig { circuit_seconds: NonZeroU32::new(30), ..FileConfig::default() };
+        let circuits = file.overridden_by(over).resolve().unwrap().circuits;
+        assert_eq!(circuits, Circuits { count: 8, duration: Duration::from_secs(30), bytes: 0 });
+        let defaults = FileConfig::default().resolve().unwrap().circuits;
+        assert_eq!((defaults.count, defaults.duration.as_secs(), defaults.bytes), (1024, 600, 134_217_728));
     }
 
     #[test]

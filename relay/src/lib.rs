@@ -12,6 +12,7 @@ mod derivation;
 pub mod files;
 mod gateway;
 pub mod heads;
+pub mod holes;
 pub mod http;
 pub mod identity;
 pub mod json;

@@ -163,6 +163,14 @@ pub const MAX_RESERVATIONS: usize = 1024;
 pub const MAX_CIRCUITS: usize = 1024;
 /// Circuits of one peer, at either end: a peer at home has many visitors.
 pub const MAX_CIRCUITS_PER_PEER: usize = 128;
+/// Bytes that pass through one circuit: it may carry an artifact, not a film. Content of tens of megabytes fits.
+pub const CIRCUIT_BYTES: u64 = 128 * 1024 * 1024;
+/// How long one circuit lasts.
+pub const CIRCUIT_DURATION: Duration = Duration::from_secs(600);
+/// Circuits that one peer begins: whoever installs dozens of packages from homes is not slowed, two for each of their providers included.
+pub const CIRCUITS_FROM_PEER: Pace = Pace { per_second: 1, burst: 64 };
+/// Circuits that begin at one IP address: a school is behind one.
+pub const CIRCUITS_FROM_IP: Pace = Pace { per_second: 4, burst: 256 };
 /// Provider records of content that others put here: some forty megabytes.
 pub const MAX_PROVIDED_CONTENT: usize = 32_768;
 /// Of one key: as many as an answer of the DHT names.

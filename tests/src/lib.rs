@@ -22,6 +22,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use ggen_net::P2PConfig;
 use ggen_net::light::{Event, LightPeer};
+use ggen_relay::config::Circuits;
 use ggen_relay::market::keys::PublisherKey;
 use ggen_relay::market::peer::{self, Tokio};
 use ggen_relay::{Config, Relay};
@@ -142,6 +143,7 @@ pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
     Config {
         epoch: EPOCH,
         rules: Schedule::default(),
+        circuits: Circuits::default(),
         sync: true,
         data_dir: directory.into(),
         listen: listen.iter().map(|end| format!("/ip4/127.0.0.1/{end}").parse().expect("a multiaddr")).collect(),

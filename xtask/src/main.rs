@@ -13,6 +13,7 @@ mod hostile;
 mod interop;
 mod lean;
 mod mutants;
+mod nat;
 mod native;
 mod page;
 mod paths;
@@ -47,6 +48,9 @@ enum Command {
     Interop,
     /// Kill relays and clients with SIGKILL at random moments of publishing, fetching and installing, many times, and check that nothing is lost.
     Soak(soak::Options),
+    /// Let peers behind routers of five kinds fetch from each other, in network namespaces, as root: who is connected directly, who through a
+    /// relay, and how fast; and a browser from a publisher behind a router. Writes `target/bench/nat.json`.
+    Nat(nat::Options),
     /// Check format, lints, docs, tests and the built artifacts.
     Ci {
         /// Leave out the tests: `cargo xtask test` has just passed.
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Hostile => hostile::run(),
         Command::Interop => interop::run(),
         Command::Soak(options) => soak::run(&options),
+        Command::Nat(options) => nat::run(&options),
         Command::Ci { after_test } => ci::run(after_test),
         Command::Build => build(),
         Command::Size => wasm::client().and_then(|()| artifacts::check_module_size()),

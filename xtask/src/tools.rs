@@ -119,7 +119,8 @@ fn installed_chromium() -> Option<PathBuf> {
     CHROMIUM_NAMES.iter().find_map(|name| find_in_path(name))
 }
 
-fn is_root() -> bool {
+/// Whether this is the system's administrator.
+pub(crate) fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 

@@ -1,7 +1,7 @@
 //! The relay as a program.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,6 +56,15 @@ struct Run {
     /// Seconds of an epoch, in which a relay commits to what it holds once; the same throughout a network [default: 60].
     #[arg(long, value_name = "SECONDS")]
     epoch_seconds: Option<NonZeroU64>,
+    /// Circuits to carry at once between peers of which the one can't dial the other; 0: none [default: 1024].
+    #[arg(long, value_name = "COUNT")]
+    circuits: Option<usize>,
+    /// How long each circuit may last [default: 600].
+    #[arg(long, value_name = "SECONDS")]
+    circuit_seconds: Option<NonZeroU32>,
+    /// Bytes that may pass through each circuit; 0: as many as come in its time [default: 134217728].
+    #[arg(long, value_name = "BYTES")]
+    circuit_bytes: Option<u64>,
     /// Hold only what is published here or announced while it runs: don't get from other relays what it lacks.
     #[arg(long)]
     no_sync: bool,
@@ -109,6 +118,9 @@ fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
         www: arguments.www,
         network: arguments.network,
         epoch_seconds: arguments.epoch_seconds,
+        circuits: arguments.circuits,
+        circuit_seconds: arguments.circuit_seconds,
+        circuit_bytes: arguments.circuit_bytes,
         sync: arguments.no_sync.then_some(false),
     };
     file.overridden_by(over).resolve()

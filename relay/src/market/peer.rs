@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::channel::mpsc;
 use ggen_net::P2PConfig;
 use ggen_net::light::{self, Event, LightPeer, Platform, Transports};
+use libp2p::connection_limits::ConnectionLimits;
 use libp2p::core::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
@@ -13,11 +14,29 @@ use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, dns, noise, quic, swarm, tcp, websocket, yamux};
 
-/// Tasks and time by tokio.
-#[derive(Debug, Clone, Copy)]
-pub struct Tokio;
+use crate::holes::{Holes, Ways, When};
+
+/// Inbound connections of a peer that fetches, once it listens for those of which holes are punched: as many as providers of a download, a few times.
+const MAX_INBOUND: u32 = 64;
+/// Those that are still shaking hands.
+const MAX_PENDING_INBOUND: u32 = 16;
+
+/// Tasks and time by tokio, and holes through routers. Clones know the same connections.
+#[derive(Debug, Clone, Default)]
+pub struct Tokio {
+    ways: Ways,
+}
+
+impl Tokio {
+    /// How the peers are connected of the light peer that runs here.
+    pub const fn ways(&self) -> &Ways {
+        &self.ways
+    }
+}
 
 impl Platform for Tokio {
+    type Holes = Holes;
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(task);
     }
@@ -29,6 +48,15 @@ impl Platform for Tokio {
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + 'static {
         tokio::time::sleep(duration)
+    }
+
+    fn holes(&self, local: PeerId) -> Holes {
+        let listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"];
+        let listen = listen.map(|address| address.parse().expect("a constant multiaddr"));
+        let limits = ConnectionLimits::default()
+            .with_max_pending_incoming(Some(MAX_PENDING_INBOUND))
+            .with_max_established_incoming(Some(MAX_INBOUND));
+        Holes::new(local, When::Relayed(listen.into()), limits, self.ways.clone())
     }
 
     fn swarm_config(&self) -> swarm::Config {
@@ -43,7 +71,7 @@ impl Platform for Tokio {
 pub fn start(config: P2PConfig) -> std::io::Result<(LightPeer<Tokio>, mpsc::Receiver<Event>)> {
     let keypair = Keypair::generate_ed25519();
     let transports = Transports { raw: None, secure: Some(transport(&keypair)?) };
-    Ok(light::start(&keypair, transports, &Tokio, config))
+    Ok(light::start(&keypair, transports, &Tokio::default(), config))
 }
 
 fn transport(keypair: &Keypair) -> std::io::Result<Boxed<(PeerId, StreamMuxerBox)>> {

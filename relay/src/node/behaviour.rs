@@ -1,5 +1,6 @@
 //! What a relay runs: what every peer runs, and what only a relay can give.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,9 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::{autonat, memory_connection_limits, relay};
 
 use crate::admission::Shelf;
+use crate::config::Circuits;
 use crate::heads::HeadStore;
-use crate::policy;
-
-/// A circuit may carry an artifact, not a film: limits for content of tens of megabytes.
-const CIRCUIT_BYTES: u64 = 128 * 1024 * 1024;
-const CIRCUIT_DURATION: Duration = Duration::from_secs(600);
+use crate::policy::{self, Pace};
 
 #[derive(NetworkBehaviour)]
 pub(super) struct RelayBehaviour {
@@ -29,32 +27,44 @@ pub(super) struct RelayBehaviour {
 }
 
 impl RelayBehaviour {
-    pub(super) fn new(keypair: &Keypair, shelf: &Arc<Shelf>, config: &P2PConfig) -> Self {
+    pub(super) fn new(keypair: &Keypair, shelf: &Arc<Shelf>, config: &P2PConfig, circuits: Circuits) -> Self {
         let local = keypair.public().to_peer_id();
         let heads = HeadStore::new(local, shelf.clone());
-        let mut circuits = relay::Behaviour::new(
-            local,
-            relay::Config {
-                max_reservations: policy::MAX_RESERVATIONS,
-                max_circuits: policy::MAX_CIRCUITS,
-                max_circuits_per_peer: policy::MAX_CIRCUITS_PER_PEER,
-                max_circuit_bytes: CIRCUIT_BYTES,
-                max_circuit_duration: CIRCUIT_DURATION,
-                ..relay::Config::default()
-            },
-        );
+        let mut hop = relay::Behaviour::new(local, hop_config(circuits));
         // An operator runs a relay to relay: it does not wait for others to confirm its addresses.
-        circuits.set_status(Some(relay::Status::Enable));
+        hop.set_status(Some(if circuits.count > 0 { relay::Status::Enable } else { relay::Status::Disable }));
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(policy::MAX_PENDING_CONNECTIONS))
             .with_max_established_incoming(Some(policy::MAX_CONNECTIONS))
             .with_max_established_per_peer(Some(policy::MAX_CONNECTIONS_PER_PEER));
         Self {
             p2p: P2PBehaviour::new(keypair, heads, config, Role::Relay),
-            circuits,
+            circuits: hop,
             reachability: autonat::v2::server::Behaviour::default(),
             limits: connection_limits::Behaviour::new(limits),
             memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MAX_MEMORY_SHARE),
         }
     }
+}
+
+/// How peers that can't be dialed are led to. Reservations have the pace that is libp2p's default: some an hour are enough.
+fn hop_config(circuits: Circuits) -> relay::Config {
+    let config = relay::Config {
+        max_reservations: policy::MAX_RESERVATIONS,
+        max_circuits: circuits.count,
+        max_circuits_per_peer: policy::MAX_CIRCUITS_PER_PEER,
+        max_circuit_bytes: circuits.bytes,
+        max_circuit_duration: circuits.duration,
+        circuit_src_rate_limiters: Vec::new(),
+        ..relay::Config::default()
+    };
+    let [(peer_burst, peer_every), (ip_burst, ip_every)] =
+        [policy::CIRCUITS_FROM_PEER, policy::CIRCUITS_FROM_IP].map(each);
+    config.circuit_src_per_peer(peer_burst, peer_every).circuit_src_per_ip(ip_burst, ip_every)
+}
+
+/// A pace as libp2p has it: how many at once, and how long until there may be one more.
+fn each(pace: Pace) -> (NonZeroU32, Duration) {
+    let burst = NonZeroU32::new(pace.burst).unwrap_or(NonZeroU32::MIN);
+    (burst, Duration::from_secs(1) / pace.per_second.max(1))
 }

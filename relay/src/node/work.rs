@@ -92,7 +92,7 @@ impl Work {
             lacking: Lacking::default(),
             progress: progress::Teller::default(),
             wants: Wants::default(),
-            exchange: Exchange::new(Tokio),
+            exchange: Exchange::new(Tokio::default()),
         }
     }
 

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 pub use self::files::Files;
 use crate::blocks::{self, Wants};
+use crate::holes::{Way, Ways};
 use crate::market::peer::Tokio;
 use crate::node::peers::Peers;
 use crate::policy;
@@ -118,6 +119,7 @@ struct Host {
     streams: Arc<Semaphore>,
     wants: Wants,
     exchange: Exchange<Tokio>,
+    ways: Ways,
 }
 
 impl Host {
@@ -129,7 +131,8 @@ impl Host {
             peers: Peers::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS)),
             wants: Wants::default(),
-            exchange: Exchange::new(Tokio),
+            exchange: Exchange::new(Tokio::default()),
+            ways: Ways::default(),
         }
     }
 
@@ -174,6 +177,10 @@ impl blocks::Host for Host {
             self.status.send_modify(|status| status.sent += 1);
         }
         block
+    }
+
+    fn is_direct(&self, peer: &PeerId) -> bool {
+        self.ways.of(peer) == Some(Way::Direct)
     }
 
     async fn open_bitswap(&self, peer: PeerId) -> Option<Stream> {

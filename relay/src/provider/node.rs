@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, address, dialable, streams};
 use ggen_shared::record::Content;
-use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::connection_limits::ConnectionLimits;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
@@ -20,6 +20,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, n
 use tokio::sync::mpsc;
 
 use super::{BITSWAP, Config, Host, Open, StartError, Status};
+use crate::holes::{Holes, HolesEvent, Ways, When};
 use crate::{causes, policy};
 
 /// How often relays are dialed again that were lost, and asked again for a reservation.
@@ -35,13 +36,12 @@ const MAX_ANNOUNCING: usize = 8;
 struct ProviderBehaviour {
     p2p: P2PBehaviour<MemoryStore>,
     circuits: relay::client::Behaviour,
-    holes: dcutr::Behaviour,
+    holes: Holes,
     reachability: autonat::v2::client::Behaviour,
-    limits: connection_limits::Behaviour,
 }
 
 impl ProviderBehaviour {
-    fn new(keypair: &Keypair, circuits: relay::client::Behaviour, config: &P2PConfig) -> Self {
+    fn new(keypair: &Keypair, circuits: relay::client::Behaviour, config: &P2PConfig, when: When, ways: Ways) -> Self {
         let local = keypair.public().to_peer_id();
         let store = MemoryStore::with_config(
             local,
@@ -54,9 +54,8 @@ impl ProviderBehaviour {
         Self {
             p2p: P2PBehaviour::new(keypair, store, config, Role::Light),
             circuits,
-            holes: dcutr::Behaviour::new(local),
+            holes: Holes::new(local, when, limits, ways),
             reachability: autonat::v2::client::Behaviour::default(),
-            limits: connection_limits::Behaviour::new(limits),
         }
     }
 }
@@ -89,7 +88,9 @@ pub(super) struct Node {
 impl Node {
     pub(super) async fn start(config: Config, host: Arc<Host>) -> Result<Self, StartError> {
         let net = P2PConfig { network: config.network, agent: agent(), ..P2PConfig::default() };
-        let mut swarm = swarm(config.keypair, &net).await.map_err(StartError::Transport)?;
+        // Who listens nowhere tells nobody where it is, not even through a relay.
+        let when = if config.listen.is_empty() { When::Never } else { When::Always };
+        let mut swarm = swarm(config.keypair, &net, when, &host.ways).await.map_err(StartError::Transport)?;
         for address in config.listen {
             let listening = swarm.listen_on(address.clone());
             _ = listening.map_err(|error| StartError::Listen { address, reason: causes::of(&error) })?;
@@ -201,12 +202,10 @@ impl Node {
                 renewal: false,
                 ..
             })) => self.on_granted(relay_peer_id),
-            SwarmEvent::Behaviour(ProviderBehaviourEvent::Holes(dcutr::Event { remote_peer_id, result })) => {
-                match result {
-                    Ok(_) => tracing::info!(peer = %remote_peer_id, "a connection through a relay became a direct one"),
-                    Err(error) => tracing::debug!(peer = %remote_peer_id, %error, "a connection stays with its relay"),
-                }
-            }
+            SwarmEvent::Behaviour(ProviderBehaviourEvent::Holes(HolesEvent::Punch(dcutr::Event {
+                remote_peer_id: peer,
+                result: Err(error),
+            }))) => tracing::debug!(%peer, %error, "no hole is punched"),
             SwarmEvent::ConnectionEstablished { .. } => self.tell(),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.host.exchange.disconnected(peer_id);
@@ -309,7 +308,12 @@ impl Node {
     }
 }
 
-async fn swarm(keypair: Keypair, config: &P2PConfig) -> Result<Swarm<ProviderBehaviour>, crate::transport::Error> {
+async fn swarm(
+    keypair: Keypair,
+    config: &P2PConfig,
+    when: When,
+    ways: &Ways,
+) -> Result<Swarm<ProviderBehaviour>, crate::transport::Error> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
@@ -318,7 +322,7 @@ async fn swarm(keypair: Keypair, config: &P2PConfig) -> Result<Swarm<ProviderBeh
         .with_websocket(noise::Config::new, yamux::Config::default)
         .await?
         .with_relay_client(noise::Config::new, yamux::Config::default)?
-        .with_behaviour(|keypair, circuits| ProviderBehaviour::new(keypair, circuits, config))?
+        .with_behaviour(|keypair, circuits| ProviderBehaviour::new(keypair, circuits, config, when, ways.clone()))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(policy::IDLE_TIMEOUT))
         .build();
     Ok(swarm)

@@ -54,6 +54,19 @@ pub fn split_peer(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
     }
 }
 
+/// The relay that an address leads through, if it leads through one.
+pub fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let mut relay = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return relay,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether the address names no host, as `0.0.0.0` does: it can be listened on, never dialed.
 pub fn is_unspecified(address: &Multiaddr) -> bool {
     address.iter().any(|part| match part {
@@ -126,6 +139,15 @@ mod tests {
         assert_eq!(group("/ip6/2001:db8:1::1/tcp/80"), group("/ip6/2001:db8:ffff::2/tcp/80"));
         assert_ne!(group("/ip6/2001:db8::1/tcp/80"), group("/ip6/2001:db9::1/tcp/80"));
         assert_eq!(group("/dns4/relay.example/tcp/80"), IpGroup::Unknown);
+    }
+
+    #[test]
+    fn the_relay_of_a_circuit_is_known_and_others_have_none() {
+        let (relay, peer) = (PeerId::random(), PeerId::random());
+        let of = |text: String| relay_of(&text.parse().unwrap());
+        assert_eq!(of(format!("/ip4/127.0.0.1/tcp/80/p2p/{relay}/p2p-circuit/p2p/{peer}")), Some(relay));
+        assert_eq!(of(format!("/ip4/127.0.0.1/tcp/80/p2p/{peer}")), None);
+        assert_eq!(of("/p2p-circuit".into()), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Unlike libp2p-stream it hands every inbound stream to the swarm's owner as an event, so none is dropped because a task was
 //! not scheduled in time; the owner decides what is too much.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -51,7 +51,8 @@ pub struct Inbound {
 /// Opens streams to connected peers and accepts streams of some protocols.
 pub struct Behaviour {
     accepted: Vec<StreamProtocol>,
-    connections: HashMap<PeerId, HashSet<ConnectionId>>,
+    /// Each with whether it leads through a relay, the oldest first.
+    connections: HashMap<PeerId, Vec<(ConnectionId, bool)>>,
     events: VecDeque<ToSwarm<Inbound, OpenStream>>,
 }
 
@@ -61,10 +62,12 @@ impl Behaviour {
         Self { accepted, connections: HashMap::new(), events: VecDeque::new() }
     }
 
-    /// Opens a stream on a connection to the peer; the sender gets it, or the reason why not. Does not dial.
+    /// Opens a stream on the oldest connection to the peer, one through a relay only where there is no other; the sender gets it, or the
+    /// reason why not. Does not dial.
     pub fn open(&mut self, peer: PeerId, protocol: StreamProtocol, opened: Opened) {
-        match self.connections.get(&peer).and_then(|connections| connections.iter().next()) {
-            Some(connection) => self.events.push_back(ToSwarm::NotifyHandler {
+        let connections = self.connections.get(&peer);
+        match connections.and_then(|all| all.iter().min_by_key(|(_, is_relayed)| is_relayed)) {
+            Some((connection, _)) => self.events.push_back(ToSwarm::NotifyHandler {
                 peer_id: peer,
                 handler: NotifyHandler::One(*connection),
                 event: OpenStream { protocol, opened },
@@ -103,11 +106,12 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
             FromSwarm::ConnectionEstablished(established) => {
-                self.connections.entry(established.peer_id).or_default().insert(established.connection_id);
+                let connection = (established.connection_id, established.endpoint.is_relayed());
+                self.connections.entry(established.peer_id).or_default().push(connection);
             }
             FromSwarm::ConnectionClosed(closed) => {
                 if let Some(connections) = self.connections.get_mut(&closed.peer_id) {
-                    connections.remove(&closed.connection_id);
+                    connections.retain(|(connection, _)| *connection != closed.connection_id);
                     if connections.is_empty() {
                         self.connections.remove(&closed.peer_id);
                     }

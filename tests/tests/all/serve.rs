@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use ggen_net::address::relay_of;
 use ggen_net::bitswap::{Event, NoBlocks, NoGateways};
+use ggen_relay::holes::Way;
 use ggen_relay::provider::{Config, Files, Provider, Status};
 use ggen_shared::record::Content;
-use ggen_tests::{TestPeer, TestRelay, network, provider, within};
+use ggen_tests::{TestPeer, TestRelay, network, provider, until, within};
 use libp2p::identity::Keypair;
 use tempfile::TempDir;
 
@@ -18,6 +20,11 @@ struct Hidden {
 
 impl Hidden {
     async fn start(relays: &[&TestRelay], bytes: &[u8]) -> Self {
+        Self::listening(relays, bytes, &[]).await
+    }
+
+    /// One that listens too, so that it may be connected directly once it was met.
+    async fn listening(relays: &[&TestRelay], bytes: &[u8], listen: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("content");
         std::fs::write(&path, bytes).unwrap();
@@ -27,7 +34,7 @@ impl Hidden {
             keypair: Keypair::generate_ed25519(),
             network: network(),
             relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
-            listen: Vec::new(),
+            listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         };
         let serving = Provider::start(config, files).await.unwrap();
         Self { provider: serving, content, _directory: directory }
@@ -48,14 +55,6 @@ impl Hidden {
         };
         self.is("its announcement", |status| status.announced == 1 && through(status) == relays).await
     }
-}
-
-/// The relay that a circuit leads through.
-fn relay_of(circuit: &libp2p::Multiaddr) -> Option<libp2p::PeerId> {
-    circuit.iter().find_map(|part| match part {
-        libp2p::multiaddr::Protocol::P2p(peer) => Some(peer),
-        _ => None,
-    })
 }
 
 #[tokio::test]
@@ -103,4 +102,58 @@ async fn a_peer_behind_relays_is_found_again_when_one_of_them_is_lost_and_when_i
     drop(hidden);
     let lost = tokio::time::timeout(Duration::from_secs(60), visitor.peer.fetch(gone)).await;
     assert!(lost.unwrap().is_err(), "nobody else has it");
+}
+
+#[tokio::test]
+async fn who_is_met_through_a_relay_is_connected_directly_and_the_download_goes_on() {
+    let relay = TestRelay::start(&[]).await;
+    let bytes = provider::bytes(20_000_000);
+    let listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
+    let hidden = Hidden::listening(&[&relay], &bytes, &listen).await;
+    hidden.is("its announcement", |status| status.announced == 1).await;
+    let mut visitor = TestPeer::start(&[&relay]).await;
+    visitor.connected(1).await;
+    let fetched = within("the content", visitor.peer.fetch(hidden.content)).await.unwrap();
+    assert!(fetched == bytes);
+    let ways = visitor.peer.platform().ways();
+    until("a direct connection", async || (ways.of(&hidden.provider.peer_id()) == Some(Way::Direct)).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn who_listens_nowhere_is_never_connected_directly() {
+    let relay = TestRelay::start(&[]).await;
+    let hidden = Hidden::start(&[&relay], &provider::bytes(5_000_000)).await;
+    hidden.announced_through(1).await;
+    let mut visitor = TestPeer::start(&[&relay]).await;
+    visitor.connected(1).await;
+    within("the content", visitor.peer.fetch(hidden.content)).await.unwrap();
+    // Longer than it takes where both listen.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(visitor.peer.platform().ways().of(&hidden.provider.peer_id()), Some(Way::Relayed));
+}
+
+#[tokio::test]
+async fn a_circuit_carries_what_the_operator_lets_it() {
+    let relay = TestRelay::configured(|config| config.circuits.bytes = 1_000_000).await;
+    let (small, large) = (provider::bytes(500_000), provider::bytes(3_000_000));
+    let [of_small, of_large] = [Hidden::start(&[&relay], &small).await, Hidden::start(&[&relay], &large).await];
+    for hidden in [&of_small, &of_large] {
+        hidden.announced_through(1).await;
+    }
+    let mut visitor = TestPeer::start(&[&relay]).await;
+    visitor.connected(1).await;
+    let fetched = within("what is small", visitor.peer.fetch(of_small.content)).await.unwrap();
+    assert!(fetched == small);
+    let fetched = within("the end of the circuit", visitor.peer.fetch(of_large.content)).await;
+    assert!(fetched.is_err(), "three megabytes do not fit");
+}
+
+#[tokio::test]
+async fn a_relay_that_carries_no_circuits_is_asked_for_none() {
+    let relay = TestRelay::configured(|config| config.circuits.count = 0).await;
+    let other = TestRelay::start(&[]).await;
+    let hidden = Hidden::start(&[&relay, &other], b"what one peer has").await;
+    let status = hidden.announced_through(1).await;
+    assert!(status.addresses.iter().all(|address| relay_of(address) == Some(other.peer_id())), "{status:?}");
 }

@@ -12,7 +12,7 @@ use ggen_shared::registry::{PackageView, ReleaseView};
 use serde_json::json;
 
 use crate::find::{Ask, Got, get, info_json, named};
-use crate::progress;
+use crate::progress::{self, Came};
 
 #[derive(clap::Args)]
 pub(crate) struct Fetch {
@@ -50,9 +50,9 @@ pub(crate) async fn run(Fetch { package: (name, version), to, ask }: Fetch) -> R
     progress.finish_and_clear();
     match fetched
         .map_err(|error| causes::of(&error))
-        .and_then(|archive| unpack(&shown, &archive, &to).map_err(|error| causes::of(&error)))
+        .and_then(|(archive, came)| unpack(&shown, &archive, &to).map(|()| came).map_err(|error| causes::of(&error)))
     {
-        Ok(()) => print(&got, &to, is_json),
+        Ok(came) => print(&got, &to, &came, is_json),
         Err(reason) => {
             eprintln!("error: {shown} is not fetched: {reason}");
             return Ok(ExitCode::from(1));
@@ -71,12 +71,14 @@ fn warn_of_state(view: &PackageView) {
     }
 }
 
-fn print(got: &Got, to: &Path, is_json: bool) {
+fn print(got: &Got, to: &Path, came: &Came, is_json: bool) {
     if is_json {
         let mut shown = info_json(got);
         shown["path"] = json!(to.display().to_string());
+        shown["fetched"] = came.json();
         println!("{shown:#}");
     } else {
+        came.sentences().for_each(|sentence| eprintln!("{sentence}"));
         println!("{}", to.display());
     }
 }

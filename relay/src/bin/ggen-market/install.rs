@@ -25,7 +25,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::find::Ask;
-use crate::progress;
+use crate::progress::{self, Came};
 
 /// Where packages are installed, if nothing else is said.
 pub(crate) const DIRECTORY: &str = "ggen_packages";
@@ -68,6 +68,8 @@ pub(crate) struct Install {
 struct Done {
     directory: String,
     is_new: bool,
+    /// How its archive came; None: it was on this machine.
+    came: Option<Came>,
 }
 
 /// Exit code 0: all is installed; 1: it is not; 2: nobody could be asked.
@@ -266,31 +268,32 @@ async fn put(
     let mut done = BTreeMap::new();
     while let Some((pick, locked, archive)) = fetched.next().await {
         let said = |error: String| format!("{} {}: {error}", locked.full_name, pick.version);
-        let (directory, archive) = (directories[pick].clone(), archive.map_err(said)?);
+        let (directory, (archive, came)) = (directories[pick].clone(), archive.map_err(said)?);
         let put = tokio::task::block_in_place(|| place.put(&directory, &archive));
         let is_new = put.map_err(|error| said(causes::of(&error)))?;
-        done.insert(pick.clone(), Done { directory, is_new });
+        done.insert(pick.clone(), Done { directory, is_new, came });
     }
     progress.finish_and_clear();
     Ok(done)
 }
 
-/// An archive: from this machine, else from relays, and kept. Its bytes are added to the progress.
+/// An archive: from this machine, else from relays, and kept; and how it came. Its bytes are added to the progress.
 pub(crate) async fn archive(
     archives: &Archives,
     content: Content,
     registry: Option<&P2PRegistry<Tokio>>,
     progress: &ProgressBar,
-) -> Result<Vec<u8>, String> {
+) -> Result<(Vec<u8>, Option<Came>), String> {
     let said = |error: std::io::Error| format!("fetched archives can't be kept: {error}");
     if let Some(archive) = tokio::task::block_in_place(|| archives.get(&content)).map_err(said)? {
         progress.inc(content.size);
-        return Ok(archive);
+        return Ok((archive, None));
     }
     let registry = registry.ok_or("its archive is not on this machine, and no relay can be asked")?;
-    let archive = progress::fetch(registry.peer(), content, progress).await.map_err(|error| causes::of(&error))?;
+    let (archive, came) =
+        progress::fetch(registry.peer(), content, progress).await.map_err(|error| causes::of(&error))?;
     tokio::task::block_in_place(|| archives.put(&content, &archive)).map_err(said)?;
-    Ok(archive)
+    Ok((archive, Some(came)))
 }
 
 /// Removes what something else is to stand in place of: another release of the same version. What was changed by somebody stays, in its way.
@@ -357,6 +360,7 @@ fn print(directory: &Path, lock: &Lock, done: &BTreeMap<Pick, Done>, removed: &[
                 "size": locked.content.size,
                 "path": directory.join(&done.directory).display().to_string(),
                 "new": done.is_new,
+                "fetched": done.came.as_ref().map(Came::json),
             })
         };
         println!("{:#}", json!({ "packages": rows.iter().map(package).collect::<Vec<_>>(), "removed": removed }));

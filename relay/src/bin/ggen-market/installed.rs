@@ -62,7 +62,7 @@ pub(crate) async fn verify(Installed { directory, ask }: Installed) -> Result<Ex
             registry = Some(ask.registry().await?);
         }
         let archive = match archive(&archives, locked.content, registry.as_ref(), &progress).await {
-            Ok(archive) => archive,
+            Ok((archive, _)) => archive,
             Err(reason) => bail!("{} {}: {reason}", locked.full_name, pick.version),
         };
         let differences = tokio::task::block_in_place(|| compare(name, &archive, &directory.join(name)));

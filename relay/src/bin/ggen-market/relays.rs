@@ -1,5 +1,6 @@
 //! The relays that a command is run with.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -80,7 +81,9 @@ impl Relays {
     ) -> anyhow::Result<(LightPeer<peer::Tokio>, Vec<String>)> {
         self.check()?;
         let Self { addresses: relays, epoch_seconds } = self;
-        let wanted = relays.len();
+        // A relay may be named by several addresses.
+        let named: BTreeSet<_> = relays.iter().filter_map(|it| Some(ggen_net::address::split_peer(it)?.0)).collect();
+        let wanted = named.len();
         let config = P2PConfig {
             network,
             relays,

@@ -4,7 +4,7 @@
     reason = "the derived event enum has no place for docs: its variants are the fields of the struct"
 )]
 
-use std::num::NonZeroU8;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
@@ -21,14 +21,19 @@ use super::platform::Platform;
 use crate::P2PConfig;
 use crate::behaviour::{P2PBehaviour, Role, packages_topic};
 
-/// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn.
+/// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn. Whoever dials us has
+/// no longer.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What a light peer runs.
 #[derive(NetworkBehaviour)]
-pub(super) struct LightBehaviour {
+pub(super) struct LightBehaviour<H>
+where
+    H: NetworkBehaviour<ToSwarm: Debug>,
+{
     pub(super) p2p: P2PBehaviour<MemoryStore>,
     pub(super) circuits: relay::client::Behaviour,
+    pub(super) holes: H,
 }
 
 /// A byte stream to a peer, before it is encrypted and shared.
@@ -53,7 +58,7 @@ pub(super) fn swarm<P: Platform>(
     transports: Transports,
     platform: &P,
     config: &P2PConfig,
-) -> Swarm<LightBehaviour> {
+) -> Swarm<LightBehaviour<P::Holes>> {
     let local = keypair.public().to_peer_id();
     let (circuit_transport, circuits) = relay::client::new(local);
     let noise = noise::Config::new(keypair).expect("an Ed25519 identity can sign the noise handshake");
@@ -67,16 +72,14 @@ pub(super) fn swarm<P: Platform>(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let secure = transports.secure.map_or_else(OptionalTransport::none, OptionalTransport::some);
     let transport = raw.or_transport(secure).map(|either, _| either.into_inner());
-    let transport = TransportTimeout::with_outgoing_timeout(transport, DIAL_TIMEOUT).boxed();
+    let transport = TransportTimeout::new(transport, DIAL_TIMEOUT).boxed();
     let store = MemoryStore::with_config(local, MemoryStoreConfig { max_records: 64, ..MemoryStoreConfig::default() });
     let mut p2p = P2PBehaviour::new(keypair, store, config, Role::Light);
     p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
     let swarm_config = platform
         .swarm_config()
         .with_idle_connection_timeout(Duration::from_secs(600))
-        // One address after the other, best first: the order is the user's preference.
-        .with_dial_concurrency_factor(NonZeroU8::MIN)
         // A stream's protocol and the question on it go together: one round trip for an answer, not two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    Swarm::new(transport, LightBehaviour { p2p, circuits }, local, swarm_config)
+    Swarm::new(transport, LightBehaviour { p2p, circuits, holes: platform.holes(local) }, local, swarm_config)
 }

@@ -20,6 +20,8 @@ enum Time {
 }
 
 impl Platform for Time {
+    type Holes = libp2p::swarm::dummy::Behaviour;
+
     fn spawn(&self, task: impl Future<Output = ()> + MaybeSend + 'static) {
         task.now_or_never().expect("nothing has to be waited for");
     }
@@ -33,6 +35,10 @@ impl Platform for Time {
             Self::Stands => Either::Left(pending()),
             Self::IsOver => Either::Right(ready(())),
         }
+    }
+
+    fn holes(&self, _: libp2p::PeerId) -> Self::Holes {
+        unreachable!("there is no network")
     }
 
     fn swarm_config(&self) -> libp2p::swarm::Config {

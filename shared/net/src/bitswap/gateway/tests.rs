@@ -26,6 +26,8 @@ impl Tasks {
 }
 
 impl Platform for Tasks {
+    type Holes = libp2p::swarm::dummy::Behaviour;
+
     fn spawn(&self, task: impl Future<Output = ()> + MaybeSend + 'static) {
         self.0.lock().unwrap().push(task.boxed());
     }
@@ -36,6 +38,10 @@ impl Platform for Tasks {
 
     fn sleep(&self, _: Duration) -> impl Future<Output = ()> + MaybeSend + 'static {
         pending()
+    }
+
+    fn holes(&self, _: libp2p::PeerId) -> Self::Holes {
+        unreachable!("there is no network")
     }
 
     fn swarm_config(&self) -> libp2p::swarm::Config {

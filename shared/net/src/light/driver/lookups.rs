@@ -13,6 +13,7 @@ use libp2p::swarm::{ConnectionId, DialError, NetworkBehaviour};
 use libp2p::{Multiaddr, PeerId};
 
 use super::Driver;
+use crate::address;
 use crate::behaviour::dialable;
 use crate::light::peer::HeadFound;
 use crate::light::platform::Platform;
@@ -127,11 +128,21 @@ impl<P: Platform> Driver<P> {
         self.dial_providers();
     }
 
-    /// Where a provider is, as the answer says that was just heard: Kademlia tells it only to who is about to dial.
+    /// Where a provider is, as the answer says that was just heard: Kademlia tells it only to who is about to dial. Whichever way through a
+    /// relay is dialed, the connection to it is used that is there: each further one would be a further circuit.
     fn named_addresses(&mut self, provider: PeerId) -> Vec<Multiaddr> {
         let kad = &mut self.swarm.behaviour_mut().p2p.kad;
         let nobody = ConnectionId::new_unchecked(0);
-        kad.handle_pending_outbound_connection(nobody, Some(provider), &[], Endpoint::Dialer).unwrap_or_default()
+        let named = kad.handle_pending_outbound_connection(nobody, Some(provider), &[], Endpoint::Dialer);
+        let (mut named, mut relays) = (named.unwrap_or_default(), Vec::new());
+        named.retain(|address| match address::relay_of(address).filter(|relay| self.established.contains_key(relay)) {
+            Some(relay) if relays.contains(&relay) => false,
+            relay => {
+                relays.extend(relay);
+                true
+            }
+        });
+        named
     }
 
     /// Dials providers of content that have their turn, and gives up those whose time is over.

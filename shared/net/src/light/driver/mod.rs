@@ -5,6 +5,7 @@ mod connections;
 mod lookups;
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU8;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -94,8 +95,8 @@ pub fn start<P: Platform>(
     (handle, outbox)
 }
 
-struct Driver<P> {
-    swarm: Swarm<LightBehaviour>,
+struct Driver<P: Platform> {
+    swarm: Swarm<LightBehaviour<P::Holes>>,
     relays: Relays<PeerId, Multiaddr>,
     events: mpsc::Sender<Event>,
     connections: Shared<Vec<Connection>>,
@@ -179,6 +180,8 @@ impl<P: Platform> Driver<P> {
             }
             let options = DialOpts::peer_id(dial.peer)
                 .addresses(dial.addresses)
+                // One address after the other, best first: the order is the user's preference.
+                .override_dial_concurrency_factor(NonZeroU8::MIN)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .build();
             if let Err(error) = self.swarm.dial(options) {
@@ -219,7 +222,7 @@ impl<P: Platform> Driver<P> {
         }
     }
 
-    fn on_swarm_event(&mut self, event: SwarmEvent<LightBehaviourEvent>) {
+    fn on_swarm_event(&mut self, event: SwarmEvent<LightBehaviourEvent<P::Holes>>) {
         match event {
             SwarmEvent::Behaviour(LightBehaviourEvent::P2p(event)) => self.on_p2p_event(event),
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. }
