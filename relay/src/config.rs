@@ -34,6 +34,8 @@ pub struct Config {
     pub epoch: Duration,
     /// The rules by which it answers, and in which epochs by others: what this release says.
     pub rules: Schedule,
+    /// Whether the router is asked to let others in, where there is one that does so (UPnP).
+    pub upnp: bool,
     /// What it carries between peers of which the one can't dial the other.
     pub circuits: Circuits,
     /// Whether it gets from other relays what it lacks. Without, it holds what was published here or announced while it ran.
@@ -105,6 +107,8 @@ pub struct FileConfig {
     pub network: Option<String>,
     /// Default: 60. A network of its own may choose another number, for all who take part in it.
     pub epoch_seconds: Option<NonZeroU64>,
+    /// Whether the router is asked to let others in (UPnP). Default: where `external` says nothing, and it listens beyond this machine.
+    pub upnp: Option<bool>,
     /// Circuits that are carried at once between peers of which the one can't dial the other. Default: 1024. None with 0.
     pub circuits: Option<usize>,
     /// How long each of them may last. Default: 600.
@@ -179,6 +183,7 @@ impl FileConfig {
             www: over.www.or(self.www),
             network: over.network.or(self.network),
             epoch_seconds: over.epoch_seconds.or(self.epoch_seconds),
+            upnp: over.upnp.or(self.upnp),
             circuits: over.circuits.or(self.circuits),
             circuit_seconds: over.circuit_seconds.or(self.circuit_seconds),
             circuit_bytes: over.circuit_bytes.or(self.circuit_bytes),
@@ -201,16 +206,20 @@ impl FileConfig {
         if let Some(www) = self.www.as_ref().filter(|www| !www.join("index.html").is_file()) {
             return Err(Error::NoPage(www.clone()));
         }
+        let listen = self.listen.map_or_else(Listen::default, Listen::from_iter);
+        let external = self.external.unwrap_or_default();
+        let is_at_home = external.is_empty() && !listen.addresses.iter().all(ggen_net::address::is_loopback);
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(|| "ggen-relay-data".into()),
-            listen: self.listen.map_or_else(Listen::default, Listen::from_iter),
+            listen,
             bootstrap,
             http: Some(self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)))),
-            external: self.external.unwrap_or_default(),
+            external,
             www: self.www,
             network: self.network.map_or_else(|| Ok(Network::main()), Network::named)?,
             epoch: Duration::from_secs(self.epoch_seconds.map_or(EPOCH_SECONDS, NonZeroU64::get)),
             rules: Schedule::default(),
+            upnp: self.upnp.unwrap_or(is_at_home),
             circuits: Circuits {
                 count: self.circuits.unwrap_or(circuits.count),
                 duration: self.circuit_seconds.map_or(circuits.duration, |it| Duration::from_secs(it.get().into())),
@@ -238,6 +247,19 @@ mod tests {
         let over = FileConfig { network: Some("b".into()), ..FileConfig::default() };
         let config = file.overridden_by(over).resolve().unwrap();
         assert_eq!((config.network.as_str(), config.http), ("b", "127.0.0.1:1".parse().ok()));
+    }
+
+    #[test]
+    fn a_router_is_asked_where_nobody_said_how_the_relay_is_reached() {
+        let resolved = |listen: &str, external: &[&str], upnp| {
+            let listen = Some(vec![listen.parse().unwrap()]);
+            let external = Some(external.iter().map(|address| address.parse().unwrap()).collect());
+            FileConfig { listen, external, upnp, ..FileConfig::default() }.resolve().unwrap().upnp
+        };
+        assert!(resolved("/ip4/0.0.0.0/tcp/1", &[], None));
+        assert!(!resolved("/ip4/0.0.0.0/tcp/1", &[], Some(false)));
+        assert!(!resolved("/ip4/0.0.0.0/tcp/1", &["/dns4/relay.example/tcp/1"], None));
+        assert!(!resolved("/ip4/127.0.0.1/tcp/1", &[], None));
     }
 
     #[test]

@@ -143,6 +143,7 @@ pub fn config(directory: &Path, bootstrap: Vec<Multiaddr>) -> Config {
     Config {
         epoch: EPOCH,
         rules: Schedule::default(),
+        upnp: false,
         circuits: Circuits::default(),
         sync: true,
         data_dir: directory.into(),

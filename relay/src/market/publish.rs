@@ -9,7 +9,7 @@ use futures::future::join_all;
 use ggen_net::P2PRegistry;
 use ggen_net::exchange;
 use ggen_net::light::{AskError, LightPeer, Platform};
-use ggen_shared::id::{FullName, PackageName, PublisherId, RecordId};
+use ggen_shared::id::{FullName, Network, PackageName, PublisherId, RecordId};
 use ggen_shared::record::{self, KeyLog, Record, Release, Verified};
 use ggen_shared::registry::{GetError, Publication, Registry};
 use libp2p::PeerId;
@@ -162,6 +162,11 @@ pub struct Publishing<P> {
 }
 
 impl<P: Platform> Publishing<P> {
+    /// The network that it publishes to.
+    pub fn network(&self) -> &Network {
+        self.peer.network()
+    }
+
     /// Publishes from a desk, to the relays that this peer is connected to. A dependency without a publisher means the one in the desk's
     /// `publishers`, or a package of our own; otherwise nobody's.
     pub fn new(desk: Desk, peer: LightPeer<P>) -> Self {

@@ -8,7 +8,8 @@ use ggen_net::{P2PBehaviour, P2PConfig, Role};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{autonat, memory_connection_limits, relay};
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{autonat, memory_connection_limits, relay, upnp};
 
 use crate::admission::Shelf;
 use crate::config::Circuits;
@@ -22,12 +23,20 @@ pub(super) struct RelayBehaviour {
     circuits: relay::Behaviour,
     /// Tells peers whether they can be reached.
     reachability: autonat::v2::server::Behaviour,
+    /// Asks the router to let others in.
+    router: Toggle<upnp::tokio::Behaviour>,
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
 }
 
 impl RelayBehaviour {
-    pub(super) fn new(keypair: &Keypair, shelf: &Arc<Shelf>, config: &P2PConfig, circuits: Circuits) -> Self {
+    pub(super) fn new(
+        keypair: &Keypair,
+        shelf: &Arc<Shelf>,
+        config: &P2PConfig,
+        circuits: Circuits,
+        upnp: bool,
+    ) -> Self {
         let local = keypair.public().to_peer_id();
         let heads = HeadStore::new(local, shelf.clone());
         let mut hop = relay::Behaviour::new(local, hop_config(circuits));
@@ -41,6 +50,7 @@ impl RelayBehaviour {
             p2p: P2PBehaviour::new(keypair, heads, config, Role::Relay),
             circuits: hop,
             reachability: autonat::v2::server::Behaviour::default(),
+            router: upnp.then(upnp::tokio::Behaviour::default).into(),
             limits: connection_limits::Behaviour::new(limits),
             memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MAX_MEMORY_SHARE),
         }

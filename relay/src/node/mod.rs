@@ -141,7 +141,7 @@ impl Relay {
         tracing::info!(%peer_id, records = shelf.catalogue().record_count(), "records loaded and verified");
 
         let net = P2PConfig { network: config.network.clone(), agent: agent(), ..P2PConfig::default() };
-        let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net, config.circuits);
+        let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net, config.circuits, config.upnp);
         let swarm =
             transport::swarm(&identity, behaviour, policy::IDLE_TIMEOUT).await.map_err(StartError::Transport)?;
         let (commands, inbox) = mpsc::channel(policy::COMMANDS);

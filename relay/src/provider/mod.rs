@@ -35,6 +35,8 @@ pub struct Config {
     pub relays: Vec<Multiaddr>,
     /// Where it listens by itself, for those that can reach it; none: only relays lead to it.
     pub listen: Vec<Multiaddr>,
+    /// Whether the router is asked to let others in there, where there is one that does so (UPnP).
+    pub upnp: bool,
 }
 
 /// How it stands.

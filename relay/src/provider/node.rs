@@ -14,9 +14,10 @@ use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::kad::{self, QueryId};
 use libp2p::multiaddr::Protocol;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, noise, ping, relay, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, noise, ping, relay, tcp, upnp, yamux};
 use tokio::sync::mpsc;
 
 use super::{BITSWAP, Config, Host, Open, StartError, Status};
@@ -38,10 +39,11 @@ struct ProviderBehaviour {
     circuits: relay::client::Behaviour,
     holes: Holes,
     reachability: autonat::v2::client::Behaviour,
+    router: Toggle<upnp::tokio::Behaviour>,
 }
 
 impl ProviderBehaviour {
-    fn new(keypair: &Keypair, circuits: relay::client::Behaviour, config: &P2PConfig, when: When, ways: Ways) -> Self {
+    fn new(keypair: &Keypair, circuits: relay::client::Behaviour, config: &P2PConfig, way: WayIn) -> Self {
         let local = keypair.public().to_peer_id();
         let store = MemoryStore::with_config(
             local,
@@ -54,10 +56,18 @@ impl ProviderBehaviour {
         Self {
             p2p: P2PBehaviour::new(keypair, store, config, Role::Light),
             circuits,
-            holes: Holes::new(local, when, limits, ways),
+            holes: Holes::new(local, way.when, limits, way.ways),
             reachability: autonat::v2::client::Behaviour::default(),
+            router: way.upnp.then(upnp::tokio::Behaviour::default).into(),
         }
     }
+}
+
+/// How others get to this peer other than through relays.
+struct WayIn {
+    when: When,
+    ways: Ways,
+    upnp: bool,
 }
 
 /// A relay that a reservation is held at, or asked for.
@@ -90,7 +100,10 @@ impl Node {
         let net = P2PConfig { network: config.network, agent: agent(), ..P2PConfig::default() };
         // Who listens nowhere tells nobody where it is, not even through a relay.
         let when = if config.listen.is_empty() { When::Never } else { When::Always };
-        let mut swarm = swarm(config.keypair, &net, when, &host.ways).await.map_err(StartError::Transport)?;
+        // A router leads to no loopback address.
+        let upnp = config.upnp && !config.listen.iter().all(address::is_loopback);
+        let way = WayIn { when, ways: host.ways.clone(), upnp };
+        let mut swarm = swarm(config.keypair, &net, way).await.map_err(StartError::Transport)?;
         for address in config.listen {
             let listening = swarm.listen_on(address.clone());
             _ = listening.map_err(|error| StartError::Listen { address, reason: causes::of(&error) })?;
@@ -206,6 +219,7 @@ impl Node {
                 remote_peer_id: peer,
                 result: Err(error),
             }))) => tracing::debug!(%peer, %error, "no hole is punched"),
+            SwarmEvent::Behaviour(ProviderBehaviourEvent::Router(event)) => on_router_event(&event),
             SwarmEvent::ConnectionEstablished { .. } => self.tell(),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.host.exchange.disconnected(peer_id);
@@ -308,11 +322,24 @@ impl Node {
     }
 }
 
+/// What became of asking the router. That it lets others in is confirmation enough: whoever can't come that way comes through a relay.
+fn on_router_event(event: &upnp::Event) {
+    match event {
+        upnp::Event::NewExternalAddr { external_addr, .. } => {
+            tracing::info!(%external_addr, "the router lets others in")
+        }
+        upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
+            tracing::info!(%external_addr, "the router does not let others in any more");
+        }
+        upnp::Event::GatewayNotFound => tracing::debug!("there is no router that lets others in when it is asked"),
+        upnp::Event::NonRoutableGateway => tracing::debug!("the router is behind another one"),
+    }
+}
+
 async fn swarm(
     keypair: Keypair,
     config: &P2PConfig,
-    when: When,
-    ways: &Ways,
+    way: WayIn,
 ) -> Result<Swarm<ProviderBehaviour>, crate::transport::Error> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
@@ -322,7 +349,7 @@ async fn swarm(
         .with_websocket(noise::Config::new, yamux::Config::default)
         .await?
         .with_relay_client(noise::Config::new, yamux::Config::default)?
-        .with_behaviour(|keypair, circuits| ProviderBehaviour::new(keypair, circuits, config, when, ways.clone()))?
+        .with_behaviour(|keypair, circuits| ProviderBehaviour::new(keypair, circuits, config, way))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(policy::IDLE_TIMEOUT))
         .build();
     Ok(swarm)

@@ -17,6 +17,7 @@ pub fn config(directory: &Path, bootstrap: Option<&Relay>) -> Config {
     Config {
         epoch: Duration::from_secs(60),
         rules: Schedule::default(),
+        upnp: false,
         circuits: ggen_relay::config::Circuits::default(),
         sync: true,
         data_dir: directory.into(),

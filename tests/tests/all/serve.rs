@@ -1,15 +1,20 @@
 //! Content that only a peer behind relays has: found in the DHT, and fetched through a relay, block by block.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use ggen_net::address::relay_of;
-use ggen_net::bitswap::{Event, NoBlocks, NoGateways};
+use ggen_net::bitswap::{Blocks, Event, NoBlocks, NoGateways};
 use ggen_relay::holes::Way;
 use ggen_relay::provider::{Config, Files, Provider, Status};
-use ggen_shared::record::Content;
-use ggen_tests::{TestPeer, TestRelay, network, provider, until, within};
+use ggen_shared::content::Hashed;
+use ggen_shared::record::{Content, ContentId};
+use ggen_tests::terminal::Terminal;
+use ggen_tests::{TestPeer, TestRelay, network, provider, within};
 use libp2p::identity::Keypair;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 /// A peer that listens nowhere: only relays lead to it.
 struct Hidden {
@@ -34,6 +39,7 @@ impl Hidden {
             keypair: Keypair::generate_ed25519(),
             network: network(),
             relays: relays.iter().map(|relay| relay.address("/tcp/", false)).collect(),
+            upnp: false,
             listen: listen.iter().map(|address| address.parse().unwrap()).collect(),
         };
         let serving = Provider::start(config, files).await.unwrap();
@@ -104,20 +110,34 @@ async fn a_peer_behind_relays_is_found_again_when_one_of_them_is_lost_and_when_i
     assert!(lost.unwrap().is_err(), "nobody else has it");
 }
 
+/// Takes its time for each block.
+struct Slowly(Duration);
+
+impl Blocks for Slowly {
+    async fn get(&self, _: &ContentId) -> Option<Vec<u8>> {
+        None
+    }
+
+    async fn put(&self, _: &Hashed) {
+        tokio::time::sleep(self.0).await;
+    }
+}
+
 #[tokio::test]
-async fn who_is_met_through_a_relay_is_connected_directly_and_the_download_goes_on() {
-    let relay = TestRelay::start(&[]).await;
-    let bytes = provider::bytes(20_000_000);
+async fn a_download_goes_over_from_the_relay_to_the_direct_connection() {
+    let bytes = provider::bytes(16_000_000);
+    // No circuit carries all of it.
+    let relay = TestRelay::configured(|config| config.circuits.bytes = 10_000_000).await;
     let listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
     let hidden = Hidden::listening(&[&relay], &bytes, &listen).await;
     hidden.is("its announcement", |status| status.announced == 1).await;
     let mut visitor = TestPeer::start(&[&relay]).await;
     visitor.connected(1).await;
-    let fetched = within("the content", visitor.peer.fetch(hidden.content)).await.unwrap();
+    let slowly = Slowly(Duration::from_millis(100));
+    let fetched = visitor.peer.fetch_with(hidden.content, (&slowly, &NoGateways), |_| {});
+    let fetched = within("the content", fetched).await.unwrap();
     assert!(fetched == bytes);
-    let ways = visitor.peer.platform().ways();
-    until("a direct connection", async || (ways.of(&hidden.provider.peer_id()) == Some(Way::Direct)).then_some(()))
-        .await;
+    assert_eq!(visitor.peer.platform().ways().of(&hidden.provider.peer_id()), Some(Way::Direct));
 }
 
 #[tokio::test]
@@ -156,4 +176,33 @@ async fn a_relay_that_carries_no_circuits_is_asked_for_none() {
     let hidden = Hidden::start(&[&relay, &other], b"what one peer has").await;
     let status = hidden.announced_through(1).await;
     assert!(status.addresses.iter().all(|address| relay_of(address) == Some(other.peer_id())), "{status:?}");
+}
+
+#[tokio::test]
+async fn who_stays_after_publishing_serves_it_until_told_to_stop_and_can_publish_more_meanwhile() {
+    let relay = TestRelay::start(&[]).await;
+    let alice = Terminal::of(&[&relay]).await;
+    let package = alice.package("kettle", "1.0.0");
+    let stay = ["publish", &package, "--stay", "--relays-only"];
+    let mut staying =
+        alice.command(&alice.to_relays(&stay)).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(staying.stderr.take().unwrap()).lines();
+    let serving =
+        async { while !lines.next_line().await.unwrap().expect("it stays").contains("the DHT knows of them") {} };
+    within("that it serves", serving).await;
+    alice.published("kettle", "1.1.0").await;
+    // Whoever wants the first version has to have it from who stayed.
+    std::fs::remove_dir_all(relay.directory().join("blocks")).unwrap();
+    let visitor = Terminal::without_key(&[&relay]);
+    let name = format!("{}/kettle@1.0.0", alice.publisher().await);
+    let to = visitor.home.path().join("fetched").display().to_string();
+    let fetched = visitor.ask(&["fetch", &name, "--to", &to, "--json"]).await;
+    fetched.assert_good();
+    let from = &fetched.json()["fetched"]["from"];
+    assert_eq!((from.as_array().unwrap().len(), &from[0]["way"]), (1, &"relayed".into()), "{from}");
+    assert!(from[0]["peer"] != relay.peer_id().to_string(), "{from}");
+    assert_eq!(std::fs::read_dir(to).unwrap().count(), 1);
+    let id = staying.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().await.unwrap().success());
+    assert!(within("its end", staying.wait()).await.unwrap().success());
 }

@@ -14,6 +14,7 @@ use ggen_relay::{causes, package};
 use crate::own::Own;
 use crate::report::Report;
 use crate::send;
+use crate::serve::{WayHere, serve_files, take_up};
 
 /// Packages that are published at once: enough to share a disk's syncs, here and at relays. Each is in memory.
 const CONCURRENCY: usize = 12;
@@ -31,12 +32,18 @@ pub(crate) struct Publish {
     /// Lines `NAME PUBLISHER_ID`: whose packages the dependencies mean.
     #[arg(long, value_name = "FILE")]
     publishers: Option<PathBuf>,
+    /// Then serve what is published, as `serve` does, until Ctrl-C.
+    #[arg(long)]
+    stay: bool,
+    #[command(flatten)]
+    way: WayHere,
 }
 
 /// Exit code 0: everything is published; 1: some packages can't be; 2: nothing could be tried; 3: all are signed, and some wait for a relay.
-pub(crate) async fn run(Publish { paths, all, own, publishers }: Publish) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(Publish { paths, all, own, publishers, stay, way }: Publish) -> anyhow::Result<ExitCode> {
     let publishers = publishers.as_deref().map(read_publishers).transpose()?.unwrap_or_default();
     let (is_bulk, is_json) = (!all.is_empty(), own.is_json());
+    let relays = own.relays().addresses().to_vec();
     let found =
         tokio::task::spawn_blocking(move || find(paths, &all)).await.context("the search for packages ended")?;
     if found.is_empty() {
@@ -68,15 +75,29 @@ pub(crate) async fn run(Publish { paths, all, own, publishers }: Publish) -> any
     }
     let rows = futures::stream::iter(packages).map(|paths| one_of(&publishing, paths));
     let mut rows = rows.buffer_unordered(CONCURRENCY);
+    let mut published = Vec::new();
     while let Some(rows) = rows.next().await {
         for (path, row) in rows {
             match row {
-                Ok(outcome) => report.ended(path, outcome),
+                Ok(outcome) => {
+                    published.extend(outcome.is_ok().then(|| path.clone()));
+                    report.ended(path, outcome);
+                }
                 Err(first) => report.skipped(path, format!("{} has the same name and version", first.display())),
             }
         }
     }
-    Ok(report.finish())
+    drop(rows);
+    let code = report.finish();
+    if stay && !published.is_empty() {
+        let network = publishing.network().clone();
+        // Whoever publishes something else meanwhile needs the ledger.
+        drop(publishing);
+        let files =
+            tokio::task::spawn_blocking(move || take_up(&published, is_json)).await.context("reading ended")??;
+        serve_files(files, relays, network, way, is_json).await?;
+    }
+    Ok(code)
 }
 
 /// What became of a path, or the path that was published instead of it.

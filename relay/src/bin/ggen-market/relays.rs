@@ -49,6 +49,11 @@ impl Relays {
         !self.addresses.is_empty()
     }
 
+    /// Where they are, for another use beside the first.
+    pub(crate) fn addresses(&self) -> &[Multiaddr] {
+        &self.addresses
+    }
+
     /// Where they are.
     pub(crate) fn into_addresses(self) -> Vec<Multiaddr> {
         self.addresses

@@ -32,30 +32,40 @@ pub(crate) struct Serve {
     /// The network of the relays.
     #[arg(long, default_value = "ggen")]
     network: String,
+    #[command(flatten)]
+    way: WayHere,
+    /// Write JSON, one object in a line.
+    #[arg(long)]
+    json: bool,
+}
+
+// How others get here, for `publish --stay` too. No doc comment, as for [`Relays`].
+#[derive(clap::Args)]
+pub(crate) struct WayHere {
     /// Where to listen for those that can reach this machine by itself; repeatable.
     #[arg(
         long = "listen", value_name = "MULTIADDR",
         default_values = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"]
     )]
     listen: Vec<Multiaddr>,
-    /// Listen nowhere: only relays lead here.
+    /// Listen nowhere: only relays lead here, and nobody learns where this machine is.
     #[arg(long, conflicts_with = "listen")]
     relays_only: bool,
-    /// Write JSON, one object in a line.
+    /// Don't ask the router to let others in (UPnP).
     #[arg(long)]
-    json: bool,
+    no_upnp: bool,
 }
 
 /// Exit code 0: it was stopped; 2: there is nothing that could be served, or nowhere.
 pub(crate) async fn run(serve: Serve) -> Result<ExitCode> {
-    let Serve { paths, relays, network, listen, relays_only, json: is_json } = serve;
+    let Serve { paths, relays, network, way, json: is_json } = serve;
     relays.check()?;
     let network = Network::named(network)?;
     let files = tokio::task::spawn_blocking(move || take_up(&paths, is_json)).await.context("reading ended")??;
     if files.contents().is_empty() {
         bail!("there is nothing to serve: name packages, or install some first");
     }
-    serve_files(files, relays.into_addresses(), network, if relays_only { Vec::new() } else { listen }, is_json).await
+    serve_files(files, relays.into_addresses(), network, way, is_json).await
 }
 
 /// Serves until it is told to stop, and says where it is reached.
@@ -63,12 +73,13 @@ pub(crate) async fn serve_files(
     files: Files,
     relays: Vec<Multiaddr>,
     network: Network,
-    listen: Vec<Multiaddr>,
+    way: WayHere,
     is_json: bool,
 ) -> Result<ExitCode> {
     let keypair = Identity::load_or_create(&home::data().join(IDENTITY))?.keypair;
     let count = files.contents().len();
-    let provider = Provider::start(Config { keypair, network, relays, listen }, files).await?;
+    let listen = if way.relays_only { Vec::new() } else { way.listen };
+    let provider = Provider::start(Config { keypair, network, relays, listen, upnp: !way.no_upnp }, files).await?;
     let mut status = provider.status().clone();
     let mut said = Status::default();
     let mut told_to_end = signal(SignalKind::terminate())?;
@@ -118,7 +129,7 @@ fn say(provider: &Provider, before: &Status, now: &Status, count: usize, is_json
 }
 
 /// Takes up what is named, or all that is here. What can't be read is said, and left out.
-fn take_up(paths: &[PathBuf], is_json: bool) -> Result<Files> {
+pub(crate) fn take_up(paths: &[PathBuf], is_json: bool) -> Result<Files> {
     let (archives, mut files) = (Archives::of_user(), Files::default());
     if paths.is_empty() {
         for path in archives.paths().context("what was fetched can't be listed")? {

@@ -105,6 +105,7 @@ fn config(directory: &Path) -> Config {
     Config {
         epoch: Duration::from_secs(60),
         rules: Schedule::default(),
+        upnp: false,
         circuits: ggen_relay::config::Circuits::default(),
         sync: false,
         data_dir: directory.into(),

@@ -104,6 +104,7 @@ fn config(data: &Path, www: &Path) -> Config {
         network: Network::main(),
         epoch: Duration::from_secs(EPOCH_SECONDS),
         rules: Schedule::default(),
+        upnp: false,
         circuits: ggen_relay::config::Circuits::default(),
         sync: false,
     }
