@@ -48,7 +48,7 @@ enum Command {
     Interop,
     /// Kill relays and clients with SIGKILL at random moments of publishing, fetching and installing, many times, and check that nothing is lost.
     Soak(soak::Options),
-    /// Let peers behind routers of five kinds fetch from each other, in network namespaces, as root: who is connected directly, who through a
+    /// Let peers behind routers of six kinds fetch from each other, in network namespaces, as root: who is connected directly, who through a
     /// relay, and how fast; and a browser from a publisher behind a router. Writes `target/bench/nat.json`.
     Nat(nat::Options),
     /// Check format, lints, docs, tests and the built artifacts.

@@ -12,7 +12,8 @@ use crate::tools::{find_in_path, is_root};
 use crate::{native, page, paths, say, tools, wasm};
 
 /// What makes namespaces, routers and slow links, and the package that has it.
-const PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("miniupnpd", "miniupnpd-nftables")];
 
 /// What a person may choose.
 #[derive(clap::Args)]
@@ -40,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     page::build()?;
     let (results, logs) = (paths::at("target/bench"), paths::at("target/nat"));
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
-    say::line("peers behind routers of five kinds fetch from each other, over TCP and QUIC");
+    say::line("peers behind routers of six kinds fetch from each other, over TCP and QUIC");
     let mut command = Command::new(paths::native_binary("nat"));
     command.arg(results.join("nat.json")).arg(&logs).arg(options.tries.to_string());
     with_environment(&mut command).env("GGEN_CHROMIUM", chromium).current_dir(paths::root());

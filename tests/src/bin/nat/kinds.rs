@@ -13,10 +13,16 @@ pub(crate) enum Kind {
     Symmetric,
     /// As [`Self::Restricted`], and no UDP goes through.
     NoUdp,
+    /// As [`Self::Restricted`], but that it lets in at some port whoever comes, when the peer asks for it (UPnP). Only who serves asks.
+    Upnp,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Public, Self::Cone, Self::Restricted, Self::Symmetric, Self::NoUdp];
+    /// Behind which peers fetch.
+    pub(crate) const FETCHING: [Self; 5] = [Self::Public, Self::Cone, Self::Restricted, Self::Symmetric, Self::NoUdp];
+    /// Behind which peers serve.
+    pub(crate) const SERVING: [Self; 6] =
+        [Self::Public, Self::Cone, Self::Restricted, Self::Symmetric, Self::NoUdp, Self::Upnp];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -25,6 +31,7 @@ impl Kind {
             Self::Restricted => "port-restricted",
             Self::Symmetric => "symmetric",
             Self::NoUdp => "udp-blocked",
+            Self::Upnp => "upnp",
         }
     }
 }
@@ -49,11 +56,12 @@ impl Over {
 
 /// Whether two peers can be connected directly, and why or why not.
 pub(crate) const fn can_go_direct(over: Over, serves: Kind, fetches: Kind) -> (bool, &'static str) {
-    use Kind::{Cone, NoUdp, Public, Symmetric};
+    use Kind::{Cone, NoUdp, Public, Symmetric, Upnp};
     match (over, serves, fetches) {
         (Over::Quic, NoUdp, _) | (Over::Quic, _, NoUdp) => (false, "QUIC is UDP"),
         (_, Public, _) => (true, "who serves can be dialed"),
         (_, _, Public) => (true, "who fetches can be dialed back"),
+        (_, Upnp, _) => (true, "the router of who serves lets in whoever comes, as it was asked to"),
         (_, Cone, _) => (true, "the router of who serves lets in whoever comes"),
         (_, _, Cone) => (true, "the router of who fetches lets in whoever is called back"),
         (_, Symmetric, _) | (_, _, Symmetric) => {

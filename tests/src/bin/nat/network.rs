@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::process::Child;
 
 use crate::kinds::{Kind, Over};
 
@@ -22,6 +24,9 @@ pub(crate) struct Network {
     prefix: String,
     namespaces: Vec<String>,
     links: u8,
+    /// Of routers that are asked for something: what answers, and what it was told.
+    answering: Vec<Child>,
+    directory: TempDir,
 }
 
 /// A namespace that programs run in.
@@ -43,8 +48,13 @@ impl Network {
     /// The core, and the place of a relay beside it. What a run left that was killed is removed first.
     pub(crate) fn new() -> Result<(Self, Place)> {
         remove_left()?;
-        let mut network =
-            Self { prefix: format!("{PREFIX}{}-", std::process::id()), namespaces: Vec::new(), links: RELAY_LINK };
+        let mut network = Self {
+            prefix: format!("{PREFIX}{}-", std::process::id()),
+            namespaces: Vec::new(),
+            links: RELAY_LINK,
+            answering: Vec::new(),
+            directory: tempfile::tempdir()?,
+        };
         let core = network.namespace("core")?;
         run_in(&core, FORWARD)?;
         let relay = network.namespace("relay")?;
@@ -84,9 +94,27 @@ impl Network {
         let lan = format!("192.168.{number}");
         run_in(&outside, &format!("ip address add {lan}.1/24 dev lan; ip link set lan up\n{FORWARD}"))?;
         run_in(&outside, &nft(&router(kind, &format!("{lan}.2"))))?;
+        if kind == Kind::Upnp {
+            self.answer_upnp(&outside, &lan)?;
+        }
         let route = format!("ip route add default via {lan}.1");
         run_in(&inside, &format!("ip address add {lan}.2/24 dev eth; ip link set eth up; {route}"))?;
         Ok(Place { namespace: inside })
+    }
+
+    /// Starts what lets others in at a router when somebody in its network asks for it.
+    fn answer_upnp(&mut self, router: &str, lan: &str) -> Result<()> {
+        let path = self.directory.path().join(router);
+        let settings = format!(
+            "ext_ifname=wan\nlistening_ip=lan\nport=5000\nenable_upnp=yes\nenable_natpmp=no\nsecure_mode=yes\n\
+             uuid=00000000-0000-0000-0000-000000000000\nallow 1024-65535 {lan}.0/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n"
+        );
+        std::fs::write(&path, settings)?;
+        let mut command = Place { namespace: router.to_owned() }.command("miniupnpd");
+        command.arg("-d").arg("-f").arg(&path).arg("-P").arg(path.with_extension("pid"));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.answering.push(child.context("miniupnpd does not start")?);
+        Ok(())
     }
 
     /// Connects a namespace to the core, by an interface `wan` with a public address.
@@ -120,13 +148,13 @@ impl Drop for Network {
 
 const FORWARD: &str = "echo 1 > /proc/sys/net/ipv4/ip_forward";
 
-/// Of the range for measurements between networks, so that it counts as public.
+/// It counts as public everywhere, and leaves no namespace: with the ranges for documentation and measurements UPnP has nothing to do.
 fn address(link: u8) -> String {
-    format!("198.18.{link}.2")
+    format!("11.0.{link}.2")
 }
 
 fn gateway(link: u8, length: &str) -> String {
-    format!("198.18.{link}.1{length}")
+    format!("11.0.{link}.1{length}")
 }
 
 /// The rules of a router. Linux itself gives a port of the peer the same port outside, whomever it talks to, and takes only what answers;
@@ -134,15 +162,21 @@ fn gateway(link: u8, length: &str) -> String {
 fn router(kind: Kind, peer: &str) -> String {
     let source = if kind == Kind::Symmetric { "masquerade random,fully-random" } else { "masquerade" };
     let forward = if kind == Kind::NoUdp { "meta l4proto udp drop" } else { "" };
-    let destination = if kind == Kind::Cone { format!("iifname wan dnat to {peer}") } else { String::new() };
+    let destination = if kind == Kind::Cone { format!("iifname wan dnat ip to {peer}") } else { String::new() };
+    // The names are those that miniupnpd looks for.
     format!(
-        "table ip router {{
-            chain source {{
+        "table inet filter {{
+            chain prerouting_miniupnpd {{}}
+            chain postrouting_miniupnpd {{}}
+            chain miniupnpd {{}}
+            chain postrouting {{
                 type nat hook postrouting priority srcnat; policy accept;
+                jump postrouting_miniupnpd
                 oifname wan {source}
             }}
-            chain destination {{
+            chain prerouting {{
                 type nat hook prerouting priority dstnat; policy accept;
+                jump prerouting_miniupnpd
                 {destination}
             }}
             chain forward {{

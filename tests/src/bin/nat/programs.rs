@@ -124,7 +124,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts it, and waits until the DHT knows of it.
+    /// Starts it, and waits until the DHT knows of it; where its router lets others in when it is asked, as somebody that can be dialed.
     pub(crate) async fn start(
         (over, kind, place): (Over, Kind, &Place),
         relay: &Relay,
@@ -143,7 +143,12 @@ impl Serving {
         let ready = async {
             while let Some(line) = lines.next_line().await? {
                 let status: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
-                if status["announced"] == status["contents"] && status["addresses"] != Value::Array(Vec::new()) {
+                let addresses = status["addresses"].as_array().map_or(&[][..], Vec::as_slice);
+                let leads = |address: &Value| {
+                    let is_circuit = address.as_str().is_some_and(|address| address.contains("/p2p-circuit/"));
+                    kind != Kind::Upnp || !is_circuit
+                };
+                if status["announced"] == status["contents"] && addresses.iter().any(leads) {
                     return Ok(());
                 }
             }
