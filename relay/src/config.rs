@@ -107,7 +107,7 @@ pub struct FileConfig {
     pub network: Option<String>,
     /// Default: 60. A network of its own may choose another number, for all who take part in it.
     pub epoch_seconds: Option<NonZeroU64>,
-    /// Whether the router is asked to let others in (UPnP). Default: where `external` says nothing, and it listens beyond this machine.
+    /// Whether the router is asked to let others in (UPnP). Default: false.
     pub upnp: Option<bool>,
     /// Circuits that are carried at once between peers of which the one can't dial the other. Default: 1024. None with 0.
     pub circuits: Option<usize>,
@@ -206,20 +206,17 @@ impl FileConfig {
         if let Some(www) = self.www.as_ref().filter(|www| !www.join("index.html").is_file()) {
             return Err(Error::NoPage(www.clone()));
         }
-        let listen = self.listen.map_or_else(Listen::default, Listen::from_iter);
-        let external = self.external.unwrap_or_default();
-        let is_at_home = external.is_empty() && !listen.addresses.iter().all(ggen_net::address::is_loopback);
         Ok(Config {
             data_dir: self.data_dir.unwrap_or_else(|| "ggen-relay-data".into()),
-            listen,
+            listen: self.listen.map_or_else(Listen::default, Listen::from_iter),
             bootstrap,
             http: Some(self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)))),
-            external,
+            external: self.external.unwrap_or_default(),
             www: self.www,
             network: self.network.map_or_else(|| Ok(Network::main()), Network::named)?,
             epoch: Duration::from_secs(self.epoch_seconds.map_or(EPOCH_SECONDS, NonZeroU64::get)),
             rules: Schedule::default(),
-            upnp: self.upnp.unwrap_or(is_at_home),
+            upnp: self.upnp.unwrap_or(false),
             circuits: Circuits {
                 count: self.circuits.unwrap_or(circuits.count),
                 duration: self.circuit_seconds.map_or(circuits.duration, |it| Duration::from_secs(it.get().into())),
@@ -247,19 +244,6 @@ mod tests {
         let over = FileConfig { network: Some("b".into()), ..FileConfig::default() };
         let config = file.overridden_by(over).resolve().unwrap();
         assert_eq!((config.network.as_str(), config.http), ("b", "127.0.0.1:1".parse().ok()));
-    }
-
-    #[test]
-    fn a_router_is_asked_where_nobody_said_how_the_relay_is_reached() {
-        let resolved = |listen: &str, external: &[&str], upnp| {
-            let listen = Some(vec![listen.parse().unwrap()]);
-            let external = Some(external.iter().map(|address| address.parse().unwrap()).collect());
-            FileConfig { listen, external, upnp, ..FileConfig::default() }.resolve().unwrap().upnp
-        };
-        assert!(resolved("/ip4/0.0.0.0/tcp/1", &[], None));
-        assert!(!resolved("/ip4/0.0.0.0/tcp/1", &[], Some(false)));
-        assert!(!resolved("/ip4/0.0.0.0/tcp/1", &["/dns4/relay.example/tcp/1"], None));
-        assert!(!resolved("/ip4/127.0.0.1/tcp/1", &[], None));
     }
 
     #[test]

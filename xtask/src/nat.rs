@@ -19,7 +19,7 @@ const PROGRAMS: [(&str, &str); 4] =
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How often each pair is tried that can be connected directly.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     tries: u32,
 }
 

@@ -56,9 +56,9 @@ struct Run {
     /// Seconds of an epoch, in which a relay commits to what it holds once; the same throughout a network [default: 60].
     #[arg(long, value_name = "SECONDS")]
     epoch_seconds: Option<NonZeroU64>,
-    /// Don't ask the router to let others in (UPnP), which is done where no --external says how the relay is reached.
+    /// Ask the router to let others in (UPnP): for a relay at home.
     #[arg(long)]
-    no_upnp: bool,
+    upnp: bool,
     /// Circuits to carry at once between peers of which the one can't dial the other; 0: none [default: 1024].
     #[arg(long, value_name = "COUNT")]
     circuits: Option<usize>,
@@ -121,7 +121,7 @@ fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
         www: arguments.www,
         network: arguments.network,
         epoch_seconds: arguments.epoch_seconds,
-        upnp: arguments.no_upnp.then_some(false),
+        upnp: arguments.upnp.then_some(true),
         circuits: arguments.circuits,
         circuit_seconds: arguments.circuit_seconds,
         circuit_bytes: arguments.circuit_bytes,

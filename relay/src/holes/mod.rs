@@ -8,16 +8,19 @@
     reason = "the derived event enum has no place for docs: its variants are the fields of the struct"
 )]
 
+pub(crate) mod address;
 mod observe;
+mod punch;
 mod reverse;
 mod ways;
 
+use libp2p::PeerId;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{PeerId, dcutr};
 
 pub use self::observe::{Observe, When};
+pub use self::punch::Punch;
 pub use self::reverse::Reverse;
 pub use self::ways::{Way, Ways};
 
@@ -26,7 +29,8 @@ pub use self::ways::{Way, Ways};
 pub struct Holes {
     // The first, so that the others never hear of a connection that is one too many.
     limits: connection_limits::Behaviour,
-    punch: Toggle<dcutr::Behaviour>,
+    // Before the next, which dials what this one lets be dialed.
+    punch: Toggle<Punch>,
     reverse: Reverse,
     observe: Observe,
     ways: Ways,
@@ -37,7 +41,7 @@ impl Holes {
     pub fn new(local: PeerId, when: When, limits: ConnectionLimits, ways: Ways) -> Self {
         Self {
             limits: connection_limits::Behaviour::new(limits),
-            punch: (!matches!(when, When::Never)).then(|| dcutr::Behaviour::new(local)).into(),
+            punch: (!matches!(when, When::Never)).then(|| Punch::new(local)).into(),
             reverse: Reverse::default(),
             observe: Observe::new(when),
             ways,

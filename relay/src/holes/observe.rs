@@ -4,7 +4,7 @@
 //! that it is connected to by a further connection from there, and is connected to the provider through its relay once more, because what a hole
 //! is punched with is what was known when a circuit began. Meanwhile blocks come through the first one.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::{ConnectedPoint, Endpoint};
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour};
@@ -20,10 +19,14 @@ use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy}
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::address::{Kind, Listening, kind_of};
+
 /// How long addresses are collected that come one by one, until something is made of them.
 const COLLECT: Duration = Duration::from_millis(50);
 /// How long a relay may take to say where it sees us: some round trips. Over a transport that the network blocks none ever does.
 const OBSERVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long any may take at all: some connections have long ways.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a second circuit is kept for its hole to be punched.
 const PUNCH_TIMEOUT: Duration = Duration::from_secs(15);
 /// Peers that may be asked where they see us.
@@ -44,37 +47,6 @@ pub enum When {
     Relayed(Vec<Multiaddr>),
     /// Never: nobody is to know where it is.
     Never,
-}
-
-/// What holes are punched over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Tcp,
-    Quic,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Tcp, Self::Quic];
-
-    /// The kind and the port of an address; None for one that no hole is punched over.
-    fn of(address: &Multiaddr) -> Option<(Self, u16)> {
-        let mut parts = address.iter().skip(1);
-        let found = match (parts.next()?, parts.next()) {
-            (Protocol::Tcp(port), None | Some(Protocol::P2p(_))) => (Self::Tcp, port),
-            (Protocol::Udp(port), Some(Protocol::QuicV1)) => (Self::Quic, port),
-            _ => return None,
-        };
-        let is_circuit = address.iter().any(|part| part == Protocol::P2pCircuit);
-        (!is_circuit).then_some(found)
-    }
-}
-
-/// What is known of one transport.
-#[derive(Debug, Default)]
-struct Listening {
-    ports: BTreeSet<u16>,
-    /// Whether somebody saw us come from one of these ports, or would have.
-    is_seen: bool,
 }
 
 /// A peer that we dialed, and is connected.
@@ -107,12 +79,16 @@ struct Second {
 pub struct Observe {
     /// Where to listen as soon as there is a reason to.
     to_listen: Vec<Multiaddr>,
-    listening: [Listening; 2],
+    listening: Listening,
+    /// Whether somebody saw us come from a port that we listen on, or would have, by kind.
+    is_seen: [bool; 2],
     peers: HashMap<PeerId, Known>,
     ask_at: Option<Instant>,
     circuits: Vec<Circuit>,
-    /// When circuits are dialed again, whatever is known then.
+    /// When circuits are dialed again, if anything is known then; later, as soon as it is.
     again_at: Option<Instant>,
+    /// When circuits are left as they are.
+    give_up_at: Option<Instant>,
     seconds: Vec<Second>,
     timer: Option<Pin<Box<Sleep>>>,
     queue: VecDeque<ToSwarm<Infallible, Infallible>>,
@@ -122,19 +98,17 @@ impl Observe {
     pub(super) fn new(when: When) -> Self {
         Self {
             to_listen: if let When::Relayed(addresses) = when { addresses } else { Vec::new() },
-            listening: Default::default(),
+            listening: Listening::default(),
+            is_seen: [false; 2],
             peers: HashMap::new(),
             ask_at: None,
             circuits: Vec::new(),
             again_at: None,
+            give_up_at: None,
             seconds: Vec::new(),
             timer: None,
             queue: VecDeque::new(),
         }
-    }
-
-    const fn of(&mut self, kind: Kind) -> &mut Listening {
-        &mut self.listening[kind as usize]
     }
 
     fn on_connected(&mut self, ConnectionEstablished { peer_id, connection_id, endpoint, .. }: ConnectionEstablished) {
@@ -145,7 +119,9 @@ impl Observe {
                     let listen = std::mem::take(&mut self.to_listen).into_iter();
                     self.queue.extend(listen.map(|address| ToSwarm::ListenOn { opts: ListenOpts::new(address) }));
                     self.circuits.push(Circuit { peer: peer_id, address: address.clone(), connection: connection_id });
-                    self.again_at.get_or_insert_with(|| Instant::now() + OBSERVE_TIMEOUT);
+                    let now = Instant::now();
+                    self.again_at.get_or_insert(now + OBSERVE_TIMEOUT);
+                    self.give_up_at = Some(now + GIVE_UP_TIMEOUT);
                 }
             }
             _ if endpoint.is_relayed() => {}
@@ -176,19 +152,19 @@ impl Observe {
 
     /// Whether there is nothing to wait for: it is known where we are seen, over all that we listen on.
     fn knows_enough(&self) -> bool {
-        let mut listening = self.listening.iter().filter(|listening| !listening.ports.is_empty()).peekable();
-        listening.peek().is_some() && listening.all(|listening| listening.is_seen)
+        let mut listening = Kind::ALL.into_iter().filter(|kind| self.listening.over(*kind)).peekable();
+        listening.peek().is_some() && listening.all(|kind| self.is_seen[kind as usize])
     }
 
     /// Dials peers from where we listen, over each transport of which it is not known where we are seen.
     fn ask(&mut self) {
         for kind in Kind::ALL {
-            if self.of(kind).ports.is_empty() || self.of(kind).is_seen {
+            if !self.listening.over(kind) || self.is_seen[kind as usize] {
                 continue;
             }
             let busy = self.peers.values().filter(|known| known.asked.contains(&kind)).count();
             let fresh = self.peers.iter_mut().filter(|(_, known)| !known.asked.contains(&kind));
-            let of_kind = |address: &&Multiaddr| Kind::of(address).is_some_and(|(of, _)| of == kind);
+            let of_kind = |address: &&Multiaddr| kind_of(address).is_some_and(|(of, _)| of == kind);
             let asked = fresh.filter_map(|(peer, known)| {
                 let addresses: Vec<_> = known.addresses.iter().filter(of_kind).cloned().collect();
                 (!addresses.is_empty()).then(|| {
@@ -203,13 +179,20 @@ impl Observe {
 
     /// Is connected once more where a hole may be punched now.
     fn dial_again(&mut self) {
-        self.again_at = None;
-        let is_seen = self.listening.iter().any(|listening| listening.is_seen);
-        for Circuit { peer, address, connection } in self.circuits.drain(..).filter(|_| is_seen) {
+        (self.again_at, self.give_up_at) = (None, None);
+        for Circuit { peer, address, connection } in self.circuits.drain(..) {
             let opts = DialOpts::peer_id(peer).addresses(vec![address]).condition(PeerCondition::Always).build();
             let until = Instant::now() + PUNCH_TIMEOUT;
             self.seconds.push(Second { peer, first: connection, connection: opts.connection_id(), until });
             self.queue.push_back(ToSwarm::Dial { opts });
+        }
+    }
+
+    fn on_seen(&mut self, kind: Kind) {
+        self.is_seen[kind as usize] = true;
+        // Past its time the first one that is seen is enough.
+        if self.knows_enough() || self.again_at.is_none() {
+            self.dial_again();
         }
     }
 
@@ -219,7 +202,14 @@ impl Observe {
             self.ask();
         }
         if self.again_at.is_some_and(|at| at <= now) {
-            self.dial_again();
+            self.again_at = None;
+            if self.is_seen.contains(&true) {
+                self.dial_again();
+            }
+        }
+        if self.give_up_at.is_some_and(|at| at <= now) {
+            self.give_up_at = None;
+            self.circuits.clear();
         }
         let over = self.seconds.extract_if(.., |second| second.until <= now);
         self.queue.extend(over.map(|second| close(&second)));
@@ -227,7 +217,7 @@ impl Observe {
 
     fn next_step(&self) -> Option<Instant> {
         let seconds = self.seconds.iter().map(|second| second.until);
-        seconds.chain(self.ask_at).chain(self.again_at).min()
+        seconds.chain(self.ask_at).chain(self.again_at).chain(self.give_up_at).min()
     }
 }
 
@@ -261,6 +251,7 @@ impl NetworkBehaviour for Observe {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
+        self.listening.on_swarm_event(&event);
         match event {
             FromSwarm::ConnectionEstablished(connected) => self.on_connected(connected),
             FromSwarm::ConnectionClosed(closed) => self.on_closed(&closed),
@@ -276,20 +267,18 @@ impl NetworkBehaviour for Observe {
                     self.ask_soon();
                 }
             }
-            FromSwarm::NewListenAddr(new) => {
-                if let Some((kind, port)) = Kind::of(new.addr) {
-                    self.of(kind).ports.insert(port);
+            FromSwarm::NewListenAddr(_) => self.ask_soon(),
+            // Who moved to another network is seen elsewhere.
+            FromSwarm::ExpiredListenAddr(gone) => {
+                if let Some((kind, _)) = kind_of(gone.addr) {
+                    self.is_seen[kind as usize] = false;
+                    self.peers.values_mut().for_each(|known| known.asked.retain(|asked| *asked != kind));
                     self.ask_soon();
                 }
             }
-            FromSwarm::NewExternalAddrCandidate(candidate) => {
-                if let Some((kind, port)) = Kind::of(candidate.addr)
-                    && self.of(kind).ports.contains(&port)
-                {
-                    self.of(kind).is_seen = true;
-                    if self.knows_enough() {
-                        self.dial_again();
-                    }
+            FromSwarm::NewExternalAddrCandidate(candidate) if self.listening.has(candidate.addr) => {
+                if let Some((kind, _)) = kind_of(candidate.addr) {
+                    self.on_seen(kind);
                 }
             }
             _ => {}

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use futures::future::poll_fn;
 use libp2p::core::transport::ListenerId;
-use libp2p::swarm::behaviour::NewListenAddr;
+use libp2p::swarm::behaviour::{ExpiredListenAddr, NewListenAddr};
 use libp2p::swarm::{NewExternalAddrCandidate, NewExternalAddrOfPeer};
 
 use super::*;
@@ -137,4 +137,36 @@ async fn who_serves_asks_over_each_transport_that_it_listens_on_once() {
     peer.told(relay, &["/ip4/203.0.113.7/udp/4901/quic-v1"]);
     peer.passes(COLLECT);
     assert_eq!(peer.wants(), [""; 0], "it was asked");
+}
+
+#[tokio::test]
+async fn what_is_seen_late_is_used_as_soon_as_it_is_seen_and_not_for_ever() {
+    let (relay, provider) = (PeerId::random(), PeerId::random());
+    let circuit = format!("{TCP}/p2p/{relay}/p2p-circuit/p2p/{provider}");
+    for (wait, wanted) in [(OBSERVE_TIMEOUT, 1), (GIVE_UP_TIMEOUT, 0)] {
+        let mut peer = Heard(Observe::new(When::Relayed(Vec::new())));
+        peer.listens("/ip4/192.168.1.5/tcp/4001");
+        peer.listens("/ip4/192.168.1.5/udp/4001/quic-v1");
+        peer.connected(provider, 1, &circuit);
+        peer.passes(wait);
+        assert_eq!(peer.wants(), [""; 0], "nothing was seen");
+        peer.seen("/ip4/198.51.100.9/tcp/4001");
+        assert_eq!(peer.wants().len(), wanted, "after {wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_moves_to_another_network_asks_again() {
+    let relay = PeerId::random();
+    let mut peer = Heard(Observe::new(When::Always));
+    peer.connected(relay, 1, TCP);
+    peer.told(relay, &[TCP]);
+    peer.listens("/ip4/192.168.1.5/tcp/4001");
+    peer.passes(COLLECT);
+    assert_eq!(peer.wants(), [format!("dial {relay}")]);
+    let (listener_id, addr) = (ListenerId::next(), &parse("/ip4/192.168.1.5/tcp/4001"));
+    peer.0.on_swarm_event(FromSwarm::ExpiredListenAddr(ExpiredListenAddr { listener_id, addr }));
+    peer.listens("/ip4/10.0.0.9/tcp/4001");
+    peer.passes(COLLECT);
+    assert_eq!(peer.wants(), [format!("dial {relay}")]);
 }

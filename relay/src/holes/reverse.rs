@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, ToSwarm, dummy};
 use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent};
 use libp2p::{Multiaddr, PeerId};
+
+use super::address::{Kind, kind_of};
 
 /// Addresses of one peer that are dialed: it says by itself which they are.
 const MAX_ADDRESSES: usize = 4;
@@ -26,7 +27,7 @@ pub struct Reverse {
 
 /// QUIC takes no part for the other: there the dial of the hole is one already.
 fn is_tcp(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+    kind_of(address).is_some_and(|(kind, _)| kind == Kind::Tcp)
 }
 
 impl NetworkBehaviour for Reverse {

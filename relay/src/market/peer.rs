@@ -21,6 +21,9 @@ const MAX_INBOUND: u32 = 64;
 /// Those that are still shaking hands.
 const MAX_PENDING_INBOUND: u32 = 16;
 
+/// Dials at once: of relays, of whom the DHT asks, of providers, and of those for holes to them.
+const MAX_PENDING_OUTBOUND: u32 = 64;
+
 /// Tasks and time by tokio, and holes through routers. Clones know the same connections.
 #[derive(Debug, Clone, Default)]
 pub struct Tokio {
@@ -55,6 +58,7 @@ impl Platform for Tokio {
         let listen = listen.map(|address| address.parse().expect("a constant multiaddr"));
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(MAX_PENDING_INBOUND))
+            .with_max_pending_outgoing(Some(MAX_PENDING_OUTBOUND))
             .with_max_established_incoming(Some(MAX_INBOUND));
         Holes::new(local, When::Relayed(listen.into()), limits, self.ways.clone())
     }

@@ -389,7 +389,7 @@ mod tests {
     /// Starts a relay on these addresses, and gives where it can be reached.
     async fn start(listen: Listen) -> Result<String, StartError> {
         let directory = tempfile::tempdir().unwrap();
-        let file = FileConfig { data_dir: Some(directory.path().into()), upnp: Some(false), ..FileConfig::default() };
+        let file = FileConfig { data_dir: Some(directory.path().into()), ..FileConfig::default() };
         let relay = Relay::start(Config { listen, http: None, ..file.resolve().unwrap() }).await?;
         let addresses = relay.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         relay.stop().await;
@@ -446,7 +446,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_of_another_relay_is_not_shared_with_it() {
         let directory = tempfile::tempdir().unwrap();
-        let file = FileConfig { data_dir: Some(directory.path().into()), upnp: Some(false), ..FileConfig::default() };
+        let file = FileConfig { data_dir: Some(directory.path().into()), ..FileConfig::default() };
         let listen = ["/ip4/127.0.0.1/tcp/0".parse().unwrap()].into_iter().collect();
         let other = Relay::start(Config { listen, http: None, ..file.resolve().unwrap() }).await.unwrap();
         let (_, taken) = address::split_peer(&other.addresses()[0]).unwrap();

@@ -5,6 +5,7 @@
 
 mod files;
 mod node;
+mod router;
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! The task that owns the serving peer's swarm.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,9 @@ use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, noise, ping, relay, tcp, upnp, yamux};
 use tokio::sync::mpsc;
 
+use super::router::Router;
 use super::{BITSWAP, Config, Host, Open, StartError, Status};
+use crate::holes::address::{Reach, reach};
 use crate::holes::{Holes, HolesEvent, Ways, When};
 use crate::{causes, policy};
 
@@ -39,7 +40,7 @@ struct ProviderBehaviour {
     circuits: relay::client::Behaviour,
     holes: Holes,
     reachability: autonat::v2::client::Behaviour,
-    router: Toggle<upnp::tokio::Behaviour>,
+    router: Toggle<Router>,
 }
 
 impl ProviderBehaviour {
@@ -51,6 +52,7 @@ impl ProviderBehaviour {
         );
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(policy::MAX_PENDING_CONNECTIONS))
+            .with_max_pending_outgoing(Some(policy::MAX_PENDING_CONNECTIONS))
             .with_max_established_incoming(Some(policy::MAX_CONNECTIONS))
             .with_max_established_per_peer(Some(policy::MAX_CONNECTIONS_PER_PEER));
         Self {
@@ -58,7 +60,7 @@ impl ProviderBehaviour {
             circuits,
             holes: Holes::new(local, way.when, limits, way.ways),
             reachability: autonat::v2::client::Behaviour::default(),
-            router: way.upnp.then(upnp::tokio::Behaviour::default).into(),
+            router: way.upnp.then(Router::default).into(),
         }
     }
 }
@@ -101,7 +103,8 @@ impl Node {
         // Who listens nowhere tells nobody where it is, not even through a relay.
         let when = if config.listen.is_empty() { When::Never } else { When::Always };
         // A router leads to no loopback address.
-        let upnp = config.upnp && !config.listen.iter().all(address::is_loopback);
+        let upnp = config.upnp
+            && config.listen.iter().any(|address| reach(address) != Reach::Machine || address::is_unspecified(address));
         let way = WayIn { when, ways: host.ways.clone(), upnp };
         let mut swarm = swarm(config.keypair, &net, way).await.map_err(StartError::Transport)?;
         for address in config.listen {
@@ -322,11 +325,11 @@ impl Node {
     }
 }
 
-/// What became of asking the router. That it lets others in is confirmation enough: whoever can't come that way comes through a relay.
+/// What became of asking the router.
 fn on_router_event(event: &upnp::Event) {
     match event {
         upnp::Event::NewExternalAddr { external_addr, .. } => {
-            tracing::info!(%external_addr, "the router lets others in")
+            tracing::info!(%external_addr, "the router says that it lets others in")
         }
         upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
             tracing::info!(%external_addr, "the router does not let others in any more");
@@ -367,31 +370,6 @@ fn ways(dialed: &Multiaddr, told: &[Multiaddr]) -> Vec<Multiaddr> {
     let of = |transport| told.iter().filter(move |address| address::Transport::of(address) == transport);
     let [browsers, others] = [address::Transport::WebSocket, address::Transport::Other].map(of);
     browsers.take(1).chain(others).take(MAX_WAYS).map(|way| without_peer(way)).collect()
-}
-
-/// From where an address can be dialed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    Machine,
-    Network,
-    Anywhere,
-}
-
-fn reach(address: &Multiaddr) -> Reach {
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-        Some(Protocol::Ip6(ip)) => ip.to_canonical(),
-        _ => return Reach::Anywhere,
-    };
-    let is_local = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
-    };
-    match ip.is_loopback() {
-        true => Reach::Machine,
-        false if is_local => Reach::Network,
-        false => Reach::Anywhere,
-    }
 }
 
 fn circuit(way: &Multiaddr, relay: PeerId, local: PeerId) -> Multiaddr {

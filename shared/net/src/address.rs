@@ -76,15 +76,6 @@ pub fn is_unspecified(address: &Multiaddr) -> bool {
     })
 }
 
-/// Whether the address leads no further than this machine.
-pub fn is_loopback(address: &Multiaddr) -> bool {
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_loopback(),
-        Protocol::Ip6(ip) => ip.is_loopback(),
-        _ => false,
-    })
-}
-
 /// Addresses that one party has as a rule: what may be counted together, so that many identities at one place weigh no more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IpGroup {

@@ -74,7 +74,9 @@ where
         }));
         let identify = identify::Config::new(names::IDENTIFY.into(), keypair.public())
             .with_agent_version(config.agent.clone())
-            .with_push_listen_addr_updates(role == Role::Relay);
+            .with_push_listen_addr_updates(role == Role::Relay)
+            // Who is no relay tells where it is only if that is confirmed: its own network is nobody's business.
+            .with_hide_listen_addrs(role == Role::Light);
         Self {
             kad,
             gossipsub: gossip(),

@@ -32,7 +32,7 @@ pub(crate) struct Publish {
     /// Lines `NAME PUBLISHER_ID`: whose packages the dependencies mean.
     #[arg(long, value_name = "FILE")]
     publishers: Option<PathBuf>,
-    /// Then serve what is published, as `serve` does, until Ctrl-C.
+    /// Then serve what is published, as `serve` does, until Ctrl-C. With --json each object is a line.
     #[arg(long)]
     stay: bool,
     #[command(flatten)]
@@ -42,6 +42,9 @@ pub(crate) struct Publish {
 /// Exit code 0: everything is published; 1: some packages can't be; 2: nothing could be tried; 3: all are signed, and some wait for a relay.
 pub(crate) async fn run(Publish { paths, all, own, publishers, stay, way }: Publish) -> anyhow::Result<ExitCode> {
     let publishers = publishers.as_deref().map(read_publishers).transpose()?.unwrap_or_default();
+    if way.is_given() && !stay {
+        bail!("--listen, --relays-only and --no-upnp say how others get here: they go with --stay");
+    }
     let (is_bulk, is_json) = (!all.is_empty(), own.is_json());
     let relays = own.relays().addresses().to_vec();
     let found =
@@ -88,14 +91,20 @@ pub(crate) async fn run(Publish { paths, all, own, publishers, stay, way }: Publ
         }
     }
     drop(rows);
-    let code = report.finish();
+    let code = report.finish(stay);
     if stay && !published.is_empty() {
         let network = publishing.network().clone();
         // Whoever publishes something else meanwhile needs the ledger.
         drop(publishing);
-        let files =
-            tokio::task::spawn_blocking(move || take_up(&published, is_json)).await.context("reading ended")??;
-        serve_files(files, relays, network, way, is_json).await?;
+        let serving = async {
+            let taken = tokio::task::spawn_blocking(move || take_up(&published, is_json)).await;
+            serve_files(taken.context("reading ended")??, relays, network, way, is_json).await
+        };
+        // What is published is, whatever becomes of serving it.
+        if let Err(error) = serving.await {
+            eprintln!("error: it is published, and not served from here: {}", causes::of(error.as_ref()));
+            return Ok(ExitCode::from(1));
+        }
     }
     Ok(code)
 }

@@ -86,12 +86,14 @@ impl Report {
     }
 
     /// Ends the report. Exit code 0: all are published, those aside that were skipped; 1: some can't be; 3: some wait for a relay.
-    pub(crate) fn finish(mut self) -> ExitCode {
+    pub(crate) fn finish(mut self, is_line: bool) -> ExitCode {
         self.bar.finish_and_clear();
         self.rows.sort_by(|one, other| one.path.cmp(&other.path));
         let counts = self.counts();
         let [.., waiting, _, failed] = counts;
-        if self.is_json {
+        if self.is_json && is_line {
+            println!("{}", self.json());
+        } else if self.is_json {
             println!("{:#}", self.json());
         } else if self.is_bulk {
             let [published, already, waiting, skipped, failed] = counts;

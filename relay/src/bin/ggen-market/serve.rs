@@ -22,6 +22,10 @@ use crate::relays::Relays;
 /// Where a serving peer's key is, below what a user decided.
 const IDENTITY: &str = "serve";
 
+/// Where a serving peer listens that nobody chose for.
+const DEFAULT_LISTEN: [&str; 4] =
+    ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"];
+
 #[derive(clap::Args)]
 pub(crate) struct Serve {
     /// Package directories and .crate files. Nothing: all archives that were fetched or installed on this machine.
@@ -42,11 +46,8 @@ pub(crate) struct Serve {
 // How others get here, for `publish --stay` too. No doc comment, as for [`Relays`].
 #[derive(clap::Args)]
 pub(crate) struct WayHere {
-    /// Where to listen for those that can reach this machine by itself; repeatable.
-    #[arg(
-        long = "listen", value_name = "MULTIADDR",
-        default_values = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"]
-    )]
+    /// Where to listen for those that can reach this machine by itself; repeatable [default: TCP and QUIC on all interfaces].
+    #[arg(long = "listen", value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
     /// Listen nowhere: only relays lead here, and nobody learns where this machine is.
     #[arg(long, conflicts_with = "listen")]
@@ -54,6 +55,21 @@ pub(crate) struct WayHere {
     /// Don't ask the router to let others in (UPnP).
     #[arg(long)]
     no_upnp: bool,
+}
+
+impl WayHere {
+    /// Whether anything is chosen.
+    pub(crate) const fn is_given(&self) -> bool {
+        !self.listen.is_empty() || self.relays_only || self.no_upnp
+    }
+
+    fn listen(&self) -> Vec<Multiaddr> {
+        match &self.listen[..] {
+            [] if self.relays_only => Vec::new(),
+            [] => DEFAULT_LISTEN.map(|address| address.parse().expect("a constant multiaddr")).into(),
+            chosen => chosen.to_vec(),
+        }
+    }
 }
 
 /// Exit code 0: it was stopped; 2: there is nothing that could be served, or nowhere.
@@ -78,7 +94,7 @@ pub(crate) async fn serve_files(
 ) -> Result<ExitCode> {
     let keypair = Identity::load_or_create(&home::data().join(IDENTITY))?.keypair;
     let count = files.contents().len();
-    let listen = if way.relays_only { Vec::new() } else { way.listen };
+    let listen = way.listen();
     let provider = Provider::start(Config { keypair, network, relays, listen, upnp: !way.no_upnp }, files).await?;
     let mut status = provider.status().clone();
     let mut said = Status::default();

@@ -64,12 +64,14 @@ async fn main() -> Result<ExitCode> {
         [report, logs, tries] => (report, logs, tries.parse()?),
         _ => bail!("nat REPORT LOGS [TRIES]"),
     };
-    let mut told_to_end = signal(SignalKind::terminate())?;
+    let [mut terminate, mut interrupt, mut hang_up] =
+        [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
     // Whatever ends it, what it made is dropped, and with it the namespaces and what runs in them.
     let Measured { rows, browser } = tokio::select! {
         measured = measure(Path::new(logs), tries) => measured?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = told_to_end.recv() => bail!("told to end"),
+        _ = terminate.recv() => bail!("told to end"),
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = hang_up.recv() => bail!("the terminal is gone"),
     };
     report::print(&rows, &browser);
     fs::write(report, format!("{:#}\n", report::json(&rows, &browser))).with_context(|| report.clone())?;
@@ -116,11 +118,13 @@ async fn measure(logs: &Path, tries: usize) -> Result<Measured> {
         let known = known.with_context(|| format!("{} is not published", package.name))?.clone();
         let home = logs.join(&package.name).join("serves");
         fs::create_dir_all(&home)?;
-        running.push(Serving::start(serves.at(), &matrix.relay, &home, &package.directory).await?);
+        let serving = Serving::start(serves.at(), &matrix.relay, &home, &package.directory).await?;
+        let peer = serving.peer.clone();
+        running.push(serving);
         if serves.kind == Kind::Symmetric {
             hidden = Some((known.clone(), home));
         }
-        columns.spawn(matrix.clone().column(serves, package, known.full_name));
+        columns.spawn(matrix.clone().column(serves, package, known.full_name, peer));
     }
     let mut rows = Vec::new();
     while let Some(done) = columns.join_next().await {
@@ -146,7 +150,7 @@ struct Matrix {
 
 impl Matrix {
     /// Everybody fetches what one peer serves.
-    async fn column(self: Arc<Self>, serves: Peer, package: Package, full_name: String) -> Result<Vec<Row>> {
+    async fn column(self: Arc<Self>, serves: Peer, package: Package, name: String, peer: String) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         let mut fetching: Vec<&Peer> = self.fetching.iter().filter(|fetches| fetches.over == serves.over).collect();
         // Each column begins elsewhere: a relay bounds the circuits that it makes for one address in a minute.
@@ -158,7 +162,7 @@ impl Matrix {
             for number in 0..if direct { self.tries } else { self.tries.min(TRIES_THROUGH_RELAY) } {
                 let _turn = self.turns.acquire().await?;
                 let to = self.logs.join(&package.name).join(format!("{}-{number}", fetches.kind.name()));
-                row.note(fetch(fetches.at(), &self.relay, &full_name, &to, &package.noise).await);
+                row.note(fetch(fetches.at(), &self.relay, (&name, &peer), &to, &package.noise).await);
             }
             println!("{row}");
             rows.push(row);

@@ -139,7 +139,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         for namespace in &self.namespaces {
-            if let Err(error) = run("ip", &["netns", "delete", namespace]) {
+            if let Err(error) = remove(namespace) {
                 eprintln!("{error:#}");
             }
         }
@@ -162,13 +162,22 @@ fn gateway(link: u8, length: &str) -> String {
 fn router(kind: Kind, peer: &str) -> String {
     let source = if kind == Kind::Symmetric { "masquerade random,fully-random" } else { "masquerade" };
     let forward = if kind == Kind::NoUdp { "meta l4proto udp drop" } else { "" };
-    let destination = if kind == Kind::Cone { format!("iifname wan dnat ip to {peer}") } else { String::new() };
+    let (destination, note) = match kind {
+        Kind::Cone => (
+            format!("iifname wan meta l4proto . th dport @used dnat ip to {peer}"),
+            "iifname lan update @used { meta l4proto . th sport }",
+        ),
+        _ => (String::new(), ""),
+    };
     // The names are those that miniupnpd looks for.
     format!(
         "table inet filter {{
             chain prerouting_miniupnpd {{}}
             chain postrouting_miniupnpd {{}}
             chain miniupnpd {{}}
+            set used {{
+                typeof meta l4proto . th dport; flags dynamic, timeout; timeout 5m; size 65535;
+            }}
             chain postrouting {{
                 type nat hook postrouting priority srcnat; policy accept;
                 jump postrouting_miniupnpd
@@ -182,6 +191,7 @@ fn router(kind: Kind, peer: &str) -> String {
             chain forward {{
                 type filter hook forward priority filter; policy drop;
                 {forward}
+                {note}
                 iifname lan accept
                 ct state established,related accept
                 ct status dnat accept
@@ -214,6 +224,16 @@ fn run(program: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Ends what still runs in a namespace, and removes it.
+fn remove(namespace: &str) -> Result<()> {
+    let inside = Command::new("ip").args(["netns", "pids", namespace]).output().context("ip does not start")?;
+    for process in String::from_utf8_lossy(&inside.stdout).split_whitespace() {
+        // It may have ended meanwhile.
+        _ = run("kill", &["-s", "KILL", process]);
+    }
+    run("ip", &["netns", "delete", namespace])
+}
+
 /// Removes namespaces of runs that were killed.
 fn remove_left() -> Result<()> {
     let listed = Command::new("ip").args(["netns", "list"]).output().context("ip does not start")?;
@@ -221,7 +241,7 @@ fn remove_left() -> Result<()> {
         let name = line.split_whitespace().next().unwrap_or_default();
         let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            run("ip", &["netns", "delete", name])?;
+            remove(name)?;
         }
     }
     Ok(())

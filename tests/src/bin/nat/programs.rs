@@ -121,6 +121,8 @@ pub(crate) async fn publish(place: &Place, relay: &Relay, directory: &Path, pack
 /// A peer that serves a package.
 pub(crate) struct Serving {
     child: Child,
+    /// Who it is.
+    pub(crate) peer: String,
 }
 
 impl Serving {
@@ -149,14 +151,14 @@ impl Serving {
                     kind != Kind::Upnp || !is_circuit
                 };
                 if status["announced"] == status["contents"] && addresses.iter().any(leads) {
-                    return Ok(());
+                    return status["peer"].as_str().map(str::to_owned).context("who it is");
                 }
             }
             bail!("it ended at its start")
         };
-        timeout(READY_TIMEOUT, ready).await.context("a peer does not begin to serve")??;
+        let peer = timeout(READY_TIMEOUT, ready).await.context("a peer does not begin to serve")??;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child })
+        Ok(Self { child, peer })
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {
@@ -167,7 +169,7 @@ impl Serving {
 /// How a download went that came whole.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
-    /// Whether its provider was connected directly at its end.
+    /// Whether its provider was connected directly at its end, and blocks came when it was.
     pub(crate) is_direct: bool,
     /// Since the content was asked for.
     pub(crate) first_block_seconds: f64,
@@ -178,7 +180,7 @@ pub(crate) struct Fetched {
 pub(crate) async fn fetch(
     (over, kind, place): (Over, Kind, &Place),
     relay: &Relay,
-    package: &str,
+    (package, from_peer): (&str, &str),
     to: &Path,
     noise: &[u8],
 ) -> Result<Fetched> {
@@ -191,9 +193,9 @@ pub(crate) async fn fetch(
     tokio::fs::remove_dir_all(to).await?;
     let fetched = &shown["fetched"];
     let from = fetched["from"].as_array().context("who it came from")?;
-    ensure!(from.len() == 1, "it came from {} peers, and one has it: {fetched}", from.len());
+    ensure!(from.len() == 1 && from[0]["peer"] == from_peer, "only {from_peer} has it: {fetched}");
     Ok(Fetched {
-        is_direct: from[0]["way"] == "direct",
+        is_direct: from[0]["way"] == "direct" && from[0]["blocks"]["direct"].as_u64() > Some(0),
         first_block_seconds: fetched["first_block_seconds"].as_f64().context("first_block_seconds")?,
         seconds: fetched["seconds"].as_f64().context("seconds")?,
     })
