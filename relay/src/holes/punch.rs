@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_is_not_dialed_at_either_end_and_other_dials_are_nobodys_business_here() {
+        let (mut punch, peer) = (Punch::new(PeerId::random()), Some(PeerId::random()));
+        let bad: Vec<Multiaddr> = vec![HOSTILE[0].parse().unwrap()];
+        let [own, hole] = [1, 2].map(ConnectionId::new_unchecked);
+        punch.dials.insert(hole);
+        let mut is_denied =
+            |connection, role| punch.handle_pending_outbound_connection(connection, peer, &bad, role).is_err();
+        assert!(is_denied(own, Endpoint::Listener), "only holes are dialed so");
+        assert!(is_denied(hole, Endpoint::Dialer));
+        assert!(!is_denied(own, Endpoint::Dialer));
+    }
+
+    #[test]
     fn in_a_private_network_its_peers_are_dialed_and_this_machine_is_not() {
         let punch = Punch { nearest: Reach::Network, ..Punch::new(PeerId::random()) };
         assert!(!refuses(&punch, "/ip4/192.168.1.7/tcp/4001"));
