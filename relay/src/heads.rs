@@ -13,7 +13,7 @@ use libp2p::kad::{ProviderRecord, Record, RecordKey};
 use tokio::time::Instant;
 
 use crate::admission::Shelf;
-use crate::policy::{MAX_PROVIDED_RELAYS, MAX_PROVIDER_ADDRESS_BYTES};
+use crate::policy::{MAX_PROVIDED_RELAYS, MAX_PROVIDED_RELAYS_PER_GROUP, MAX_PROVIDER_ADDRESS_BYTES};
 use crate::providers::Providers;
 
 /// A record store without records of its own: heads are a view of the catalogue, so they are as durable and as valid as it is.
@@ -28,7 +28,7 @@ pub struct HeadStore {
     /// This relay itself, once it provides.
     own: Option<ProviderRecord>,
     /// The others: at most [`MAX_PROVIDED_RELAYS`].
-    others: Vec<ProviderRecord>,
+    others: Vec<(IpGroup, ProviderRecord)>,
     /// Which of the others comes first in the next answer.
     next: AtomicUsize,
     /// Who else has content.
@@ -57,18 +57,25 @@ impl HeadStore {
         if record.key.as_ref() != names::RELAYS_KEY {
             return self.content.add(record, group);
         }
-        if let Some(known) = self.others.iter_mut().find(|known| known.provider == record.provider) {
-            *known = record;
+        self.provide_relay(record, group)
+    }
+
+    fn provide_relay(&mut self, record: ProviderRecord, group: IpGroup) -> bool {
+        if let Some(known) = self.others.iter_mut().find(|(_, known)| known.provider == record.provider) {
+            *known = (group, record);
             return true;
         }
-        if self.others.len() >= MAX_PROVIDED_RELAYS {
+        let count = |others: &[(IpGroup, _)]| others.iter().filter(|(other, _)| *other == group).count();
+        let is_full =
+            |others: &[_]| others.len() >= MAX_PROVIDED_RELAYS || count(others) >= MAX_PROVIDED_RELAYS_PER_GROUP;
+        if is_full(&self.others) {
             let now = Instant::now().into_std();
-            self.others.retain(|known| !known.is_expired(now));
+            self.others.retain(|(_, known)| !known.is_expired(now));
         }
         // Those that were here first stay: a flood of names does not displace them.
-        let has_room = self.others.len() < MAX_PROVIDED_RELAYS;
+        let has_room = !is_full(&self.others);
         if has_room {
-            self.others.push(record);
+            self.others.push((group, record));
         }
         has_room
     }
@@ -121,7 +128,7 @@ impl RecordStore for HeadStore {
         }
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.others.len().max(1);
         let (last, first) = self.others.split_at(first);
-        self.own.iter().chain(first).chain(last).cloned().collect()
+        self.own.iter().chain(first.iter().chain(last).map(|(_, record)| record)).cloned().collect()
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
@@ -134,7 +141,7 @@ impl RecordStore for HeadStore {
             return self.content.remove(key, provider);
         }
         self.own.take_if(|own| own.provider == *provider);
-        self.others.retain(|known| known.provider != *provider);
+        self.others.retain(|(_, known)| known.provider != *provider);
     }
 }
 
@@ -191,8 +198,11 @@ mod tests {
         let old = PeerId::random();
         let expires = Some(now.checked_sub(Duration::from_secs(1)).unwrap());
         store.provide(ProviderRecord { expires, ..of(old) }, IpGroup::Unknown);
-        for _ in 0..2 * MAX_PROVIDED_RELAYS {
-            store.provide(of(PeerId::random()), IpGroup::Unknown);
+        let one_place = (0..MAX_PROVIDED_RELAYS).filter(|_| store.provide(of(PeerId::random()), IpGroup::V4([10, 66])));
+        assert_eq!(one_place.count(), MAX_PROVIDED_RELAYS_PER_GROUP);
+        for number in 0..2 * MAX_PROVIDED_RELAYS {
+            let [.., high, low] = number.to_be_bytes();
+            store.provide(of(PeerId::random()), IpGroup::V4([high, low]));
         }
         store.add_provider(of(local)).unwrap();
         let named = store.providers(&key);

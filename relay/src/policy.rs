@@ -1,14 +1,21 @@
 //! What a relay lets a peer use, and why: every bound that is an operator's matter, not the protocol's.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Records that are packed for answers at a time after a start: a few milliseconds of one core, so that a stop is heard between.
 pub const PACKED_AT_ONCE: usize = 128;
 
-/// Connections in all. A settled one costs some 75 kB, so this is about 300 MB.
+/// Connections that others made, in all. A settled one costs some 75 kB, so this is about 300 MB. Past it, who has most of them makes room.
 pub const MAX_CONNECTIONS: u32 = 4096;
 /// Connections that are still shaking hands: what a flood of dials can hold.
 pub const MAX_PENDING_CONNECTIONS: u32 = 256;
+/// Of these, those from one group of IP addresses: four such floods leave room for everybody else.
+pub const MAX_PENDING_CONNECTIONS_PER_GROUP: usize = 48;
+/// Handshakes over UDP besides, each begun by a single packet, whose sender may be forged.
+pub const MAX_PENDING_UNPROVEN: usize = 96;
+/// Connections that are being closed to make room for others, and may take their time: past so many newcomers wait.
+pub const MAX_CONNECTIONS_CLOSING: u32 = 256;
 /// Connections of one peer: one for each transport, and one to spare.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 5;
 /// New connections are refused when the process is larger than this part of the machine's memory.
@@ -107,6 +114,8 @@ pub const REPAIRED_AT_ONCE: usize = 32;
 
 /// How often the relay looks whether others have what it lacks: some hundred bytes each when nothing is missing.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(4);
+/// Connected relays that the routing table has no room for, and that are asked in turn: some each time, so that none is left out for good.
+pub const MAX_OTHERS_IN_TURN: usize = 4;
 /// Relays that are synced with at once. Each has one answer in memory.
 pub const MAX_SYNCS: usize = 4;
 /// How long a relay is not synced with that did not answer, or answered wrongly.
@@ -154,10 +163,37 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Running work may end after the signal to stop, up to this long.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
+/// Neighbours whom a relay remembers for its next start, some kilobytes: enough that some of them are still there.
+pub const MAX_NEIGHBOURS: usize = 64;
+/// How often those of the last run are dialed that were not met yet, and for how long.
+pub const FORMER_NEIGHBOURS_INTERVAL: Duration = Duration::from_secs(60);
+/// See [`FORMER_NEIGHBOURS_INTERVAL`].
+pub const FORMER_NEIGHBOURS_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
 /// Relays that the DHT may name to whoever looks for one: many times what an answer carries, and half a megabyte.
 pub const MAX_PROVIDED_RELAYS: usize = 512;
+/// Of these, those in one group of IP addresses: an answer names twenty, and must not be of one place.
+pub const MAX_PROVIDED_RELAYS_PER_GROUP: usize = 8;
 /// Peers that relays lead to, and hold a reservation here: each is a connection that stays.
 pub const MAX_RESERVATIONS: usize = 1024;
+/// Something that is granted now and then: so many at once, and one more after each interval.
+#[derive(Debug, Clone, Copy)]
+pub struct Refill {
+    /// At once, after a while without any.
+    pub burst: NonZeroU32,
+    /// Until there is one more.
+    pub interval: Duration,
+}
+
+const fn refill(burst: u32, interval: Duration) -> Refill {
+    let Some(burst) = NonZeroU32::new(burst) else { panic!("a burst is not 0") };
+    Refill { burst, interval }
+}
+
+/// Reservations that one peer asks for. One holds for an hour; who moves from network to network asks again each time.
+pub const RESERVATIONS_FROM_PEER: Refill = refill(30, Duration::from_secs(120));
+/// Reservations that are asked for from one IP address: an office of machines that serve, behind one address.
+pub const RESERVATIONS_FROM_IP: Refill = refill(256, Duration::from_secs(15));
 /// Circuits in all. One that is idle stays until its connection does, up to ten minutes, and costs some kilobytes; what passes through it is
 /// bounded by itself.
 pub const MAX_CIRCUITS: usize = 1024;
@@ -168,9 +204,9 @@ pub const CIRCUIT_BYTES: u64 = 128 * 1024 * 1024;
 /// How long one circuit lasts.
 pub const CIRCUIT_DURATION: Duration = Duration::from_secs(600);
 /// Circuits that one peer begins: whoever installs dozens of packages from homes is not slowed, two for each of their providers included.
-pub const CIRCUITS_FROM_PEER: Pace = Pace { per_second: 1, burst: 64 };
+pub const CIRCUITS_FROM_PEER: Refill = refill(64, Duration::from_secs(1));
 /// Circuits that begin at one IP address: a school is behind one.
-pub const CIRCUITS_FROM_IP: Pace = Pace { per_second: 4, burst: 256 };
+pub const CIRCUITS_FROM_IP: Refill = refill(256, Duration::from_millis(250));
 /// Provider records of content that others put here: some forty megabytes.
 pub const MAX_PROVIDED_CONTENT: usize = 32_768;
 /// Of one key: as many as an answer of the DHT names.

@@ -2,6 +2,7 @@
 //!
 //! Randomness comes from a seed, so that an attack can be repeated.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -17,6 +18,7 @@ use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, Swarm, SwarmBuilder, noi
 use serde_bytes::ByteBuf;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::listening::listening_at;
 use crate::{Package, Publisher, within};
 
 /// Random numbers from a seed: SplitMix64.
@@ -437,16 +439,21 @@ impl RawPeer {
     /// # Panics
     /// When there is no connection in time.
     pub async fn connect(relay: &Multiaddr, accepted: &[&'static str]) -> (Self, mpsc::Receiver<Inbound>) {
+        Self::connect_from(Ipv4Addr::LOCALHOST, relay, accepted).await
+    }
+
+    /// As [`Self::connect`], from one of the addresses of 127.0.0.0/8.
+    ///
+    /// # Panics
+    /// When there is no connection in time.
+    pub async fn connect_from(
+        ip: Ipv4Addr,
+        relay: &Multiaddr,
+        accepted: &[&'static str],
+    ) -> (Self, mpsc::Receiver<Inbound>) {
         let keypair = Keypair::generate_ed25519();
         let accepted = accepted.iter().map(|protocol| StreamProtocol::new(protocol)).collect();
-        let mut swarm = SwarmBuilder::with_existing_identity(keypair.clone())
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .expect("a transport")
-            .with_behaviour(|_| streams::Behaviour::new(accepted))
-            .expect("a behaviour")
-            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
-            .build();
+        let (mut swarm, _) = listening_at(ip, keypair.clone(), streams::Behaviour::new(accepted)).await;
         swarm.dial(relay.clone()).expect("the relay can be dialed");
         let relay = within("the connection", connected(&mut swarm)).await;
         let (open, inbox) = mpsc::channel(64);

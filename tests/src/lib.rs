@@ -4,6 +4,7 @@ pub mod attack;
 pub mod conformance;
 pub mod converge;
 pub mod dht;
+pub mod drill;
 pub mod http;
 pub mod install;
 pub mod liar;
@@ -528,14 +529,14 @@ impl Package {
     }
 }
 
-/// A program of this workspace, as cargo built it beside the running test.
+/// A program of this workspace, as cargo built it beside the running test or program.
 ///
 /// # Panics
 /// When it was not built: the runner builds the whole workspace first.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the path of the running test");
-    let directory = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-    let program = directory.join(name);
-    assert!(program.exists(), "{} was not built: run cargo build --workspace", program.display());
-    program
+    let own = std::env::current_exe().expect("the path of the running program");
+    // A program is in target/<profile>, a test in target/<profile>/deps.
+    let programs = own.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    let there = programs.clone().find(|program| program.exists());
+    there.unwrap_or_else(|| panic!("{name} was not built beside {}: run cargo build --workspace", own.display()))
 }

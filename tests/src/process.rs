@@ -91,6 +91,41 @@ impl RelayProcess {
         self.addresses.iter().find(plain).cloned().expect("the relay listens on TCP")
     }
 
+    /// Its WebSocket address.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn websocket(&self) -> Multiaddr {
+        self.addresses
+            .iter()
+            .find(|address| address.to_string().contains("/ws"))
+            .cloned()
+            .expect("it listens on WebSocket")
+    }
+
+    /// The number of its process.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn process_id(&self) -> u32 {
+        self.child.id().expect("the relay runs")
+    }
+
+    /// The port of its WebRTC address.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn webrtc_port(&self) -> u16 {
+        let webrtc = self.addresses.iter().find(|address| address.to_string().contains("/webrtc-direct"));
+        let port = webrtc.and_then(|address| {
+            address.iter().find_map(|part| match part {
+                libp2p::multiaddr::Protocol::Udp(port) => Some(port),
+                _ => None,
+            })
+        });
+        port.expect("the relay listens on WebRTC-direct")
+    }
+
     /// The hash of its WebRTC certificate, as its address has it.
     ///
     /// # Panics

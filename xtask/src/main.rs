@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod count;
 mod demo;
+mod drills;
 mod hostile;
 mod interop;
 mod lean;
@@ -43,6 +44,8 @@ enum Command {
     Test,
     /// Run the tests with relays that lie, native and in Chromium.
     Hostile,
+    /// Attack a network in full size: identities that surround a key, floods, junk by gossip, idle connections, circuits and packets without end.
+    Drills,
     /// Run the tests with the software of IPFS and libp2p in JavaScript: the same names for the same bytes, Bitswap both ways, and peers of theirs in
     /// our network.
     Interop,
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::run(),
         Command::Hostile => hostile::run(),
+        Command::Drills => drills::run(),
         Command::Interop => interop::run(),
         Command::Soak(options) => soak::run(&options),
         Command::Nat(options) => nat::run(&options),

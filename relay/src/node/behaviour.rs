@@ -1,20 +1,21 @@
 //! What a relay runs: what every peer runs, and what only a relay can give.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
+use ggen_net::address::is_this_machine;
 use ggen_net::{P2PBehaviour, P2PConfig, Role};
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{autonat, memory_connection_limits, relay, upnp};
+use libp2p::{Multiaddr, autonat, memory_connection_limits, relay, upnp};
 
+use super::slots::{Limits, Slots};
 use crate::admission::Shelf;
 use crate::config::Circuits;
 use crate::heads::HeadStore;
-use crate::policy::{self, Pace};
+use crate::policy::{self, Refill};
 
 #[derive(NetworkBehaviour)]
 pub(super) struct RelayBehaviour {
@@ -25,6 +26,7 @@ pub(super) struct RelayBehaviour {
     reachability: autonat::v2::server::Behaviour,
     /// Asks the router to let others in.
     router: Toggle<upnp::tokio::Behaviour>,
+    slots: Slots,
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
 }
@@ -43,38 +45,52 @@ impl RelayBehaviour {
         // An operator runs a relay to relay: it does not wait for others to confirm its addresses.
         hop.set_status(Some(if circuits.count > 0 { relay::Status::Enable } else { relay::Status::Disable }));
         let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(policy::MAX_PENDING_CONNECTIONS))
-            .with_max_established_incoming(Some(policy::MAX_CONNECTIONS))
+            .with_max_established_incoming(Some(policy::MAX_CONNECTIONS + policy::MAX_CONNECTIONS_CLOSING))
             .with_max_established_per_peer(Some(policy::MAX_CONNECTIONS_PER_PEER));
         Self {
             p2p: P2PBehaviour::new(keypair, heads, config, Role::Relay),
             circuits: hop,
             reachability: autonat::v2::server::Behaviour::default(),
             router: upnp.then(upnp::tokio::Behaviour::default).into(),
+            slots: Slots::new(Limits::default()),
             limits: connection_limits::Behaviour::new(limits),
             memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MAX_MEMORY_SHARE),
         }
     }
 }
 
-/// How peers that can't be dialed are led to. Reservations have the pace that is libp2p's default: some an hour are enough.
+/// How peers that can't be dialed are led to.
 fn hop_config(circuits: Circuits) -> relay::Config {
-    let config = relay::Config {
+    relay::Config {
         max_reservations: policy::MAX_RESERVATIONS,
         max_circuits: circuits.count,
         max_circuits_per_peer: policy::MAX_CIRCUITS_PER_PEER,
         max_circuit_bytes: circuits.bytes,
         max_circuit_duration: circuits.duration,
-        circuit_src_rate_limiters: Vec::new(),
+        reservation_rate_limiters: limiters(policy::RESERVATIONS_FROM_PEER, policy::RESERVATIONS_FROM_IP),
+        circuit_src_rate_limiters: limiters(policy::CIRCUITS_FROM_PEER, policy::CIRCUITS_FROM_IP),
         ..relay::Config::default()
-    };
-    let [(peer_burst, peer_every), (ip_burst, ip_every)] =
-        [policy::CIRCUITS_FROM_PEER, policy::CIRCUITS_FROM_IP].map(each);
-    config.circuit_src_per_peer(peer_burst, peer_every).circuit_src_per_ip(ip_burst, ip_every)
+    }
 }
 
-/// A pace as libp2p has it: how many at once, and how long until there may be one more.
-fn each(pace: Pace) -> (NonZeroU32, Duration) {
-    let burst = NonZeroU32::new(pace.burst).unwrap_or(NonZeroU32::MIN);
-    (burst, Duration::from_secs(1) / pace.per_second.max(1))
+/// How often a peer, and an IP address, may have something of a relay. A proxy on this machine has no address of its own: it speaks for everybody.
+fn limiters(of_peer: Refill, of_address: Refill) -> Vec<Box<dyn relay::RateLimiter>> {
+    let none = || relay::Config { reservation_rate_limiters: Vec::new(), ..relay::Config::default() };
+    let of_peer = none().reservation_rate_per_peer(of_peer.burst, of_peer.interval);
+    let of_address = none().reservation_rate_per_ip(of_address.burst, of_address.interval);
+    let sparing = of_address.reservation_rate_limiters.into_iter().map(|mut limiter| -> Box<dyn relay::RateLimiter> {
+        Box::new(move |peer, address: &Multiaddr, now| {
+            is_this_machine(address) || limiter.try_next(peer, &network_of(address), now)
+        })
+    });
+    of_peer.reservation_rate_limiters.into_iter().chain(sparing).collect()
+}
+
+/// An address as it is counted: whoever has an IPv6 address has all of its /64 network.
+fn network_of(address: &Multiaddr) -> Multiaddr {
+    let network = |part| match part {
+        Protocol::Ip6(ip) => Protocol::Ip6((ip.to_bits() >> 64 << 64).into()),
+        other => other,
+    };
+    address.iter().map(network).collect()
 }

@@ -3,9 +3,11 @@
 mod behaviour;
 mod claims;
 mod incoming;
+mod neighbours;
 pub(crate) mod peers;
 mod progress;
 mod repair;
+mod slots;
 mod swarm;
 mod sync;
 mod work;
@@ -140,7 +142,8 @@ impl Relay {
         let peer_id = identity.keypair.public().to_peer_id();
         tracing::info!(%peer_id, records = shelf.catalogue().record_count(), "records loaded and verified");
 
-        let net = P2PConfig { network: config.network.clone(), agent: agent(), ..P2PConfig::default() };
+        let (network, relays) = (config.network.clone(), config.bootstrap.clone());
+        let net = P2PConfig { network, relays, agent: agent(), ..P2PConfig::default() };
         let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net, config.circuits, config.upnp);
         let swarm =
             transport::swarm(&identity, behaviour, policy::IDLE_TIMEOUT).await.map_err(StartError::Transport)?;

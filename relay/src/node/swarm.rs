@@ -1,12 +1,11 @@
 //! The task that owns the relay's swarm. It decides nothing that takes long: that is handed to [`Work`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use ggen_net::address::IpGroup;
 use ggen_net::address::Transport;
 use ggen_net::{P2PBehaviourEvent, address, dialable, packages_topic, streams};
 use ggen_shared::protocol::names;
@@ -20,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::behaviour::{RelayBehaviour, RelayBehaviourEvent};
+use super::neighbours::{Known, Neighbours};
 use super::work::Work;
 use super::{Command, LISTEN_TIMEOUT, StartError, Status};
 use crate::heads::HeadStore;
@@ -43,12 +43,16 @@ pub(super) struct Node {
     unreachable: HashSet<PeerId>,
     /// Whether the addresses that it listens on are those that it is reached at: nobody said other ones.
     names_itself: bool,
-    /// Where connected peers were first seen to be.
-    groups: HashMap<PeerId, IpGroup>,
     /// Until when a relay to join is waited for that neither answers nor fails to.
     join_until: Instant,
     /// Someone new is in the routing table, who was not told yet.
     provide_again: bool,
+    /// Connected peers that are servers of the DHT, as they say.
+    servers: BTreeSet<PeerId>,
+    /// Which of those that the routing table has no room for are the next to have their turn.
+    next_other: usize,
+    /// Whom it knows when it starts again.
+    neighbours: Neighbours,
 }
 
 impl Node {
@@ -66,6 +70,7 @@ impl Node {
             .filter_map(|address| Some((address::split_peer(address)?.0, address.clone())))
             .filter(|(peer, _)| *peer != local)
             .collect();
+        let neighbours = Neighbours::read(&config.data_dir);
         Self {
             swarm,
             work,
@@ -74,10 +79,12 @@ impl Node {
             bootstrap,
             unreachable: HashSet::new(),
             names_itself: config.external.is_empty(),
-            groups: HashMap::new(),
             anchors: BTreeMap::new(),
             join_until: Instant::now() + policy::JOIN_TIMEOUT,
             provide_again: false,
+            servers: BTreeSet::new(),
+            next_other: 0,
+            neighbours,
         }
     }
 
@@ -154,6 +161,8 @@ impl Node {
                 Some(command) = inbox.recv() => self.on_command(command),
                 _ = redial.tick() => {
                     self.dial_bootstrap();
+                    let known = self.neighbours();
+                    self.neighbours.remember(&known);
                     self.tell_status();
                     self.provide();
                 }
@@ -170,10 +179,12 @@ impl Node {
         for (peer, address) in self.bootstrap.clone() {
             addresses.entry(peer).or_default().push(address);
         }
-        for (peer, addresses) in addresses {
+        for (peer, addresses) in addresses.into_iter().chain(self.neighbours.due()) {
             let options = DialOpts::peer_id(peer)
                 .addresses(addresses)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
+                // The port that it listens on may be taken elsewhere on this machine, which would fail for as long as that lasts.
+                .allocate_new_port()
                 .build();
             // It is connected or being dialed when this fails.
             _ = self.swarm.dial(options);
@@ -195,12 +206,36 @@ impl Node {
             }
             // Nobody waits any more when a send fails.
             Command::Relays { relays } => {
-                let mut peers = self.routing_table();
-                peers.retain(|peer| self.swarm.is_connected(peer));
+                let peers = self.relays();
                 _ = relays.send(peers);
             }
             Command::Routing { table } => _ = table.send(self.routing_table()),
         }
+    }
+
+    /// Relays that are connected: those that the operator named and those of the routing table; of all others, for whose place the table may have no
+    /// room, some in turn. Nobody is left out for good, and many identities take no turn from those whom this relay knows.
+    fn relays(&mut self) -> Vec<PeerId> {
+        let mut peers: BTreeSet<PeerId> = self.anchors.keys().copied().collect();
+        peers.extend(self.routing_table());
+        peers.retain(|peer| self.swarm.is_connected(peer));
+        let others: Vec<PeerId> = self.servers.difference(&peers).copied().collect();
+        let some = others.iter().cycle().skip(self.next_other).take(others.len().min(policy::MAX_OTHERS_IN_TURN));
+        peers.extend(some);
+        self.next_other = (self.next_other + policy::MAX_OTHERS_IN_TURN) % others.len().max(1);
+        peers.into_iter().collect()
+    }
+
+    /// The relays in the routing table that are connected, and where they are.
+    fn neighbours(&mut self) -> Known {
+        let buckets = self.swarm.behaviour_mut().p2p.kad.kbuckets();
+        let known = buckets.flat_map(|bucket| {
+            let connected = bucket.iter().filter(|entry| entry.status == kad::NodeStatus::Connected);
+            connected
+                .map(|entry| (*entry.node.key.preimage(), entry.node.value.iter().cloned().collect()))
+                .collect::<Vec<_>>()
+        });
+        known.collect()
     }
 
     fn routing_table(&mut self) -> Vec<PeerId> {
@@ -217,7 +252,6 @@ impl Node {
                 self.tell_status();
             }
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                self.groups.entry(peer_id).or_insert_with(|| IpGroup::of(endpoint.get_remote_address()));
                 let own = match &endpoint {
                     ConnectedPoint::Listener { local_addr, .. } => local_addr,
                     ConnectedPoint::Dialer { address, .. } => address,
@@ -229,7 +263,7 @@ impl Node {
                 self.tell_status();
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.groups.remove(&peer_id);
+                self.servers.remove(&peer_id);
                 self.work.disconnected(peer_id);
                 self.tell_status();
             }
@@ -269,6 +303,7 @@ impl Node {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
                 if info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
+                    self.servers.insert(peer_id);
                     self.work.progress().met();
                     // One more relay than can wait has its turn later.
                     _ = self.meet.try_send(peer_id);
@@ -315,9 +350,9 @@ impl Node {
             }
             kad::InboundRequest::AddProvider { record: Some(record) } => {
                 // Kademlia has checked that the provider speaks for itself; the store bounds how much it can say.
-                let (provider, group) = (record.provider, self.groups.get(&record.provider).copied());
-                let store = self.swarm.behaviour_mut().p2p.kad.store_mut();
-                if !store.provide(record, group.unwrap_or(IpGroup::Unknown)) {
+                let kad = &mut self.swarm.behaviour_mut().p2p.kad;
+                let (provider, group) = (record.provider, kad.place(&record.provider));
+                if !kad.store_mut().provide(record, group) {
                     tracing::debug!(%provider, "a provider record is not kept");
                 }
             }

@@ -99,7 +99,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) async fn start(config: Config, host: Arc<Host>) -> Result<Self, StartError> {
-        let net = P2PConfig { network: config.network, agent: agent(), ..P2PConfig::default() };
+        let (network, relays) = (config.network, config.relays.clone());
+        let net = P2PConfig { network, relays, agent: agent(), ..P2PConfig::default() };
         // Who listens nowhere tells nobody where it is, not even through a relay.
         let when = if config.listen.is_empty() { When::Never } else { When::Always };
         // A router leads to no loopback address.

@@ -76,6 +76,16 @@ pub fn is_unspecified(address: &Multiaddr) -> bool {
     })
 }
 
+/// Whether the address is the one by which a machine speaks to itself: a proxy there speaks for everybody. Other addresses of 127.0.0.0/8 have no
+/// such meaning.
+pub fn is_this_machine(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip == std::net::Ipv4Addr::LOCALHOST,
+        Protocol::Ip6(ip) => ip == std::net::Ipv6Addr::LOCALHOST,
+        _ => false,
+    })
+}
+
 /// Addresses that one party has as a rule: what may be counted together, so that many identities at one place weigh no more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IpGroup {
@@ -83,12 +93,14 @@ pub enum IpGroup {
     V4([u8; 2]),
     /// The first four bytes of an IPv6 address: what a network operator is given.
     V6([u8; 4]),
-    /// No IP address is told, as where a peer is reached by a name.
+    /// The hash of the last two labels of a name, where a peer is reached by one: whoever has a domain has all names below it.
+    Name(u64),
+    /// Neither is told.
     Unknown,
 }
 
 impl IpGroup {
-    /// The group of the first IP address in a multiaddr: of a circuit, that of the relay.
+    /// The group of the first IP address or name in a multiaddr: of a circuit, that of the relay.
     pub fn of(address: &Multiaddr) -> Self {
         let group = address.iter().find_map(|part| match part {
             Protocol::Ip4(ip) => Some(Self::of_v4(ip)),
@@ -99,9 +111,20 @@ impl IpGroup {
                 },
                 Self::of_v4,
             )),
+            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => {
+                Some(Self::of_name(&name))
+            }
             _ => None,
         });
         group.unwrap_or(Self::Unknown)
+    }
+
+    fn of_name(name: &str) -> Self {
+        let last_two = name.trim_end_matches('.').rsplit('.').take(2).flat_map(|label| label.bytes().chain(*b"."));
+        // FNV-1a: names that collide share a group, no more.
+        Self::Name(last_two.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+        }))
     }
 
     const fn of_v4(ip: std::net::Ipv4Addr) -> Self {
@@ -138,7 +161,10 @@ mod tests {
         assert_ne!(group("/ip4/10.1.2.3/tcp/80"), group("/ip4/10.2.2.3/tcp/80"));
         assert_eq!(group("/ip6/2001:db8:1::1/tcp/80"), group("/ip6/2001:db8:ffff::2/tcp/80"));
         assert_ne!(group("/ip6/2001:db8::1/tcp/80"), group("/ip6/2001:db9::1/tcp/80"));
-        assert_eq!(group("/dns4/relay.example/tcp/80"), IpGroup::Unknown);
+        assert_eq!(group("/dns4/relay.example.org/tcp/80"), group("/dns6/Other.Example.org/tcp/443/tls/ws"));
+        assert_eq!(group("/dns4/example.org/tcp/80"), group("/dns/a.b.example.org/tcp/443"));
+        assert_ne!(group("/dns4/relay.example.org/tcp/80"), group("/dns4/relay.example.net/tcp/80"));
+        assert_eq!(group("/memory/1"), IpGroup::Unknown);
     }
 
     #[test]

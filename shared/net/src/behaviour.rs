@@ -7,18 +7,17 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use ggen_shared::limits::{MAX_ADDRESSES_PER_RELAY, MAX_RECORD_BYTES};
-use ggen_shared::protocol::{announcement, names};
+use ggen_shared::limits::MAX_ADDRESSES_PER_RELAY;
+use ggen_shared::protocol::names;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::RecordStore;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{Multiaddr, StreamProtocol, gossipsub, identify, kad, ping};
+use libp2p::{Multiaddr, StreamProtocol, identify, kad, ping};
 
 use crate::address::Transport;
+use crate::gossip::{Gossip, gossip};
+use crate::kademlia::Kademlia;
 use crate::{P2PConfig, address, streams};
-
-/// Gossip that remembers no topic but ours: what else a peer subscribes to would cost memory for as long as it stays.
-pub type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, gossipsub::WhitelistSubscriptionFilter>;
 
 /// A message of Kademlia: twenty peers with all the addresses that [`MAX_ADDRESSES_BYTES`] lets them have, and a head.
 const MAX_KAD_PACKET_BYTES: usize = 64 * 1024;
@@ -33,7 +32,7 @@ where
     S: RecordStore + Send + 'static,
 {
     /// Finds relays, providers and package heads.
-    pub kad: kad::Behaviour<S>,
+    pub kad: Kademlia<S>,
     /// Spreads announcements.
     pub gossipsub: Gossip,
     /// Tells peers who we are and where.
@@ -67,7 +66,8 @@ where
             // Blocks come on streams that their sender opens.
             Role::Light => vec![StreamProtocol::new(names::BITSWAP)],
         };
-        let mut kad = kad::Behaviour::with_config(keypair.public().to_peer_id(), store, kad_config());
+        let named = config.relays.iter().filter_map(|relay| Some(address::split_peer(relay)?.0)).collect();
+        let mut kad = Kademlia::new(keypair.public().to_peer_id(), store, kad_config(), named);
         kad.set_mode(Some(match role {
             Role::Relay => kad::Mode::Server,
             Role::Light => kad::Mode::Client,
@@ -79,19 +79,24 @@ where
             .with_hide_listen_addrs(role == Role::Light);
         Self {
             kad,
-            gossipsub: gossip(),
+            gossipsub: gossip(role),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(config.ping_interval)),
             streams: streams::Behaviour::new(served),
         }
     }
 
-    /// Puts a relay that identified itself into the routing table; a peer that is no DHT server of our network stays out.
+    /// Puts a relay that identified itself into the routing table; a peer that is no DHT server of our network stays out, and so does one of a
+    /// place that many of the table are at.
     ///
     /// A peer may tell other addresses again and again. Those that it tells no more make room for those that it tells now, so
     /// that its entry, which goes into answers of the DHT, stays as small as one telling.
     pub fn on_identified(&mut self, peer: &libp2p::PeerId, info: &identify::Info) {
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
+            return;
+        }
+        if !self.kad.may_enter(peer) {
+            tracing::debug!(%peer, "the routing table has enough peers of that place");
             return;
         }
         // The routing table's addresses end in the peer's id.
@@ -133,11 +138,6 @@ pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_
     addresses.iter().filter(|address| !address::is_unspecified(address)).take(MAX_ADDRESSES_PER_RELAY).cloned()
 }
 
-/// The topic of signed records.
-pub fn packages_topic() -> gossipsub::IdentTopic {
-    gossipsub::IdentTopic::new(names::PACKAGES_TOPIC)
-}
-
 fn kad_config() -> kad::Config {
     let mut config = kad::Config::new(StreamProtocol::new(names::KADEMLIA));
     config
@@ -154,39 +154,4 @@ fn kad_config() -> kad::Config {
         .set_caching(kad::Caching::Disabled)
         .set_parallelism(NonZeroUsize::new(3).expect("3 is not 0"));
     config
-}
-
-/// What gossipsub reads at once. It holds all that it has read, the beginning of the next messages included, against the bound
-/// of one message, and drops the stream when it is more: without room for them, a burst of large records would be lost.
-const GOSSIP_READ_BYTES: usize = 8 * 1024;
-
-/// Gossip for networks of two relays as well as of many.
-fn gossip() -> Gossip {
-    let config = gossipsub::ConfigBuilder::default()
-        .validate_messages()
-        // Records are signed by their publishers; who passes them on is nobody's business.
-        .validation_mode(gossipsub::ValidationMode::Anonymous)
-        .message_id_fn(message_id)
-        .max_transmit_size(MAX_RECORD_BYTES + 1024 + GOSSIP_READ_BYTES)
-        .mesh_n(6)
-        .mesh_n_low(2)
-        .mesh_n_high(12)
-        .mesh_outbound_min(1)
-        .heartbeat_interval(Duration::from_millis(700))
-        // What was validated stays until every mesh peer had time to ask for it.
-        .history_length(10)
-        .history_gossip(5)
-        .duplicate_cache_time(Duration::from_secs(120))
-        .flood_publish(true)
-        // A subscriber that does not read costs its queue's memory; the default of 5,000 entries would be 80 MB.
-        .connection_handler_queue_len(128)
-        .build()
-        .expect("constant settings that fit each other");
-    let topics = gossipsub::WhitelistSubscriptionFilter([packages_topic().hash()].into());
-    Gossip::new_with_subscription_filter(gossipsub::MessageAuthenticity::Anonymous, config, topics)
-        .expect("anonymous authenticity goes with anonymous validation")
-}
-
-fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
-    gossipsub::MessageId::new(&announcement::message_id(&message.data))
 }

@@ -298,16 +298,25 @@ async fn bad_announcements_are_neither_stored_nor_passed_on_and_good_ones_behind
     let shelves = [relay.relay().shelf(), neighbour.relay().shelf()];
 
     let address = relay.address("/tcp/", false);
-    let (attacker, _inbound) = RawPeer::connect(&address, &GOSSIP).await;
+    let (attacker, inbound) = RawPeer::connect(&address, &GOSSIP).await;
     let mut stream = attacker.open("/meshsub/1.2.0").await.unwrap();
     stream.write_all(&sent(attack::subscribe(names::PACKAGES_TOPIC))).await.unwrap();
     // The publisher's key log is good and known, so that each release is refused for itself.
     stream.write_all(&attack::announcement(&inception)).await.unwrap();
     stream.flush().await.unwrap();
     until("the inception", || async { (shelves[0].catalogue().record_count() == 1).then_some(()) }).await;
-    for bad in bad_announcements(&mut publisher) {
-        stream.write_all(&attack::announcement(&bad)).await.unwrap();
+    // Few enough of each sender that it is still heard after them.
+    let mut attackers = vec![(attacker, inbound, stream)];
+    for some in bad_announcements(&mut publisher).chunks(5) {
+        let (attacker, inbound) = RawPeer::connect(&address, &GOSSIP).await;
+        let mut stream = attacker.open("/meshsub/1.2.0").await.unwrap();
+        for bad in some {
+            stream.write_all(&attack::announcement(bad)).await.unwrap();
+        }
+        stream.flush().await.unwrap();
+        attackers.push((attacker, inbound, stream));
     }
+    let stream = &mut attackers.last_mut().unwrap().2;
     let behind = publisher.release("behind", "1.0.0", "comes behind the bad ones", b"content");
     stream.write_all(&attack::announcement(behind.release.bytes())).await.unwrap();
     stream.flush().await.unwrap();

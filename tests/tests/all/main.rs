@@ -9,6 +9,7 @@ mod conformance;
 mod content;
 mod converge;
 mod crash;
+mod drills;
 mod garbage;
 mod gateway;
 mod hostile;

@@ -265,3 +265,21 @@ async fn test_package_version_updates() {
     stop(&mut relay, &peer).await;
     assert_eq!(registry(&peer).metadata(&name).await.unwrap_err(), GetError::Peer(PeerError::Unreachable));
 }
+
+#[tokio::test]
+async fn a_relay_that_starts_again_knows_its_neighbours() {
+    let first = TestRelay::start(&[]).await;
+    let mut second = TestRelay::start(&[&first]).await;
+    let remembered = second.directory().join("neighbours");
+    until("the neighbours on the disk", || async {
+        std::fs::read_to_string(&remembered).is_ok_and(|text| text.contains(&first.peer_id().to_string())).then_some(())
+    })
+    .await;
+    second.stop().await;
+    // Nobody tells it whom to join.
+    let again = second.restarted(|_| {}).await;
+    until("the neighbour of the last run", || async {
+        again.relay().routing_table().await.contains(&first.peer_id()).then_some(())
+    })
+    .await;
+}

@@ -19,7 +19,8 @@ use libp2p::{PeerId, noise, relay, yamux};
 
 use super::platform::Platform;
 use crate::P2PConfig;
-use crate::behaviour::{P2PBehaviour, Role, packages_topic};
+use crate::behaviour::{P2PBehaviour, Role};
+use crate::gossip::packages_topic;
 
 /// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn. Whoever dials us has
 /// no longer.

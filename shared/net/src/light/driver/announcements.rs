@@ -41,8 +41,18 @@ pub(super) struct Checked {
     outcome: Outcome,
 }
 
-/// A verified release or status; otherwise why it is refused, or nothing when nobody is to blame.
-type Outcome = Result<(Record, Box<KeyLog>), Option<record::Error>>;
+/// A verified release or status; otherwise what is wrong.
+type Outcome = Result<(Record, Box<KeyLog>), Wrong>;
+
+/// Why an announcement is not taken.
+enum Wrong {
+    /// What was announced does not hold.
+    Announced(record::Error),
+    /// The key log does not that it was to be verified by: that is the fault of who gave it, not of all who pass the same on.
+    KeyLog(record::Error),
+    /// The key log could not be had, which is nobody's fault.
+    NoKeyLog,
+}
 
 impl<P: Platform> Driver<P> {
     pub(super) fn on_announcement(&mut self, from: PeerId, message: MessageId, data: &[u8]) {
@@ -50,7 +60,7 @@ impl<P: Platform> Driver<P> {
             Ok(record) => record,
             // Later rules may know it: no fault of whoever passed it on.
             Err(record::Error::UnknownKind(_)) => return self.report(&message, from, MessageAcceptance::Ignore),
-            Err(error) => return self.settle(Checked { message, from, outcome: Err(Some(error)) }),
+            Err(error) => return self.settle(Checked { message, from, outcome: Err(Wrong::Announced(error)) }),
         };
         // The same record under another signature, or long after gossip forgot it, is no news to pass on.
         if self.seen.contains(&record.id()) {
@@ -63,7 +73,7 @@ impl<P: Platform> Driver<P> {
                     _ = self.key_logs.remember(KeyLog::new(inception));
                     self.report(&message, from, MessageAcceptance::Accept);
                 }
-                Err(error) => self.settle(Checked { message, from, outcome: Err(Some(error)) }),
+                Err(error) => self.settle(Checked { message, from, outcome: Err(Wrong::Announced(error)) }),
             },
             UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
                 Some(key_log) if key_log.key_at(&release.signed_under()).is_some() => {
@@ -74,7 +84,7 @@ impl<P: Platform> Driver<P> {
                         outcome => {
                             let release = outcome.map(|verified| Record::Release(Box::new(verified)));
                             let outcome = release.map(|release| (release, Box::new(key_log.clone())));
-                            self.settle(Checked { message, from, outcome: outcome.map_err(Some) });
+                            self.settle(Checked { message, from, outcome: outcome.map_err(Wrong::Announced) });
                         }
                     }
                 }
@@ -117,7 +127,9 @@ impl<P: Platform> Driver<P> {
                 self.note_seen(id);
                 event.into_iter().for_each(|event| self.tell(event));
             }
-            Err(error) => self.settle(Checked { message: message.clone(), from, outcome: Err(Some(error)) }),
+            Err(error) => {
+                self.settle(Checked { message: message.clone(), from, outcome: Err(Wrong::Announced(error)) })
+            }
         }
     }
 
@@ -135,12 +147,13 @@ impl<P: Platform> Driver<P> {
         self.fetching.push_back(Fetch { deadline, message: message.clone(), from, abort });
         let work = async move {
             let outcome = async {
-                let mut stream = stream.await.ok().and_then(Result::ok).ok_or(None)?;
+                let mut stream = stream.await.ok().and_then(Result::ok).ok_or(Wrong::NoKeyLog)?;
                 let publisher = record.publisher();
                 let question = KeyLogOf { publisher };
-                let answer = exchange::ask(&mut stream, question, window).await.map_err(|_| None)?;
-                let key_log = KeyLog::verify(&answer.events, publisher, &network)?;
-                Ok((record.verify(Some(&key_log), &network)?, Box::new(key_log)))
+                let answer = exchange::ask(&mut stream, question, window).await.map_err(|_| Wrong::NoKeyLog)?;
+                let key_log = KeyLog::verify(&answer.events, publisher, &network).map_err(Wrong::KeyLog)?;
+                let record = record.verify(Some(&key_log), &network).map_err(Wrong::Announced)?;
+                Ok((record, Box::new(key_log)))
             };
             Checked { message, from, outcome: outcome.await }
         };
@@ -162,8 +175,8 @@ impl<P: Platform> Driver<P> {
         self.fetching.retain(|fetch| fetch.message != checked.message || fetch.from != checked.from);
         // A rotation that we know counts, even if whoever passed the release on says nothing of it.
         checked.outcome = checked.outcome.and_then(|(record, key_log)| {
-            let key_log = self.key_logs.remember(*key_log).ok_or(None)?;
-            key_log.check(record.indexed().ok_or(None)?, &record.id()).map_err(Some)?;
+            let key_log = self.key_logs.remember(*key_log).ok_or(Wrong::NoKeyLog)?;
+            key_log.check(record.indexed().ok_or(Wrong::NoKeyLog)?, &record.id()).map_err(Wrong::Announced)?;
             Ok((record, Box::new(key_log)))
         });
         self.settle(checked);
@@ -182,15 +195,19 @@ impl<P: Platform> Driver<P> {
                     _ => return,
                 }
             }
-            Err(Some(error)) => {
+            Err(Wrong::KeyLog(error)) => {
+                self.report(&message, from, MessageAcceptance::Ignore);
+                Event::Refused { from, error }
+            }
+            Err(Wrong::Announced(error)) => {
                 // Where a key log has more or less than ours, the record may hold: whoever passed it on is not at fault.
                 let is_bad = !error.depends_on_key_log();
                 let acceptance = if is_bad { MessageAcceptance::Reject } else { MessageAcceptance::Ignore };
                 self.report(&message, from, acceptance);
                 Event::Refused { from, error }
             }
-            // The key log could not be had: the announcement proves nothing, and nobody is to blame.
-            Err(None) => return self.report(&message, from, MessageAcceptance::Ignore),
+            // The announcement proves nothing.
+            Err(Wrong::NoKeyLog) => return self.report(&message, from, MessageAcceptance::Ignore),
         };
         self.tell(event);
     }

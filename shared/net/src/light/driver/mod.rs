@@ -31,8 +31,9 @@ use super::peer::{Command, Connection, HeadFound, LightPeer, Shared};
 use super::platform::Platform;
 use super::providers::Providers;
 use super::swarm::{LightBehaviour, LightBehaviourEvent, Transports, swarm};
-use crate::behaviour::{P2PBehaviourEvent, packages_topic};
+use crate::behaviour::P2PBehaviourEvent;
 use crate::bitswap::Exchange;
+use crate::gossip::packages_topic;
 use crate::{P2PConfig, address, streams};
 
 /// Commands that may wait for the driver; callers wait when there are more.

@@ -1,0 +1,353 @@
+//! Kademlia, with bounds on how much of it one place may be.
+//!
+//! Identities cost nothing, and addresses of one network little. Who has thousands of either could make them the nearest to a key, be in every
+//! routing table, and be all that a lookup ever asks. So of one [`IpGroup`] a few are in the routing table, and a few are dialed by lookups:
+//! the rest of what a lookup asks is elsewhere.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
+use std::task::{Context, Poll};
+
+use libp2p::PeerId;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::kad::{self, KBucketKey, NodeStatus};
+use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour};
+use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
+
+use crate::address::IpGroup;
+
+/// Peers of one group in the routing table.
+const MAX_OF_GROUP_IN_TABLE: usize = 3;
+/// Peers of one group in one bucket of it.
+const MAX_OF_GROUP_IN_BUCKET: usize = 2;
+/// Connections to one group that lookups made.
+const MAX_OF_GROUP_BY_LOOKUPS: usize = 3;
+/// Dials of lookups to one group: some more, because what a peer says of where it is may lead nowhere.
+const MAX_DIALS_TO_GROUP: usize = 6;
+/// Connections that lookups are making, in all: each is a socket. Past it those fail that are begun, as if the peer were gone.
+const MAX_DIALS_OF_LOOKUPS: usize = 128;
+
+/// Kademlia as libp2p has it, and what is asked of whom it lets in and dials.
+pub struct Kademlia<S> {
+    kad: kad::Behaviour<S>,
+    local: PeerId,
+    /// Where connected peers are, by their first connection. Who is reached through somebody else only is nowhere.
+    places: HashMap<PeerId, IpGroup>,
+    /// Where those are that are in the routing table, or were.
+    table: HashMap<PeerId, IpGroup>,
+    /// Connections that lookups have begun.
+    lookups: HashMap<ConnectionId, Lookup>,
+    /// Whom the owner of this peer has named: they are let in wherever they are, and take no place of others.
+    named: HashSet<PeerId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lookup {
+    /// To somebody whose addresses are not known yet.
+    Begun,
+    /// It dials this group.
+    Dials(IpGroup),
+    /// It is connected there.
+    Connected(IpGroup),
+}
+
+/// Lookups have as many connections to one group as they may, or as many dials.
+#[derive(Debug, thiserror::Error)]
+#[error("lookups are connected to enough peers there")]
+struct EnoughOfGroup;
+
+impl<S> Kademlia<S>
+where
+    S: kad::store::RecordStore + Send + 'static,
+{
+    pub(crate) fn new(local: PeerId, store: S, mut config: kad::Config, named: HashSet<PeerId>) -> Self {
+        // Whoever is connected may enter, if there is room for its group: see `may_enter`.
+        config.set_kbucket_inserts(kad::BucketInserts::Manual);
+        let kad = kad::Behaviour::with_config(local, store, config);
+        Self { kad, local, places: HashMap::new(), table: HashMap::new(), lookups: HashMap::new(), named }
+    }
+
+    /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it.
+    pub(crate) fn may_enter(&mut self, peer: &PeerId) -> bool {
+        if self.named.contains(peer) {
+            return true;
+        }
+        let Some(group) = self.places.get(peer).copied() else { return false };
+        let distance = KBucketKey::from(self.local).distance(&KBucketKey::from(*peer));
+        let Self { kad, table, .. } = self;
+        // The others of the group: whether it is in the same bucket, and whether it is connected.
+        let mut others: Vec<(PeerId, bool, bool)> = Vec::new();
+        let mut there = HashMap::new();
+        for bucket in kad.kbuckets() {
+            let is_same = bucket.contains(&distance);
+            for entry in bucket.iter() {
+                let other = *entry.node.key.preimage();
+                let Some(place) = table.get(&other).copied() else { continue };
+                there.insert(other, place);
+                if place == group && other != *peer {
+                    others.push((other, is_same, entry.status == NodeStatus::Connected));
+                }
+            }
+        }
+        *table = there;
+        let in_bucket = others.iter().filter(|(_, is_same, _)| *is_same).count();
+        if in_bucket >= MAX_OF_GROUP_IN_BUCKET || others.len() >= MAX_OF_GROUP_IN_TABLE {
+            let makes_room = |is_same| is_same || in_bucket < MAX_OF_GROUP_IN_BUCKET;
+            let gone = others.iter().find(|(_, is_same, connected)| makes_room(*is_same) && !connected);
+            let Some((gone, ..)) = gone else { return false };
+            kad.remove_peer(gone);
+            table.remove(gone);
+        }
+        table.insert(*peer, group);
+        true
+    }
+
+    /// Where a connected peer is.
+    pub fn place(&self, peer: &PeerId) -> IpGroup {
+        self.places.get(peer).copied().unwrap_or(IpGroup::Unknown)
+    }
+
+    /// Whether lookups may have one more connection to a group.
+    fn may_connect(&self, group: IpGroup) -> bool {
+        self.count(Lookup::Connected(group)) < MAX_OF_GROUP_BY_LOOKUPS
+    }
+
+    fn may_dial(&self, group: IpGroup) -> bool {
+        self.may_connect(group) && self.count(Lookup::Dials(group)) < MAX_DIALS_TO_GROUP
+    }
+
+    fn count(&self, lookup: Lookup) -> usize {
+        self.lookups.values().filter(|other| **other == lookup).count()
+    }
+}
+
+impl<S> Deref for Kademlia<S> {
+    type Target = kad::Behaviour<S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.kad
+    }
+}
+
+impl<S> DerefMut for Kademlia<S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.kad
+    }
+}
+
+impl<S> NetworkBehaviour for Kademlia<S>
+where
+    S: kad::store::RecordStore + Send + 'static,
+{
+    type ConnectionHandler = <kad::Behaviour<S> as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = kad::Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let mut found = self.kad.handle_pending_outbound_connection(connection, peer, addresses, role)?;
+        if !self.lookups.contains_key(&connection) {
+            return Ok(found);
+        }
+        let dials = self.lookups.values().filter(|lookup| matches!(lookup, Lookup::Dials(_))).count();
+        let group = found.iter().map(IpGroup::of).find(|group| self.may_dial(*group));
+        match group {
+            Some(group) if dials < MAX_DIALS_OF_LOOKUPS => {
+                // One group at a time: else who names addresses everywhere would keep lookups from whoever is there.
+                found.retain(|address| IpGroup::of(address) == group);
+                self.lookups.insert(connection, Lookup::Dials(group));
+                Ok(found)
+            }
+            // Others may know where the peer is: that is looked at once it is connected.
+            None if found.is_empty() => Ok(found),
+            _ => Err(ConnectionDenied::new(EnoughOfGroup)),
+        }
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if self.lookups.contains_key(&connection) {
+            let group = IpGroup::of(address);
+            if !self.may_connect(group) {
+                return Err(ConnectionDenied::new(EnoughOfGroup));
+            }
+            self.lookups.insert(connection, Lookup::Connected(group));
+        }
+        self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm) {
+        match &event {
+            FromSwarm::ConnectionEstablished(established) if !established.endpoint.is_relayed() => {
+                let group = IpGroup::of(established.endpoint.get_remote_address());
+                self.places.entry(established.peer_id).or_insert(group);
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                self.lookups.remove(&closed.connection_id);
+                if closed.remaining_established == 0 {
+                    self.places.remove(&closed.peer_id);
+                }
+            }
+            FromSwarm::DialFailure(failure) => _ = self.lookups.remove(&failure.connection_id),
+            _ => {}
+        }
+        self.kad.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+        self.kad.on_connection_handler_event(peer, id, event);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        let event = self.kad.poll(context);
+        match &event {
+            Poll::Ready(ToSwarm::Dial { opts })
+                if opts.get_peer_id().is_none_or(|peer| !self.named.contains(&peer)) =>
+            {
+                self.lookups.insert(opts.connection_id(), Lookup::Begun);
+            }
+            // One that waited for a place has it: whether there is still room for its group shows now.
+            Poll::Ready(ToSwarm::GenerateEvent(kad::Event::RoutingUpdated { peer, old_peer: Some(_), .. })) => {
+                let peer = *peer;
+                if !self.may_enter(&peer) {
+                    self.kad.remove_peer(&peer);
+                }
+            }
+            _ => {}
+        }
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::core::ConnectedPoint;
+    use libp2p::kad::store::MemoryStore;
+    use libp2p::swarm::DialError;
+    use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure};
+
+    use super::*;
+
+    fn kademlia() -> Kademlia<MemoryStore> {
+        let local = PeerId::random();
+        Kademlia::new(
+            local,
+            MemoryStore::new(local),
+            kad::Config::new(libp2p::StreamProtocol::new("/test")),
+            HashSet::new(),
+        )
+    }
+
+    /// Connects a peer, and puts it into the routing table if it may be there.
+    fn meet(kademlia: &mut Kademlia<MemoryStore>, peer: PeerId, from: &str) -> bool {
+        let address: Multiaddr = from.parse().unwrap();
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
+        kademlia.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id: peer,
+            connection_id: ConnectionId::new_unchecked(0),
+            endpoint: &endpoint,
+            failed_addresses: &[],
+            other_established: 0,
+        }));
+        let enters = kademlia.may_enter(&peer);
+        if enters {
+            kademlia.add_address(&peer, address);
+        }
+        enters
+    }
+
+    fn in_table(kademlia: &mut Kademlia<MemoryStore>) -> Vec<usize> {
+        kademlia.kbuckets().map(|bucket| bucket.num_entries()).filter(|entries| *entries > 0).collect()
+    }
+
+    #[test]
+    fn of_one_place_few_are_in_the_routing_table_and_fewer_in_a_bucket() {
+        let mut kademlia = kademlia();
+        for number in 0..200 {
+            meet(&mut kademlia, PeerId::random(), &format!("/ip4/10.66.{number}.1/tcp/1"));
+        }
+        let named = PeerId::random();
+        assert!(!meet(&mut kademlia, named, "/ip4/10.66.9.1/tcp/1"));
+        let entries = in_table(&mut kademlia);
+        assert_eq!(entries.iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);
+        assert!(entries.iter().all(|entries| *entries <= MAX_OF_GROUP_IN_BUCKET));
+        let elsewhere =
+            (0..10).filter(|number| meet(&mut kademlia, PeerId::random(), &format!("/ip4/10.{number}.0.1/tcp/1")));
+        assert_eq!(elsewhere.count(), 10);
+        assert!(meet(&mut kademlia, PeerId::random(), "/dns4/relay.example.org/tcp/443"));
+        kademlia.named.insert(named);
+        assert!(meet(&mut kademlia, named, "/ip4/10.66.9.1/tcp/1"), "whom its owner named is let in");
+        let relayed = "/ip4/10.20.0.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit";
+        assert!(!meet(&mut kademlia, PeerId::random(), relayed), "who is reached through others is nowhere");
+    }
+
+    #[test]
+    fn one_that_is_gone_makes_room_for_one_of_its_place() {
+        let mut kademlia = kademlia();
+        let entered: Vec<PeerId> = (0..200)
+            .map(|_| PeerId::random())
+            .filter(|peer| meet(&mut kademlia, *peer, "/ip4/10.66.0.1/tcp/1"))
+            .collect();
+        let gone = entered[0];
+        let address: Multiaddr = "/ip4/10.66.0.1/tcp/1".parse().unwrap();
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
+            peer_id: gone,
+            connection_id: ConnectionId::new_unchecked(0),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+        assert!((0..200).any(|_| meet(&mut kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")));
+        assert_eq!(in_table(&mut kademlia).iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);
+    }
+
+    #[test]
+    fn lookups_dial_few_of_one_place_and_others_do_not_count() {
+        let mut kademlia = kademlia();
+        let dial = |kademlia: &mut Kademlia<MemoryStore>, number: usize, from: &str, by_lookup: bool| {
+            let (id, peer) = (ConnectionId::new_unchecked(number), PeerId::random());
+            if by_lookup {
+                kademlia.lookups.insert(id, Lookup::Begun);
+            }
+            let address: Multiaddr = from.parse().unwrap();
+            kademlia.add_address(&peer, address.clone());
+            let begun = kademlia.handle_pending_outbound_connection(id, Some(peer), &[], Endpoint::Dialer);
+            begun.is_ok()
+                && kademlia
+                    .handle_established_outbound_connection(id, peer, &address, Endpoint::Dialer, PortUse::New)
+                    .is_ok()
+        };
+        let by_lookups =
+            (0..50).filter(|number| dial(&mut kademlia, *number, &format!("/ip4/10.66.{number}.1/tcp/1"), true));
+        assert_eq!(by_lookups.count(), MAX_OF_GROUP_BY_LOOKUPS);
+        assert!(dial(&mut kademlia, 100, "/ip4/10.66.9.1/tcp/1", false), "its owner may dial whom it likes");
+        assert!(dial(&mut kademlia, 101, "/ip4/10.67.0.1/tcp/1", true));
+        let failed =
+            DialFailure { peer_id: None, error: &DialError::Aborted, connection_id: ConnectionId::new_unchecked(0) };
+        kademlia.on_swarm_event(FromSwarm::DialFailure(failed));
+        assert!(dial(&mut kademlia, 102, "/ip4/10.66.9.2/tcp/1", true), "what has failed makes room");
+        assert!(!dial(&mut kademlia, 103, "/ip4/10.66.9.3/tcp/1", true));
+    }
+}
