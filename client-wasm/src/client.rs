@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut};
-use ggen_net::P2PRegistry;
 use ggen_net::light::{self, Event, LightPeer, Phase, Platform};
+use ggen_net::{News, P2PRegistry};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::PackageId;
 use ggen_shared::record::{Content, ContentId, Version};
@@ -60,12 +60,13 @@ impl Client {
         // A peer id for this visit only: nothing that follows a person around.
         let keypair = Keypair::generate_ed25519();
         let transports = transport::of(&keypair, &start.transports);
-        let (peer, mut events) = light::start(&keypair, transports, &Browser, start.config);
-        // The first event says that the relays are being dialed: before it, a question would find none at all.
-        let first = events.next().await;
-        let changes = Changes::default();
-        Browser.spawn(tell(first, events, on_event, changes.clone()));
+        let (peer, events) = light::start(&keypair, transports, &Browser, start.config);
         let registry = P2PRegistry::new(peer);
+        let mut news = registry.news(events);
+        // The first event says that the relays are being dialed: before it, a question would find none at all.
+        let first = news.next().await;
+        let changes = Changes::default();
+        Browser.spawn(tell(first, news, on_event, changes.clone()));
         registry.keep_auditing(entropy);
         Ok(Self { registry, changes, closed: Cell::new(false), shown: RefCell::new(None) })
     }
@@ -205,16 +206,16 @@ impl Client {
         to_js(&view::Head { release: release.into(), from })
     }
 
-    /// `Promise<Uint8Array>`. `on_event`, if given, is called with a `ContentEvent`; what it throws is reported and changes nothing.
-    /// What `kept` has is not fetched, if its hash is right; relays that have one of `gateways` are asked through it.
+    /// `Promise<void>`: all of the content is in `kept` then. `on_event`, if given, is called with a `ContentEvent`; what it throws is reported and
+    /// changes nothing. What `kept` has is not fetched, if its hash is right; relays that have one of `gateways` are asked through it.
     pub async fn content(
         &self,
         cid: String,
         size: f64,
         on_event: Option<Function>,
-        kept: Option<KeptBlocks>,
+        kept: KeptBlocks,
         gateways: JsGateways,
-    ) -> Result<Uint8Array, Error> {
+    ) -> Result<(), Error> {
         let cid: ContentId = cid.parse().map_err(Error::invalid_name)?;
         let size = whole(size).ok_or_else(|| Error::bad_options("size is a whole number of bytes"))?;
         let tell = |event| {
@@ -226,8 +227,7 @@ impl Client {
             }
         };
         let peer = self.registry().await?.peer();
-        let bytes = peer.fetch_with(Content { cid, size }, (&Kept(kept), &Gateways::new(gateways)), tell).await?;
-        Ok(Uint8Array::from(bytes.as_slice()))
+        Ok(peer.fetch_into(Content { cid, size }, (&Kept(kept), &Gateways::new(gateways)), tell).await?)
     }
 
     /// `Connection[]`.
@@ -296,13 +296,14 @@ fn patience(peer: &LightPeer<Browser>) -> Option<Duration> {
 }
 
 /// Passes on what happens, until the peer ends.
-async fn tell(first: Option<Event>, rest: mpsc::Receiver<Event>, on_event: Function, changes: Changes) {
-    let mut events = futures::stream::iter(first).chain(rest);
-    while let Some(event) = events.next().await {
-        if matches!(event, Event::Connections(_)) {
+async fn tell(first: Option<News>, rest: mpsc::Receiver<News>, on_event: Function, changes: Changes) {
+    let mut all = futures::stream::iter(first).chain(rest);
+    while let Some(news) = all.next().await {
+        if matches!(news, News::Heard(Event::Connections(_))) {
             changes.tell();
         }
-        let told = to_js(&view::Event::from(event)).map(|event| on_event.call1(&JsValue::NULL, &event));
+        let Some(event) = view::Event::of(news) else { continue };
+        let told = to_js(&event).map(|event| on_event.call1(&JsValue::NULL, &event));
         match told {
             Ok(Ok(_)) => {}
             Ok(Err(thrown)) => report(&thrown),

@@ -1,7 +1,7 @@
 //! Gateways of relays, asked by JavaScript, which has `fetch`.
 
 use ggen_net::bitswap::{self, ArchiveError};
-use ggen_shared::content::Hashed;
+use ggen_shared::content::{Hashed, Unhashed};
 use ggen_shared::limits::MAX_BLOCK_BYTES;
 use ggen_shared::record::ContentId;
 use js_sys::Uint8Array;
@@ -105,8 +105,7 @@ fn read(block: &JsBlock) -> Result<(ContentId, Hashed), ArchiveError> {
     let block = match digest {
         Some(digest) => Hashed::by_platform(cid.is_raw(), digest, data),
         // Pages that were not loaded securely have no WebCrypto.
-        None if cid.is_raw() => Hashed::raw(data),
-        None => Hashed::dag_pb(data),
+        None => Unhashed { is_raw: cid.is_raw(), data }.hash(),
     };
     Ok((cid, block))
 }

@@ -1,7 +1,7 @@
 //! What JavaScript gets: plain data in the shapes of `js/src/types.ts`, which is the contract.
 
 use data_encoding::BASE64URL_NOPAD;
-use ggen_net::{address, bitswap, light};
+use ggen_net::{News, address, bitswap, light};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::merkle::Hash;
@@ -303,6 +303,9 @@ pub(crate) enum Event {
     Refused {
         refusal: Refusal,
     },
+    CaughtUp {
+        found: usize,
+    },
 }
 
 impl SearchAnswer {
@@ -548,9 +551,15 @@ impl From<light::Connection> for Connection {
     }
 }
 
-impl From<light::Event> for Event {
-    fn from(event: light::Event) -> Self {
-        match event {
+impl Event {
+    /// What JavaScript is told, if it is.
+    pub(crate) fn of(news: News) -> Option<Self> {
+        let event = match news {
+            News::Heard(event) => event,
+            News::Missed(release) => return Some(Self::Announced { release: Box::new((*release).into()) }),
+            News::CaughtUp { found } => return Some(Self::CaughtUp { found }),
+        };
+        Some(match event {
             light::Event::Connections(connections) => {
                 Self::Connections { connections: connections.into_iter().map(Into::into).collect() }
             }
@@ -577,7 +586,8 @@ impl From<light::Event> for Event {
                 }
             }
             light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },
-        }
+            light::Event::Missed => return None,
+        })
     }
 }
 

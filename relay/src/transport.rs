@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ggen_net::gathering;
 use libp2p::core::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::swarm::NetworkBehaviour;
@@ -28,7 +29,7 @@ pub(crate) async fn swarm<B: NetworkBehaviour>(
                 .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         })?
         .with_dns()?
-        .with_websocket(noise::Config::new, yamux::Config::default)
+        .with_websocket(gathering::Noise::new, yamux::Config::default)
         .await?
         .with_behaviour(|_| behaviour)?
         .with_swarm_config(|config| config.with_idle_connection_timeout(idle))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use ggen_net::streams::{self, Inbound, OpenError};
 use ggen_shared::codec;
-use ggen_shared::content::Hashed;
+use ggen_shared::content::Unhashed;
 use ggen_shared::content::bitswap::{Ask, Message, Presence, Want};
 use ggen_shared::protocol::{head, names, query};
 use ggen_shared::rules::Rules;
@@ -290,7 +290,7 @@ impl Ammunition {
         let elsewhere = self.incomplete.artifact.blocks.iter();
         let cids: Vec<_> = here.chain(elsewhere).map(|block| block.cid).collect();
         let wants = |ask| cids.iter().map(|cid| Want::new(*cid, ask)).collect();
-        let blocks = vec![Hashed::raw(self.incomplete.artifact.blocks[0].data[..1000].to_vec())];
+        let blocks = vec![Unhashed { is_raw: true, data: self.incomplete.artifact.blocks[0].data[..1000].to_vec() }];
         let presences = cids.iter().map(|cid| Presence { cid: *cid.cid(), has: true }).collect();
         [
             Message::of_wants(wants(Ask::Block)),

@@ -163,7 +163,7 @@ impl Blocks for Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(cid).cloned()
     }
 
-    async fn put(&self, block: &Hashed) {
+    async fn put(&self, block: &Hashed, _: Option<u64>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(block.cid(), block.data().to_vec());
     }
 }

@@ -6,6 +6,8 @@ const MAX_SECTION_BYTES = 256 * 1024 + 128;
 const CID_BYTES = 36;
 /** Blocks that are hashed while the next ones come. */
 const MAX_HASHING = 4;
+/** Sections that are in memory at once: those, the one that is being taken, and the one that is being read. */
+const MAX_SECTIONS = MAX_HASHING + 2;
 
 class Fault extends Error implements ArchiveFault {
   readonly broken: string;
@@ -40,6 +42,8 @@ class FetchedArchive implements Archive {
   /** What was read and is being hashed, in order. */
   readonly #ahead: Promise<ArchivedBlock | undefined>[] = [];
   #last: Promise<unknown> = Promise.resolve();
+  /** The block that was taken last: whoever takes the next one has copied it. */
+  #taken: ArchivedBlock | undefined;
 
   constructor(url: string, limit: number) {
     this.#reader = open(url, limit, this.#aborting.signal);
@@ -48,8 +52,10 @@ class FetchedArchive implements Archive {
   }
 
   async next(): Promise<ArchivedBlock | undefined> {
+    if (this.#taken) free(this.#taken.data.buffer);
+    this.#taken = undefined;
     while (this.#ahead.length < MAX_HASHING) this.#readAhead();
-    return this.#ahead.shift();
+    return (this.#taken = await this.#ahead.shift());
   }
 
   cancel(): void {
@@ -71,6 +77,22 @@ async function open(url: string, limit: number, signal: AbortSignal): Promise<Se
   if (response.status === 404) return undefined;
   if (!response.ok || !response.body) throw new Error(`HTTP status ${response.status}`);
   return new Sections(response.body.getReader(), limit);
+}
+
+/**
+ * Memory of sections that are not needed any more, for the next ones: what is new to the browser's memory is filled with zeros first, which took
+ * longer than all copying.
+ */
+const spare: ArrayBuffer[] = [];
+
+function free(buffer: ArrayBuffer): void {
+  if (buffer.byteLength === MAX_SECTION_BYTES && spare.length < MAX_SECTIONS) spare.push(buffer);
+}
+
+function allocate(length: number): Uint8Array<ArrayBuffer> {
+  // Nodes are few and small.
+  if (length < MAX_SECTION_BYTES / 2) return new Uint8Array(length);
+  return new Uint8Array(spare.pop() ?? new ArrayBuffer(MAX_SECTION_BYTES), 0, length);
 }
 
 async function hashed(section: Uint8Array<ArrayBuffer>): Promise<ArchivedBlock> {
@@ -105,7 +127,7 @@ class Sections {
   async #section(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const length = await this.#length();
     if (length === undefined) return undefined;
-    const section = new Uint8Array(length);
+    const section = allocate(length);
     for (let filled = 0; filled < length; ) {
       if (!(await this.#fill())) throw new Error("it broke off");
       const part = this.#take(length - filled);

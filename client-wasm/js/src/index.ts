@@ -224,11 +224,11 @@ export class MarketClient {
       const kept = await KeptDownload.open(cid, size);
       let isComplete = false;
       try {
-        const content = await raw.content(cid, size, onEvent, kept, this.#gateways);
+        await raw.content(cid, size, onEvent, kept, this.#gateways);
         isComplete = true;
-        return content;
+        return kept.content;
       } finally {
-        await kept?.end(isComplete);
+        await kept.end(isComplete);
       }
     });
   }

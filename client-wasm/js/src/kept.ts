@@ -23,23 +23,34 @@ interface Download {
   at: number;
 }
 
-/** The verified blocks of one download, kept in IndexedDB until it is complete, so that it goes on where it was after the page is reloaded. */
+/** A block that is to be written: a leaf by its place in the content, a node by its bytes. */
+type Waiting = { cid: string; at: number; length: number } | { cid: string; node: Uint8Array };
+
+/**
+ * The content of one download, whose verified blocks are kept in IndexedDB until it is complete, so that it goes on where it was after the page is
+ * reloaded.
+ */
 export class KeptDownload implements KeptBlocks {
-  readonly #database: IDBDatabase;
+  /** None where nothing can be kept, as outside browsers or where storage is forbidden, and where nothing has to be. */
+  readonly #database: IDBDatabase | undefined;
   readonly #cid: string;
+  readonly #size: number;
+  /** Made when the first block is there: before, nothing speaks for the size. */
+  #content: Uint8Array<ArrayBuffer> | undefined;
   /** The blocks that are there: what is not is not looked for. */
   readonly #there: Set<string>;
 
   /** What is to be written: no more than the content has. */
-  #waiting: { cid: string; block: Uint8Array }[] = [];
+  #waiting: Waiting[] = [];
   readonly #timer: ReturnType<typeof setTimeout>;
   /** Ends when nothing waits any more, or nothing more can be written. */
   #writing: Promise<void> | undefined;
   #isPatient = true;
 
-  private constructor(database: IDBDatabase, cid: string, there: Set<string>) {
+  private constructor(database: IDBDatabase | undefined, cid: string, size: number, there: Set<string>) {
     this.#database = database;
     this.#cid = cid;
+    this.#size = size;
     this.#there = there;
     this.#timer = setTimeout(() => {
       this.#isPatient = false;
@@ -48,30 +59,47 @@ export class KeptDownload implements KeptBlocks {
   }
 
   /**
-   * What is kept of some content; `undefined` where nothing can be, as outside browsers or where storage is forbidden.
+   * Begins a download, with what is kept of it.
    *
    * @throws nothing.
    */
-  static async open(cid: string, size: number): Promise<KeptDownload | undefined> {
-    if (globalThis.indexedDB === undefined || size < MIN_CONTENT_BYTES) return undefined;
-    try {
-      const database = await openDatabase();
-      const keys = await result(database.transaction(BLOCKS).objectStore(BLOCKS).getAllKeys(blocksOf(cid)));
-      return new KeptDownload(database, cid, new Set(keys.map((key) => (key as [string, string])[1])));
-    } catch {
-      return undefined;
+  static async open(cid: string, size: number): Promise<KeptDownload> {
+    if (globalThis.indexedDB !== undefined && size >= MIN_CONTENT_BYTES) {
+      try {
+        const database = await openDatabase();
+        const keys = await result(database.transaction(BLOCKS).objectStore(BLOCKS).getAllKeys(blocksOf(cid)));
+        return new KeptDownload(database, cid, size, new Set(keys.map((key) => (key as [string, string])[1])));
+      } catch {
+        // Then nothing is kept.
+      }
     }
+    return new KeptDownload(undefined, cid, size, new Set());
+  }
+
+  /** The bytes that came, at their places. */
+  get content(): Uint8Array<ArrayBuffer> {
+    return (this.#content ??= new Uint8Array(this.#size));
   }
 
   async get(cid: string): Promise<Uint8Array | undefined> {
-    if (!this.#there.has(cid)) return undefined;
+    if (!this.#database || !this.#there.has(cid)) return undefined;
     return result(this.#database.transaction(BLOCKS).objectStore(BLOCKS).get([this.#cid, cid]));
   }
 
-  /** Takes a block; it is written later, beside the download. */
-  put(cid: string, block: Uint8Array): void {
-    this.#waiting.push({ cid, block });
+  found(at: number, leaf: Uint8Array): void {
+    this.content.set(leaf, at);
+  }
+
+  put(cid: string, at: number | undefined, block: Uint8Array): void {
+    if (at !== undefined) this.content.set(block, at);
+    if (!this.#database) return;
+    // It is written later, beside the download.
+    this.#waiting.push(at === undefined ? { cid, node: block.slice() } : { cid, at, length: block.length });
     if (!this.#isPatient) this.#write();
+  }
+
+  repeat(from: number, to: number, length: number): void {
+    this.content.copyWithin(to, from, from + length);
   }
 
   /** The download has ended: with `isComplete`, nothing of it is kept. */
@@ -81,7 +109,7 @@ export class KeptDownload implements KeptBlocks {
       if (isComplete) {
         this.#waiting = [];
         await this.#writing;
-        if (this.#there.size === 0) return;
+        if (!this.#database || this.#there.size === 0) return;
         const transaction = this.#database.transaction([BLOCKS, DOWNLOADS], "readwrite");
         forget(transaction, this.#cid);
         await completed(transaction);
@@ -92,15 +120,17 @@ export class KeptDownload implements KeptBlocks {
     } catch {
       // It counts against the quota until others take its place.
     } finally {
-      this.#database.close();
+      this.#database?.close();
     }
   }
 
   /** Writes what waits, until nothing does. */
   #write(): void {
+    const database = this.#database;
+    if (!database) return;
     this.#writing ??= (async () => {
       try {
-        while (this.#waiting.length > 0) await this.#writeSome(this.#waiting.splice(0, BLOCKS_PER_TRANSACTION));
+        while (this.#waiting.length > 0) await this.#writeSome(database, this.#waiting.splice(0, BLOCKS_PER_TRANSACTION));
         this.#writing = undefined;
       } catch {
         // The disk takes no more: what was not written is fetched again.
@@ -108,9 +138,9 @@ export class KeptDownload implements KeptBlocks {
     })();
   }
 
-  async #writeSome(some: { cid: string; block: Uint8Array }[]): Promise<void> {
+  async #writeSome(database: IDBDatabase, some: Waiting[]): Promise<void> {
     // Relaxed: what a crash of the machine takes is fetched again.
-    const transaction = this.#database.transaction([BLOCKS, DOWNLOADS], "readwrite", { durability: "relaxed" });
+    const transaction = database.transaction([BLOCKS, DOWNLOADS], "readwrite", { durability: "relaxed" });
     const done = completed(transaction);
     // It is awaited below, unless something fails before.
     done.catch(() => {});
@@ -122,11 +152,12 @@ export class KeptDownload implements KeptBlocks {
     ]);
     const there = new Set(known.map((key) => (key as [string, string])[1]));
     let bytes = all.find((download) => download.cid === this.#cid)?.bytes ?? 0;
-    for (const { cid, block } of some.filter(({ cid }) => !there.has(cid))) {
+    for (const waiting of some.filter(({ cid }) => !there.has(cid))) {
+      const block = "node" in waiting ? waiting.node : this.content.slice(waiting.at, waiting.at + waiting.length);
       if (bytes + block.length > MAX_KEPT_BYTES) break;
       bytes += block.length;
-      blocks.put(block, [this.#cid, cid]);
-      this.#there.add(cid);
+      blocks.put(block, [this.#cid, waiting.cid]);
+      this.#there.add(waiting.cid);
     }
     const others = all.filter((download) => download.cid !== this.#cid);
     for (const { cid } of tooMany(others, bytes)) forget(transaction, cid);

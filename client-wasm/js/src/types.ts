@@ -313,7 +313,9 @@ export type MarketEvent =
   /** A publisher that is known here said what a version is good for. Read the package to know what counts. */
   | { type: "stated"; fullName: string; version: string; state: VersionState; reason: string }
   /** An announcement was refused. */
-  | { type: "refused"; refusal: Refusal };
+  | { type: "refused"; refusal: Refusal }
+  /** A relay was lost, or too much came at once: others were asked for announcements that were missed, and `found` of them were told just now. */
+  | { type: "caughtUp"; found: number };
 
 /** What happens during a download. */
 export type ContentEvent =
@@ -322,12 +324,19 @@ export type ContentEvent =
   /** A relay that is used no more for it: it sent other bytes, nothing at all, or is gone. */
   | { type: "dropped"; peer: string; reason: string };
 
-/** Where blocks of a download are kept beyond the page's life. Nothing that it gives is believed: each block is hashed again. */
+/**
+ * The content of a download as it comes, and where its blocks are kept beyond the page's life. Nothing that it gives is believed: each block is
+ * hashed again. Blocks that it takes are views into the module's memory: what is needed of them is copied at once. Offsets are bytes of the content.
+ */
 export interface KeptBlocks {
-  /** A block, if it is there. One that can't be read is fetched. */
+  /** A block, if it is kept. One that can't be read is fetched. */
   get(cid: string): Promise<Uint8Array | undefined>;
-  /** Takes a block to keep. One that can't be kept is fetched another time. */
-  put(cid: string, block: Uint8Array): void;
+  /** Takes a leaf that {@link get} gave, and that is right: it stands at `at`. */
+  found(at: number, leaf: Uint8Array): void;
+  /** Takes a block that came, a leaf that stands at `at` or a node without a place, to keep. One that can't be kept is fetched another time. */
+  put(cid: string, at: number | undefined, block: Uint8Array): void;
+  /** Some bytes that are there already stand at `to`, too. */
+  repeat(from: number, to: number, length: number): void;
 }
 
 /** Gateways of relays: blocks by HTTP, each of which is hashed and compared with what was asked for. */
@@ -354,7 +363,8 @@ export interface Archive {
 export interface ArchivedBlock {
   /** Which block it is said to be: a CID. */
   cid: Uint8Array;
-  data: Uint8Array;
+  /** To be copied before the next block is asked for: then its memory is used again. */
+  data: Uint8Array<ArrayBuffer>;
   /** The SHA-256 of `data` as this browser computes it; absent where it does not, as on pages that were not loaded securely. */
   digest?: Uint8Array;
 }
@@ -408,9 +418,9 @@ export interface RawClient {
     cid: string,
     size: number,
     onEvent: ((event: ContentEvent) => void) | undefined,
-    kept: KeptBlocks | undefined,
+    kept: KeptBlocks,
     gateways: Gateways,
-  ): Promise<Uint8Array>;
+  ): Promise<void>;
   connections(): Connection[];
   close(): void;
 }

@@ -21,6 +21,16 @@ test("no more than sixteen downloads are kept, however small", () => {
   assert.deepEqual(gone(others.slice(1), 1), []);
 });
 
-test("nothing is kept where there is no IndexedDB", async () => {
-  assert.equal(await KeptDownload.open("cid", 50 * MIB), undefined);
+test("content comes together where there is no IndexedDB, and nothing of it is kept", async () => {
+  const kept = await KeptDownload.open("cid", 5);
+  // What is lent is gone afterwards, as the module's memory is.
+  const lent = Uint8Array.of(1, 2);
+  kept.put("leaf", 0, lent);
+  lent.fill(9);
+  kept.put("node", undefined, lent);
+  kept.found(2, Uint8Array.of(3));
+  kept.repeat(0, 3, 2);
+  assert.deepEqual([...kept.content], [1, 2, 3, 1, 2]);
+  assert.equal(await kept.get("leaf"), undefined);
+  await kept.end(false);
 });

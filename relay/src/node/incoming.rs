@@ -36,7 +36,7 @@ impl Blocks for Incoming<'_> {
         self.store.block(cid).await.ok().flatten()
     }
 
-    async fn put(&self, block: &Hashed) {
+    async fn put(&self, block: &Hashed, _: Option<u64>) {
         let bytes: usize = {
             let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
             blocks.push((block.cid(), block.data().to_vec()));

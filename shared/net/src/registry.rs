@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use futures::{StreamExt, pin_mut};
 use ggen_shared::checkpoint::{Checkpoint, Signed};
 use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
 use ggen_shared::id::{FullName, PackageId};
@@ -147,7 +148,8 @@ impl<P: Platform> P2PRegistry<P> {
         &self.shared.peer
     }
 
-    /// Asks one relay after the other until one gives an answer that `judge` accepts; the last one's error otherwise.
+    /// Asks one relay after the other until one gives an answer that `judge` accepts; the last one's error otherwise. None is waited for long
+    /// while there are others to ask.
     async fn ask_any<Q, T, E>(
         &self,
         question: &Q,
@@ -158,8 +160,10 @@ impl<P: Platform> P2PRegistry<P> {
         E: From<PeerError>,
     {
         let mut failure = E::from(PeerError::Unreachable);
-        for relay in self.peer().connected() {
-            match self.ask(relay, question.clone()).await {
+        let outcomes = self.peer().ask_in_turn(question.clone().into_request(), self.rules);
+        pin_mut!(outcomes);
+        while let Some((relay, reply)) = outcomes.next().await {
+            match reply.and_then(|reply| self.peer().read_answer::<Q>(relay, &reply)) {
                 Ok(answer) => match judge(relay, answer) {
                     Ok(found) => return Ok(found),
                     Err(error) => failure = error,

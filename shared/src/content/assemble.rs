@@ -24,6 +24,8 @@ pub struct Assembler {
     chunks: BTreeMap<ContentId, Chunk>,
     /// The leaves in order, as far as their hashes are known.
     leaves: Vec<Option<ContentId>>,
+    /// What was found to stand in further places since it was last asked.
+    repeats: Vec<Repeat>,
     keeps_bytes: bool,
     arrived_bytes: u64,
     /// Why the content itself is bad, once a block showed it whose hash holds: no other block can mend that.
@@ -46,7 +48,20 @@ struct Place {
 #[derive(Debug)]
 struct Chunk {
     size: u64,
+    /// Where it stands; the first place of those that were known when it came.
+    at: u64,
     bytes: Vec<u8>,
+}
+
+/// Bytes of the content that stand in a further place. Offsets count from its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeat {
+    /// Where they begin; what stands there came before.
+    pub from: u64,
+    /// Where they stand as well.
+    pub to: u64,
+    /// How many.
+    pub length: u64,
 }
 
 impl Assembler {
@@ -81,6 +96,7 @@ impl Assembler {
             nodes: BTreeMap::new(),
             chunks: BTreeMap::new(),
             leaves: vec![None; count],
+            repeats: Vec::new(),
             keeps_bytes,
             arrived_bytes: 0,
             refused: None,
@@ -107,8 +123,18 @@ impl Assembler {
     pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
         let place =
             self.wanted.get(cid)?.iter().filter(|place| place.level == 0).min_by_key(|place| place.first_leaf)?;
-        let start = place.first_leaf as u64 * self.shape.chunk_bytes;
+        let start = self.start_of(place);
         Some(start..start + place.size)
+    }
+
+    /// Where the bytes of a leaf begin.
+    const fn start_of(&self, place: &Place) -> u64 {
+        place.first_leaf as u64 * self.shape.chunk_bytes
+    }
+
+    /// What was found to stand in further places than that of [`Assembler::range_of`], each once: for whoever keeps the bytes.
+    pub fn take_repeats(&mut self) -> Vec<Repeat> {
+        std::mem::take(&mut self.repeats)
     }
 
     /// Whether this block is asked for now.
@@ -177,8 +203,12 @@ impl Assembler {
         for place in places {
             check_leaf(cid, place, size)?;
         }
+        let at = self.range_of(cid).map_or(0, |range| range.start);
+        let further = places.iter().map(|place| self.start_of(place)).filter(|to| *to != at);
+        let repeats: Vec<_> = further.map(|to| Repeat { from: at, to, length: size }).collect();
+        self.repeats.extend(repeats);
         let bytes = if self.keeps_bytes { block.into_owned() } else { Vec::new() };
-        self.chunks.insert(*cid, Chunk { size, bytes });
+        self.chunks.insert(*cid, Chunk { size, at, bytes });
         self.arrived_bytes += size * places.len() as u64;
         self.wanted.remove(cid);
         Ok(())
@@ -237,6 +267,7 @@ impl Assembler {
             self.leaves[place.first_leaf] = Some(cid);
             if let Some(chunk) = self.chunks.get(&cid) {
                 check_leaf(&cid, &place, chunk.size)?;
+                self.repeats.push(Repeat { from: chunk.at, to: self.start_of(&place), length: chunk.size });
                 self.arrived_bytes += place.size;
                 return Ok(());
             }

@@ -16,7 +16,7 @@ mod proto;
 use cid::Cid;
 
 use self::proto::{Fields, Value};
-use super::Hashed;
+use super::Unhashed;
 use crate::limits::{
     MAX_BITSWAP_MESSAGE_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS_PER_MESSAGE, MAX_PRESENCES_PER_MESSAGE,
     MAX_WANTS_PER_MESSAGE,
@@ -106,7 +106,7 @@ pub struct Message {
     /// Whether these are all of them: others that were there before are withdrawn.
     pub full: bool,
     /// Blocks.
-    pub blocks: Vec<Hashed>,
+    pub blocks: Vec<Unhashed>,
     /// What the sender has, and what not.
     pub presences: Vec<Presence>,
 }
@@ -119,7 +119,7 @@ impl Message {
 
     /// Its encoding, with its length before it.
     pub fn encode(&self) -> Vec<u8> {
-        let blocks: Vec<_> = self.blocks.iter().map(|block| (block.cid(), block.data())).collect();
+        let blocks: Vec<_> = self.blocks.iter().map(|block| (block.is_raw, &block.data[..])).collect();
         encode(&self.wants, self.full, &blocks, &self.presences)
     }
 
@@ -174,10 +174,10 @@ pub fn check_length(actual: usize, limit: usize) -> Result<(), Error> {
 
 /// The encoding of a message with one block, with its length before it. The bytes are sent as they are, whatever they hash to.
 pub fn encode_block(cid: ContentId, data: &[u8], presences: &[Presence]) -> Vec<u8> {
-    encode(&[], false, &[(cid, data)], presences)
+    encode(&[], false, &[(cid.is_raw(), data)], presences)
 }
 
-fn encode(wants: &[Want], full: bool, blocks: &[(ContentId, &[u8])], presences: &[Presence]) -> Vec<u8> {
+fn encode(wants: &[Want], full: bool, blocks: &[(bool, &[u8])], presences: &[Presence]) -> Vec<u8> {
     let data: usize = blocks.iter().map(|(_, data)| data.len() + 32).sum();
     let mut message = Vec::with_capacity(data + 64 * (wants.len() + presences.len()) + 8);
     if !wants.is_empty() || full {
@@ -201,12 +201,12 @@ fn encode(wants: &[Want], full: bool, blocks: &[(ContentId, &[u8])], presences: 
         }
         proto::put_bytes(&mut message, 1, &list);
     }
-    for (cid, data) in blocks {
+    for (is_raw, data) in blocks {
         proto::put_key(&mut message, 3, proto::BYTES);
         // Tag, length and prefix; tag and length of the data.
         let length = 2 + RAW_PREFIX.len() + 1 + varint_length(data.len()) + data.len();
         varint::put(&mut message, length as u64);
-        proto::put_bytes(&mut message, 1, if cid.is_raw() { &RAW_PREFIX } else { &DAG_PB_PREFIX });
+        proto::put_bytes(&mut message, 1, if *is_raw { &RAW_PREFIX } else { &DAG_PB_PREFIX });
         proto::put_bytes(&mut message, 2, data);
     }
     for presence in presences {
@@ -250,7 +250,7 @@ fn decode_want(entry: &[u8]) -> Result<Want, Error> {
     Ok(Want { cid: cid.ok_or(Error::Malformed("a want without a CID"))?, ask, send_dont_have })
 }
 
-fn decode_block(block: &[u8]) -> Result<Hashed, Error> {
+fn decode_block(block: &[u8]) -> Result<Unhashed, Error> {
     let (mut prefix, mut data) = (&[][..], &[][..]);
     for field in Fields(block) {
         match field? {
@@ -263,13 +263,10 @@ fn decode_block(block: &[u8]) -> Result<Hashed, Error> {
     if data.len() > MAX_BLOCK_BYTES {
         return Err(Error::BlockTooLarge(data.len()));
     }
-    if prefix == RAW_PREFIX {
-        Ok(Hashed::raw(data.to_vec()))
-    } else if prefix == DAG_PB_PREFIX {
-        Ok(Hashed::dag_pb(data.to_vec()))
-    } else {
-        Err(Error::ForeignBlock)
+    if prefix != RAW_PREFIX && prefix != DAG_PB_PREFIX {
+        return Err(Error::ForeignBlock);
     }
+    Ok(Unhashed { is_raw: prefix == RAW_PREFIX, data: data.to_vec() })
 }
 
 fn decode_presence(presence: &[u8]) -> Result<Presence, Error> {

@@ -1,6 +1,28 @@
-//! A block whose name was computed from its bytes.
+//! Blocks before and after their names were computed from their bytes.
 
 use crate::record::ContentId;
+
+/// A block as it comes: without its name. The shell's platform may hash it faster than [`Unhashed::hash`] does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unhashed {
+    /// Whether it is a leaf; else it is said to be an inner node.
+    pub is_raw: bool,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+impl Unhashed {
+    /// Hashes it here.
+    pub fn hash(self) -> Hashed {
+        if self.is_raw { Hashed::raw(self.data) } else { Hashed::dag_pb(self.data) }
+    }
+}
+
+impl From<Hashed> for Unhashed {
+    fn from(block: Hashed) -> Self {
+        Self { is_raw: block.cid.is_raw(), data: block.data }
+    }
+}
 
 /// A block and the hash of its bytes. There is no way to make one but to have it hashed, so that it need not be hashed again.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,11 +46,6 @@ impl Hashed {
     /// what a peer says.
     pub fn by_platform(is_raw: bool, digest: [u8; 32], data: Vec<u8>) -> Self {
         Self { cid: ContentId::of_digest(is_raw, digest), data }
-    }
-
-    /// The block of some name, if these are its bytes.
-    pub fn named(cid: ContentId, data: Vec<u8>) -> Option<Self> {
-        Some(if cid.is_raw() { Self::raw(data) } else { Self::dag_pb(data) }).filter(|block| block.cid == cid)
     }
 
     /// The hash of the bytes.

@@ -16,9 +16,9 @@ mod shape;
 mod unixfs;
 mod walk;
 
-pub use assemble::Assembler;
+pub use assemble::{Assembler, Repeat};
 pub use dag::{Block, Dag, build};
-pub use hashed::Hashed;
+pub use hashed::{Hashed, Unhashed};
 pub use walk::{Walk, walk};
 
 use crate::limits;

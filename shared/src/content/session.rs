@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use self::provider::Provider;
 use super::bitswap::{self, Ask, Want};
-use super::{Assembler, Error as ContentError, Hashed};
+use super::{Assembler, Error as ContentError, Hashed, Repeat};
 use crate::limits::{MAX_PROVIDERS, MAX_PROVIDERS_TRIED};
 use crate::record::ContentId;
 
@@ -219,6 +219,11 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
     /// Which bytes of the content a block holds that is wanted, if it is a leaf.
     pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
         self.assembler.range_of(cid)
+    }
+
+    /// What was found to stand in further places of the content.
+    pub fn take_repeats(&mut self) -> Vec<Repeat> {
+        self.assembler.take_repeats()
     }
 
     /// Whether a block is wanted now.

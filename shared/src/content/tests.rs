@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::assemble::Assembler;
+use super::assemble::{Assembler, Repeat};
 use super::dag::{Dag, build, build_as};
 use super::shape::Shape;
 use super::unixfs::{self, Link};
@@ -311,6 +311,31 @@ fn asks_for_blocks_in_the_order_of_the_content_and_counts_what_arrived() {
     let leaves = assembler.leaves().unwrap();
     assert_eq!(leaves.iter().flat_map(|leaf| block(&dag, leaf).to_vec()).collect::<Vec<_>>(), bytes);
     assert_eq!(assembler.into_bytes().unwrap_err().code(), "content/incomplete");
+}
+
+#[test]
+fn whoever_puts_leaves_where_they_stand_and_repeats_what_stands_elsewhere_too_has_the_content() {
+    // Chunks that stand once, some times below one node, and below several.
+    let chunks = [0, 1, 0, 2, 2, 2, 3, 0, 4, 1, 5, 5, 0];
+    let bytes: Vec<u8> = chunks.iter().flat_map(|fill| [*fill; 16]).chain([9; 5]).collect();
+    let dag = build_as(TINY, &bytes);
+    for from_the_end in [false, true] {
+        let mut assembler = Assembler::as_shape(TINY, dag.content(), false).unwrap();
+        let mut put = vec![0xff; bytes.len()];
+        loop {
+            let wants = assembler.wants();
+            let Some(cid) = (if from_the_end { wants.last() } else { wants.first() }).copied() else { break };
+            if let Some(place) = assembler.range_of(&cid) {
+                put[place.start as usize..place.end as usize].copy_from_slice(block(&dag, &cid));
+            }
+            assembler.feed(&cid, block(&dag, &cid)).unwrap();
+            for Repeat { from, to, length } in assembler.take_repeats() {
+                put.copy_within(from as usize..(from + length) as usize, to as usize);
+            }
+        }
+        assert!(assembler.is_complete());
+        assert_eq!(put, bytes);
+    }
 }
 
 #[test]

@@ -58,6 +58,14 @@ export async function stop(child) {
   clearTimeout(killer);
 }
 
+/** Ends a process without a word, as a power cut does. */
+export async function kill(child) {
+  if (!running.has(child)) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
 /** Runs a program to its end and gives its output lines, each with the time at which it came. */
 export async function run(program, args) {
   const lines = [];

@@ -1,6 +1,6 @@
 // Real relays, each a process of its own, on loopback, with ports that the system chose.
 import { join } from "node:path";
-import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, start, stop, temporaryDirectory } from "./programs.mjs";
+import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, kill, start, stop, temporaryDirectory } from "./programs.mjs";
 import { deadline, until } from "./wait.mjs";
 
 const ANY_PORT = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"].map((end) => `/ip4/127.0.0.1/${end}`);
@@ -108,6 +108,16 @@ export class Relay {
 
   async stop() {
     await stop(this.#child);
+  }
+
+  /** Ends it without a word. */
+  async kill() {
+    await kill(this.#child);
+  }
+
+  /** Lets it take connections and questions, and answer nothing, until it is killed. */
+  silence() {
+    this.#child.kill("SIGSTOP");
   }
 
   #run(listen, http) {

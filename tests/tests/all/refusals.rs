@@ -77,7 +77,7 @@ impl Scene {
         let heard = within("an announcement", async {
             loop {
                 match self.listener.events.next().await.expect("the listener runs") {
-                    Event::Connections(_) => {}
+                    Event::Connections(_) | Event::Missed => {}
                     event @ (Event::Rotated { .. } | Event::Stated { .. }) => panic!("nobody said so: {event:?}"),
                     Event::Announced { release, .. } => return release.id(),
                     Event::Refused { error, .. } => panic!("the relay passed on what it refused: {error}"),
@@ -615,7 +615,7 @@ async fn a_changed_key_log_makes_an_announcement_refused() {
     let refused = within("the refusal", async {
         loop {
             match listener.events.next().await.expect("the listener runs") {
-                Event::Connections(_) => {}
+                Event::Connections(_) | Event::Missed => {}
                 event @ (Event::Rotated { .. } | Event::Stated { .. }) => panic!("nobody said so: {event:?}"),
                 Event::Refused { error, from } => return (error.code(), from),
                 Event::Announced { release, .. } => panic!("{} was accepted", release.name),

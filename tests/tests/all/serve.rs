@@ -118,7 +118,7 @@ impl Blocks for Slowly {
         None
     }
 
-    async fn put(&self, _: &Hashed) {
+    async fn put(&self, _: &Hashed, _: Option<u64>) {
         tokio::time::sleep(self.0).await;
     }
 }

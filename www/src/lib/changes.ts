@@ -1,4 +1,5 @@
 import type { MarketEvent, Release, VersionState } from "@ggen/market-client";
+import { plural } from "./format.ts";
 
 /** What a publisher says of what it released before: no news to list, but what is shown may be out of date. */
 export type Change = Extract<MarketEvent, { type: "rotated" | "stated" }>;
@@ -22,4 +23,10 @@ export function changeOf(shown: Release, changes: readonly Change[], known: Chan
   return change.isFrozen
     ? "Two different keys were just announced for this publisher: nothing of it is new from now on."
     : "The publisher just changed its key.";
+}
+
+/** What became of announcements that may have been missed, because a relay was lost or too much came at once. */
+export function caughtUp(found: number): string {
+  if (found === 0) return "A connection changed. No announcement was missed.";
+  return `${plural(found, "announcement")} had been missed, and ${found === 1 ? "is" : "are"} listed now.`;
 }

@@ -24,6 +24,7 @@ class Market {
   #changes = $state.raw<readonly Change[]>([]);
   #lastRefusal = $state.raw<Refusal>();
   #refusedCount = $state(0);
+  #caughtUp = $state.raw<number>();
 
   /** Set once the client runs. */
   get client(): MarketClient | undefined {
@@ -51,6 +52,11 @@ class Market {
   /** Verified, newest first. */
   get changes(): readonly Change[] {
     return this.#changes;
+  }
+
+  /** How many announcements were missed and are told now, since a relay was lost or too much came at once; `undefined` if none ever was. */
+  get caughtUp(): number | undefined {
+    return this.#caughtUp;
   }
 
   get refusedCount(): number {
@@ -87,6 +93,7 @@ class Market {
     if (event.type === "rotated" || event.type === "stated") {
       this.#changes = [event, ...this.#changes].slice(0, MAX_CHANGES);
     }
+    if (event.type === "caughtUp") this.#caughtUp = (this.#caughtUp ?? 0) + event.found;
     if (event.type === "refused") {
       this.#lastRefusal = event.refusal;
       this.#refusedCount += 1;

@@ -5,7 +5,7 @@ use futures::future::{Either, pending};
 use futures::{FutureExt, Stream, StreamExt, pin_mut, select};
 use ggen_shared::content::bitswap::{Ask, Want};
 use ggen_shared::content::session::{Dropped, Effect, Error, Input, Progress, Session};
-use ggen_shared::content::{Assembler, Hashed};
+use ggen_shared::content::{Assembler, Hashed, Repeat, Unhashed};
 use ggen_shared::limits::MAX_BLOCKS_IN_FLIGHT_GATEWAY;
 use ggen_shared::record::ContentId;
 use ggen_shared::registry::MaybeSend;
@@ -19,13 +19,20 @@ use crate::light::Platform;
 /// Arrivals that may wait for a download: a few blocks, then the streams that they come on are not read.
 const ARRIVALS: usize = 4;
 
-/// Where blocks are kept that are here already, so that a download that broke off goes on where it was.
+/// Where blocks are kept, so that a download that broke off goes on where it was, or the content itself is put together. `at` is where in
+/// it a leaf stands, in bytes; nodes stand nowhere.
 pub trait Blocks {
     /// The bytes of a block, if they are here. They are hashed again: a disk can lie, too.
     fn get(&self, cid: &ContentId) -> impl Future<Output = Option<Vec<u8>>> + MaybeSend;
 
+    /// Takes note of one that was here, and is right.
+    fn found(&self, _block: &Hashed, _at: Option<u64>) {}
+
     /// Keeps a block. One that can't be kept is fetched again another time.
-    fn put(&self, block: &Hashed) -> impl Future<Output = ()> + MaybeSend;
+    fn put(&self, block: &Hashed, at: Option<u64>) -> impl Future<Output = ()> + MaybeSend;
+
+    /// Takes note that what it has stands in a further place.
+    fn repeat(&self, _repeat: Repeat) {}
 }
 
 /// Keeps nothing.
@@ -37,7 +44,7 @@ impl Blocks for NoBlocks {
         None
     }
 
-    async fn put(&self, _: &Hashed) {}
+    async fn put(&self, _: &Hashed, _: Option<u64>) {}
 }
 
 /// Who may have the content.
@@ -85,6 +92,7 @@ pub async fn download<P: Platform>(
     let providers = providers.fuse();
     pin_mut!(providers);
     let (mut input, mut told) = (Input::Time, None);
+    let (mut alarm_at, mut alarm) = (None, Either::Right(pending()));
     loop {
         for effect in session.handle(input, exchange.platform().now()) {
             match effect {
@@ -100,6 +108,7 @@ pub async fn download<P: Platform>(
                 Effect::Late(peer) => on_event(Event::Late(peer)),
             }
         }
+        session.take_repeats().into_iter().for_each(|repeat| blocks.repeat(repeat));
         let progress = session.progress();
         if told.replace(progress) != Some(progress) {
             on_event(Event::Progress(progress));
@@ -108,7 +117,14 @@ pub async fn download<P: Platform>(
             return Ok(session.into_assembler());
         }
         if let Some(cid) = session.to_look_up() {
-            let found = blocks.get(&cid).await.and_then(|data| Hashed::named(cid, data));
+            let found = match blocks.get(&cid).await {
+                Some(data) => Some(exchange.platform().hash(Unhashed { is_raw: cid.is_raw(), data }).await),
+                None => None,
+            };
+            let found = found.filter(|block| block.cid() == cid);
+            if let Some(block) = &found {
+                blocks.found(block, place(&session, block));
+            }
             session.looked_up(&cid, found);
             input = Input::Time;
             continue;
@@ -116,12 +132,14 @@ pub async fn download<P: Platform>(
         if let Some(error) = session.failure() {
             return Err(error);
         }
-        let timer = match session.next_step() {
-            Some(at) => Either::Left(exchange.platform().sleep(at.saturating_sub(exchange.platform().now()))),
-            None => Either::Right(pending()),
-        };
-        let timer = timer.fuse();
-        pin_mut!(timer);
+        // One that comes too early does no harm, and a new one for each block is a call of the browser.
+        if let Some(at) = session.next_step()
+            && alarm_at.is_none_or(|alarm_at| at < alarm_at)
+        {
+            alarm_at = Some(at);
+            let pause = at.saturating_sub(exchange.platform().now());
+            alarm = Either::Left(Box::pin(exchange.platform().sleep(pause)));
+        }
         input = select! {
             Arrival { from, what } = inbox.select_next_some() => match what {
                 What::Block(block) => {
@@ -147,15 +165,24 @@ pub async fn download<P: Platform>(
                 Some(Candidate { peer, in_flight, score }) => Input::Provider { peer, in_flight, in_runs: false, score },
                 None => Input::NoMoreProviders,
             },
-            () = timer => Input::Time,
+            () = (&mut alarm).fuse() => {
+                (alarm_at, alarm) = (None, Either::Right(pending()));
+                Input::Time
+            }
         };
         if let Input::Block { from, block } = &input
             && session.is_wanted(&block.cid())
         {
-            blocks.put(block).await;
+            blocks.put(block, place(&session, block)).await;
             on_event(Event::Delivered(*from));
         }
     }
+}
+
+/// Where a block stands in the content, if it is a leaf of the length that belongs there.
+fn place<P: Clone + PartialEq + std::fmt::Display>(session: &Session<P>, block: &Hashed) -> Option<u64> {
+    let range = session.range_of(&block.cid())?;
+    (range.end - range.start == block.data().len() as u64).then_some(range.start)
 }
 
 /// What a download sends to its providers. When it is dropped, however that comes, what was asked for is cancelled.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::channel::mpsc;
 use futures::lock::Mutex as Turn;
 use futures::{AsyncRead, SinkExt};
-use ggen_shared::content::Hashed;
 use ggen_shared::content::bitswap::{Ask, Presence, Want};
 use ggen_shared::content::session::{Reason, SILENT};
+use ggen_shared::content::{Hashed, Unhashed};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BITSWAP_MESSAGE_BYTES, MAX_BLOCK_BYTES, MAX_WANTS_MESSAGE_BYTES};
 use ggen_shared::record::ContentId;
 use libp2p::{PeerId, Stream};
@@ -67,8 +67,9 @@ struct Asked {
     blocks: HashMap<ContentId, Unanswered>,
     /// Streams of it that are being read.
     reading: usize,
-    /// Whoever reads a message of it holds this, so that one at a time is in memory, however many streams it opens.
-    turn: Arc<Turn<()>>,
+    /// Whoever reads a message of it holds the first, and whoever hands one over the second: while one is hashed, the next one comes. So two at
+    /// a time are in memory, however many streams it opens.
+    turns: [Arc<Turn<()>>; 2],
 }
 
 /// A block that a peer may still send, as often as it was asked for it.
@@ -126,27 +127,31 @@ impl<P: Platform> Exchange<P> {
     async fn read_next<S: AsyncRead + Unpin>(&self, peer: PeerId, stream: &mut S) -> Result<bool, Error> {
         let length = within(self.platform(), SILENT, wire::read_length(stream, self.limit(&peer))).await;
         let Some(length) = length.unwrap_or(Ok(None))? else { return Ok(false) };
-        let turn = self.state().peers.get(&peer).map(|asked| asked.turn.clone());
-        let Some(turn) = turn else { return Ok(false) };
-        let _turn = turn.lock().await;
+        let turns = self.state().peers.get(&peer).map(|asked| asked.turns.clone());
+        let Some([reading, handing]) = turns else { return Ok(false) };
+        let _reading = reading.lock().await;
         if length > self.limit(&peer) {
             // It is asked for nothing any more.
             return Ok(false);
         }
-        match within(self.platform(), SILENT, wire::read_body(stream, length)).await {
-            Some(message) => {
-                let message = message?;
-                Ok(self.received(peer, message.blocks, message.presences).await)
-            }
-            None => Ok(false),
-        }
+        let message = within(self.platform(), SILENT, wire::read_body(stream, length)).await;
+        let Some(message) = message else { return Ok(false) };
+        let message = message?;
+        let (exchange, handing) = (self.clone(), handing.lock_owned().await);
+        self.platform().spawn(async move {
+            // Whoever breaks the rules is asked for nothing any more, and so not read.
+            _ = exchange.received(peer, message.blocks, message.presences).await;
+            drop(handing);
+        });
+        Ok(true)
     }
 
     /// Hands over what a peer sent. Waits while a download that wants it has not taken what came before. Whether the peer keeps the rules:
     /// what else comes on the stream of one that does not is not to be read.
     #[must_use]
-    pub async fn received(&self, peer: PeerId, blocks: Vec<Hashed>, presences: Vec<Presence>) -> bool {
+    pub async fn received(&self, peer: PeerId, blocks: Vec<Unhashed>, presences: Vec<Presence>) -> bool {
         for block in blocks {
+            let block = self.platform().hash(block).await;
             let cid = block.cid();
             let asked = self.state().answered(&peer, &cid);
             match asked {

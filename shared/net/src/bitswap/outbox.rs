@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{BoxFuture, Either, poll_immediate, select};
 use futures::{AsyncWriteExt, StreamExt, pin_mut};
 use ggen_shared::content::bitswap::{Message, Want};
 use ggen_shared::content::session::Reason;
@@ -97,8 +97,13 @@ async fn close(stream: &mut Option<Stream>) {
 
 /// What comes of some work, unless it takes longer.
 pub(super) async fn within<P: Platform, T>(platform: &P, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pin_mut!(work);
+    // What is there already needs no timer, which is a call of the browser.
+    if let Some(result) = poll_immediate(&mut work).await {
+        return Some(result);
+    }
     let sleep = platform.sleep(limit);
-    pin_mut!(work, sleep);
+    pin_mut!(sleep);
     match select(work, sleep).await {
         Either::Left((result, _)) => Some(result),
         Either::Right(_) => None,

@@ -35,6 +35,8 @@ pub enum Event {
         /// Who passed it on.
         from: PeerId,
     },
+    /// More was announced than there was room for: some of it was not heard.
+    Missed,
     /// An announcement was refused.
     Refused {
         /// Who passed it on.

@@ -23,6 +23,7 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use super::platform::Platform;
 use crate::address::Transport;
 use crate::bitswap::{self, Blocks, Candidate, Exchange, Gateways, NoBlocks, NoGateways, Opener};
+use crate::in_turn::InTurn;
 use crate::{P2PConfig, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
@@ -224,6 +225,11 @@ impl<P: Platform> LightPeer<P> {
         self.config.epoch
     }
 
+    /// When the epoch that it is now ends, since 1970.
+    pub(crate) fn epoch_end(&self) -> Duration {
+        self.config.epoch.saturating_mul(u32::try_from(self.epoch() + 1).unwrap_or(u32::MAX))
+    }
+
     /// The rules that hold now.
     pub fn rules(&self) -> Rules {
         self.config.rules.at(self.epoch())
@@ -308,12 +314,33 @@ impl<P: Platform> LightPeer<P> {
     pub async fn ask_by<Q: Question>(&self, peer: PeerId, question: Q, rules: Rules) -> Result<Q::Answer, AskError> {
         // On the heap: it holds buffers, and whoever asks several things after each other would hold as many of them.
         let reply = Box::pin(self.ask_bytes(peer, question.into_request(), rules)).await?;
-        exchange::answer_of::<Q>(&reply).map_err(|error| {
+        self.read_answer::<Q>(peer, &reply)
+    }
+
+    /// What a relay's reply says.
+    pub(crate) fn read_answer<Q: Question>(&self, peer: PeerId, reply: &[u8]) -> Result<Q::Answer, AskError> {
+        exchange::answer_of::<Q>(reply).map_err(|error| {
             if matches!(error, exchange::Error::Protocol(_)) {
                 self.note_fault(peer);
             }
             error.into()
         })
+    }
+
+    /// Asks connected relays the same by some rules, the most reliable first: one outcome after the other, as [`InTurn`] has it.
+    pub(crate) fn ask_in_turn(
+        &self,
+        request: Request,
+        rules: Rules,
+    ) -> impl Several<Item = (PeerId, Result<Vec<u8>, AskError>)> + '_ {
+        let ask = move |relay| {
+            let request = request.clone();
+            async move { (relay, self.ask_bytes(relay, request, rules).await) }
+        };
+        // It has its turn after others the next time.
+        let on_silence = |relay| self.note(relay, PeerReputation::record_failure);
+        let turns = InTurn::new(self.platform.clone(), self.connected(), ask, on_silence);
+        stream::unfold(turns, |mut turns| async move { turns.next().await.map(|outcome| (outcome, turns)) })
     }
 
     /// As [`Self::ask`], whatever the question: one state machine for all of them, which a browser has to download.
@@ -368,18 +395,40 @@ impl<P: Platform> LightPeer<P> {
         self.fetch_with(content, (&NoBlocks, &NoGateways), |_| {}).await
     }
 
-    /// Fetches content from the connected relays, and others that the DHT names, several at once: each block is checked against
-    /// its hash, what `blocks` has already is not fetched, relays that have one of `gateways` are asked through it, connected or not, and
-    /// `on_event` is told how far it is. Dropping the future cancels it.
+    /// Fetches content as [`Self::fetch_into`] does, and gives its bytes.
     ///
     /// # Errors
     /// [`FetchError`].
     pub async fn fetch_with(
         &self,
         content: Content,
+        sources: (&impl Blocks, &impl Gateways),
+        on_event: impl FnMut(bitswap::Event),
+    ) -> Result<Vec<u8>, FetchError> {
+        Ok(self.assemble(Assembler::new(content)?, sources, on_event).await?.into_bytes()?)
+    }
+
+    /// Fetches content from the connected relays, and others that the DHT names, several at once: each block is checked against
+    /// its hash, what `blocks` has already is not fetched, relays that have one of `gateways` are asked through it, connected or not, and
+    /// `on_event` is told how far it is. All of it is in `blocks` then, and held nowhere else. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn fetch_into(
+        &self,
+        content: Content,
+        sources: (&impl Blocks, &impl Gateways),
+        on_event: impl FnMut(bitswap::Event),
+    ) -> Result<(), FetchError> {
+        self.assemble(Assembler::checking_only(content)?, sources, on_event).await.map(drop)
+    }
+
+    async fn assemble(
+        &self,
+        assembler: Assembler,
         (blocks, gateways): (&impl Blocks, &impl Gateways),
         mut on_event: impl FnMut(bitswap::Event),
-    ) -> Result<Vec<u8>, FetchError> {
+    ) -> Result<Assembler, FetchError> {
         let (mut delivered, mut late) = (Vec::new(), Vec::new());
         let note = |event: bitswap::Event| {
             match &event {
@@ -391,8 +440,7 @@ impl<P: Platform> LightPeer<P> {
             }
             on_event(event);
         };
-        let assembler = Assembler::new(content)?;
-        let providers = self.providers(content, gateways.peers());
+        let providers = self.providers(assembler.content(), gateways.peers());
         // On the heap: it holds a whole download's state, and callers would hold it once more.
         let (opener, sources) = (self.opener(), (blocks, gateways));
         let fetched = Box::pin(bitswap::download(&self.exchange, &opener, assembler, sources, providers, note)).await;
@@ -406,7 +454,7 @@ impl<P: Platform> LightPeer<P> {
                 reputation.record_success(now, reputation.latency().unwrap_or(SLOW));
             });
         }
-        Ok(fetched?.into_bytes()?)
+        Ok(fetched?)
     }
 
     fn opener(&self) -> Opener {

@@ -1,9 +1,10 @@
-//! The seam to the world: tasks, time, and what gets through routers.
+//! The seam to the world: tasks and time, what gets through routers, and what it does faster.
 
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::time::Duration;
 
+use ggen_shared::content::{Hashed, Unhashed};
 use ggen_shared::registry::MaybeSend;
 use libp2p::PeerId;
 use libp2p::swarm::NetworkBehaviour;
@@ -24,6 +25,11 @@ pub trait Platform: Clone + Send + Sync + 'static {
 
     /// What makes direct connections for the peer `local`.
     fn holes(&self, local: PeerId) -> Self::Holes;
+
+    /// Hashes a block. Browsers have a faster way than this.
+    fn hash(&self, block: Unhashed) -> impl Future<Output = Hashed> + MaybeSend {
+        ready(block.hash())
+    }
 
     /// How the swarm runs its connections.
     fn swarm_config(&self) -> libp2p::swarm::Config;

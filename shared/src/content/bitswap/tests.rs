@@ -14,9 +14,13 @@ fn unframed(message: &Message) -> Vec<u8> {
     rest.to_vec()
 }
 
-fn node() -> Hashed {
+fn node() -> Unhashed {
     let dag = content::build(&vec![7; 600_000]);
-    Hashed::dag_pb(dag.blocks.last().unwrap().data.clone())
+    Unhashed { is_raw: false, data: dag.blocks.last().unwrap().data.clone() }
+}
+
+const fn leaf(data: Vec<u8>) -> Unhashed {
+    Unhashed { is_raw: true, data }
 }
 
 fn cid(number: u32) -> ContentId {
@@ -46,8 +50,11 @@ fn what_is_sent_is_what_is_read() {
             Want { send_dont_have: false, ..Want::new(cid(4), Ask::Block) },
         ],
         full: true,
-        blocks: vec![Hashed::raw(vec![1; 300]), node(), Hashed::raw(Vec::new())],
-        presences: vec![Presence { cid: *cid(5).cid(), has: true }, Presence { cid: *node().cid().cid(), has: false }],
+        blocks: vec![leaf(vec![1; 300]), node(), leaf(Vec::new())],
+        presences: vec![
+            Presence { cid: *cid(5).cid(), has: true },
+            Presence { cid: *node().hash().cid().cid(), has: false },
+        ],
     };
     assert_eq!(Message::decode(&unframed(&message)), Ok(message));
     assert_eq!(Message::decode(&[]), Ok(Message::default()));
@@ -87,7 +94,7 @@ fn unknown_fields_and_blocks_of_the_first_version_are_skipped() {
 fn a_block_is_named_by_what_its_bytes_hash_to() {
     let framed = encode_block(cid(1), b"other bytes", &[]);
     let message = Message::decode(&framed[1..]).unwrap();
-    assert_eq!(message.blocks[0].cid(), ContentId::of_raw(b"other bytes"));
+    assert_eq!(message.blocks[0].clone().hash().cid(), ContentId::of_raw(b"other bytes"));
 }
 
 #[test]
@@ -106,14 +113,14 @@ fn a_want_list_of_a_million_entries_is_refused_and_most_of_it_not_read() {
 #[test]
 fn parts_past_their_bounds_are_refused() {
     let refused = |message: &Message| Message::decode(&unframed(message)).unwrap_err();
-    let blocks = vec![Hashed::raw(Vec::new()); MAX_BLOCKS_PER_MESSAGE + 1];
+    let blocks = vec![leaf(Vec::new()); MAX_BLOCKS_PER_MESSAGE + 1];
     let what = "blocks";
     let limit = MAX_BLOCKS_PER_MESSAGE;
     assert_eq!(refused(&Message { blocks, ..Message::default() }), Error::TooMany { what, limit });
     let presences = vec![Presence { cid: *cid(1).cid(), has: true }; MAX_PRESENCES_PER_MESSAGE + 1];
     let (what, limit) = ("presences", MAX_PRESENCES_PER_MESSAGE);
     assert_eq!(refused(&Message { presences, ..Message::default() }), Error::TooMany { what, limit });
-    let blocks = vec![Hashed::raw(vec![0; MAX_BLOCK_BYTES + 1])];
+    let blocks = vec![leaf(vec![0; MAX_BLOCK_BYTES + 1])];
     assert_eq!(refused(&Message { blocks, ..Message::default() }), Error::BlockTooLarge(MAX_BLOCK_BYTES + 1));
 }
 
@@ -163,7 +170,7 @@ proptest! {
         let message = Message {
             wants: (0..4).map(|number| Want::new(cid(number), Ask::Have)).collect(),
             full: true,
-            blocks: vec![Hashed::raw(vec![9; 40]), node()],
+            blocks: vec![leaf(vec![9; 40]), node()],
             presences: vec![Presence { cid: *cid(9).cid(), has: false }],
         };
         let mut bytes = unframed(&message);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{IMPATIENT, SILENT, SLOW};
 use crate::record::ContentId;
 
-/// Blocks that a provider is asked for ahead before it delivered anything.
+/// Blocks that a provider is asked for ahead before it delivered anything. Of one that is asked in runs, half of what it may be asked for: each
+/// small run at the beginning costs as much as a large one.
 const FIRST_ROOM: usize = 2;
 /// Blocks that a provider lacks one after the other, until it is taken to have only a part of the content.
 const MISSES: usize = 3;
@@ -45,7 +46,7 @@ impl<P> Provider<P> {
         Self {
             peer,
             score,
-            room: FIRST_ROOM.min(most_room),
+            room: if in_runs { most_room.div_ceil(2) } else { FIRST_ROOM.min(most_room) },
             most_room,
             in_runs,
             asked: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::content::{self, Dag};
+use crate::content::{self, Dag, Unhashed};
 use crate::limits::{CHUNK_BYTES, MAX_BLOCKS_IN_FLIGHT};
 
 const NOW: Duration = Duration::from_secs(1_790_000_000);
@@ -157,7 +157,7 @@ impl World {
         if matches!(nature, Nature::Wrong(after) if answered >= after) {
             data[0] ^= 1;
         }
-        let block = if cid.is_raw() { Hashed::raw(data) } else { Hashed::dag_pb(data) };
+        let block = Unhashed { is_raw: cid.is_raw(), data }.hash();
         Some(Input::Block { from, block })
     }
 
@@ -264,7 +264,7 @@ fn what_is_at_home_is_asked_of_nobody() {
     while let Some(cid) = session.to_look_up() {
         let block = dag.blocks.iter().find(|block| block.cid == cid).unwrap();
         let missing = block.data[0] == 3 && cid.is_raw();
-        session.looked_up(&cid, (!missing).then(|| Hashed::named(cid, block.data.clone()).unwrap()));
+        session.looked_up(&cid, (!missing).then(|| Unhashed { is_raw: cid.is_raw(), data: block.data.clone() }.hash()));
         for effect in session.handle(Input::Time, NOW) {
             let Effect::Send { wants, .. } = effect else { panic!("{effect:?}") };
             asked.extend(wants.iter().map(|want| ContentId::try_from(want.cid).unwrap()));
@@ -272,6 +272,21 @@ fn what_is_at_home_is_asked_of_nobody() {
     }
     assert_eq!(asked.len(), 1, "one block is missing");
     assert_eq!(session.progress().total - session.progress().done, CHUNK_BYTES as u64);
+}
+
+#[test]
+fn who_is_asked_in_runs_is_asked_for_a_long_one_from_the_beginning() {
+    let dag = content::build(&content_of(40));
+    let mut session: Session<usize> = Session::new(Assembler::new(dag.content()).unwrap());
+    session.handle(Input::Provider { peer: 0, in_flight: 32, in_runs: true, score: 0.5 }, NOW);
+    let root = dag.blocks.iter().find(|block| block.cid == dag.root).unwrap();
+    session.looked_up(&dag.root, Some(Unhashed { is_raw: false, data: root.data.clone() }.hash()));
+    while let Some(leaf) = session.to_look_up() {
+        session.looked_up(&leaf, None);
+    }
+    let effects = session.handle(Input::Time, NOW);
+    let [Effect::Send { wants, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(wants.len(), 16);
 }
 
 #[test]
@@ -334,7 +349,7 @@ fn who_is_outrun_by_another_is_late_and_only_told_once() {
         let wanted = session.providers.iter().find(|provider| provider.peer == 1);
         let asked: Vec<_> = wanted.unwrap().asked().copied().collect();
         for cid in asked {
-            let block = Hashed::named(cid, block(&cid)).unwrap();
+            let block = Unhashed { is_raw: cid.is_raw(), data: block(&cid) }.hash();
             effects.extend(session.handle(Input::Block { from: 1, block }, now));
         }
         while let Some(cid) = session.to_look_up() {

@@ -137,6 +137,7 @@ impl<P: Platform> Driver<P> {
     fn verify_later(&mut self, from: PeerId, message: MessageId, record: UnverifiedRecord) {
         let of_peer = self.fetching.iter().filter(|fetch| fetch.from == from).count();
         if self.fetching.len() >= MAX_VERIFYING || of_peer >= MAX_VERIFYING_PER_PEER {
+            self.has_missed = true;
             return self.report(&message, from, MessageAcceptance::Ignore);
         }
         let (opened, stream) = oneshot::channel();
@@ -222,6 +223,7 @@ impl<P: Platform> Driver<P> {
     fn tell(&mut self, event: Event) {
         if self.events.try_send(event).is_err() {
             tracing::debug!("an announcement was dropped: nobody reads the events");
+            self.has_missed = true;
         }
     }
 

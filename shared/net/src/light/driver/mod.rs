@@ -83,6 +83,7 @@ pub fn start<P: Platform>(
         verifying: FuturesUnordered::new(),
         fetching: VecDeque::new(),
         seen: VecDeque::new(),
+        has_missed: false,
         request_timeout: config.request_timeout,
         heads: HashMap::new(),
         providers: HashMap::new(),
@@ -119,6 +120,8 @@ struct Driver<P: Platform> {
     fetching: VecDeque<Fetch>,
     /// Ids of announced records, the oldest first.
     seen: VecDeque<RecordId>,
+    /// Whether an announcement was passed over, and the owner is to be told.
+    has_missed: bool,
     heads: HashMap<QueryId, mpsc::Sender<HeadFound>>,
     providers: HashMap<QueryId, PeerId>,
     puts: HashMap<QueryId, oneshot::Sender<Result<(), String>>>,
@@ -137,6 +140,9 @@ impl<P: Platform> Driver<P> {
         let mut timer = Either::Right(pending());
         self.step();
         loop {
+            if self.has_missed && self.events.try_send(Event::Missed).is_ok() {
+                self.has_missed = false;
+            }
             let discovery = self.next_discovery.filter(|_| self.dht_ready);
             let expiry = self.fetching.front().map(|fetch| fetch.deadline);
             let next = [self.relays.next_step(), discovery, expiry, self.dials.next_step()].into_iter().flatten().min();
