@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{cargo, run};
+use crate::cargo::{cargo, program, run};
 use crate::{page, paths, say, tools, wasm};
 
 /// What can be measured.
@@ -17,6 +17,10 @@ pub(crate) enum Bench {
     Wire,
     /// Whether people find what they look for, beside MiniSearch and tantivy.
     Relevance,
+    /// Two thousand clients of one relay: what each costs it, and when each hears of an announcement.
+    Clients,
+    /// Networks of up to a thousand relays in one process, some of them dead: lookups and announcements.
+    Network,
     /// Publishing 600 crates of Cargo's cache to three relays.
     Publish,
     /// Sync: the bytes and the time that relays need to hold the same.
@@ -41,6 +45,8 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     match name {
         Bench::Catalogue => run_core_program("catalogue", &[&shown(&results.join("catalogue.json"))]),
         Bench::Wire => run_program("ggen-bench", "wire", &[&shown(&results.join("wire.json"))]),
+        Bench::Clients => run_alone("clients", &[&shown(&results.join("clients.json"))]),
+        Bench::Network => run_alone("network", &[&shown(&results.join("network.json"))]),
         Bench::Publish => run_program("ggen-bench", "publish", &[&shown(&results.join("publish.json"))]),
         Bench::Relevance => relevance(&results),
         Bench::Content => content(&results),
@@ -110,6 +116,16 @@ pub(crate) fn corpus(Corpus::Debian: Corpus) -> Result<()> {
 /// Runs a program of `ggen-bench` that needs no relay, and builds none for it.
 fn run_core_program(name: &str, arguments: &[&str]) -> Result<()> {
     run_built("release", &["--package", "ggen-bench", "--no-default-features", "--bin", name], arguments)
+}
+
+/// Runs a program that needs relays and no packages. One selection builds it and the relay, so that nothing is built twice.
+fn run_alone(name: &str, arguments: &[&str]) -> Result<()> {
+    say::line("building, then measuring");
+    let build = ["build", "--locked", "--release", "--package", "ggen-bench", "--package", "ggen-relay"];
+    let programs = ["--bin", name, "--bin", "ggen-relay"];
+    run(&mut cargo(build.into_iter().chain(programs)), "it does not build; the compiler's message above says why")?;
+    let measure = &mut program(paths::at("target/release").join(name), arguments);
+    run(measure, "it did not come to an end; see above. Two thousand clients need as many open files: see `ulimit -n`")
 }
 
 fn run_program(package: &str, name: &str, arguments: &[&str]) -> Result<()> {

@@ -2,6 +2,8 @@
 //!
 //! A corpus is a file of records, key logs before releases, each behind its length in four bytes, big endian.
 
+#[cfg(feature = "relays")]
+pub mod network;
 pub mod queries;
 #[cfg(feature = "relays")]
 pub mod relays;

@@ -88,7 +88,15 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// # Errors
 /// Where there is no `/proc`.
 pub fn cpu_time() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
+    cpu_time_of("self")
+}
+
+/// As [`cpu_time`], of the process of this number.
+///
+/// # Errors
+/// Where there is no `/proc`, or no such process.
+pub fn cpu_time_of(process: &str) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // Behind the name, which may hold anything: in user mode and in the kernel.
     let (_, fields) = stat.rsplit_once(')').context("a name")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
