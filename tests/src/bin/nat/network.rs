@@ -14,7 +14,7 @@ use crate::kinds::{Kind, Over};
 const PREFIX: &str = "ggen-nat-";
 
 /// What goes out to the internet from a home: slow enough that a download lasts longer than it takes to punch a hole, as it does at home.
-const UPLINK: &str = "rate 25mbit burst 64kb latency 100ms";
+const UPLINK: &str = "rate 15mbit burst 64kb latency 100ms";
 
 /// Where a relay listens.
 pub(crate) const RELAY_LINK: u8 = 1;
@@ -148,13 +148,14 @@ impl Drop for Network {
 
 const FORWARD: &str = "echo 1 > /proc/sys/net/ipv4/ip_forward";
 
-/// It counts as public everywhere, and leaves no namespace: with the ranges for documentation and measurements UPnP has nothing to do.
+/// It counts as public everywhere, and leaves no namespace: with the ranges for documentation and measurements UPnP has nothing to do. Each host is at a
+/// place of its own, as hosts are: what comes from one place has one share of a relay.
 fn address(link: u8) -> String {
-    format!("11.0.{link}.2")
+    format!("11.{link}.0.2")
 }
 
 fn gateway(link: u8, length: &str) -> String {
-    format!("11.0.{link}.1{length}")
+    format!("11.{link}.0.1{length}")
 }
 
 /// The rules of a router. Linux itself gives a port of the peer the same port outside, whomever it talks to, and takes only what answers;

@@ -74,7 +74,7 @@ impl fmt::Display for Row {
 
 pub(crate) fn print(rows: &[Row], browser: &Result<f64>) {
     println!(
-        "\nSeconds until the first block came, and all of them; between hosts there is no distance, and 25 Mbit/s out of each."
+        "\nSeconds until the first block came, and all of them; between hosts there is no distance, and 15 Mbit/s out of each."
     );
     println!(
         "{:<6}{:<17}{:<17}{:<7}{:<11}{:<11}{:>6}{:>7}   because",
