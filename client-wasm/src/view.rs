@@ -620,7 +620,7 @@ mod tests {
             rtt: Some(Duration::from_micros(1500)),
             problem: None,
         };
-        let event = Event::from(light::Event::Connections(vec![connection]));
+        let event = Event::of(News::Heard(light::Event::Connections(vec![connection]))).expect("it is told");
         let expected = json!({ "type": "connections", "connections": [{
             "peer": peer.to_string(), "address": "/ip4/1.2.3.4/tcp/1/ws", "transport": "websocket",
             "anchor": true, "state": "connected", "rttMs": 1.5,
