@@ -9,9 +9,15 @@ import { createServer } from "node:http";
 export async function startGateway(t, relay, serve) {
   const gateway = { asked: 0 };
   const server = createServer(async (request, response) => {
-    const from = await fetch(new URL(request.url, relay.url));
+    let from, body;
+    try {
+      from = await fetch(new URL(request.url, relay.url));
+      body = Buffer.from(await from.arrayBuffer());
+    } catch {
+      // The relay ends before this does, and the page may be asking still.
+      return response.destroy();
+    }
     response.writeHead(from.status, { "access-control-allow-origin": "*", "content-type": from.headers.get("content-type") });
-    const body = Buffer.from(await from.arrayBuffer());
     if (!request.url.startsWith("/ipfs/")) return response.end(body);
     gateway.asked += 1;
     serve(body, response);
