@@ -2,6 +2,9 @@
 //!
 //! A relay holds every record and proves nothing by itself: what it stores it has verified, what it says others verify again.
 
+#[macro_use]
+mod without_streams;
+
 pub mod admission;
 mod api;
 mod blocks;

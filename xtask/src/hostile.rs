@@ -2,19 +2,14 @@
 
 use anyhow::Result;
 
-use crate::{browser, native, page, test, tools, wasm};
+use crate::{browser, native, test};
 
 /// The browser's tests of lies.
 const BROWSER_TESTS: &str = "hostile.test.mjs";
 
 /// Builds what lies and what is lied to, runs both suites, and prints what was expected, ran, passed and failed.
 pub(crate) fn run() -> Result<()> {
-    let chromium = tools::chromium()?;
-    tools::npm_packages()?;
-    tools::wasm_target()?;
-    native::binaries()?;
-    wasm::client()?;
-    page::build()?;
+    let chromium = test::prepare()?;
     let selection: Vec<&str> = native::MEMBERS.into_iter().chain(["--test", "all"]).collect();
     let suites = [
         test::cargo_suite("lies, native", &selection, &["hostile::", "compare::"], &[])?,

@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::run as run_command;
-use crate::test::with_environment;
+use crate::test::{self, with_environment};
 use crate::tools::{find_in_path, is_root};
-use crate::{native, page, paths, say, tools, wasm};
+use crate::{paths, say};
 
 /// What makes namespaces, routers and slow links, and the package that has it.
 const PROGRAMS: [(&str, &str); 4] =
@@ -33,12 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             bail!("the program `{program}` is missing: install the package `{package}`");
         }
     }
-    let chromium = tools::chromium()?;
-    tools::npm_packages()?;
-    tools::wasm_target()?;
-    native::binaries()?;
-    wasm::client()?;
-    page::build()?;
+    let chromium = test::prepare()?;
     let (results, logs) = (paths::at("target/bench"), paths::at("target/nat"));
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
     say::line("peers behind routers of six kinds fetch from each other, over TCP and QUIC");

@@ -1,6 +1,7 @@
 //! Every test that CI runs. The runner knows how many tests there are before it runs them, and fails if fewer ran.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -27,14 +28,8 @@ const SCENARIOS: [&str; 11] = [
 
 /// Builds everything, runs every suite, and prints what was expected, ran, passed and failed.
 pub(crate) fn run() -> Result<()> {
-    // What may be missing comes first, so that nobody waits for a build to learn of it.
-    let chromium = tools::chromium()?;
-    tools::npm_packages()?;
-    tools::wasm_target()?;
-    native::binaries()?;
-    wasm::client()?;
+    let chromium = prepare()?;
     wasm::vectors()?;
-    page::build()?;
     say::line("checking types");
     run_command(
         &mut program("npm", ["run", "check", "--silent"]),
@@ -48,6 +43,18 @@ pub(crate) fn run() -> Result<()> {
         browser::suite(&chromium)?,
     ];
     report(&suites)
+}
+
+/// Builds the programs and the page, and says where Chromium is to drive it.
+pub(crate) fn prepare() -> Result<PathBuf> {
+    // What may be missing comes first, so that nobody waits for a build to learn of it.
+    let chromium = tools::chromium()?;
+    tools::npm_packages()?;
+    tools::wasm_target()?;
+    native::binaries()?;
+    wasm::client()?;
+    page::build()?;
+    Ok(chromium)
 }
 
 /// Tells the tests where the binaries, the page and the modules are, so that none is built twice or looked for.

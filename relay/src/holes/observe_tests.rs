@@ -2,7 +2,8 @@
 
 use futures::FutureExt;
 use futures::future::poll_fn;
-use libp2p::core::transport::ListenerId;
+use libp2p::core::Endpoint;
+use libp2p::core::transport::{ListenerId, PortUse};
 use libp2p::swarm::behaviour::{ExpiredListenAddr, NewListenAddr};
 use libp2p::swarm::{NewExternalAddrCandidate, NewExternalAddrOfPeer};
 

@@ -9,11 +9,10 @@ use std::task::{Context, Poll};
 
 use ggen_net::address::{IpGroup, is_this_machine};
 use libp2p::PeerId;
-use libp2p::core::transport::PortUse;
-use libp2p::core::{Endpoint, Multiaddr};
+use libp2p::core::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour};
-use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy};
+use libp2p::swarm::{THandler, THandlerInEvent, ToSwarm, dummy};
 
 use crate::policy;
 
@@ -183,16 +182,7 @@ impl NetworkBehaviour for Slots {
         Ok(dummy::ConnectionHandler)
     }
 
-    fn handle_established_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
-    }
+    without_streams!(outbound);
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
@@ -200,10 +190,6 @@ impl NetworkBehaviour for Slots {
             FromSwarm::ListenFailure(failure) => self.leave(failure.connection_id),
             _ => {}
         }
-    }
-
-    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
-        match event {}
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {

@@ -12,6 +12,7 @@ mod crash;
 mod drills;
 mod garbage;
 mod gateway;
+mod gossip;
 mod hostile;
 mod http;
 mod install;
