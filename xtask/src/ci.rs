@@ -6,8 +6,16 @@ use crate::cargo::{cargo, cargo_wasm, run as run_command};
 use crate::{artifacts, native, page, paths, say, test, tools, wasm};
 
 /// The crates that go into the browser.
-const BROWSER_CRATES: [&str; 6] =
-    ["--package", "ggen-shared", "--package", "ggen-net", "--package", "ggen-client-wasm"];
+const BROWSER_CRATES: [&str; 8] = [
+    "--package",
+    "ggen-shared",
+    "--package",
+    "ggen-net",
+    "--package",
+    "webrtc-direct",
+    "--package",
+    "ggen-client-wasm",
+];
 
 /// Where wasm32 is built, with the profile of the real build so that what both make is made once.
 const BROWSER_BUILD: [&str; 5] = ["--locked", "--target", paths::WASM_TARGET, "--target-dir", "target/wasm"];
