@@ -65,8 +65,8 @@ pub const MAX_PROVIDERS: usize = 8;
 pub const MAX_PROVIDERS_TRIED: usize = 4 * MAX_PROVIDERS;
 /// Blocks that one provider is asked for ahead: two megabytes, so that a long way does not make it slow.
 pub const MAX_BLOCKS_IN_FLIGHT: usize = 8;
-/// Blocks that a gateway is asked for ahead: eight megabytes, in runs of which each is one request.
-pub const MAX_BLOCKS_IN_FLIGHT_GATEWAY: usize = 32;
+/// Blocks that a gateway is asked for ahead: sixteen megabytes, in runs of which each is one request.
+pub const MAX_BLOCKS_IN_FLIGHT_GATEWAY: usize = 64;
 /// Blocks that one provider is asked for ahead over WebRTC in a browser, whose streams have no back-pressure: half of what one
 /// may have unread.
 pub const MAX_BLOCKS_IN_FLIGHT_WEBRTC: usize = 2;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::join_all;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, exchange};
+use ggen_relay::Config;
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::Search;
@@ -56,6 +57,14 @@ pub const NEWCOMERS: u8 = 70;
 /// # Panics
 /// When they do not start.
 pub async fn relays(count: u8) -> Vec<TestRelay> {
+    relays_with(count, |_| {}).await
+}
+
+/// As [`relays`], the configuration of each changed.
+///
+/// # Panics
+/// When they do not start.
+pub async fn relays_with(count: u8, configure: impl Fn(&mut Config)) -> Vec<TestRelay> {
     let mut relays: Vec<TestRelay> = Vec::new();
     for place in 0..count {
         // Relays dial from 127.0.0.1, which is one place, so that the later ones know where the earlier ones are, rather than the other way round.
@@ -64,6 +73,7 @@ pub async fn relays(count: u8) -> Vec<TestRelay> {
             let ends = ["tcp/0", "tcp/0/ws"].map(|end| format!("/ip4/{}/{end}", at(100 + place, 1)));
             config.listen = ends.iter().map(|address| address.parse().expect("an address")).collect();
             config.bootstrap = bootstrap;
+            configure(config);
         });
         relays.push(relay.await);
     }

@@ -62,6 +62,7 @@ export class MarketClient {
       epochSeconds: options.epochSeconds,
     };
     client.#gateways = new KnownGateways(gateways);
+    KeptDownload.prepare();
     client.#raw = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
     return client;
   }

@@ -59,14 +59,26 @@ export class KeptDownload implements KeptBlocks {
   }
 
   /**
+   * Opens the database, so that the first download does not wait for it.
+   *
+   * @throws nothing.
+   */
+  static prepare(): void {
+    opened().catch(() => {
+      // It is tried again by the download.
+    });
+  }
+
+  /**
    * Begins a download, with what is kept of it.
    *
    * @throws nothing.
    */
   static async open(cid: string, size: number): Promise<KeptDownload> {
-    if (globalThis.indexedDB !== undefined && size >= MIN_CONTENT_BYTES) {
+    if (size >= MIN_CONTENT_BYTES) {
       try {
-        const database = await openDatabase();
+        const database = await opened();
+        if (!database) return new KeptDownload(undefined, cid, size, new Set());
         const keys = await result(database.transaction(BLOCKS).objectStore(BLOCKS).getAllKeys(blocksOf(cid)));
         return new KeptDownload(database, cid, size, new Set(keys.map((key) => (key as [string, string])[1])));
       } catch {
@@ -119,8 +131,6 @@ export class KeptDownload implements KeptBlocks {
       }
     } catch {
       // It counts against the quota until others take its place.
-    } finally {
-      this.#database?.close();
     }
   }
 
@@ -188,13 +198,36 @@ function blocksOf(cid: string): IDBKeyRange {
   return IDBKeyRange.bound([cid], [cid, []]);
 }
 
-function openDatabase(): Promise<IDBDatabase> {
+/** The database of this page, opened once: to open it takes as long as a megabyte. */
+let database: Promise<IDBDatabase> | undefined;
+
+/** None where there are no databases, as outside browsers. */
+function opened(): Promise<IDBDatabase | undefined> {
+  if (globalThis.indexedDB === undefined) return Promise.resolve(undefined);
+  database ??= openDatabase();
+  database.catch(closed);
+  return database;
+}
+
+/** The next download opens it anew. */
+function closed(): void {
+  database = undefined;
+}
+
+async function openDatabase(): Promise<IDBDatabase> {
   const opening = indexedDB.open(DATABASE, 1);
   opening.onupgradeneeded = () => {
     opening.result.createObjectStore(BLOCKS);
     opening.result.createObjectStore(DOWNLOADS, { keyPath: "cid" });
   };
-  return result(opening);
+  const there = await result(opening);
+  // Whoever wants to delete it, or to have it in another version, must not wait for this page to be closed.
+  there.onversionchange = () => {
+    there.close();
+    closed();
+  };
+  there.onclose = closed;
+  return there;
 }
 
 function result<T>(request: IDBRequest<T>): Promise<T> {

@@ -123,12 +123,17 @@ impl Assembler {
     pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
         let place =
             self.wanted.get(cid)?.iter().filter(|place| place.level == 0).min_by_key(|place| place.first_leaf)?;
-        let start = self.start_of(place);
+        let start = self.start(place);
         Some(start..start + place.size)
     }
 
-    /// Where the bytes of a leaf begin.
-    const fn start_of(&self, place: &Place) -> u64 {
+    /// Where in the content the bytes begin that a block holds which is asked for now, or that the leaves below it hold; the first place, if it stands
+    /// in several.
+    pub fn start_of(&self, cid: &ContentId) -> Option<u64> {
+        self.wanted.get(cid)?.iter().map(|place| self.start(place)).min()
+    }
+
+    const fn start(&self, place: &Place) -> u64 {
         place.first_leaf as u64 * self.shape.chunk_bytes
     }
 
@@ -204,7 +209,7 @@ impl Assembler {
             check_leaf(cid, place, size)?;
         }
         let at = self.range_of(cid).map_or(0, |range| range.start);
-        let further = places.iter().map(|place| self.start_of(place)).filter(|to| *to != at);
+        let further = places.iter().map(|place| self.start(place)).filter(|to| *to != at);
         let repeats: Vec<_> = further.map(|to| Repeat { from: at, to, length: size }).collect();
         self.repeats.extend(repeats);
         let bytes = if self.keeps_bytes { block.into_owned() } else { Vec::new() };
@@ -267,7 +272,7 @@ impl Assembler {
             self.leaves[place.first_leaf] = Some(cid);
             if let Some(chunk) = self.chunks.get(&cid) {
                 check_leaf(&cid, &place, chunk.size)?;
-                self.repeats.push(Repeat { from: chunk.at, to: self.start_of(&place), length: chunk.size });
+                self.repeats.push(Repeat { from: chunk.at, to: self.start(&place), length: chunk.size });
                 self.arrived_bytes += place.size;
                 return Ok(());
             }

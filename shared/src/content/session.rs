@@ -16,7 +16,7 @@ use self::provider::Provider;
 use super::bitswap::{self, Ask, Want};
 use super::{Assembler, Error as ContentError, Hashed, Repeat};
 use crate::limits::{MAX_PROVIDERS, MAX_PROVIDERS_TRIED};
-use crate::record::ContentId;
+use crate::record::{Content, ContentId};
 
 /// A provider that delivers nothing for this long is slow: what it was asked for is asked of others as well, and it is asked
 /// for nothing more until it delivers.
@@ -219,6 +219,16 @@ impl<P: Clone + PartialEq + fmt::Display> Session<P> {
     /// Which bytes of the content a block holds that is wanted, if it is a leaf.
     pub fn range_of(&self, cid: &ContentId) -> Option<Range<u64>> {
         self.assembler.range_of(cid)
+    }
+
+    /// Where in the content the bytes begin that a block holds which is wanted, or that the leaves below it hold.
+    pub fn start_of(&self, cid: &ContentId) -> Option<u64> {
+        self.assembler.start_of(cid)
+    }
+
+    /// What is downloaded.
+    pub const fn content(&self) -> Content {
+        self.assembler.content()
     }
 
     /// What was found to stand in further places of the content.

@@ -25,6 +25,7 @@ mod publish_kill;
 mod readme;
 mod refusals;
 mod reputation;
+mod rolling;
 mod rotations;
 mod scenarios;
 mod serve;

@@ -85,7 +85,6 @@ pub async fn download<P: Platform>(
     mut on_event: impl FnMut(Event),
 ) -> Result<Assembler, Error<PeerId>> {
     let (arrivals, mut inbox) = mpsc::channel(ARRIVALS);
-    let root = assembler.content().cid;
     let mut session = Session::new(assembler);
     let mut gates = Gates::new(exchange.platform(), gateways, arrivals.clone());
     let mut outboxes = Outboxes::begin(exchange, opener, arrivals);
@@ -97,7 +96,7 @@ pub async fn download<P: Platform>(
         for effect in session.handle(input, exchange.platform().now()) {
             match effect {
                 Effect::Send { to, wants } if gates.has(&to) => {
-                    gates.send(to, &wants, root, |cid| session.range_of(cid));
+                    gates.send(to, &wants, session.content(), |cid| session.start_of(cid), |cid| session.range_of(cid));
                 }
                 Effect::Send { to, wants } => outboxes.send(to, wants),
                 Effect::Dropped(dropped) => {
@@ -151,6 +150,10 @@ pub async fn download<P: Platform>(
                     Input::Presence { from, cid, has }
                 }
                 What::Failed(reason) => Input::Failed { peer: from, reason },
+                What::Missed(cid) => {
+                    gates.ask_for_one(from, cid);
+                    Input::Time
+                }
                 What::Closed => {
                     tracing::debug!(%from, "a gateway is given up");
                     let wants = gates.close(&from).into_iter().map(|cid| Want::new(cid, Ask::Block)).collect();

@@ -33,6 +33,8 @@ pub(super) enum What {
     Block(Hashed),
     Presence(ContentId, bool),
     Failed(Reason),
+    /// Its gateway has sent the part of the content in which this was hoped to be, and it was not: to be asked for by itself.
+    Missed(ContentId),
     /// Its gateway can't be asked any more.
     Closed,
 }

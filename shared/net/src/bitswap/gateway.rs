@@ -1,19 +1,19 @@
 //! Blocks by HTTP: relays that have a trustless gateway are asked through it, in the same download and by the same rules as those that are
 //! asked by Bitswap.
 //!
-//! A run of leaves that follow each other is one request: the archive of that part of the file, with the nodes that lead to it. What can't be
-//! had by HTTP is asked of the same relay by Bitswap.
+//! A run of leaves that follow each other is one request: the archive of that part of the file, with the nodes that lead to it. Whoever is asked for
+//! the root sends the beginning of the file with it, for each request costs a round trip. What can't be had by HTTP is asked of the same relay by Bitswap.
 
 use std::ops::Range;
 
 use futures::channel::{mpsc, oneshot};
 use futures::future::select;
-use futures::{SinkExt, pin_mut};
+use futures::{SinkExt, StreamExt, pin_mut};
 use ggen_shared::content::Hashed;
 use ggen_shared::content::bitswap::{Ask, Want};
 use ggen_shared::content::session::Reason;
-use ggen_shared::limits::{MAX_BLOCK_BYTES, MAX_DAG_DEPTH};
-use ggen_shared::record::ContentId;
+use ggen_shared::limits::{CHUNK_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS_IN_FLIGHT_GATEWAY, MAX_DAG_DEPTH};
+use ggen_shared::record::{Content, ContentId};
 use ggen_shared::registry::MaybeSend;
 use libp2p::PeerId;
 
@@ -22,6 +22,10 @@ use crate::light::Platform;
 
 /// What an archive has besides the blocks that are asked for: the nodes above them, and some bytes for the name of each.
 const MAX_OVERHEAD_BYTES: u64 = ((MAX_DAG_DEPTH + 2) * MAX_BLOCK_BYTES) as u64;
+
+/// Bytes of the content that are asked for together with its root: what a gateway is asked for ahead at first, and what it is asked for more once the
+/// nodes are there.
+const BEGINNING_BYTES: u64 = ((MAX_BLOCKS_IN_FLIGHT_GATEWAY / 2 + MAX_DAG_DEPTH + 1) * CHUNK_BYTES) as u64;
 
 /// Why a gateway sent no further block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,11 +93,20 @@ struct Gate {
     unanswered: Vec<ContentId>,
     /// Requests under way, some of which may have ended. When one of these is dropped, so is its request.
     requests: Vec<oneshot::Sender<()>>,
+    /// Takes which blocks of the content's beginning are wanted, once it is known: they are on their way since the root was asked for.
+    beginning: Option<mpsc::Sender<Vec<ContentId>>>,
+}
+
+impl Gate {
+    fn expect(&mut self, blocks: &[ContentId]) {
+        self.unanswered.retain(|cid| !blocks.contains(cid));
+        self.unanswered.extend(blocks);
+    }
 }
 
 impl<'a, P: Platform, G: Gateways> Gates<'a, P, G> {
     pub(super) fn new(platform: &'a P, gateways: &'a G, arrivals: mpsc::Sender<Arrival>) -> Self {
-        let gate = |peer| Gate { peer, unanswered: Vec::new(), requests: Vec::new() };
+        let gate = |peer| Gate { peer, unanswered: Vec::new(), requests: Vec::new(), beginning: None };
         Self { platform, gateways, arrivals, open: gateways.peers().into_iter().map(gate).collect() }
     }
 
@@ -106,41 +119,80 @@ impl<'a, P: Platform, G: Gateways> Gates<'a, P, G> {
         self.open.iter_mut().find(|gate| gate.peer == *peer)
     }
 
-    /// Asks a peer's gateway for the blocks that are wanted of `root`; `range_of` says which bytes of the content a leaf holds.
+    /// Asks a peer's gateway for blocks that are wanted of `content`; `start_of` says where in it what a block holds begins, and `range_of` which bytes
+    /// a leaf holds.
     pub(super) fn send(
         &mut self,
         peer: PeerId,
         wants: &[Want],
-        root: ContentId,
+        content: Content,
+        start_of: impl Fn(&ContentId) -> Option<u64>,
         range_of: impl Fn(&ContentId) -> Option<Range<u64>>,
     ) {
-        let named = |want: &Want| ContentId::try_from(want.cid).ok().map(|cid| (cid, want.ask));
-        let mut asked = Vec::new();
-        for (cid, ask) in wants.iter().filter_map(named) {
-            match ask {
+        let (mut begun, mut asked) = (Vec::new(), Vec::new());
+        let has_begun = self.gate(&peer).is_some_and(|gate| gate.beginning.is_some());
+        for want in wants {
+            let Ok(cid) = ContentId::try_from(want.cid) else { continue };
+            match want.ask {
+                Ask::Block if has_begun && start_of(&cid).is_some_and(|start| start < BEGINNING_BYTES) => {
+                    begun.push(cid)
+                }
                 Ask::Block => asked.push((cid, range_of(&cid))),
                 Ask::Cancel => self.answered(&peer, &cid),
                 // It is told so when it is asked for the block.
                 Ask::Have => {}
             }
         }
+        if !begun.is_empty()
+            && let Some(gate) = self.gate(&peer)
+        {
+            gate.expect(&begun);
+            let told = gate.beginning.as_mut().map(|beginning| beginning.try_send(begun));
+            // It has ended, or has not taken what it was told. What it does not bring is asked for by itself.
+            if let Some(Err(unsent)) = told {
+                gate.beginning = None;
+                unsent.into_inner().into_iter().for_each(|cid| self.ask_for_one(peer, cid));
+            }
+        }
         for run in asked.chunk_by(|(_, before), (_, after)| follows(before.as_ref(), after.as_ref())) {
             let blocks: Vec<ContentId> = run.iter().map(|(cid, _)| *cid).collect();
-            let limit = (blocks.len() * MAX_BLOCK_BYTES) as u64 + MAX_OVERHEAD_BYTES;
-            let archive = self.gateways.ask(&peer, &path(root, run), limit);
-            let (request, ended) = oneshot::channel();
-            let Some(gate) = self.gate(&peer) else { return };
-            gate.unanswered.extend(&blocks);
-            gate.requests.retain(|request| !request.is_canceled());
-            gate.requests.push(request);
-            let arrivals = self.arrivals.clone();
-            self.platform.spawn(async move {
-                let receiving = receive(archive, peer, blocks, arrivals);
-                pin_mut!(receiving);
-                // Whichever ends first: the rest of the archive is not received.
-                select(ended, receiving).await;
-            });
+            match run {
+                [(_, Some(first)), .., (_, Some(last))] => {
+                    self.ask(peer, &part(content.cid, first.start..last.end), blocks, None)
+                }
+                [(cid, None)] if *cid == content.cid => {
+                    let (beginning, wanted) = mpsc::channel(MAX_BLOCKS_IN_FLIGHT_GATEWAY);
+                    self.ask(peer, &part(content.cid, 0..content.size.min(BEGINNING_BYTES)), blocks, Some(wanted));
+                    if let Some(gate) = self.gate(&peer) {
+                        gate.beginning = Some(beginning);
+                    }
+                }
+                run => run.iter().for_each(|(cid, _)| self.ask_for_one(peer, *cid)),
+            }
         }
+    }
+
+    /// Asks for one block by its name.
+    pub(super) fn ask_for_one(&mut self, peer: PeerId, cid: ContentId) {
+        self.ask(peer, &format!("{cid}?format=car&dag-scope=block"), vec![cid], None);
+    }
+
+    /// Makes a request, from which these blocks are taken, and those that are named while it is under way.
+    fn ask(&mut self, peer: PeerId, path: &str, blocks: Vec<ContentId>, more: Option<mpsc::Receiver<Vec<ContentId>>>) {
+        let bytes = if more.is_some() { BEGINNING_BYTES } else { (blocks.len() * MAX_BLOCK_BYTES) as u64 };
+        let archive = self.gateways.ask(&peer, path, bytes + MAX_OVERHEAD_BYTES);
+        let (request, ended) = oneshot::channel();
+        let Some(gate) = self.gate(&peer) else { return };
+        gate.expect(&blocks);
+        gate.requests.retain(|request| !request.is_canceled());
+        gate.requests.push(request);
+        let arrivals = self.arrivals.clone();
+        self.platform.spawn(async move {
+            let receiving = receive(archive, peer, blocks, more, arrivals);
+            pin_mut!(receiving);
+            // Whichever ends first: the rest of the archive is not received.
+            select(ended, receiving).await;
+        });
     }
 
     /// Notes that a block came, or is not there.
@@ -162,35 +214,41 @@ fn follows(before: Option<&Range<u64>>, after: Option<&Range<u64>>) -> bool {
     before.zip(after).is_some_and(|(before, after)| before.end == after.start)
 }
 
-/// What is asked for: a part of the file, or one node by itself.
-fn path(root: ContentId, run: &[(ContentId, Option<Range<u64>>)]) -> String {
-    match run {
-        [(_, Some(first)), .., (_, Some(last))] => {
-            format!("{root}?format=car&entity-bytes={}:{}", first.start, last.end.saturating_sub(1))
-        }
-        [(cid, _), ..] => format!("{cid}?format=car&dag-scope=block"),
-        [] => String::new(),
-    }
+/// A part of the file, with the nodes that lead to it.
+fn part(root: ContentId, bytes: Range<u64>) -> String {
+    format!("{root}?format=car&entity-bytes={}:{}", bytes.start, bytes.end.saturating_sub(1))
 }
 
-/// Hands over what comes of an archive, until there is all that was asked for.
+/// Hands over what comes of an archive, until there is all that was asked for; of one to which `more` belongs, until nothing more can be.
 async fn receive(
     mut archive: impl Archive,
     from: PeerId,
     mut blocks: Vec<ContentId>,
+    mut more: Option<mpsc::Receiver<Vec<ContentId>>>,
     mut arrivals: mpsc::Sender<Arrival>,
 ) {
+    let first = blocks.first().copied();
     let last = loop {
-        if blocks.is_empty() {
-            return;
+        while blocks.is_empty() {
+            let Some(more) = &mut more else { return };
+            match more.next().await {
+                Some(wanted) => blocks = wanted,
+                None => return,
+            }
         }
         let what = match archive.next().await {
             Ok(Some((cid, block))) => {
+                // What was not wanted before may be by now.
+                while let Some(wanted) = more.as_mut().and_then(|more| more.try_recv().ok()) {
+                    blocks.extend(wanted);
+                }
                 let Some(position) = blocks.iter().position(|wanted| *wanted == cid) else { continue };
                 blocks.remove(position);
                 What::Block(block)
             }
             Ok(None) => match blocks.pop() {
+                // Others were asked for it first, and meanwhile it went by.
+                Some(cid) if more.is_some() && first != Some(cid) => What::Missed(cid),
                 Some(cid) => What::Presence(cid, false),
                 None => return,
             },

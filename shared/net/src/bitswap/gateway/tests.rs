@@ -62,8 +62,8 @@ impl Archive for Given {
     }
 }
 
-/// One relay with a gateway, and what it is asked for.
-struct One(PeerId, Mutex<Vec<(String, u64)>>);
+/// One relay with a gateway, what it is asked for, and what the first request gets.
+struct One(PeerId, Mutex<Vec<(String, u64)>>, Mutex<Given>);
 
 impl Gateways for One {
     type Archive = Given;
@@ -75,7 +75,7 @@ impl Gateways for One {
     fn ask(&self, peer: &PeerId, path: &str, limit: u64) -> Given {
         assert_eq!(*peer, self.0);
         self.1.lock().unwrap().push((path.to_owned(), limit));
-        Given::default()
+        std::mem::take(&mut *self.2.lock().unwrap())
     }
 }
 
@@ -98,11 +98,19 @@ fn range_of(block: &ContentId) -> Option<Range<u64>> {
     Some(start..start + CHUNK_BYTES as u64)
 }
 
+fn start_of(block: &ContentId) -> Option<u64> {
+    range_of(block).map(|range| range.start)
+}
+
+fn content() -> Content {
+    Content { cid: cid(200), size: 100 * CHUNK_BYTES as u64 }
+}
+
 /// What comes of an archive that gives this, when the first three leaves were asked for.
 fn received(given: Vec<Result<Option<(ContentId, Hashed)>, ArchiveError>>) -> Vec<What> {
     let (arrivals, inbox) = mpsc::channel(8);
     let asked = (0..3).map(cid).collect();
-    let receiving = receive(Given(given.into()), PeerId::random(), asked, arrivals);
+    let receiving = receive(Given(given.into()), PeerId::random(), asked, None, arrivals);
     // One that goes on waiting is dropped, and with it the other end of what arrives.
     _ = receiving.now_or_never();
     block_on(inbox.map(|arrival| arrival.what).collect())
@@ -110,10 +118,10 @@ fn received(given: Vec<Result<Option<(ContentId, Hashed)>, ArchiveError>>) -> Ve
 
 #[test]
 fn a_run_of_leaves_is_one_request_and_what_stands_alone_is_asked_for_by_its_name() {
-    let (tasks, one) = (Tasks::default(), One(PeerId::random(), Mutex::default()));
+    let (tasks, one) = (Tasks::default(), One(PeerId::random(), Mutex::default(), Mutex::default()));
     let mut gates = Gates::new(&tasks, &one, mpsc::channel(1).0);
     assert!(gates.has(&one.0) && !gates.has(&PeerId::random()));
-    gates.send(one.0, &wants(&[100, 2, 3, 4, 7, 9, 10]), cid(200), range_of);
+    gates.send(one.0, &wants(&[100, 2, 3, 4, 7, 9, 10]), content(), start_of, range_of);
     let chunk = CHUNK_BYTES;
     let (paths, limits): (Vec<_>, Vec<_>) = one.1.lock().unwrap().drain(..).unzip();
     let expected = [
@@ -128,10 +136,10 @@ fn a_run_of_leaves_is_one_request_and_what_stands_alone_is_asked_for_by_its_name
 
 #[test]
 fn what_a_closed_gateway_did_not_answer_is_left_to_others_and_its_requests_end() {
-    let (tasks, one) = (Tasks::default(), One(PeerId::random(), Mutex::default()));
+    let (tasks, one) = (Tasks::default(), One(PeerId::random(), Mutex::default(), Mutex::default()));
     let mut gates = Gates::new(&tasks, &one, mpsc::channel(1).0);
-    gates.send(one.0, &wants(&[1, 2, 3, 8]), cid(200), range_of);
-    gates.send(one.0, &[Want::new(cid(3), Ask::Cancel), Want::new(cid(5), Ask::Have)], cid(200), range_of);
+    gates.send(one.0, &wants(&[1, 2, 3, 8]), content(), start_of, range_of);
+    gates.send(one.0, &[Want::new(cid(3), Ask::Cancel), Want::new(cid(5), Ask::Have)], content(), start_of, range_of);
     gates.answered(&one.0, &cid(1));
     assert_eq!(tasks.run(), 2, "two requests under way");
     assert_eq!(gates.close(&one.0), [cid(2), cid(8)]);
@@ -169,4 +177,50 @@ fn what_a_gateway_lacks_is_said_of_each_block() {
     let lacking = received(vec![Ok(None), Ok(None), Ok(None)]);
     assert_eq!(lacking.len(), 3);
     assert!(lacking.iter().all(|what| matches!(what, What::Presence(_, false))), "{lacking:?}");
+}
+
+/// A root and an inner node, whose names say that they have links.
+fn node(number: u8) -> Hashed {
+    Hashed::dag_pb(vec![number; 10])
+}
+
+#[test]
+fn the_beginning_comes_with_the_root_and_what_goes_by_unwanted_is_asked_for_by_itself() {
+    let (root, inner) = (node(1), node(2));
+    let content = Content { cid: root.cid(), size: 100 * CHUNK_BYTES as u64 };
+    let blocks =
+        [&root, &inner, &leaf(0), &leaf(1), &leaf(2), &leaf(3)].map(|block| Ok(Some((block.cid(), block.clone()))));
+    let given = Given(blocks.into_iter().chain([Ok(None), Ok(None)]).collect());
+    let one = One(PeerId::random(), Mutex::default(), Mutex::new(given));
+    let tasks = Tasks::default();
+    let (arrivals, mut inbox) = mpsc::channel(16);
+    let mut gates = Gates::new(&tasks, &one, arrivals);
+    let start = |cid: &ContentId| if *cid == inner.cid() { Some(0) } else { start_of(cid) };
+    let mut ask = |gates: &mut Gates<'_, _, _>, cids: &[ContentId]| {
+        let wants: Vec<_> = cids.iter().map(|cid| Want::new(*cid, Ask::Block)).collect();
+        gates.send(one.0, &wants, content, start, range_of);
+        _ = tasks.run();
+        let mut came = Vec::new();
+        while let Ok(Arrival { what, .. }) = inbox.try_recv() {
+            came.push(match what {
+                What::Block(block) => (block.cid(), true),
+                What::Missed(cid) => (cid, false),
+                other => panic!("{other:?}"),
+            });
+        }
+        came
+    };
+    assert_eq!(ask(&mut gates, &[root.cid()]), [(root.cid(), true)]);
+    assert_eq!(ask(&mut gates, &[inner.cid()]), [(inner.cid(), true)]);
+    assert_eq!(ask(&mut gates, &[cid(0), cid(2)]), [(cid(0), true), (cid(2), true)]);
+    // Leaf 1 was left to another one, and is far back now; leaf 90 was never on its way.
+    assert_eq!(ask(&mut gates, &[cid(3), cid(1), cid(90)]), [(cid(3), true), (cid(1), false)]);
+    gates.ask_for_one(one.0, cid(1));
+    let paths: Vec<_> = one.1.lock().unwrap().iter().map(|(path, _)| path.clone()).collect();
+    let alone = |cid| format!("{cid}?format=car&dag-scope=block");
+    assert_eq!(
+        paths,
+        [format!("{}?format=car&entity-bytes=0:{}", root.cid(), BEGINNING_BYTES - 1), alone(cid(90)), alone(cid(1))]
+    );
+    assert_eq!(gates.close(&one.0).len(), 7, "nothing is counted twice");
 }
