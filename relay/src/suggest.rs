@@ -1,9 +1,10 @@
 //! Words that are spelled nearly like those of a search that finds little. They are this relay's guess: nothing proves that there are no
 //! better ones. A client looks for one of them as for anything else, and what it finds is proven.
 
+mod near;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fst::automaton::Levenshtein;
 use fst::{IntoStreamer, Set, SetBuilder, Streamer};
 use ggen_shared::catalogue::find::{find, walks};
 use ggen_shared::catalogue::{Catalogue, Leaf, keys};
@@ -16,6 +17,7 @@ use ggen_shared::search::query::Query;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use self::near::Near;
 use crate::admission::Shelf;
 use crate::policy;
 
@@ -27,15 +29,13 @@ const TIMES_AS_MANY: u64 = 10;
 const LETTERS_FOR_TWO_FAULTS: usize = 5;
 /// Shorter words are not corrected.
 const MIN_LETTERS: usize = 3;
-/// States of an automaton: the longest word with two faults has some thousands.
-const MAX_STATES: usize = 10_000;
 /// Words that are looked at for one: of a short word there are hundreds.
 const MAX_CANDIDATES: usize = 4096;
 
 /// What suggestions are made from: built when they are first asked for, and again when the catalogue has changed since.
 pub(crate) struct Suggester {
     vocabulary: Mutex<Option<Arc<Vocabulary>>>,
-    /// One at a time, with the automaton's memory and the vocabulary being built; who waits too long gets none.
+    /// One at a time, with the vocabulary being built; who waits too long gets none.
     turn: Arc<Semaphore>,
 }
 
@@ -140,35 +140,21 @@ impl Vocabulary {
         if letters < MIN_LETTERS || own >= FEW_RESULTS as u64 {
             return Vec::new();
         }
-        let mut found: Vec<(u32, bool, u64, Token)> = Vec::new();
-        for faults in 1..=2 {
-            let Ok(automaton) = Levenshtein::new_with_limit(word.as_str(), faults, MAX_STATES) else { break };
-            let mut near = self.words.search(automaton).into_stream();
-            for _ in 0..MAX_CANDIDATES {
-                let Some(other) = near.next() else { break };
-                let Some(other) = std::str::from_utf8(other).ok().and_then(Token::joined) else { continue };
-                let begins_otherwise = other.as_str().chars().next() != word.as_str().chars().next();
-                let count = has(&other);
-                let is_swap = is_swap(word.as_str(), other.as_str());
-                let is_near = faults == 1 || is_swap || letters >= LETTERS_FOR_TWO_FAULTS;
-                let is_likelier = count >= own * TIMES_AS_MANY && count > 0 && other != *word;
-                if is_near && is_likelier && !found.iter().any(|(.., known)| *known == other) {
-                    let faults = if is_swap { 1 } else { faults };
-                    found.push((faults, begins_otherwise, u64::MAX - count, other));
-                }
+        let mut found: Vec<(u8, bool, u64, Token)> = Vec::new();
+        let most = if letters < LETTERS_FOR_TWO_FAULTS { 1 } else { 2 };
+        let mut near = self.words.search_with_state(Near::new(word.as_str(), most)).into_stream();
+        for _ in 0..MAX_CANDIDATES {
+            let Some((other, state)) = near.next() else { break };
+            let Some(other) = std::str::from_utf8(other).ok().and_then(Token::joined) else { continue };
+            let begins_otherwise = other.as_str().chars().next() != word.as_str().chars().next();
+            let count = has(&other);
+            if count >= own * TIMES_AS_MANY && count > 0 && other != *word {
+                found.push((state.faults(), begins_otherwise, u64::MAX - count, other));
             }
         }
         found.sort();
         found.into_iter().map(|(.., word)| word).take(MAX_SUGGESTIONS).collect()
     }
-}
-
-/// Whether two letters beside each other have changed places: one fault to who types, two to the automaton.
-fn is_swap(one: &str, other: &str) -> bool {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let Some(at) = one.iter().zip(&other).position(|(a, b)| a != b) else { return false };
-    let swapped = [other.get(at + 1), other.get(at)];
-    one.len() == other.len() && [one.get(at), one.get(at + 1)] == swapped && one.get(at + 2..) == other.get(at + 2..)
 }
 
 /// How the first package that has a token spells it: tokens are folded, and names run together.

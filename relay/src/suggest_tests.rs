@@ -105,24 +105,6 @@ fn words_that_are_there_short_words_and_words_like_nothing_are_not_corrected() {
 }
 
 #[test]
-fn two_letters_beside_each_other_that_changed_places_are_a_swap() {
-    for (one, other, is) in [
-        ("gmip", "gimp", true),
-        ("ab", "ba", true),
-        ("éa", "aé", true),
-        ("ab", "ab", false),
-        ("abc", "acd", false),
-        ("abcd", "badc", false),
-        ("abc", "cba", false),
-        ("ab", "bac", false),
-        ("abc", "ba", false),
-        ("a", "b", false),
-    ] {
-        assert_eq!(is_swap(one, other), is, "{one} {other}");
-    }
-}
-
-#[test]
 fn what_finds_nothing_is_not_suggested() {
     assert_eq!(suggested("kubernets parser"), [""; 0], "no package has both");
     let question = |license: &str| {
