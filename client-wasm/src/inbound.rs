@@ -62,6 +62,19 @@ impl Inbound {
         filled
     }
 
+    /// What all messages that are kept cost.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes the first message, or what of it was not read.
+    pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
+        let mut message = self.messages.pop_front()?;
+        self.held -= message.len() + MESSAGE_OVERHEAD_BYTES;
+        message.drain(..std::mem::take(&mut self.read));
+        Some(message)
+    }
+
     /// Forgets everything, and frees it.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.max_bytes);
@@ -92,6 +105,17 @@ mod tests {
         assert_eq!(read(&mut inbound, 0), b"");
         assert_eq!(read(&mut inbound, 9), b"ef");
         assert_eq!(read(&mut inbound, 9), b"");
+        assert_eq!(inbound.held, 0);
+    }
+
+    #[test]
+    fn messages_are_taken_whole() {
+        let mut inbound = Inbound::new(MAX_BYTES);
+        for message in [&b"ab"[..], b"cde"] {
+            inbound.push(message.to_vec()).expect("far below the bound");
+        }
+        assert_eq!(read(&mut inbound, 1), b"a");
+        assert_eq!([inbound.pop(), inbound.pop(), inbound.pop()], [Some(b"b".to_vec()), Some(b"cde".to_vec()), None]);
         assert_eq!(inbound.held, 0);
     }
 

@@ -131,8 +131,9 @@ pub const MAX_SEARCH_BYTES: usize = 60 * 1024;
 pub const MAX_JOINED_BYTES: usize = 128 * 1024;
 /// Evidence against a relay: a record with its key log, and proofs of a package's versions.
 pub const MAX_EVIDENCE_BYTES: usize = 128 * 1024;
-/// Answer bytes in flight on one stream when the asker is a browser on WebRTC, whose buffer of 16 KiB overflows into a reset.
-pub const WEBRTC_WINDOW_BYTES: u32 = 8 * 1024;
+/// Answer bytes in flight on one stream when the asker is a browser on WebRTC, which can't hold back who sends: a quarter of what one
+/// may have unread.
+pub const WEBRTC_WINDOW_BYTES: u32 = 256 * 1024;
 /// Answer bytes in flight on one stream elsewhere: back-pressure is the transport's.
 pub const DEFAULT_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The offer that opens a publish session.

@@ -1,6 +1,10 @@
-//! Session descriptions: the browser's own one edited, and the peer's made up from its multiaddr.
+//! Session descriptions: the browser's own one read, or edited, and the peer's made up from its multiaddr.
 
-use std::net::SocketAddr;
+use data_encoding::HEXUPPER;
+
+use webrtc_direct::frame::MAX_FRAME_BYTES;
+
+use super::target::{Fingerprint, Target};
 
 /// The browser's offer with other ICE credentials: the specification's version 1 has the peer know them without being told.
 pub(super) fn with_credentials(offer: &str, ufrag: &str) -> String {
@@ -16,9 +20,11 @@ pub(super) fn with_credentials(offer: &str, ufrag: &str) -> String {
     offer.lines().map(edit).collect()
 }
 
-/// What the peer would answer. `fingerprint` is that of its certificate, in upper-case hex with colons.
-pub(super) fn answer(address: SocketAddr, fingerprint: &str, ufrag: &str) -> String {
-    let (version, ip, port) = (if address.is_ipv4() { 4 } else { 6 }, address.ip(), address.port());
+/// What the peer would answer. `ufrag` is its user name fragment and its password.
+pub(super) fn answer(target: Target, ufrag: &str) -> String {
+    let Target { socket, certificate } = target;
+    let (version, ip, port) = (if socket.is_ipv4() { 4 } else { 6 }, socket.ip(), socket.port());
+    let fingerprint = certificate.0.map(|byte| HEXUPPER.encode(&[byte])).join(":");
     let lines = [
         "v=0".to_owned(),
         format!("o=- 0 0 IN IP{version} {ip}"),
@@ -34,21 +40,26 @@ pub(super) fn answer(address: SocketAddr, fingerprint: &str, ufrag: &str) -> Str
         format!("a=fingerprint:sha-256 {fingerprint}"),
         "a=setup:passive".to_owned(),
         "a=sctp-port:5000".to_owned(),
-        "a=max-message-size:16384".to_owned(),
+        format!("a=max-message-size:{MAX_FRAME_BYTES}"),
         format!("a=candidate:1467250027 1 UDP 1467250027 {ip} {port} typ host"),
         "a=end-of-candidates".to_owned(),
     ];
     lines.iter().flat_map(|line| [line, "\r\n"]).collect()
 }
 
+/// The ICE password that a description names, if it names one.
+pub(super) fn password(description: &str) -> Option<&str> {
+    description.lines().find_map(|line| line.strip_prefix("a=ice-pwd:"))
+}
+
 /// The SHA-256 of the certificate that a description names, if it names one.
-pub(super) fn fingerprint(description: &str) -> Option<[u8; 32]> {
+pub(super) fn fingerprint(description: &str) -> Option<Fingerprint> {
     let text = description.lines().find_map(|line| {
         let (algorithm, value) = line.strip_prefix("a=fingerprint:")?.split_once(' ')?;
         algorithm.eq_ignore_ascii_case("sha-256").then_some(value)
     })?;
     let bytes: Option<Vec<u8>> = text.trim().split(':').map(|hex| u8::from_str_radix(hex, 16).ok()).collect();
-    bytes?.try_into().ok()
+    bytes?.try_into().ok().map(Fingerprint)
 }
 
 #[cfg(test)]
@@ -64,20 +75,32 @@ mod tests {
 
     #[test]
     fn an_answer_names_the_address_and_the_certificate() {
-        let answer = |address: &str| answer(address.parse().expect("an address"), "AB:CD", "u");
+        let answer = |socket: &str| {
+            answer(Target { socket: socket.parse().expect("an address"), certificate: Fingerprint([0xab; 32]) }, "u")
+        };
         let four = answer("1.2.3.4:5");
         assert!(four.contains("c=IN IP4 1.2.3.4\r\n") && four.contains("m=application 5 UDP/DTLS/SCTP"));
-        assert!(four.contains("a=fingerprint:sha-256 AB:CD\r\n") && four.contains("a=ice-pwd:u\r\n"));
+        assert!(four.contains("a=ice-ufrag:u\r\na=ice-pwd:u\r\n"));
+        assert!(four.contains(&format!("a=fingerprint:sha-256 {}\r\n", ["AB"; 32].join(":"))));
+        assert!(four.contains("a=max-message-size:16384\r\n"));
         assert!(answer("[::1]:5").contains("c=IN IP6 ::1\r\n"));
         assert!(four.ends_with("a=end-of-candidates\r\n"));
+    }
+
+    #[test]
+    fn version_2_has_the_peer_be_told_the_password_that_the_browser_chose() {
+        let offer = "v=0\r\na=ice-ufrag:x\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\n";
+        let ufrag = webrtc_direct::ufrag::server(password(offer).expect("a password")).expect("a sound one");
+        assert_eq!(ufrag, "libp2p+webrtc+v2/abcdefghijklmnopqrstuvwx");
+        assert_eq!(password("v=0\r\na=ice-ufrag:x\r\n"), None);
     }
 
     #[test]
     fn a_fingerprint_is_read_or_refused() {
         let hex = ["0a"; 32].join(":");
         let read = |line: String| fingerprint(&format!("v=0\r\n{line}\r\ns=-\r\n"));
-        assert_eq!(read(format!("a=fingerprint:sha-256 {hex}")), Some([10; 32]));
-        assert_eq!(read(format!("a=fingerprint:SHA-256 {}", hex.to_uppercase())), Some([10; 32]));
+        assert_eq!(read(format!("a=fingerprint:sha-256 {hex}")), Some(Fingerprint([10; 32])));
+        assert_eq!(read(format!("a=fingerprint:SHA-256 {}", hex.to_uppercase())), Some(Fingerprint([10; 32])));
         assert_eq!(read(format!("a=fingerprint:sha-512 {hex}")), None);
         assert_eq!(read(format!("a=fingerprint:sha-256 {hex}:00")), None);
         assert_eq!(read("a=fingerprint:sha-256 zz".into()), None);

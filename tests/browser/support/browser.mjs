@@ -12,9 +12,9 @@ export const TRANSPORTS = ["websocket", "webrtc-direct"];
 /** The browser as a promise: Node starts the hooks of a file beside each other, and one that is cold starts slowly. */
 let browser;
 
-/** Starts one browser for the tests of a file; each page gets a profile of its own. */
-export function useBrowser() {
-  before(() => (browser = chromium.launch({ executablePath: CHROMIUM, args: FLAGS })));
+/** Starts one browser for the tests of a file, with these flags besides; each page gets a profile of its own. */
+export function useBrowser(...flags) {
+  before(() => (browser = chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...flags] })));
   after(async () => (await browser)?.close());
 }
 

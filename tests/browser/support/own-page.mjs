@@ -19,13 +19,14 @@ const PAGE = `<!doctype html>
   globalThis.MarketClient = MarketClient;
 </script>`;
 
-/** Opens the page and starts a client in it with these options, connected to so many relays at least. */
-export async function openOwnPage(t, options, relays = 1) {
-  const origin = await serve(t);
+/** Opens the page and starts a client in it with these options, connected to so many relays at least. `before` prepares the page, which is empty. */
+export async function openOwnPage(t, options, relays = 1, before) {
+  const origin = await serveOwnPage(t);
   const isOfRelay = (url) => /^\/(\.well-known\/ggen\/relay\.json$|ipfs\/)/.test(new URL(url).pathname);
   const isAllowed = (request) => new URL(request.url()).origin === origin || isOfRelay(request.url());
   const context = await openContext(t, { isAllowed });
   const page = await context.newPage();
+  await before?.(page);
   await page.goto(origin);
   await startClient(page, options, relays);
   return { page, ask: (method, ...args) => ask(page, method, args) };
@@ -62,7 +63,8 @@ function ask(page, method, args) {
   );
 }
 
-async function serve(t) {
+/** Serves the page: its origin. */
+export async function serveOwnPage(t) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, "http://own.page").pathname);
     if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);

@@ -1,48 +1,47 @@
-//! One data channel as a stream of bytes. Libp2p's framing goes on top.
+//! One data channel.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
-    pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use futures::{AsyncRead, AsyncWrite};
 use ggen_net::light::Platform;
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
+use webrtc_direct::Channel;
 
-use super::super::MAX_UNREAD_BYTES;
+use super::peer::Slot;
 use crate::inbound::Inbound;
 use crate::platform::Browser;
 
-/// The largest message of the specification, in bytes.
-const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+/// Bytes of one channel that may wait unread. A page can't hold back who sends, so protocols do: what comes past this ends the channel.
+const MAX_UNREAD_BYTES: usize = 1024 * 1024;
+/// The same for all channels of a connection together.
+const MAX_UNREAD_BYTES_OF_ALL: usize = 16 * MAX_UNREAD_BYTES;
 /// A writer waits from this `bufferedAmount` on, in bytes; the browser's own limit is far higher.
 const HIGH_WATER_BYTES: u32 = 256 * 1024;
 /// A writer that waits goes on at this `bufferedAmount`, of which the browser tells by an event.
 const LOW_WATER_BYTES: u32 = 64 * 1024;
 
-/// How long the browser keeps a channel after its stream. The number of a closed channel is used again, and a relay's SCTP
-/// may send what it still has for the old stream after the reset: it would arrive in the new one. By then it was sent.
-const LINGER: Duration = Duration::from_secs(3);
-
-/// A data channel with its handlers attached. Clones share it; with the last one it is detached and closed.
-#[derive(Clone)]
-pub(super) struct Channel(Rc<Attached>);
-
-struct Attached {
+/// A data channel with its handlers attached. Dropping it detaches them.
+pub(super) struct DataChannel {
     core: Rc<Core>,
-    closes: bool,
+    /// How long after its stream the channel is closed, and what is counted until then. `None` for one that stays open.
+    end: Option<(Duration, Slot)>,
     // Only kept alive: the browser calls into them for as long as they are attached.
     _handlers: Handlers,
 }
 
+/// What waits unread in all channels of a connection, in bytes.
+pub(super) type Unread = Rc<Cell<usize>>;
+
 struct Core {
     channel: RtcDataChannel,
+    unread: Unread,
     /// Never borrowed while a waker or the browser is called.
     state: RefCell<State>,
 }
@@ -50,8 +49,7 @@ struct Core {
 struct State {
     phase: Phase,
     inbound: Inbound,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    waker: Option<Waker>,
 }
 
 #[derive(Clone, Copy)]
@@ -67,7 +65,7 @@ enum End {
     Closed,
     #[error("the peer sent something other than a binary message")]
     NotBinary,
-    #[error("the peer sent more than {MAX_UNREAD_BYTES} unread bytes")]
+    #[error("the peer sent more unread bytes than {MAX_UNREAD_BYTES} on a stream, or {MAX_UNREAD_BYTES_OF_ALL} in all")]
     Overrun,
 }
 
@@ -80,31 +78,31 @@ struct Handlers {
 /// Ends a channel from outside, if it still exists: a connection that is closed tells its channels nothing.
 pub(super) struct Ender(Weak<Core>);
 
-impl Channel {
-    /// Takes over a channel; must be called before the browser can deliver a message to it.
-    pub(super) fn new(channel: RtcDataChannel) -> Self {
-        Self::attach(channel, true)
+impl DataChannel {
+    /// Takes over a channel; must be called before the browser can deliver a message to it. It is closed so long after its
+    /// stream, and counted by the slot until then.
+    pub(super) fn new(channel: RtcDataChannel, unread: Unread, linger: Duration, slot: Slot) -> Self {
+        Self::attach(channel, unread, Some((linger, slot)))
     }
 
     /// The same, but the channel stays open in the browser: the handshake's, which both sides have without negotiation.
-    pub(super) fn handshake(channel: RtcDataChannel) -> Self {
-        Self::attach(channel, false)
+    pub(super) fn handshake(channel: RtcDataChannel, unread: Unread) -> Self {
+        Self::attach(channel, unread, None)
     }
 
-    fn attach(channel: RtcDataChannel, closes: bool) -> Self {
+    fn attach(channel: RtcDataChannel, unread: Unread, end: Option<(Duration, Slot)>) -> Self {
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
         channel.set_buffered_amount_low_threshold(LOW_WATER_BYTES);
-        let inbound = Inbound::new(MAX_UNREAD_BYTES);
-        let state = State { phase: Phase::Connecting, inbound, reader: None, writer: None };
-        let core = Rc::new(Core { channel, state: RefCell::new(state) });
+        let state = State { phase: Phase::Connecting, inbound: Inbound::new(MAX_UNREAD_BYTES), waker: None };
+        let core = Rc::new(Core { channel, unread, state: RefCell::new(state) });
         let handlers = Handlers::attach(&core);
         // A channel that the peer opened may be open already, without an event.
         core.on_event();
-        Self(Rc::new(Attached { core, closes, _handlers: handlers }))
+        Self { core, end, _handlers: handlers }
     }
 
     pub(super) fn ender(&self) -> Ender {
-        Ender(Rc::downgrade(&self.0.core))
+        Ender(Rc::downgrade(&self.core))
     }
 }
 
@@ -120,7 +118,7 @@ impl Ender {
     }
 }
 
-impl Drop for Attached {
+impl Drop for DataChannel {
     fn drop(&mut self) {
         // A handler that is called after its closure was freed throws into the page, so they are detached first.
         let channel = &self.core.channel;
@@ -129,13 +127,6 @@ impl Drop for Attached {
         channel.set_onerror(None);
         channel.set_onclose(None);
         channel.set_onbufferedamountlow(None);
-        if self.closes {
-            let channel = channel.clone();
-            Browser.spawn(async move {
-                Browser.sleep(LINGER).await;
-                channel.close();
-            });
-        }
     }
 }
 
@@ -191,15 +182,24 @@ impl Core {
         }
         // Asked first, so that what is refused is never copied.
         let len = usize::try_from(data.length()).unwrap_or(usize::MAX);
-        let taken = state.inbound.check(len).and_then(|()| state.inbound.push(data.to_vec()));
-        if taken.is_err() {
-            state.inbound.clear();
-        }
+        let fits = state.inbound.check(len).is_ok() && len <= MAX_UNREAD_BYTES_OF_ALL.saturating_sub(self.unread.get());
+        let taken = self.counted(&mut state.inbound, |inbound| {
+            let taken = fits && inbound.push(data.to_vec()).is_ok();
+            if !taken {
+                inbound.clear();
+            }
+            taken
+        });
         drop(state);
-        match taken {
-            Ok(()) => self.wake(),
-            Err(_) => self.end(End::Overrun),
-        }
+        if taken { self.wake() } else { self.end(End::Overrun) }
+    }
+
+    /// Changes what waits, and counts it.
+    fn counted<T>(&self, inbound: &mut Inbound, change: impl FnOnce(&mut Inbound) -> T) -> T {
+        let others = self.unread.get() - inbound.held();
+        let changed = change(inbound);
+        self.unread.set(others + inbound.held());
+        changed
     }
 
     fn end(&self, end: End) {
@@ -212,10 +212,16 @@ impl Core {
     }
 
     fn wake(&self) {
-        let mut state = self.state.borrow_mut();
-        let wakers = [state.reader.take(), state.writer.take()];
-        drop(state);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        let waker = self.state.borrow_mut().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.unread.set(self.unread.get() - self.state.get_mut().inbound.held());
     }
 }
 
@@ -229,52 +235,53 @@ impl From<End> for io::Error {
     }
 }
 
-impl AsyncRead for Channel {
-    /// What arrived before the end is handed out before the end is told. The end is an error: a peer that has sent all says
-    /// so in a message.
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.0.core.state.borrow_mut();
-        let n = state.inbound.read(buffer);
-        if n > 0 || buffer.is_empty() {
-            return Poll::Ready(Ok(n));
+impl Channel for DataChannel {
+    /// What arrived before the end is handed out before the end is told.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Vec<u8>>>> {
+        let mut state = self.core.state.borrow_mut();
+        if let Some(message) = self.core.counted(&mut state.inbound, Inbound::pop) {
+            return Poll::Ready(Some(Ok(message)));
         }
         match state.phase {
             Phase::Connecting | Phase::Open => {
-                state.reader = Some(context.waker().clone());
+                state.waker = Some(context.waker().clone());
                 Poll::Pending
             }
-            Phase::Ended(end) => Poll::Ready(Err(end.into())),
+            Phase::Ended(End::Closed) => Poll::Ready(None),
+            Phase::Ended(end) => Poll::Ready(Some(Err(end.into()))),
         }
     }
-}
 
-impl AsyncWrite for Channel {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let core = &self.0.core;
-        let mut state = core.state.borrow_mut();
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.core.state.borrow_mut();
         match state.phase {
-            Phase::Ended(end) => return Poll::Ready(Err(end.into())),
-            Phase::Open if core.channel.buffered_amount() < HIGH_WATER_BYTES => {}
+            Phase::Ended(end) => Poll::Ready(Err(end.into())),
+            Phase::Open if self.core.channel.buffered_amount() < HIGH_WATER_BYTES => Poll::Ready(Ok(())),
             Phase::Connecting | Phase::Open => {
-                state.writer = Some(context.waker().clone());
-                return Poll::Pending;
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
             }
         }
-        drop(state);
-        let data = &data[..data.len().min(MAX_MESSAGE_BYTES)];
-        match core.channel.send_with_u8_array(data) {
-            Ok(()) => Poll::Ready(Ok(data.len())),
-            Err(_) => Poll::Ready(Err(End::Closed.into())),
+    }
+
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.core.channel.send_with_u8_array(message).map_err(|_| End::Closed.into())
+    }
+
+    /// The browser sends what it still has first.
+    fn close(&mut self) {
+        let Some((linger, slot)) = self.end.take() else { return };
+        let channel = self.core.channel.clone();
+        let close = move || {
+            channel.close();
+            drop(slot);
+        };
+        if linger.is_zero() {
+            return close();
         }
-    }
-
-    /// Done when the browser has the bytes.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Nothing to do: streams end by a message, and the channel with the last of its owners.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        Browser.spawn(async move {
+            Browser.sleep(linger).await;
+            close();
+        });
     }
 }

@@ -3,15 +3,16 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use futures::{AsyncRead, AsyncWrite, Stream as _, stream::FuturesUnordered};
+use futures::{AsyncRead, AsyncWrite, FutureExt, future::LocalBoxFuture};
+use ggen_net::light::Platform;
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
-use libp2p_webrtc_utils::DropListener;
 use send_wrapper::SendWrapper;
 
-use super::{Error, channel::Channel, peer::Peer};
+use super::{Error, channel::DataChannel, peer::Peer};
+use crate::platform::Browser;
 
 /// A connection to a peer. Dropping it closes it.
 ///
@@ -21,26 +22,22 @@ pub(crate) struct Connection(SendWrapper<Inner>);
 
 struct Inner {
     peer: Peer,
-    /// Each tells the peer when its stream is dropped, so there are as many as there are streams.
-    dropped: FuturesUnordered<DropListener<Channel>>,
-    /// Who polls `dropped` while it is empty.
-    idle: Option<Waker>,
+    departures: Departures,
 }
+
+type Timer = LocalBoxFuture<'static, ()>;
+type Departures = webrtc_direct::Departures<DataChannel, Box<dyn Fn() -> Timer>, Timer>;
 
 impl Connection {
     pub(super) fn new(peer: Peer) -> Self {
-        Self(SendWrapper::new(Inner { peer, dropped: FuturesUnordered::new(), idle: None }))
+        let patience = super::patience(peer.version());
+        let departures = Departures::new(Box::new(move || Browser.sleep(patience).boxed_local()));
+        Self(SendWrapper::new(Inner { peer, departures }))
     }
-}
 
-impl Inner {
-    fn stream(&mut self, channel: Channel) -> Stream {
-        let (stream, dropped) = libp2p_webrtc_utils::Stream::new(channel);
-        self.dropped.push(dropped);
-        if let Some(waker) = self.idle.take() {
-            waker.wake();
-        }
-        Stream(SendWrapper::new(stream))
+    /// The stream over a channel of this connection.
+    pub(super) fn stream(&self, channel: DataChannel) -> Stream {
+        Stream(SendWrapper::new(self.0.departures.stream(channel)))
     }
 }
 
@@ -48,14 +45,12 @@ impl StreamMuxer for Connection {
     type Substream = Stream;
     type Error = Error;
 
-    fn poll_inbound(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
-        let channel = std::task::ready!(self.0.peer.poll_channel(context))?;
-        Poll::Ready(Ok(self.0.stream(channel)))
+    fn poll_inbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
+        self.0.peer.poll_channel(context).map_ok(|channel| self.stream(channel))
     }
 
-    fn poll_outbound(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
-        let channel = self.0.peer.open()?;
-        Poll::Ready(Ok(self.0.stream(channel)))
+    fn poll_outbound(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
+        self.0.peer.poll_open(context).map_ok(|channel| self.stream(channel))
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -64,23 +59,13 @@ impl StreamMuxer for Connection {
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Error>> {
-        // Whether the peer could be told is of no interest: it can't when the channel is gone.
-        while let Some(_told) = std::task::ready!(Pin::new(&mut self.0.dropped).poll_next(context)) {}
-        self.0.idle = Some(context.waker().clone());
+        self.0.departures.poll(context);
         Poll::Pending
     }
 }
 
 /// One stream. Dropping it without closing it resets it.
-pub(crate) struct Stream(SendWrapper<libp2p_webrtc_utils::Stream<Channel>>);
-
-impl Stream {
-    /// The stream of the handshake, of which nobody is told when it is dropped.
-    pub(super) fn handshake(channel: Channel) -> Self {
-        let (stream, _) = libp2p_webrtc_utils::Stream::new(channel);
-        Self(SendWrapper::new(stream))
-    }
-}
+pub(crate) struct Stream(SendWrapper<webrtc_direct::Stream<DataChannel>>);
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

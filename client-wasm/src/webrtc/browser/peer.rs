@@ -3,22 +3,35 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+use ggen_net::light::Platform;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcPeerConnection, RtcPeerConnectionState, RtcSdpType,
-    RtcSessionDescriptionInit,
+    RtcDataChannel, RtcDataChannelEvent, RtcDataChannelInit, RtcIceConnectionState, RtcPeerConnection,
+    RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
 };
+use webrtc_direct::ufrag::Version;
 
 use super::{
-    super::{MAX_WAITING_STREAMS, sdp},
     Error,
-    channel::{Channel, Ender},
+    channel::{DataChannel, Ender, Unread},
 };
+use crate::platform::Browser;
+
+/// Streams that a peer opened and nobody took yet; more are refused.
+const MAX_WAITING_STREAMS: usize = 64;
+
+/// Channels of a connection: of more, the peer's are refused and ours wait. Browsers have numbers for 512 of each side's.
+const MAX_CHANNELS: usize = 448;
+
+/// How long a connection may be without an answer from its peer, behind the seconds in which the browser noticed. It may come back: the
+/// machine has changed networks, or was asleep.
+const DISCONNECTED_FOR: Duration = Duration::from_secs(2);
 
 #[wasm_bindgen]
 extern "C" {
@@ -42,6 +55,8 @@ pub(super) struct Peer {
 
 struct Core {
     connection: RtcPeerConnection,
+    version: Version,
+    unread: Unread,
     /// Never borrowed while a waker or the browser is called.
     state: RefCell<State>,
 }
@@ -49,10 +64,15 @@ struct Core {
 #[derive(Default)]
 struct State {
     gone: bool,
+    /// How often the peer has fallen silent.
+    silences: u32,
     /// Opened by the peer; at most [`MAX_WAITING_STREAMS`].
-    waiting: VecDeque<Channel>,
+    waiting: VecDeque<DataChannel>,
     /// Of all channels that may still exist.
     enders: Vec<Ender>,
+    /// Channels that are not closed yet, but for the handshake's; at most [`MAX_CHANNELS`].
+    channels: usize,
+    /// Of the one task that polls the connection.
     waker: Option<Waker>,
 }
 
@@ -61,46 +81,73 @@ struct Handlers {
     state: Closure<dyn Fn()>,
 }
 
+/// Counts a channel until it is closed.
+pub(super) struct Slot(Weak<Core>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.upgrade() {
+            core.state.borrow_mut().channels -= 1;
+            core.wake();
+        }
+    }
+}
+
 impl Peer {
     /// A connection that takes the peer's channels from the first one on.
-    pub(super) fn new() -> Result<Self, Error> {
+    pub(super) fn new(version: Version) -> Result<Self, Error> {
         let connection = RtcPeerConnection::new().map_err(Error::refused("make a connection"))?;
-        let core = Rc::new(Core { connection, state: RefCell::default() });
+        let core = Rc::new(Core { connection, version, unread: Unread::default(), state: RefCell::default() });
         let handlers = Handlers::attach(&core);
         Ok(Self { core, _handlers: handlers })
     }
 
+    /// By which version the peer is to be reached.
+    pub(super) fn version(&self) -> Version {
+        self.core.version
+    }
+
     /// The channel of the Noise handshake: number 0 on both sides. To be opened before [`Self::offer`].
-    pub(super) fn handshake(&self) -> Result<Channel, Error> {
+    pub(super) fn handshake(&self) -> Result<DataChannel, Error> {
         let options = RtcDataChannelInit::new();
         options.set_negotiated(true);
         options.set_id(0);
-        let opener: &Opener = self.core.connection.unchecked_ref();
-        let channel = opener.open_with("", &options).map_err(Error::refused("open a channel"))?;
-        Ok(self.core.remember(Channel::handshake(channel)))
+        let channel = self.opener().open_with("", &options).map_err(Error::refused("open a channel"))?;
+        let channel = DataChannel::handshake(channel, self.core.unread.clone());
+        self.core.state.borrow_mut().enders.push(channel.ender());
+        Ok(channel)
     }
 
-    /// Opens a channel.
-    pub(super) fn open(&self) -> Result<Channel, Error> {
-        if self.core.state.borrow().gone {
-            return Err(Error::Gone);
+    /// Opens a channel, once there may be one more.
+    pub(super) fn poll_open(&self, context: &Context<'_>) -> Poll<Result<DataChannel, Error>> {
+        let mut state = self.core.state.borrow_mut();
+        if state.gone {
+            return Poll::Ready(Err(Error::Gone));
         }
-        let opener: &Opener = self.core.connection.unchecked_ref();
-        let channel = opener.open("").map_err(Error::refused("open a channel"))?;
-        Ok(self.core.remember(Channel::new(channel)))
+        if state.channels >= MAX_CHANNELS {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        drop(state);
+        let channel = self.opener().open("").map_err(Error::refused("open a channel"))?;
+        Poll::Ready(Ok(self.core.take_over(channel)))
     }
 
-    /// Makes an offer and has the browser take it with these ICE credentials. Returns the SHA-256 of its certificate.
-    pub(super) async fn offer(&self, ufrag: &str) -> Result<[u8; 32], Error> {
-        let step = "make an offer";
+    fn opener(&self) -> &Opener {
+        self.core.connection.unchecked_ref()
+    }
+
+    /// Has the browser take its own offer, edited where `edit` gives something. Gives the description that holds then.
+    pub(super) async fn offer(&self, edit: impl FnOnce(&str) -> Option<String>) -> Result<String, Error> {
         let connection = &self.core.connection;
-        let offer = JsFuture::from(connection.create_offer()).await.map_err(Error::refused(step))?;
-        let offer = offer.unchecked_into::<RtcSessionDescriptionInit>().get_sdp().unwrap_or_default();
-        let edited = RtcSessionDescriptionInit::new(RtcSdpType::Offer);
-        edited.set_sdp(&sdp::with_credentials(&offer, ufrag));
-        let set = connection.set_local_description(&edited);
-        JsFuture::from(set).await.map_err(Error::refused("take the edited offer"))?;
-        sdp::fingerprint(&offer).ok_or(Error::NoFingerprint)
+        let offer = JsFuture::from(connection.create_offer()).await.map_err(Error::refused("make an offer"))?;
+        let offer: RtcSessionDescriptionInit = offer.unchecked_into();
+        if let Some(edited) = edit(&offer.get_sdp().unwrap_or_default()) {
+            offer.set_sdp(&edited);
+        }
+        let set = connection.set_local_description(&offer);
+        JsFuture::from(set).await.map_err(Error::refused("take the offer"))?;
+        Ok(connection.local_description().map(|description| description.sdp()).unwrap_or_default())
     }
 
     /// Has the browser take an answer, and so connect.
@@ -112,8 +159,23 @@ impl Peer {
         Ok(())
     }
 
+    /// Ready once the peer has answered: it is there, and speaks this version.
+    pub(super) fn poll_reached(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        let mut state = self.core.state.borrow_mut();
+        if state.gone {
+            return Poll::Ready(Err(Error::Gone));
+        }
+        match self.core.connection.ice_connection_state() {
+            RtcIceConnectionState::Connected | RtcIceConnectionState::Completed => Poll::Ready(Ok(())),
+            _ => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// The next channel that the peer opened.
-    pub(super) fn poll_channel(&self, context: &Context<'_>) -> Poll<Result<Channel, Error>> {
+    pub(super) fn poll_channel(&self, context: &Context<'_>) -> Poll<Result<DataChannel, Error>> {
         let mut state = self.core.state.borrow_mut();
         if let Some(channel) = state.waiting.pop_front() {
             return Poll::Ready(Ok(channel));
@@ -135,8 +197,10 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         // A handler that is called after its closure was freed throws into the page, so they are detached first.
-        self.core.connection.set_ondatachannel(None);
-        self.core.connection.set_onconnectionstatechange(None);
+        let connection = &self.core.connection;
+        connection.set_ondatachannel(None);
+        connection.set_onconnectionstatechange(None);
+        connection.set_oniceconnectionstatechange(None);
         self.close();
     }
 }
@@ -146,44 +210,63 @@ impl Handlers {
         let handlers = Self {
             channel: Closure::new({
                 let core = Rc::clone(core);
-                move |event: RtcDataChannelEvent| core.on_channel(&event)
+                move |event: RtcDataChannelEvent| core.on_channel(event.channel())
             }),
             state: Closure::new({
                 let core = Rc::clone(core);
                 move || core.on_state()
             }),
         };
+        let state = Some(handlers.state.as_ref().unchecked_ref());
         core.connection.set_ondatachannel(Some(handlers.channel.as_ref().unchecked_ref()));
-        core.connection.set_onconnectionstatechange(Some(handlers.state.as_ref().unchecked_ref()));
+        core.connection.set_onconnectionstatechange(state);
+        core.connection.set_oniceconnectionstatechange(state);
         handlers
     }
 }
 
 impl Core {
-    fn on_channel(&self, event: &RtcDataChannelEvent) {
-        // At once, so that no message comes before there is a handler for it.
-        let channel = self.remember(Channel::new(event.channel()));
-        let mut state = self.state.borrow_mut();
-        if state.waiting.len() >= MAX_WAITING_STREAMS {
-            drop(state);
-            drop(channel);
-            return;
-        }
-        state.waiting.push_back(channel);
+    fn on_channel(self: &Rc<Self>, channel: RtcDataChannel) {
+        let state = self.state.borrow();
+        let refused = state.waiting.len() >= MAX_WAITING_STREAMS || state.channels >= MAX_CHANNELS;
         drop(state);
+        if refused {
+            return channel.close();
+        }
+        // At once, so that no message comes before there is a handler for it.
+        let channel = self.take_over(channel);
+        self.state.borrow_mut().waiting.push_back(channel);
         self.wake();
     }
 
-    fn on_state(&self) {
-        // `disconnected` may pass; a peer that is dead is noticed by a ping before the browser gives up.
-        if matches!(self.connection.connection_state(), RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed)
-        {
-            self.end();
+    fn on_state(self: &Rc<Self>) {
+        match self.connection.connection_state() {
+            RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed => self.end(),
+            RtcPeerConnectionState::Disconnected => self.wait_for_peer(),
+            _ => self.wake(),
         }
     }
 
-    fn remember(&self, channel: Channel) -> Channel {
+    /// Gives up the connection if the peer does not come back.
+    fn wait_for_peer(self: &Rc<Self>) {
+        let silence = self.state.borrow().silences.wrapping_add(1);
+        self.state.borrow_mut().silences = silence;
+        let core = Rc::downgrade(self);
+        Browser.spawn(async move {
+            Browser.sleep(DISCONNECTED_FOR).await;
+            let Some(core) = core.upgrade() else { return };
+            let is_same = core.state.borrow().silences == silence;
+            if is_same && core.connection.connection_state() == RtcPeerConnectionState::Disconnected {
+                core.end();
+            }
+        });
+    }
+
+    fn take_over(self: &Rc<Self>, channel: RtcDataChannel) -> DataChannel {
+        let (linger, slot) = (super::linger(self.version), Slot(Rc::downgrade(self)));
+        let channel = DataChannel::new(channel, self.unread.clone(), linger, slot);
         let mut state = self.state.borrow_mut();
+        state.channels += 1;
         // So that the list stays about as long as there are channels, at a constant cost for each.
         if state.enders.len() == state.enders.capacity() {
             state.enders.retain(|ender| !ender.is_gone());

@@ -1,28 +1,35 @@
 //! The libp2p transport.
 
 use std::{
-    net::SocketAddr,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use futures::{
-    FutureExt,
+    AsyncWriteExt, FutureExt,
     future::{BoxFuture, Pending},
 };
 use libp2p::{
     Multiaddr, PeerId,
-    core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+    core::{
+        UpgradeInfo,
+        transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+        upgrade::InboundConnectionUpgrade,
+    },
     identity::Keypair,
+    noise,
 };
-use libp2p_webrtc_utils::{Fingerprint, noise, parse_webrtc_dial_addr, sdp::random_ufrag};
 use send_wrapper::SendWrapper;
 
+use super::super::{
+    target::{Target, noise_prologue},
+    versions::Versions,
+};
 use super::{
-    super::sdp,
     Error,
-    connection::{Connection, Stream},
-    peer::Peer,
+    attempt::{self, Reached},
+    connection::Connection,
 };
 
 /// Whether this browser has WebRTC, here: workers have none.
@@ -34,12 +41,13 @@ pub(crate) fn is_possible() -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     keypair: Keypair,
+    versions: Arc<Mutex<Versions>>,
 }
 
 impl Transport {
     /// A transport that authenticates with this key.
     pub(crate) fn new(keypair: &Keypair) -> Self {
-        Self { keypair: keypair.clone() }
+        Self { keypair: keypair.clone(), versions: Arc::default() }
     }
 }
 
@@ -58,13 +66,8 @@ impl libp2p::Transport for Transport {
     }
 
     fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
-        let target = parse_webrtc_dial_addr(&address)
-            .filter(|(socket, _)| socket.port() != 0 && !socket.ip().is_unspecified())
-            .filter(|_| !options.role.is_listener());
-        match target {
-            Some((socket, certificate)) => {
-                Ok(SendWrapper::new(connect(socket, certificate, self.keypair.clone())).boxed())
-            }
+        match Target::parse(&address).filter(|_| !options.role.is_listener()) {
+            Some(target) => Ok(SendWrapper::new(self.clone().connect(target)).boxed()),
             None => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }
@@ -74,19 +77,29 @@ impl libp2p::Transport for Transport {
     }
 }
 
-async fn connect(
-    socket: SocketAddr,
-    certificate: Fingerprint,
-    keypair: Keypair,
-) -> Result<(PeerId, Connection), Error> {
-    let peer = Peer::new()?;
-    // Before the offer, which would otherwise offer nothing.
-    let handshake = Stream::handshake(peer.handshake()?);
-    let ufrag = random_ufrag();
-    let own_certificate = Fingerprint::raw(peer.offer(&ufrag).await?);
-    peer.answer(&sdp::answer(socket, &certificate.to_sdp_format(), &ufrag)).await?;
-    let id = noise::outbound(keypair, handshake, certificate, own_certificate)
-        .await
-        .map_err(|error| Error::Handshake(error.to_string()))?;
-    Ok((id, Connection::new(peer)))
+impl Transport {
+    async fn connect(self, target: Target) -> Result<(PeerId, Connection), Error> {
+        let order = self.versions().order(target.socket);
+        let Reached { peer, handshake, certificate } = attempt::reach(target, order).await?;
+        let version = peer.version();
+        let connection = Connection::new(peer);
+        let noise = noise::Config::new(&self.keypair)
+            .map_err(handshake_failed)?
+            .with_prologue(noise_prologue(certificate, target.certificate));
+        let protocol = noise.protocol_info().next().unwrap_or_default();
+        // Who listens begins, so that its first words need no further round trip.
+        let upgrade = noise.upgrade_inbound(connection.stream(handshake), protocol);
+        let (id, mut channel) = upgrade.await.map_err(handshake_failed)?;
+        channel.close().await.map_err(handshake_failed)?;
+        self.versions().reached(target.socket, version);
+        Ok((id, connection))
+    }
+
+    fn versions(&self) -> std::sync::MutexGuard<'_, Versions> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn handshake_failed(error: impl ToString) -> Error {
+    Error::Handshake(error.to_string())
 }
