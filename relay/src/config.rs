@@ -77,10 +77,8 @@ impl FromIterator<Multiaddr> for Listen {
 impl Default for Listen {
     /// Every transport on all interfaces, as far as the machine has them: one without IPv6 is no fault of its owner.
     fn default() -> Self {
-        let both = ["tcp/4801", "udp/4801/quic-v1", "tcp/4802/ws"];
-        let addresses = both.iter().flat_map(|end| [format!("/ip4/0.0.0.0/{end}"), format!("/ip6/::/{end}")]);
-        // Not on `::`: unlike the others, libp2p-webrtc's socket there takes IPv4 too, and the port with it.
-        let addresses = addresses.chain(["/ip4/0.0.0.0/udp/4803/webrtc-direct".into()]);
+        let ends = ["tcp/4801", "udp/4801/quic-v1", "tcp/4802/ws", "udp/4803/webrtc-direct"];
+        let addresses = ends.iter().flat_map(|end| [format!("/ip4/0.0.0.0/{end}"), format!("/ip6/::/{end}")]);
         let addresses = addresses.map(|address| address.parse().expect("a constant multiaddr")).collect();
         Self { addresses, all: false }
     }
@@ -92,8 +90,8 @@ impl Default for Listen {
 pub struct FileConfig {
     /// Default: `ggen-relay-data` in the working directory.
     pub data_dir: Option<PathBuf>,
-    /// Default: every transport on all interfaces, TCP and QUIC on port 4801, WebSocket on 4802, WebRTC-direct on 4803
-    /// (IPv4 only); as many of them as work.
+    /// Default: every transport on all interfaces, TCP and QUIC on port 4801, WebSocket on 4802, WebRTC-direct on 4803;
+    /// as many of them as work.
     pub listen: Option<Vec<Multiaddr>>,
     /// Default: none, a network of its own.
     pub bootstrap: Option<Vec<Multiaddr>>,

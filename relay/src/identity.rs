@@ -6,11 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
-use getrandom::SysRng;
-use getrandom::rand_core::UnwrapErr;
 use ggen_shared::record::ContentId;
 use libp2p::identity::Keypair;
-use libp2p_webrtc::tokio::Certificate;
+use webrtc_direct_native::{Certificate, CertificateError};
 
 use crate::files::{self, Existing, Private, read_private, write_private_atomically};
 
@@ -56,7 +54,7 @@ pub enum Error {
     Newer(PathBuf),
     /// No certificate could be generated.
     #[error("cannot generate a WebRTC certificate")]
-    Certificate(#[source] libp2p_webrtc::tokio::certificate::Error),
+    Certificate(#[source] CertificateError),
     /// The new identity could not be written.
     #[error("cannot keep the relay's new identity")]
     Write(#[from] files::Error),
@@ -92,7 +90,7 @@ impl Identity {
     fn generate() -> Result<Self, Error> {
         Ok(Self {
             keypair: Keypair::generate_ed25519(),
-            certificate: Certificate::generate(&mut UnwrapErr(SysRng)).map_err(Error::Certificate)?,
+            certificate: Certificate::generate().map_err(Error::Certificate)?,
         })
     }
 
@@ -113,7 +111,7 @@ impl Identity {
     /// The hash makes damage certain to be seen: a certificate with one wrong letter may well parse, as another certificate.
     fn to_file(&self) -> String {
         let key = self.keypair.to_protobuf_encoding().expect("a key that was generated or decoded as Ed25519 encodes");
-        let body = format!("key {}\n{}", BASE64.encode(&key), self.certificate.serialize_pem());
+        let body = format!("key {}\n{}", BASE64.encode(&key), self.certificate.to_pem());
         format!("{TITLE}{VERSION}\ncheck {}\n{body}", ContentId::of_raw(body.as_bytes()))
     }
 

@@ -25,8 +25,8 @@ pub(crate) async fn swarm<B: NetworkBehaviour>(
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
         .with_quic()
         .with_other_transport(|keypair| {
-            libp2p_webrtc::tokio::Transport::new(keypair.clone(), certificate)
-                .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+            let transport = webrtc_direct_native::Transport::new(keypair, certificate)?;
+            Ok(transport.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))))
         })?
         .with_dns()?
         .with_websocket(gathering::Noise::new, yamux::Config::default)
@@ -37,7 +37,8 @@ pub(crate) async fn swarm<B: NetworkBehaviour>(
     Ok(swarm)
 }
 
-/// Installs the crypto that TLS and DTLS use: without it the first WebRTC handshake panics. Calling it again does nothing.
+/// Says which cryptography TLS uses, of the two that are linked: without it the first connection over it panics. Calling it again
+/// does nothing.
 pub(crate) fn install_crypto() {
     // An error says that one is installed already.
     _ = rustls::crypto::ring::default_provider().install_default();

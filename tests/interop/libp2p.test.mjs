@@ -5,7 +5,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 import { Publisher } from "../browser/support/publisher.mjs";
 import { Relay } from "../browser/support/relay.mjs";
 import { deadline, until } from "../browser/support/wait.mjs";
-import { PACKAGES_TOPIC, get, least, put, startPeer } from "./peer.mjs";
+import { PACKAGES_TOPIC, all, get, least, put, startPeer } from "./peer.mjs";
 
 const ECHO = "/ggen-tests/echo/1.0.0";
 
@@ -15,7 +15,7 @@ const headKey = ({ id }, name) => new TextEncoder().encode(`/ggen/package/${id}/
 /** Whether a relay shows a package to those who ask over HTTP. */
 const shows = async (relay, fullName) => (await fetch(`${relay.url}/api/v1/packages/${fullName}`)).ok;
 
-for (const transport of ["tcp", "websocket"]) {
+for (const transport of ["tcp", "websocket", "webrtc-direct"]) {
   test(`a js peer identifies a relay and pings it over ${transport}`, async (t) => {
     const relay = await Relay.start(t);
     const peer = await startPeer(t, { services: least() });
@@ -59,6 +59,30 @@ for (const transport of ["tcp", "websocket"]) {
     assert.deepEqual(Buffer.from(found.value), Buffer.from(head.value));
   });
 }
+
+test("a relay dials a js peer over webrtc-direct, and has it in its routing table", async (t) => {
+  const peer = await startPeer(t, { listen: ["/ip4/127.0.0.1/udp/0/webrtc-direct"], services: all({ server: true }) });
+  const identified = new Promise((done) => peer.addEventListener("peer:identify", ({ detail }) => done(detail), { once: true }));
+  const [address] = peer.getMultiaddrs();
+  const relay = await Relay.start(t, { bootstrap: [{ address: () => address.toString() }] });
+  assert.equal((await deadline("identify", identified)).peerId.toString(), relay.peerId);
+  assert.deepEqual(await relay.routingTable(), [peer.peerId.toString()]);
+  const [connection] = peer.getConnections();
+  assert.equal(connection.direction, "inbound");
+  assert.ok((await peer.services.ping.ping(connection.remotePeer)) < 5_000);
+});
+
+test("a stream of a js peer over webrtc-direct ends at both ends, two hundred times on one connection", async (t) => {
+  const relay = await Relay.start(t);
+  const peer = await startPeer(t);
+  const connection = await peer.dial(multiaddr(relay.address("webrtc-direct")));
+  await until("a routing table", () => peer.services.dht.routingTable.size > 0);
+  const key = new TextEncoder().encode("/ggen/package/nobody/nothing");
+  for (let number = 0; number < 200; number++) assert.equal(await get(peer, key), undefined);
+  assert.equal(peer.getConnections().length, 1);
+  assert.equal(connection.status, "open");
+  await until("streams that are gone", () => connection.streams.length < 10);
+});
 
 test("gossip goes both ways between a relay and js peers", async (t) => {
   const [relay, other] = [await Relay.start(t), await Relay.start(t)];

@@ -6,6 +6,7 @@ import { kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
 import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
+import { webRTCDirect } from "@libp2p/webrtc";
 import { webSockets } from "@libp2p/websockets";
 import { yamux } from "@libp2p/yamux";
 import { blake3 } from "@noble/hashes/blake3.js";
@@ -20,11 +21,12 @@ const MESSAGE_ID_CONTEXT = new TextEncoder().encode("ggen marketplace 2026 annou
 /** What tells who is there. The other services ping as well. */
 export const least = () => ({ identify: identify(), ping: ping() });
 
-const all = () => ({
+/** All that a peer in our network has. A `server` of the DHT is in relays' routing tables. */
+export const all = ({ server = false } = {}) => ({
   ...least(),
   dht: kadDHT({
     protocol: KADEMLIA,
-    clientMode: true,
+    clientMode: !server,
     // Addresses on loopback are kept.
     peerInfoMapper: passthroughMapper,
     validators: { ggen: async () => {} },
@@ -41,7 +43,7 @@ const all = () => ({
 export async function startPeer(t, { listen = [], services = all() } = {}) {
   const peer = await createLibp2p({
     addresses: { listen },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [tcp(), webSockets(), webRTCDirect(), circuitRelayTransport()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     // All of it is on loopback, which is not dialed otherwise.

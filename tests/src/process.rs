@@ -199,7 +199,7 @@ pub fn command(directory: &Path) -> Command {
     for end in ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"] {
         command.arg("--listen").arg(format!("/ip4/127.0.0.1/{end}"));
     }
-    command.env("RUST_LOG", "info,webrtc=error,webrtc_ice=error,webrtc_sctp=error,webrtc_mdns=error");
+    command.env("RUST_LOG", "info,sctp_proto=off,dimpl=off");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }

@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Network,
     /// Publishing 600 crates of Cargo's cache to three relays.
     Publish,
+    /// Five hundred connections over WebRTC-direct: what each costs whoever listens, beside libp2p-webrtc.
+    Webrtc,
     /// Sync: the bytes and the time that relays need to hold the same.
     Sync,
     /// Content in a browser: with and without a gateway, beside a bare WebSocket, plain `fetch` and Helia.
@@ -51,8 +53,22 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
         Bench::Relevance => relevance(&results),
         Bench::Content => content(&results),
         Bench::SideBySide => side_by_side(&results),
+        Bench::Webrtc => webrtc(&results),
         Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
     }
+}
+
+fn webrtc(results: &Path) -> Result<()> {
+    say::line("building libp2p-webrtc, which nothing else uses");
+    let built = paths::at("target/webrtc-beside");
+    let mut build = cargo(["build", "--locked", "--release", "--target-dir"]);
+    build.arg(&built).current_dir(paths::at("tests/webrtc-beside"));
+    run(&mut build, "the program does not build; the compiler's message above says why")?;
+    let measure = program(built.join("release/webrtc-beside"), [shown(&results.join("webrtc.json"))]);
+    run(
+        &mut { measure },
+        "a connection failed; the message above says which. Five hundred need as many open files: see `ulimit -n`",
+    )
 }
 
 fn relevance(results: &Path) -> Result<()> {

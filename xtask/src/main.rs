@@ -10,6 +10,7 @@ mod ci;
 mod count;
 mod demo;
 mod drills;
+mod fuzz;
 mod hostile;
 mod interop;
 mod lean;
@@ -49,6 +50,8 @@ enum Command {
     /// Run the tests with the software of IPFS and libp2p in JavaScript: the same names for the same bytes, Bitswap both ways, and peers of theirs in
     /// our network.
     Interop,
+    /// Feed mutated bytes to whatever reads what strangers send over WebRTC-direct.
+    Fuzz(fuzz::Options),
     /// Kill relays and clients with SIGKILL at random moments of publishing, fetching and installing, many times, and check that nothing is lost.
     Soak(soak::Options),
     /// Let peers behind routers of six kinds fetch from each other, in network namespaces, as root: who is connected directly, who through a
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Hostile => hostile::run(),
         Command::Drills => drills::run(),
         Command::Interop => interop::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Nat(options) => nat::run(&options),
         Command::Ci { after_test } => ci::run(after_test),

@@ -132,9 +132,9 @@ fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
 
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // Kademlia warns of every start without a relay to join, which is how a network begins.
-        "info,libp2p_kad=error,libp2p_gossipsub=error,webrtc=error,webrtc_ice=error,webrtc_sctp=error,webrtc_mdns=error"
-            .into()
+        // Kademlia warns of every start without a relay to join, which is how a network begins; SCTP and DTLS of whatever a
+        // stranger sends.
+        "info,libp2p_kad=error,libp2p_gossipsub=error,sctp_proto=off,dimpl=off".into()
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }

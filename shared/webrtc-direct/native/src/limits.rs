@@ -1,0 +1,78 @@
+//! Every bound on what a peer may have this end keep or do, with its reason.
+
+use std::time::Duration;
+
+/// A datagram that this end sends has at most so many bytes: what every path of IPv6 carries, and QUIC sends from the start.
+pub(crate) const MAX_DATAGRAM_BYTES: usize = 1200;
+
+/// A longer datagram is cut, in bytes: longer than any Ethernet frame.
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 2048;
+
+/// A longer message ends the connection, in bytes: four times what the specification allows, because who puts two frames into one
+/// message breaks only its stream.
+pub(crate) const MAX_MESSAGE_BYTES: u32 = 64 * 1024;
+
+/// What a peer may send before anything of it is read, in bytes: SCTP's window. It is one for all of a connection's streams.
+pub(crate) const WINDOW_BYTES: u32 = 512 * 1024;
+
+/// What was taken out of SCTP's window for channels that nobody reads at the moment, in bytes: of all, and of one. It is there so
+/// that messages of some bytes each, which SCTP keeps at a hundred times their size, become bytes.
+pub(crate) const MAX_UNREAD_BYTES: usize = 512 * 1024;
+pub(crate) const MAX_WAITING_BYTES: usize = 128 * 1024;
+
+/// Pieces of messages that SCTP holds: as many as fit into the window if each has 64 bytes. A peer of which more wait ends its connection.
+pub(crate) const MAX_UNREAD_PIECES: usize = 8 * 1024;
+/// Pieces that may have come for a channel after this end had closed it. They are dropped, and nobody tells when.
+pub(crate) const MAX_STRAY_PIECES: usize = 512;
+/// And for all such channels.
+pub(crate) const MAX_STRAYS: usize = 64 * 1024;
+
+/// What this end has sent on one channel and the peer has not confirmed, in bytes: a writer waits from there on.
+pub(crate) const MAX_UNSENT_BYTES: usize = 256 * 1024;
+/// The same of all channels of a connection.
+pub(crate) const MAX_UNACKED_BYTES: usize = 1024 * 1024;
+
+/// Channels of a connection that either end has opened: as many as browsers have. Past it, the peer's are refused, and this end's wait.
+pub(crate) const MAX_CHANNELS: usize = 512;
+/// Numbers of channels are below it, as browsers know no higher ones.
+pub(crate) const MAX_NUMBER: u16 = 1024;
+/// Whoever opened a channel closes it; the other end waits for so long for that when both are done. Where both close it at once,
+/// SCTP resets it twice, and the second time may hit the channel that has its number next.
+pub(crate) const LET_CLOSE: Duration = Duration::from_secs(2);
+/// Channels that were refused, for whatever reason, before the connection is.
+pub(crate) const MAX_REFUSED_CHANNELS: usize = 256;
+
+/// Datagrams that wait for a connection's task: as many as fill both windows. More are lost, as they are anywhere on the way.
+pub(crate) const MAX_WAITING_DATAGRAMS: usize = 1024;
+
+/// Addresses from which a valid STUN request has come, and nothing else yet. The oldest make way.
+pub(crate) const MAX_CANDIDATES: usize = 1024;
+/// The same of one IP address, or of one /64 of IPv6.
+pub(crate) const MAX_CANDIDATES_OF_ONE: usize = 32;
+/// Connections that are not authenticated yet: of all, and of one IP address. They cost a handshake's arithmetic and some 20 kB.
+pub(crate) const MAX_HANDSHAKES: usize = 256;
+pub(crate) const MAX_HANDSHAKES_OF_ONE: usize = 32;
+/// What is not authenticated by then is forgotten.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one connection: browsers ask from each that they have.
+pub(crate) const MAX_ADDRESSES: usize = 8;
+
+/// STUN requests of one IP address that are looked at: so many at once, and so many a second. Addresses with a connection are not counted.
+pub(crate) const STUN_BURST: u32 = 128;
+pub(crate) const STUN_PER_SECOND: u32 = 64;
+/// IP addresses of which that is remembered.
+pub(crate) const MAX_COUNTED_IPS: usize = 4096;
+
+/// Connections that wait to be taken by the swarm.
+pub(crate) const MAX_WAITING_CONNECTIONS: usize = 64;
+
+/// How long the peer may confirm nothing after a stream is closed and dropped: then its channel is closed all the same.
+pub(crate) const MAX_FAREWELL: Duration = Duration::from_secs(10);
+
+/// When nothing has come for so long, the peer is asked whether it is there, once a second.
+pub(crate) const ASK_AFTER: Duration = Duration::from_secs(4);
+pub(crate) const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How often whoever dials asks first, until it is answered.
+pub(crate) const FIRST_ASK_EVERY: Duration = Duration::from_millis(100);
+/// When nothing has come for so long, the peer is gone.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(9);
