@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::limits::{
     HANDSHAKE_TIMEOUT, MAX_ADDRESSES, MAX_CANDIDATES, MAX_CANDIDATES_OF_ONE, MAX_COUNTED_IPS, MAX_HANDSHAKES,
@@ -99,7 +99,8 @@ impl<T: Clone> Table<T> {
         let load = self.load(now, ip);
         let since = u32::try_from((now - load.at).as_millis()).unwrap_or(u32::MAX);
         load.requests = load.requests.saturating_add(since.saturating_mul(STUN_PER_SECOND)).min(STUN_BURST * 1000);
-        load.at = now;
+        // What is less than a millisecond counts the next time, or who asks all the time would never be heard again.
+        load.at += Duration::from_millis(since.into());
         let Some(left) = load.requests.checked_sub(1000) else { return false };
         load.requests = left;
         true

@@ -98,7 +98,11 @@ impl Driver {
     fn take_arrivals(&mut self, now: Instant, context: &mut Context<'_>) -> Result<(), Error> {
         for _ in 0..BATCH {
             match self.path.poll_arrival(self.ice.remote(), context) {
-                Poll::Ready(Ok(Arrival::Checked(from, nominates))) => self.ice.check(now, from, nominates),
+                Poll::Ready(Ok(Arrival::Checked(from, nominates))) => {
+                    if let Some(request) = self.ice.check(now, from, nominates, clock::random) {
+                        _ = self.path.try_send(&request, from);
+                    }
+                }
                 Poll::Ready(Ok(Arrival::Datagram(from, bytes))) if stun::is_stun(&bytes) => {
                     if let Some(answer) = self.ice.receive(now, from, &bytes) {
                         self.send_beside(&answer);

@@ -27,6 +27,9 @@ pub(crate) struct Ice {
     answered: bool,
     asked: Option<Transaction>,
     ask_at: Instant,
+    /// Where the peer says that it is now, and what it is asked there. Anybody can write an address on a datagram: it is believed once the answer has
+    /// come from there, or a stranger would get what the peer has asked for.
+    moving: Option<(SocketAddr, Transaction)>,
 }
 
 struct Credentials {
@@ -51,7 +54,7 @@ impl Ice {
         let client = of(name.client(), name.client_password());
         let (own, peer) = if role == Role::Server { (server, client) } else { (client, server) };
         let answered = role == Role::Server;
-        Self { role, own, peer, remote, tie_breaker, heard: now, answered, asked: None, ask_at: now }
+        Self { role, own, peer, remote, tie_breaker, heard: now, answered, asked: None, ask_at: now, moving: None }
     }
 
     /// Where the peer is.
@@ -69,12 +72,24 @@ impl Ice {
         self.heard = now;
     }
 
-    /// A request of the peer's was verified. One that nominates says where the peer wants to be sent to.
-    pub(crate) fn check(&mut self, now: Instant, from: SocketAddr, nominates: bool) {
-        self.heard = now;
-        if nominates && self.role == Role::Server {
-            self.remote = from;
+    /// A request of the peer's was verified. One that nominates says where the peer wants to be sent to: what to ask there first, if it is elsewhere.
+    pub(crate) fn check(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        nominates: bool,
+        random: impl FnOnce() -> Transaction,
+    ) -> Option<Vec<u8>> {
+        if from == self.remote {
+            self.heard = now;
+            return None;
         }
+        if !nominates || self.role == Role::Client {
+            return None;
+        }
+        let transaction = random();
+        self.moving = Some((from, transaction));
+        Some(self.request(transaction))
     }
 
     /// Takes a message of STUN, and returns the answer if it wants one.
@@ -85,15 +100,20 @@ impl Ice {
                 let (to, by) = std::str::from_utf8(message.user_name?).ok()?.split_once(':')?;
                 let known = to == self.own.fragment && by == self.peer.fragment;
                 (known && message.is_signed_by(&self.own.password)).then(|| {
-                    self.check(now, from, message.nominates);
+                    if from == self.remote {
+                        self.heard = now;
+                    }
                     stun::success(&message.transaction, from, &self.own.password)
                 })
             }
             Class::Success => {
-                if self.asked == Some(message.transaction) && message.is_signed_by(&self.peer.password) {
+                let is_there = from == self.remote && self.asked == Some(message.transaction);
+                let has_moved = self.moving == Some((from, message.transaction));
+                if (is_there || has_moved) && message.is_signed_by(&self.peer.password) {
                     self.heard = now;
                     self.answered = true;
-                    self.asked = None;
+                    self.remote = from;
+                    (self.asked, self.moving) = (None, self.moving.filter(|_| !has_moved));
                 }
                 None
             }
@@ -112,12 +132,14 @@ impl Ice {
         let transaction = random();
         self.asked = Some(transaction);
         self.ask_at = now + if self.answered { ASK_EVERY } else { FIRST_ASK_EVERY };
+        Due::Ask(self.request(transaction))
+    }
+
+    fn request(&self, transaction: Transaction) -> Vec<u8> {
         let user_name = format!("{}:{}", self.peer.fragment, self.own.fragment);
         let controls = self.role == Role::Client;
         let password = &self.peer.password;
-        Due::Ask(
-            Request { transaction, user_name: &user_name, password, controls, tie_breaker: self.tie_breaker }.encode(),
-        )
+        Request { transaction, user_name: &user_name, password, controls, tie_breaker: self.tie_breaker }.encode()
     }
 
     /// When [`Ice::advance`] has something to do.

@@ -93,14 +93,29 @@ fn a_silent_peer_is_asked_and_given_up_within_ten_seconds() {
 }
 
 #[test]
-fn who_listens_sends_where_the_dialer_nominates() {
+fn who_listens_sends_where_the_dialer_nominates_once_an_answer_has_come_from_there() {
     let now = start();
     let (mut client, mut server) = pair(now);
-    let request = ask(&mut client, now, 1);
-    server.receive(now, at("127.0.0.1:3000"), &request);
-    assert_eq!(server.remote(), at("127.0.0.1:3000"));
+    let elsewhere = at("127.0.0.1:3000");
+    assert_eq!(server.check(now, elsewhere, false, || [1; 12]), None, "it is not nominated");
+    let request = server.check(now, elsewhere, true, || [2; 12]).unwrap();
+    assert_eq!(server.remote(), at(CLIENT), "anybody can have written that address");
+    let answer = client.receive(now, at(SERVER), &request).unwrap();
+    server.receive(now, at(CLIENT), &answer);
+    assert_eq!(server.remote(), at(CLIENT), "whoever answers is not there");
+    server.receive(now, elsewhere, &stun::success(&[3; 12], elsewhere, "client"));
+    assert_eq!(server.remote(), at(CLIENT), "it was not asked that");
+    server.receive(now, elsewhere, &answer);
+    assert_eq!(server.remote(), elsewhere);
     // A listener never moves the dialer.
-    let request = ask(&mut server, now + ASK_AFTER, 1);
-    client.receive(now, at("127.0.0.1:4000"), &request);
+    assert_eq!(client.check(now, at("127.0.0.1:4000"), true, || [4; 12]), None);
     assert_eq!(client.remote(), at(SERVER));
+}
+
+#[test]
+fn who_is_heard_from_elsewhere_only_is_given_up() {
+    let now = start();
+    let (_, mut server) = pair(now);
+    server.check(now + LOST_AFTER, at("127.0.0.1:3000"), true, || [1; 12]);
+    assert_eq!(server.advance(now + LOST_AFTER, || [2; 12]), Due::Lost);
 }
