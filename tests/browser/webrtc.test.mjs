@@ -16,10 +16,11 @@ const PAUSE_MS = 5_000;
 
 const STREAMS = 2_000;
 const STREAMS_MS = 120_000;
-/** Data channels that one page may have at a time, whatever it has used. */
-const MAX_CHANNELS = 448;
+/** Data channels of streams in use, and of those whose end is on its way. */
+const MAX_CHANNELS = 64;
 
 const RELAY_NOTICED_MS = 10_000;
+const TAB_NOTICED_MS = 30_000;
 
 test("a relay that does not answer to version 2 of webrtc-direct is reached by version 1, and so at once the next time", async (t) => {
   const relay = await Relay.start(t);
@@ -81,6 +82,20 @@ test("a relay that is killed is noticed within ten seconds over webrtc-direct", 
   const noticed = Date.now() - killed;
   console.log(`a killed relay was noticed after ${noticed} ms`);
   assert.ok(noticed < RELAY_NOTICED_MS, `${noticed} ms`);
+});
+
+test("a tab that is killed is noticed by its relay within thirty seconds over webrtc-direct", async (t) => {
+  const relay = await Relay.start(t, { log: "info,libp2p_swarm=debug" });
+  const { page } = await openOwnPage(t, options(relay));
+  const closed = relay.says(/Connection closed.*webrtc-direct/);
+  const killed = Date.now();
+  const devtools = await page.context().newCDPSession(page);
+  // It is answered by nobody.
+  void devtools.send("Page.crash").catch(() => {});
+  await deadline("the loss of the tab", closed, 2 * TAB_NOTICED_MS);
+  const noticed = Date.now() - killed;
+  console.log(`a killed tab was noticed after ${noticed} ms`);
+  assert.ok(noticed < TAB_NOTICED_MS, `${noticed} ms`);
 });
 
 function options(relay) {

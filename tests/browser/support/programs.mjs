@@ -35,9 +35,10 @@ process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
 /** Starts a program; `onLine` hears every line that it writes. */
-export function start(program, args, onLine) {
+export function start(program, args, onLine, environment = {}) {
   // Colours would stand between the words that are looked for.
-  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } });
+  const env = { ...process.env, NO_COLOR: "1", ...environment };
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env });
   running.add(child);
   child.once("exit", () => running.delete(child));
   // Writing to a program that has ended is reported by its exit code.

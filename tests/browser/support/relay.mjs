@@ -9,6 +9,7 @@ export class Relay {
   #child;
   #log = [];
   #onLine = () => {};
+  #environment = {};
   /** Where it keeps everything, and what it was started with besides. */
   dataDir;
   options;
@@ -22,8 +23,9 @@ export class Relay {
   network = [];
 
   /** Starts a relay that serves the page; it is stopped at the end of the test. */
-  static async start(t, { bootstrap = [], sync = true, epochSeconds } = {}) {
+  static async start(t, { bootstrap = [], sync = true, epochSeconds, log } = {}) {
     const relay = new Relay();
+    if (log) relay.#environment = { RUST_LOG: log };
     // Hooks run in this order: the relay ends before its directory goes.
     t.after(() => relay.stop());
     relay.dataDir = join(temporaryDirectory(t), "data");
@@ -115,6 +117,11 @@ export class Relay {
     await kill(this.#child);
   }
 
+  /** The next line of its log in which a pattern is found; `log` of `start` says what is logged. */
+  says(pattern) {
+    return new Promise((done) => (this.#onLine = (line) => pattern.test(line) && done(line)));
+  }
+
   /** Lets it take connections and questions, and answer nothing, until it is killed. */
   silence() {
     this.#child.kill("SIGSTOP");
@@ -133,7 +140,7 @@ export class Relay {
         this.#onLine(line);
         const url = /http at (http:\/\/\S+)/.exec(line)?.[1];
         if (url) done(url);
-      });
+      }, this.#environment);
       this.#child.once("exit", () => fail(new Error(`the relay ended:\n${this.#log.slice(-20).join("\n")}`)));
     });
     this.url = await deadline("a relay that serves HTTP", serving);
