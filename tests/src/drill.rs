@@ -49,6 +49,8 @@ pub fn at(place: u8, number: usize) -> Ipv4Addr {
 
 /// Where the attackers are.
 pub const ATTACKERS: u8 = 66;
+/// Where those are who read nothing of what they asked for.
+pub const SLOW_READERS: u8 = 68;
 /// Where those are who come meanwhile.
 pub const NEWCOMERS: u8 = 70;
 

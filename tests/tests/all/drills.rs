@@ -13,7 +13,9 @@ use ggen_shared::protocol::{head, names};
 use ggen_shared::record::ContentId;
 use ggen_shared::rules::Rules;
 use ggen_tests::attack::{self, Proto, Random, RawPeer, announcement, sent};
-use ggen_tests::drill::{ATTACKERS, DhtPeer, Idlers, NEWCOMERS, Sybils, at, quantile, relays, searches, sized};
+use ggen_tests::drill::{
+    ATTACKERS, DhtPeer, Idlers, NEWCOMERS, SLOW_READERS, Sybils, at, quantile, relays, searches, sized,
+};
 use ggen_tests::process::RelayProcess;
 use ggen_tests::{Publisher, TestPeer, TestRelay, until, within};
 use libp2p::Multiaddr;
@@ -282,7 +284,8 @@ async fn idle_connections_and_slow_readers_keep_nobody_from_being_served() {
     let framed = [&u32::try_from(ask.len()).unwrap().to_be_bytes()[..], &ask].concat();
     let mut unread = Vec::new();
     for number in 0..readers {
-        let (raw, inbound) = RawPeer::connect_from(at(ATTACKERS, 10_000 + number), &address, &[]).await;
+        // Elsewhere than those who are idle: of one place the last ones to come make way.
+        let (raw, inbound) = RawPeer::connect_from(at(SLOW_READERS, number), &address, &[]).await;
         let mut streams = Vec::new();
         for _ in 0..64 {
             let Ok(mut stream) = raw.open(names::QUERY).await else { break };
@@ -294,16 +297,17 @@ async fn idle_connections_and_slow_readers_keep_nobody_from_being_served() {
         unread.push((raw, inbound, streams));
     }
     let slow = relay.resident_bytes().saturating_sub(before);
+    let asked: usize = unread.iter().map(|(.., streams)| streams.len()).sum();
+    assert!(asked >= readers, "only {asked} questions were taken of {readers} slow readers");
     let connecting = Instant::now();
     let (newcomer, _streams) = RawPeer::connect_from(at(NEWCOMERS, 1), &address, &[]).await;
     let connected = connecting.elapsed();
     let times = searches(&newcomer, 20).await;
     println!(
-        "idle: {} of {count} connections open, {} KiB each; with {} streams whose answers nobody reads {} MiB more than before; a newcomer is connected in \
+        "idle: {} of {count} connections open, {} KiB each; with {asked} streams whose answers nobody reads {} MiB more than before; a newcomer is connected in \
          {connected:?}, its searches take p95 {:?}",
         idlers.open_now(),
         idle / 1024,
-        unread.iter().map(|(.., streams)| streams.len()).sum::<usize>(),
         slow / MIB,
         quantile(&times, 0.95)
     );
