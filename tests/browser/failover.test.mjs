@@ -26,7 +26,7 @@ for (const transport of TRANSPORTS) {
     const used = relays.find(({ peerId }) => peerId === before.relay);
 
     // It takes the question and has no time to answer.
-    used.silence();
+    await used.silence();
     await page.evaluate(() => {
       const asked = performance.now();
       globalThis.answering = globalThis.client.search("axum").then((answer) => ({ answer, took: performance.now() - asked }));

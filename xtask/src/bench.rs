@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{cargo, program, run};
-use crate::{page, paths, say, tools, wasm};
+use crate::{native, page, paths, say, tools, wasm};
 
 /// What can be measured.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -46,15 +46,15 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
     fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
     match name {
         Bench::Catalogue => run_core_program("catalogue", &[&shown(&results.join("catalogue.json"))]),
-        Bench::Wire => run_program("ggen-bench", "wire", &[&shown(&results.join("wire.json"))]),
-        Bench::Clients => run_alone("clients", &[&shown(&results.join("clients.json"))]),
-        Bench::Network => run_alone("network", &[&shown(&results.join("network.json"))]),
-        Bench::Publish => run_program("ggen-bench", "publish", &[&shown(&results.join("publish.json"))]),
+        Bench::Wire => with_packages("wire", &[&shown(&results.join("wire.json"))]),
+        Bench::Clients => with_relays("clients", &[&shown(&results.join("clients.json"))]),
+        Bench::Network => with_relays("network", &[&shown(&results.join("network.json"))]),
+        Bench::Publish => with_packages("publish", &[&shown(&results.join("publish.json"))]),
         Bench::Relevance => relevance(&results),
         Bench::Content => content(&results),
         Bench::SideBySide => side_by_side(&results),
         Bench::Webrtc => webrtc(&results),
-        Bench::Sync => run_program("ggen-bench", "sync", &[&shown(&results.join("sync.json"))]),
+        Bench::Sync => with_packages("sync", &[&shown(&results.join("sync.json"))]),
     }
 }
 
@@ -102,7 +102,7 @@ fn side_by_side(results: &Path) -> Result<()> {
     let arguments =
         [paths::at("tests/side-by-side"), results.join("side-by-side"), chromium, results.join("side-by-side.json")];
     let arguments = arguments.each_ref().map(|path| shown(path));
-    run_program("ggen-side-by-side", "side-by-side", &arguments.each_ref().map(String::as_str))
+    with_packages("side-by-side", &arguments.each_ref().map(String::as_str))
 }
 
 fn content(results: &Path) -> Result<()> {
@@ -112,12 +112,7 @@ fn content(results: &Path) -> Result<()> {
     page::build()?;
     let arguments = [paths::at("tests/interop/race"), results.join("content"), chromium, results.join("content.json")];
     let arguments = arguments.each_ref().map(|path| shown(path));
-    say::line("building, then downloading");
-    let build = ["run", "--locked", "--release", "--package", "ggen-side-by-side", "--bin", "content", "--"];
-    run(
-        &mut cargo(build.into_iter().chain(arguments.each_ref().map(String::as_str))),
-        "not everything could be downloaded; see above",
-    )
+    with_relays("content", &arguments.each_ref().map(String::as_str))
 }
 
 fn shown(path: &Path) -> String {
@@ -134,28 +129,34 @@ fn run_core_program(name: &str, arguments: &[&str]) -> Result<()> {
     run_built("release", &["--package", "ggen-bench", "--no-default-features", "--bin", name], arguments)
 }
 
-/// Runs a program that needs relays and no packages. One selection builds it and the relay, so that nothing is built twice.
-fn run_alone(name: &str, arguments: &[&str]) -> Result<()> {
-    say::line("building, then measuring");
-    let build = ["build", "--locked", "--release", "--package", "ggen-bench", "--package", "ggen-relay"];
-    let programs = ["--bin", name, "--bin", "ggen-relay"];
-    run(&mut cargo(build.into_iter().chain(programs)), "it does not build; the compiler's message above says why")?;
+/// Runs a program that needs relays, and packages of this machine.
+fn with_packages(name: &str, arguments: &[&str]) -> Result<()> {
+    packages_of_this_machine()?;
+    with_relays(name, arguments)
+}
+
+/// Runs a program that needs relays.
+fn with_relays(name: &str, arguments: &[&str]) -> Result<()> {
+    native::release(&[name, "ggen-relay"])?;
+    say::line("measuring");
     let measure = &mut program(paths::at("target/release").join(name), arguments);
     run(measure, "it did not come to an end; see above. Two thousand clients need as many open files: see `ulimit -n`")
 }
 
-fn run_program(package: &str, name: &str, arguments: &[&str]) -> Result<()> {
-    run_built("release", &["--package", package, "--bin", name], arguments)
-}
-
+/// Runs a program of one package, built for itself.
 fn run_built(profile: &str, program: &[&str], arguments: &[&str]) -> Result<()> {
-    if crate::tools::find_in_path("apt-cache").is_none() {
-        bail!("the packages are those of a Debian machine, and apt-cache is not in PATH: run it there");
-    }
+    packages_of_this_machine()?;
     say::line("building, then reading the package index");
     let build = ["run", "--locked", "--profile", profile];
     run(
         &mut cargo(build.iter().chain(program).chain(&["--"]).chain(arguments)),
         "it did not come to an end; see above. Long descriptions come with `apt-get -o Acquire::Languages=en update`",
     )
+}
+
+fn packages_of_this_machine() -> Result<()> {
+    if crate::tools::find_in_path("apt-cache").is_none() {
+        bail!("the packages are those of a Debian machine, and apt-cache is not in PATH: run it there");
+    }
+    Ok(())
 }

@@ -22,7 +22,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .env("FUZZ_SECONDS", options.seconds.to_string())
             .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
             .env("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true")
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_TARGET_DIR", "target/fuzz"),
         "a parser fails for the bytes that are printed above",
     )

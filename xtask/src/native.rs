@@ -21,7 +21,15 @@ pub(crate) fn binaries() -> Result<()> {
     run(&mut cargo(arguments), "the relay does not build; the compiler's message above says why")
 }
 
-/// Builds the relay and the command line for use.
+/// Builds programs that are measured, optimised.
+pub(crate) fn release(programs: &[&str]) -> Result<()> {
+    say::line("building what is measured");
+    let programs = programs.iter().flat_map(|&name| ["--bin", name]);
+    let arguments = ["build", "--locked", "--release"].into_iter().chain(MEMBERS).chain(programs);
+    run(&mut cargo(arguments), "it does not build; the compiler's message above says why")
+}
+
+/// Builds the relay and the command line for use, and nothing else with them.
 pub(crate) fn release_relay() -> Result<()> {
     say::line("building the release relay");
     run(

@@ -1,4 +1,5 @@
 // Real relays, each a process of its own, on loopback, with ports that the system chose.
+import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, kill, start, stop, temporaryDirectory } from "./programs.mjs";
 import { deadline, until } from "./wait.mjs";
@@ -122,9 +123,13 @@ export class Relay {
     return new Promise((done) => (this.#onLine = (line) => pattern.test(line) && done(line)));
   }
 
-  /** Lets it take connections and questions, and answer nothing, until it is killed. */
-  silence() {
+  /** Lets it take connections and questions, and answer nothing, until it is killed. It is told to stop first, and its threads do so one by one. */
+  async silence() {
     this.#child.kill("SIGSTOP");
+    const threads = `/proc/${this.#child.pid}/task`;
+    // What follows the name, which may have anything in it, is the state: `T` for stopped.
+    const stopped = async (thread) => /^T /.test((await readFile(`${threads}/${thread}/stat`, "utf8")).split(") ").at(-1));
+    await until("a relay that stands still", async () => (await Promise.all((await readdir(threads)).map(stopped))).every(Boolean));
   }
 
   #run(listen, http) {
