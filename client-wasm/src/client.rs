@@ -24,10 +24,12 @@ use crate::gateways::{Gateways, JsGateways};
 use crate::js::{options, report, to_js};
 use crate::kept::{Kept, KeptBlocks};
 use crate::names::Meant;
-use crate::options::{Options, SearchOptions, whole};
+use crate::options::{Options, Remembered, SearchOptions, Transport, whole};
 use crate::platform::Browser;
 use crate::{transport, view};
 
+/// Relays of earlier visits that are kept in mind: one page connects to a few.
+const MAX_REMEMBERED: usize = 16;
 /// How long a question waits for a relay that is being dialed.
 const DIALING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a question waits when every dial has failed and the next one is yet to come.
@@ -40,6 +42,7 @@ pub struct Client {
     registry: P2PRegistry<Browser>,
     changes: Changes,
     closed: Cell<bool>,
+    transports: Vec<Transport>,
     /// The last first page, to compare with what other relays commit to.
     shown: RefCell<Option<Shown>>,
 }
@@ -68,7 +71,8 @@ impl Client {
         let changes = Changes::default();
         Browser.spawn(tell(first, news, on_event, changes.clone()));
         registry.keep_auditing(entropy);
-        Ok(Self { registry, changes, closed: Cell::new(false), shown: RefCell::new(None) })
+        let (closed, shown) = Default::default();
+        Ok(Self { registry, changes, closed, transports: start.transports, shown })
     }
 
     /// `Promise<SearchAnswer>`.
@@ -234,6 +238,27 @@ impl Client {
     pub fn connections(&self) -> Result<JsValue, Error> {
         let connections = self.open()?.peer().connections();
         to_js(&connections.into_iter().map(view::Connection::from).collect::<Vec<_>>())
+    }
+
+    /// `Remembered[]`, of the relays that are connected: for [`Self::remember`] at the next visit.
+    pub fn remembered(&self) -> Result<JsValue, Error> {
+        let peer = self.open()?.peer();
+        let connected = peer.connections().into_iter().filter(light::Connection::is_connected);
+        // One that was dialed without saying who is meant is meant by now.
+        let named = connected.filter_map(|it| Some((it.peer, it.address.with_p2p(it.peer).ok()?)));
+        to_js(&named.map(|(id, address)| Remembered::new(&address, peer.reputation(&id))).collect::<Vec<_>>())
+    }
+
+    /// Takes `Remembered[]` of an earlier visit. What can't be dialed from here is left out.
+    pub async fn remember(&self, given: JsValue) -> Result<(), Error> {
+        let peer = self.open()?.peer();
+        for remembered in options::<Vec<Remembered>>(given)?.into_iter().take(MAX_REMEMBERED) {
+            if let Some((id, address, reputation)) = remembered.read(&self.transports) {
+                peer.remember([(id, reputation)]);
+                peer.add_known_relay(address).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends all connections. What is under way ends with an error.

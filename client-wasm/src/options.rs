@@ -6,9 +6,10 @@ use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{P2PConfig, address};
 use ggen_shared::limits::MAX_RESULTS;
 use ggen_shared::registry;
+use ggen_shared::reputation::PeerReputation;
 use ggen_shared::search::query::{Filters, Order};
-use libp2p::Multiaddr;
-use serde::Deserialize;
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::Error;
@@ -123,6 +124,26 @@ fn relay(text: &str) -> Result<Multiaddr, Error> {
     Ok(address)
 }
 
+/// A relay that served at an earlier visit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    address: String,
+    reputation: PeerReputation,
+}
+
+impl Remembered {
+    /// Where a relay is, and what is thought of it.
+    pub(crate) fn new(address: &Multiaddr, reputation: PeerReputation) -> Self {
+        Self { address: address.to_string(), reputation }
+    }
+
+    /// Who and where it is, and what was thought of it; None when nobody could dial it from here by these transports.
+    pub(crate) fn read(self, transports: &[Transport]) -> Option<(PeerId, Multiaddr, PeerReputation)> {
+        let address = relay(&self.address).ok().filter(|address| transports.iter().any(|it| it.is_of(address)))?;
+        Some((address::split_peer(&address)?.0, address, self.reputation))
+    }
+}
+
 /// Options of a search.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub(crate) struct SearchOptions {
@@ -222,6 +243,19 @@ mod tests {
         }
         let many = vec!["/ip4/1.2.3.4/tcp/1/ws"; MAX_RELAY_ADDRESSES + 1];
         assert_eq!(code(options(&many, None)), "client/bad-options");
+    }
+
+    #[test]
+    fn of_what_is_remembered_only_what_can_be_dialed_is_taken() {
+        let read = |address: &str| {
+            let address = format!("{address}/p2p/{PEER}");
+            let remembered = Remembered { address, reputation: PeerReputation::new() };
+            remembered.read(&[Transport::WebSocket]).map(|(peer, ..)| peer.to_string())
+        };
+        assert_eq!(read("/ip4/1.2.3.4/tcp/1/ws").as_deref(), Some(PEER));
+        for address in ["/ip4/1.2.3.4/udp/1/webrtc-direct", "/ip4/1.2.3.4/tcp/1", "/ip4/0.0.0.0/tcp/1/ws", "nonsense"] {
+            assert_eq!(read(address), None, "{address}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TRANSPORTS, connected, openPage, useBrowser } from "./support/browser.mjs";
-import { openOwnPage } from "./support/own-page.mjs";
+import { openOwnPage, startClient } from "./support/own-page.mjs";
 import { Publisher, samplePackage } from "./support/publisher.mjs";
 import { Relay } from "./support/relay.mjs";
 import { deadline, until } from "./support/wait.mjs";
@@ -101,6 +101,29 @@ test("what was announced while no relay could be reached is told once one is bac
   await until("all of them", () => page.evaluate((count) => globalThis.announced.length >= count, names.length));
   const announced = await page.evaluate(() => globalThis.announced);
   assert.deepEqual(announced.toSorted(), names.toSorted(), "and nothing that is no news");
+});
+
+test("a page whose relay is gone at the next visit finds the network by a relay that served at the last one", async (t) => {
+  const named = await Relay.start(t, { epochSeconds: EPOCH_SECONDS });
+  const met = await Relay.start(t, { bootstrap: [named], epochSeconds: EPOCH_SECONDS });
+  const publisher = await Publisher.create(t, "dave");
+  await publisher.publish([met], [samplePackage("rest-api-axum")]);
+  const visit = { relays: [new URL("/.well-known/ggen/relay.json", named.url).href], epochSeconds: EPOCH_SECONDS };
+  const { page, ask } = await openOwnPage(t, visit, 2);
+  await named.kill();
+  await page.reload();
+  // Not looked for in the DHT, which the one that is gone would have led to.
+  await startClient(page, { ...visit, discover: false });
+  const connections = await page.evaluate(() => globalThis.client.connections());
+  const standing = ({ peer, anchor, state }) => [peer, anchor, state === "connected"];
+  assert.deepEqual(connections.map(standing).toSorted(), [[named.peerId, true, false], [met.peerId, false, true]].toSorted());
+  const { value } = await ask("search", "axum", {});
+  assert.deepEqual(value.hits.map(({ release }) => release.name), ["rest-api-axum"]);
+
+  await page.reload();
+  await until("the npm package", () => page.evaluate(() => globalThis.MarketClient !== undefined));
+  const start = (options) => globalThis.MarketClient.start(options).then(() => "started", ({ code }) => code);
+  assert.equal(await page.evaluate(start, { ...visit, remember: false }), "network/unreachable");
 });
 
 test("a page that loses one of its relays says how many are left and raises no alarm", async (t) => {

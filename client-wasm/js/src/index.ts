@@ -2,6 +2,7 @@ import init, { Client } from "#wasm";
 import { MarketError, toMarketError } from "./error.ts";
 import { KnownGateways } from "./gateways.ts";
 import { KeptDownload } from "./kept.ts";
+import { Remembered } from "./remembered.ts";
 import { resolveRelays } from "./resolve.ts";
 import type {
   Audits,
@@ -51,8 +52,9 @@ export class MarketClient {
    */
   static async start(options: ClientOptions = {}): Promise<MarketClient> {
     const client = new MarketClient();
+    const remembered = Remembered.open(options.remember ?? true);
     const [{ addresses: relays, gateways }] = await Promise.all([
-      resolveRelays(options.relays, globalThis.location?.origin),
+      resolveRelays(options.relays, globalThis.location?.origin, remembered),
       loadWasm(options.wasm),
     ]);
     const rawOptions = {
@@ -63,7 +65,13 @@ export class MarketClient {
     };
     client.#gateways = new KnownGateways(gateways);
     KeptDownload.prepare();
-    client.#raw = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
+    const raw: RawClient = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
+    client.#raw = raw;
+    // What was stored by another version is no reason to do without a client.
+    await raw.remember(remembered.relays).catch(() => remembered.forgetRelays());
+    client.subscribe((event) => {
+      if (event.type === "connections") remembered.keepRelays(raw.remembered());
+    });
     return client;
   }
 

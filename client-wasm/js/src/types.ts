@@ -14,6 +14,11 @@ export interface ClientOptions {
   transports?: Transport[];
   /** Find further relays through the DHT. Default: `true`. */
   discover?: boolean;
+  /**
+   * Remember relays between visits, in the local storage of the page's origin: what a `relay.json` said, and which relays served how well. Where the
+   * named ones can't be reached, those that served before are turned to. Default: `true`.
+   */
+  remember?: boolean;
   /** Seconds of an epoch of the network. Default: 60, as in everyone's network. */
   epochSeconds?: number;
   /** Where the wasm module is, or its bytes. Default: beside the script. */
@@ -389,6 +394,12 @@ export interface MarketErrorShape extends Error {
   code: string;
 }
 
+/** A relay that served, and how well: a multiaddr that ends in its peer id, and numbers of the module's own. */
+export interface RememberedRelay {
+  address: string;
+  reputation: unknown;
+}
+
 /** The names on the wasm side; `MarketClient` in `index.ts` is the public class and has the same methods. */
 export interface RawClient {
   search(query: string, options: SearchOptions): Promise<SearchAnswer>;
@@ -422,6 +433,10 @@ export interface RawClient {
     gateways: Gateways,
   ): Promise<void>;
   connections(): Connection[];
+  /** The connected relays, for another visit. */
+  remembered(): RememberedRelay[];
+  /** Takes the relays of an earlier visit. What can't be dialed from here is left out. */
+  remember(relays: RememberedRelay[]): Promise<void>;
   close(): void;
 }
 /** The wasm class has `static start(options: ClientOptions, onEvent: (event: MarketEvent) => void): Promise<RawClient>`. */

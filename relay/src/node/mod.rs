@@ -4,6 +4,7 @@ mod behaviour;
 mod claims;
 mod incoming;
 mod neighbours;
+mod on_heap;
 pub(crate) mod peers;
 mod progress;
 mod repair;
@@ -145,8 +146,9 @@ impl Relay {
         let (network, relays) = (config.network.clone(), config.bootstrap.clone());
         let net = P2PConfig { network, relays, agent: agent(), ..P2PConfig::default() };
         let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net, config.circuits, config.upnp);
-        let swarm =
-            transport::swarm(&identity, behaviour, policy::IDLE_TIMEOUT).await.map_err(StartError::Transport)?;
+        let swarm = transport::swarm(&identity, on_heap::OnHeap(behaviour), policy::IDLE_TIMEOUT)
+            .await
+            .map_err(StartError::Transport)?;
         let (commands, inbox) = mpsc::channel(policy::COMMANDS);
         let (tell, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::behaviour::{RelayBehaviour, RelayBehaviourEvent};
 use super::neighbours::{Known, Neighbours};
+use super::on_heap::OnHeap;
 use super::work::Work;
 use super::{Command, LISTEN_TIMEOUT, StartError, Status};
 use crate::heads::HeadStore;
@@ -31,7 +32,7 @@ const REDIAL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 const DEFAULT_LISTEN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) struct Node {
-    swarm: Swarm<RelayBehaviour>,
+    swarm: Swarm<OnHeap<RelayBehaviour>>,
     work: Arc<Work>,
     status: watch::Sender<Status>,
     /// Relays that were just met, to sync with.
@@ -57,7 +58,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(
-        swarm: Swarm<RelayBehaviour>,
+        swarm: Swarm<OnHeap<RelayBehaviour>>,
         work: Arc<Work>,
         status: watch::Sender<Status>,
         meet: mpsc::Sender<PeerId>,

@@ -205,9 +205,9 @@ impl<P: Platform> Driver<P> {
             Command::Open { peer, protocol, opened } => {
                 self.swarm.behaviour_mut().p2p.streams.open(peer, StreamProtocol::new(protocol), opened);
             }
-            Command::AddRelay { address } => {
+            Command::AddRelay { address, origin } => {
                 if let Some((peer, _)) = address::split_peer(&address) {
-                    self.relays.add(peer, [address], Origin::Configured);
+                    self.relays.add(peer, [address], origin);
                     self.step();
                 }
             }
