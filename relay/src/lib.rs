@@ -21,6 +21,7 @@ pub mod identity;
 pub mod json;
 pub mod market;
 pub mod node;
+pub mod open_files;
 pub mod package;
 pub mod policy;
 pub mod provider;

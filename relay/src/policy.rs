@@ -137,6 +137,9 @@ pub const MAX_HTTP_CONNECTIONS: usize = 1024;
 pub const MAX_HTTP_CONNECTIONS_PER_SOURCE: usize = 64;
 /// Bytes of a request's head, and of an answer that wait to be written: browsers send less than a kilobyte.
 pub const MAX_HTTP_BUFFER_BYTES: usize = 32 * 1024;
+/// Files that a relay may need to have open: one for each of its connections, and what its store, its logs and the blocks under way take.
+pub const MAX_OPEN_FILES: u64 =
+    (MAX_CONNECTIONS + MAX_CONNECTIONS_CLOSING + MAX_PENDING_CONNECTIONS) as u64 + MAX_HTTP_CONNECTIONS as u64 + 512;
 /// How long a connection over HTTP may be without a request, and how long a request's head may take: a few round trips of the slowest.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nothing may be taken of an answer over HTTP. The system says that something was taken when a part of its buffer was, so

@@ -51,6 +51,22 @@ impl RelayProcess {
     pub async fn joined(directory: &Path, others: &[Multiaddr]) -> Self {
         let mut command = command(directory);
         command.args(others.iter().flat_map(|other| ["--bootstrap".to_owned(), other.to_string()]));
+        Self::spawn(command).await
+    }
+
+    /// Starts a relay that has so many files to open until it asks for more, and waits until it serves.
+    ///
+    /// # Panics
+    /// With the end of its log, when it does not start.
+    pub async fn with_open_files(directory: &Path, count: u64) -> Self {
+        let relay = command(directory);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -S -n \"$1\" && shift && exec \"$@\"", "sh", &count.to_string()]);
+        shell.arg(relay.as_std().get_program()).args(relay.as_std().get_args());
+        Self::spawn(piped(shell)).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
         let mut child = command.kill_on_drop(true).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("the log is piped");
         let log = Arc::<Mutex<Log>>::default();
@@ -187,6 +203,17 @@ impl RelayProcess {
         let kilobytes = status.lines().find_map(resident);
         kilobytes.unwrap_or_else(|| panic!("no VmRSS in:\n{status}\n{}", self.log())) * 1024
     }
+
+    /// How many files it may have open now.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn open_files(&self) -> u64 {
+        let id = self.child.id().expect("the relay runs");
+        let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).expect("the relay runs");
+        let of = |line: &str| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok();
+        limits.lines().find_map(of).unwrap_or_else(|| panic!("no open files in:\n{limits}"))
+    }
 }
 
 /// The program on a data directory, its log piped as JSON lines.
@@ -199,6 +226,10 @@ pub fn command(directory: &Path) -> Command {
     for end in ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"] {
         command.arg("--listen").arg(format!("/ip4/127.0.0.1/{end}"));
     }
+    piped(command)
+}
+
+fn piped(mut command: Command) -> Command {
     command.env("RUST_LOG", "info,sctp_proto=off,dimpl=off");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command

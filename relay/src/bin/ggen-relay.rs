@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ggen_relay::config::FileConfig;
-use ggen_relay::{Relay, causes, config};
+use ggen_relay::{Relay, causes, config, open_files, policy};
 use libp2p::Multiaddr;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -94,6 +94,13 @@ async fn run(arguments: Run) -> anyhow::Result<()> {
     // Installed first, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let files = open_files::raise();
+    if files < policy::MAX_OPEN_FILES {
+        let wanted = policy::MAX_OPEN_FILES;
+        tracing::warn!(
+            "the system lets {files} files be open, and connections past that fail: allow {wanted} (`ulimit -Hn`, `LimitNOFILE=`)"
+        );
+    }
     let relay = Relay::start(config).await.context("the relay did not start")?;
     for address in relay.addresses() {
         tracing::info!(%address, "reachable");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
 use ggen_net::address;
+use ggen_relay::policy;
 use ggen_shared::catalogue::keys;
 use ggen_shared::protocol::query;
 use ggen_shared::record::Record;
@@ -168,4 +169,11 @@ async fn refused_start(directory: &Path) -> String {
     let output = command(directory).stderr(Stdio::piped()).kill_on_drop(true).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_relay_asks_the_system_for_as_many_open_files_as_it_has_connections() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = RelayProcess::with_open_files(directory.path(), 256).await;
+    assert!(relay.open_files() >= policy::MAX_OPEN_FILES, "{} open files", relay.open_files());
 }
