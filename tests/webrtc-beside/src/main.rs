@@ -24,8 +24,12 @@ type Transport = Boxed<(PeerId, StreamMuxerBox)>;
 /// Connections, and those that are made at once.
 const CONNECTIONS: usize = 500;
 const AT_ONCE: usize = 20;
-/// What one stream carries to the listener.
-const STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// What is said on each, and answered.
+const MESSAGE_BYTES: usize = 1000;
+/// How often each listener has its turn.
+const RUNS: usize = 5;
+/// How long nothing more has to come, so that what a handshake needs is given back.
+const SETTLING: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -59,7 +63,7 @@ fn transport(which: &str) -> Result<Transport> {
     })
 }
 
-/// Listens, counts what comes on each stream, and answers how much it was. For each line on its input it says what it has used.
+/// Listens, and gives back what comes on each stream. For each line on its input it says what it has used.
 async fn serve(which: &str) -> Result<()> {
     let mut transport = transport(which)?;
     transport.listen_on(ListenerId::next(), "/ip4/127.0.0.1/udp/0/webrtc-direct".parse()?)?;
@@ -93,19 +97,11 @@ async fn serve(which: &str) -> Result<()> {
     Ok(())
 }
 
+/// Gives back what comes.
 async fn answer(mut stream: SubstreamBox) -> std::io::Result<()> {
-    let mut length = [0; 8];
-    stream.read_exact(&mut length).await?;
-    let mut left = u64::from_be_bytes(length);
-    let mut buffer = vec![0; 64 * 1024];
-    while left > 0 {
-        let n = stream.read(&mut buffer).await?;
-        if n == 0 {
-            break;
-        }
-        left -= n as u64;
-    }
-    stream.write_all(&length).await?;
+    let mut message = [0; MESSAGE_BYTES];
+    stream.read_exact(&mut message).await?;
+    stream.write_all(&message).await?;
     stream.close().await
 }
 
@@ -118,8 +114,10 @@ fn drive(mut muxer: StreamMuxerBox) -> (Opener, mpsc::Receiver<SubstreamBox>) {
     let mut waiting: Option<oneshot::Sender<SubstreamBox>> = None;
     tokio::spawn(poll_fn(move |context| {
         loop {
-            if muxer.poll_unpin(context).is_ready_and(|event| event.is_err()) {
-                return Poll::Ready(());
+            match Pin::new(&mut muxer).poll(context) {
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Pending => {}
             }
             if let Poll::Ready(Ok(stream)) = Pin::new(&mut muxer).poll_inbound(context) {
                 _ = sender.try_send(stream);
@@ -143,26 +141,6 @@ fn drive(mut muxer: StreamMuxerBox) -> (Opener, mpsc::Receiver<SubstreamBox>) {
         }
     }));
     (opener, inbound)
-}
-
-trait ReadyAnd<T> {
-    fn is_ready_and(self, check: impl FnOnce(T) -> bool) -> bool;
-}
-
-impl<T> ReadyAnd<T> for Poll<T> {
-    fn is_ready_and(self, check: impl FnOnce(T) -> bool) -> bool {
-        matches!(self, Poll::Ready(value) if check(value))
-    }
-}
-
-trait PollMuxer {
-    fn poll_unpin(&mut self, context: &mut std::task::Context<'_>) -> Poll<std::io::Result<()>>;
-}
-
-impl PollMuxer for StreamMuxerBox {
-    fn poll_unpin(&mut self, context: &mut std::task::Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(self).poll(context).map(|event| event.map(|_| ()))
-    }
 }
 
 /// A listener in a process of its own.
@@ -199,79 +177,67 @@ struct Figures {
     connects_per_second: f64,
     processor_ms: f64,
     kilobytes: f64,
-    megabytes_per_second: f64,
 }
 
 async fn measure(which: &str, count: usize) -> Result<Figures> {
     let mut listener = Listener::start(which).await?;
     let dialer = Arc::new(std::sync::Mutex::new(transport("ours")?));
+    let address = listener.address.clone();
     let connect = || {
-        let (dialer, address) = (dialer.clone(), listener.address.clone());
+        let (dialer, address) = (dialer.clone(), address.clone());
         async move {
             let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
             let dial = dialer.lock().expect("nobody panics").dial(address, options)?;
             let (_, muxer) = dial.await?;
             let (opener, inbound) = drive(muxer);
-            ask(&opener, 1000).await?;
+            ask(&opener).await?;
             Ok::<_, anyhow::Error>((opener, inbound))
         }
     };
     // What is made once is not counted.
-    let first = connect().await?;
+    let first = connect().await.with_context(|| format!("the first connection to {which}"))?;
     let (memory_before, time_before) = listener.used().await?;
     let start = Instant::now();
     let connections: Vec<_> =
         futures::stream::iter(0..count).map(|_| connect()).buffer_unordered(AT_ONCE).collect().await;
     let took = start.elapsed();
-    let connections = connections.into_iter().collect::<Result<Vec<_>>>()?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let connections = connections.into_iter().collect::<Result<Vec<_>>>();
+    let connections = connections.with_context(|| format!("one of {count} connections to {which}"))?;
+    tokio::time::sleep(SETTLING).await;
     let (memory, time) = listener.used().await?;
-    drop(connections);
-    let start = Instant::now();
-    ask(&first.0, STREAM_BYTES).await?;
-    let megabytes_per_second = STREAM_BYTES as f64 / 1e6 / start.elapsed().as_secs_f64();
+    drop((first, connections));
     listener.child.kill().await?;
     Ok(Figures {
         connects_per_second: count as f64 / took.as_secs_f64(),
         processor_ms: (time - time_before).as_secs_f64() * 1000.0 / count as f64,
         kilobytes: (memory - memory_before) / count as f64,
-        megabytes_per_second,
     })
 }
 
-/// Sends so many bytes on a new stream, and waits for the answer.
-async fn ask(opener: &Opener, length: usize) -> Result<()> {
+/// Says something on a new stream, and waits for the answer.
+async fn ask(opener: &Opener) -> Result<()> {
     let (sender, receiver) = oneshot::channel();
     opener.send(sender).await?;
     let mut stream = receiver.await?;
-    stream.write_all(&(length as u64).to_be_bytes()).await?;
-    let block = vec![7; 64 * 1024];
-    let mut left = length;
-    while left > 0 {
-        let n = left.min(block.len());
-        stream.write_all(&block[..n]).await?;
-        left -= n;
-    }
-    let mut answer = [0; 8];
+    let (message, mut answer) = ([7; MESSAGE_BYTES], [0; MESSAGE_BYTES]);
+    stream.write_all(&message).await?;
     stream.read_exact(&mut answer).await?;
-    ensure!(answer == (length as u64).to_be_bytes());
-    stream.close().await?;
-    Ok(())
+    ensure!(answer == message, "another message came back");
+    Ok(stream.close().await?)
 }
 
 async fn compare(file: &str, count: usize) -> Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..RUNS {
         ours.push(measure("ours", count).await?);
         theirs.push(measure("theirs", count).await?);
     }
     let mut rows = Vec::new();
     println!("{:<28}{:>12}{:>16}{:>8}", format!("{count} connections"), "ours", "libp2p-webrtc", "ratio");
-    let measures: [(&str, &str, bool, fn(&Figures) -> f64); 4] = [
+    let measures: [(&str, &str, bool, fn(&Figures) -> f64); 3] = [
         ("connects", "1/s", true, |figures| figures.connects_per_second),
         ("processor of a connection", "ms", false, |figures| figures.processor_ms),
         ("memory of a connection", "kB", false, |figures| figures.kilobytes),
-        ("one stream to the listener", "MB/s", true, |figures| figures.megabytes_per_second),
     ];
     for (measure, unit, more_is_better, of) in measures {
         let median = |figures: &[Figures]| {
@@ -283,7 +249,7 @@ async fn compare(file: &str, count: usize) -> Result<()> {
         println!("{:<28}{ours:>12.2}{theirs:>16.2}{:>8.2}", format!("{measure}, {unit}"), ours / theirs);
         rows.push(serde_json::json!({
             "measure": measure, "unit": unit, "ours": ours, "peer": theirs, "peer_name": "libp2p-webrtc 0.10",
-            "ratio": ours / theirs, "goal": "ahead", "holds": (ours > theirs) == more_is_better, "runs": 3,
+            "ratio": ours / theirs, "goal": "ahead", "holds": (ours > theirs) == more_is_better, "runs": RUNS,
         }));
     }
     std::fs::write(file, serde_json::to_string_pretty(&rows)?)?;
