@@ -12,7 +12,8 @@ use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::kad::{self, KBucketKey, NodeStatus};
-use libp2p::swarm::{ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour};
+use libp2p::swarm::behaviour::DialFailure;
+use libp2p::swarm::{ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour};
 use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
 
 use crate::address::IpGroup;
@@ -66,6 +67,12 @@ where
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
         let kad = kad::Behaviour::with_config(local, store, config);
         Self { kad, local, places: HashMap::new(), table: HashMap::new(), lookups: HashMap::new(), named }
+    }
+
+    /// Whether this is a client that looks for nothing but the peers around it.
+    fn is_client_bootstrapping(&self) -> bool {
+        self.kad.mode() == kad::Mode::Client
+            && self.kad.iter_queries().all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
     }
 
     /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it.
@@ -220,7 +227,21 @@ where
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        let event = self.kad.poll(context);
+        let event = loop {
+            let event = self.kad.poll(context);
+            match &event {
+                // Nobody asks a client for the peers around it: what its connections tell of them is enough. To dial them would connect every visitor of
+                // a page to twenty relays.
+                Poll::Ready(ToSwarm::Dial { opts }) if self.is_client_bootstrapping() => {
+                    self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
+                        peer_id: opts.get_peer_id(),
+                        error: &DialError::Aborted,
+                        connection_id: opts.connection_id(),
+                    }));
+                }
+                _ => break event,
+            }
+        };
         match &event {
             Poll::Ready(ToSwarm::Dial { opts })
                 if opts.get_peer_id().is_none_or(|peer| !self.named.contains(&peer)) =>
@@ -244,8 +265,7 @@ where
 mod tests {
     use libp2p::core::ConnectedPoint;
     use libp2p::kad::store::MemoryStore;
-    use libp2p::swarm::DialError;
-    use libp2p::swarm::behaviour::{ConnectionEstablished, DialFailure};
+    use libp2p::swarm::behaviour::ConnectionEstablished;
 
     use super::*;
 
@@ -321,6 +341,30 @@ mod tests {
         }));
         assert!((0..200).any(|_| meet(&mut kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")));
         assert_eq!(in_table(&mut kademlia).iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);
+    }
+
+    #[test]
+    fn a_client_gets_to_know_the_peers_around_it_without_dialing_them_and_looks_for_others() {
+        let dials_of = |mode: kad::Mode, is_lookup: bool| {
+            let mut kademlia = kademlia();
+            kademlia.set_mode(Some(mode));
+            for number in 0..5 {
+                kademlia.add_address(&PeerId::random(), format!("/ip4/10.{number}.0.1/tcp/1").parse().unwrap());
+            }
+            kademlia.bootstrap().unwrap();
+            if is_lookup {
+                kademlia.get_closest_peers(PeerId::random());
+            }
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let events = std::iter::from_fn(|| match kademlia.poll(&mut context) {
+                Poll::Ready(event) => Some(event),
+                Poll::Pending => None,
+            });
+            events.take(100).filter(|event| matches!(event, ToSwarm::Dial { .. })).count()
+        };
+        assert_eq!(dials_of(kad::Mode::Client, false), 0);
+        assert!(dials_of(kad::Mode::Client, true) > 0);
+        assert!(dials_of(kad::Mode::Server, false) > 0);
     }
 
     #[test]

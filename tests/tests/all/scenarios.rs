@@ -94,8 +94,10 @@ async fn test_announce_package_via_gossipsub() {
     stop(&mut near, &listener).await;
     let unheard = publisher.release("unheard", "1.0.0", "nobody carries it", b"artifact");
     unheard.publish_at(&far).await;
-    // The listener has no connection left that an announcement could come by.
+    // The listener has no connection left that an announcement could come by: it was not to look for other relays.
     assert!(listener.peer.connected().is_empty());
+    let nothing = tokio::time::timeout(Duration::from_secs(2), listener.announced()).await;
+    assert!(nothing.is_err(), "it is connected to a relay that it was not told of");
 }
 
 #[tokio::test]
