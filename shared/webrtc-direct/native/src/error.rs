@@ -27,6 +27,15 @@ pub enum Error {
     /// The peer cut what it sent into more pieces than can be kept.
     #[error("the peer sent too many pieces of messages that nobody reads")]
     TooManyPieces,
+    /// The peer sent what SCTP forbids.
+    #[error("the peer sent what SCTP forbids")]
+    Violation,
+    /// The peer leaves what was sent to it without an acknowledgement.
+    #[error("the peer does not acknowledge what is sent to it")]
+    Unacknowledged,
+    /// The peer ends channels, and does not confirm that this end does.
+    #[error("the peer does not confirm that channels are closed")]
+    TooManyResets,
     /// The peer's certificate is not the one that its address names.
     #[error("the peer has another certificate than its address says")]
     WrongCertificate,

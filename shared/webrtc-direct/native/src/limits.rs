@@ -24,13 +24,20 @@ pub(crate) const MAX_WAITING_BYTES: usize = 128 * 1024;
 pub(crate) const MAX_UNREAD_PIECES: usize = 8 * 1024;
 /// Pieces that may have come for a channel after this end had closed it. They are dropped, and nobody tells when.
 pub(crate) const MAX_STRAY_PIECES: usize = 512;
-/// And for all such channels.
+/// And for all such channels, until SCTP holds nothing at all.
 pub(crate) const MAX_STRAYS: usize = 64 * 1024;
+/// How far a piece may be ahead of one that is missing. SCTP keeps each until that one has come, also those that were read meanwhile.
+pub(crate) const MAX_TSN_AHEAD: u32 = 4096;
 
 /// What this end has sent on one channel and the peer has not confirmed, in bytes: a writer waits from there on.
 pub(crate) const MAX_UNSENT_BYTES: usize = 256 * 1024;
-/// The same of all channels of a connection.
+/// The same of all channels of a connection, those included that were closed meanwhile. At twice as much, which is what ends and
+/// beginnings of channels make of it, the connection ends.
 pub(crate) const MAX_UNACKED_BYTES: usize = 1024 * 1024;
+/// What SCTP keeps for a message beside its bytes, in bytes.
+pub(crate) const MESSAGE_COST: usize = 128;
+/// A peer that has acknowledged nothing for so long, of what it was sent, takes no more.
+pub(crate) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Channels of a connection that either end has opened: as many as browsers have. Past it, the peer's are refused, and this end's wait.
 pub(crate) const MAX_CHANNELS: usize = 512;
@@ -39,9 +46,14 @@ pub(crate) const MAX_NUMBER: u16 = 1024;
 /// Whoever opened a channel closes it; the other end waits for so long for that when both are done. Where both close it at once,
 /// SCTP resets it twice, and the second time may hit the channel that has its number next.
 pub(crate) const LET_CLOSE: Duration = Duration::from_secs(2);
-/// Channels that were refused, for whatever reason, before the connection is.
+/// Channels that were refused, for whatever reason, before the connection is. One of them is forgiven each second.
 pub(crate) const MAX_REFUSED_CHANNELS: usize = 256;
+pub(crate) const FORGIVE_EVERY: Duration = Duration::from_secs(1);
+/// Ends of channels that the peer has not confirmed. Browsers confirm each within a round trip, and have no more channels.
+pub(crate) const MAX_RESETS: usize = 1024;
 
+/// Datagrams that wait until the socket takes them. From there on nothing is taken from the peer, in answer to which there would be more.
+pub(crate) const MAX_OUTGOING_DATAGRAMS: usize = 1024;
 /// Datagrams that wait for a connection's task: as many as fill both windows. More are lost, as they are anywhere on the way.
 pub(crate) const MAX_WAITING_DATAGRAMS: usize = 1024;
 

@@ -1,6 +1,6 @@
 //! What is said within one connection: DTLS, in it SCTP, in it data channels. It does no I/O and reads no clock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +19,15 @@ use crate::certificate::{Certificate, fingerprint};
 use crate::dcep;
 use crate::error::Error;
 use crate::limits::{
-    MAX_CHANNELS, MAX_DATAGRAM_BYTES, MAX_MESSAGE_BYTES, MAX_REFUSED_CHANNELS, MAX_UNACKED_BYTES, MAX_UNREAD_BYTES,
-    MAX_UNSENT_BYTES, MAX_WAITING_BYTES, WINDOW_BYTES,
+    MAX_CHANNELS, MAX_DATAGRAM_BYTES, MAX_MESSAGE_BYTES, MAX_OUTGOING_DATAGRAMS, MAX_REFUSED_CHANNELS,
+    MAX_UNACKED_BYTES, MAX_UNREAD_BYTES, MAX_UNSENT_BYTES, MAX_WAITING_BYTES, WINDOW_BYTES,
 };
 
 mod channels;
+mod handles;
+mod watch;
+
+use self::watch::Admitted;
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
@@ -151,7 +155,8 @@ impl Session {
 
     /// Takes a datagram that is DTLS, or should be.
     pub(crate) fn receive(&mut self, now: Instant, datagram: &[u8]) {
-        if self.over {
+        // Who does not take what is sent is not listened to meanwhile: as if it had been lost.
+        if self.over || self.outgoing.len() >= MAX_OUTGOING_DATAGRAMS {
             return;
         }
         let taken = self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(datagram));
@@ -302,7 +307,41 @@ impl Session {
         if record.get(12) == Some(&0) {
             self.last_data = Some(record.clone());
         }
-        match self.endpoint.handle(now, NOWHERE, None, None, record) {
+        match self.channels.watch.admit(record) {
+            Ok(admitted) => self.handle_sctp(now, admitted),
+            Err(error) => self.end(error),
+        }
+        self.take_events();
+    }
+
+    fn handle_sctp(&mut self, now: Instant, admitted: Admitted) {
+        let before = self.handled();
+        for packet in admitted.packets {
+            self.handle_packet(now, packet);
+        }
+        let (pieces, acknowledgements) = self.handled();
+        let (pieces, acknowledgements) = (pieces.saturating_sub(before.0), acknowledgements.saturating_sub(before.1));
+        // What it can't read, or does not read yet, is not counted.
+        let is_all = |count: u64, expected: u64| count == 0 || count == expected;
+        let expected = admitted.acknowledgements.len() as u64;
+        if acknowledgements == expected {
+            admitted.acknowledgements.into_iter().for_each(|tsn| self.channels.watch.acknowledge(tsn));
+        }
+        let is_closed = self.association.as_ref().is_some_and(|(_, association)| association.is_closed());
+        let has_found_others = !is_all(pieces, admitted.pieces) || !is_all(acknowledgements, expected);
+        if has_found_others && !is_closed {
+            self.end(Error::Violation);
+        }
+    }
+
+    /// How many pieces of messages and acknowledgements SCTP has looked at.
+    fn handled(&self) -> (u64, u64) {
+        let mut stats = self.association.as_ref().map(|(_, association)| association.stats()).unwrap_or_default();
+        (stats.get_num_datas(), stats.get_num_sacks())
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: Bytes) {
+        match self.endpoint.handle(now, NOWHERE, None, None, packet) {
             Some((handle, DatagramEvent::AssociationEvent(event))) => {
                 if let Some((_, association)) = self.association.as_mut().filter(|(current, _)| *current == handle) {
                     association.handle_event(event);
@@ -320,7 +359,6 @@ impl Session {
             }
             None => {}
         }
-        self.take_events();
     }
 
     /// Moves what SCTP has to send into DTLS, until there is nothing more.
@@ -338,6 +376,7 @@ impl Session {
             };
             let Transmit { payload: Payload::RawEncode(packets), .. } = transmit else { continue };
             for packet in packets {
+                self.with_channels(|channels, association| channels.sent(&packet, association));
                 if let Err(error) = self.dtls.send_application_data(&packet) {
                     return self.end(Error::Dtls(error));
                 }
@@ -346,9 +385,7 @@ impl Session {
             }
             self.take_events();
         }
-        if let Some((_, association)) = &mut self.association {
-            self.channels.recount(association);
-        }
+        self.channels.let_go_on();
     }
 
     fn take_events(&mut self) {
@@ -401,6 +438,9 @@ impl Session {
         }
         // One of each kind of chunk, with a body of some bytes.
         let header = samples.first().map_or(vec![0; 12], |sample| sample[..12].to_vec());
+        // One that resets a stream.
+        let request = [&[130, 0, 0, 22, 0, 13, 0, 18][..], &header[..4], &[0; 8], &[0, 2, 0, 0]].concat();
+        samples.push([&header[..], &request].concat());
         samples.extend(
             (0..=15)
                 .chain([64, 128, 130, 192, 193, 194])
@@ -413,19 +453,10 @@ impl Session {
     pub(crate) fn send_raw(&mut self, now: Instant, packet: &[u8]) {
         let mut packet = packet.to_vec();
         if packet.len() >= 12 {
-            packet[8..12].fill(0);
-            let sum = crc32c(&packet);
-            packet[8..12].copy_from_slice(&sum.to_le_bytes());
+            watch::set_checksum(&mut packet);
         }
         _ = self.dtls.handle_timeout(now);
         _ = self.dtls.send_application_data(&packet);
         self.drain_dtls();
     }
-}
-
-/// Castagnoli's checksum, bit by bit.
-#[cfg(test)]
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |sum: u32| if sum & 1 == 1 { sum >> 1 ^ 0x82f6_3b78 } else { sum >> 1 };
-    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum)))
 }

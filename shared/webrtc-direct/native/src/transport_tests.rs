@@ -297,7 +297,7 @@ async fn two_thousand_streams_one_after_the_other_keep_few_channels() {
             most = most.max(driver::lock(session).channel_count());
         }
     }
-    assert!(most < crate::limits::MAX_CHANNELS, "{most} channels at once");
+    assert!(most < 64, "{most} channels at once");
     println!("at most {most} channels at once");
     // What is left over goes by itself.
     let gone = async {
