@@ -1,7 +1,7 @@
 //! Who may begin a connection, and whose datagrams are whose.
 //!
-//! Anybody can send a valid request, from any address that they write on it, so what one costs is bounded: in three steps a peer
-//! goes from a candidate, which is a name and an address, to a handshake, and to a connection.
+//! Anybody can make up a valid request, so what one costs is bounded: in three steps a peer goes from a candidate, which is a name and
+//! an address where it receives, to a handshake, and to a connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -40,6 +40,7 @@ struct Candidate {
 struct Entry<T> {
     to: T,
     name: Arc<str>,
+    /// The one that was asked from last is the last one.
     addresses: Vec<SocketAddr>,
     /// Whose handshake it is, until it is authenticated.
     handshake_of: Option<IpAddr>,
@@ -62,6 +63,19 @@ pub(crate) enum Owner<T> {
     /// It is the first one of a candidate.
     Candidate,
     /// It is not expected.
+    Nobody,
+}
+
+/// Whose a request is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Asker<T> {
+    /// A connection's, from an address of its.
+    Connection(T),
+    /// A candidate's.
+    Candidate,
+    /// It is not known whether anybody receives at that address who wants to be known by that name.
+    Stranger,
+    /// The address belongs to a connection with another name. It keeps it, or anybody could take it away.
     Nobody,
 }
 
@@ -106,39 +120,41 @@ impl<T: Clone> Table<T> {
         true
     }
 
-    /// A verified request has come under this user name. Returns whose it is, if there is a connection already.
-    pub(crate) fn request(&mut self, now: Instant, from: SocketAddr, name: &str) -> Option<T> {
-        if let Some(id) = self.by_name.get(name).copied() {
-            return self.at_another_address(id, from).then(|| self.connections[&id].to.clone());
+    /// Whose a request under this user name is.
+    pub(crate) fn asker(&mut self, now: Instant, from: SocketAddr, name: &str) -> Asker<T> {
+        if let Some(entry) = self.by_address.get(&from).and_then(|id| self.connections.get_mut(id)) {
+            if *entry.name != *name {
+                return Asker::Nobody;
+            }
+            entry.addresses.retain(|address| *address != from);
+            entry.addresses.push(from);
+            return Asker::Connection(entry.to.clone());
         }
-        // Of an address with a connection only that connection's name counts: otherwise anybody could take it away.
-        if !self.by_address.contains_key(&from) {
-            self.add_candidate(now, from, name);
-        }
-        None
+        let is_known = |candidate: &Candidate| *candidate.name == *name && now < candidate.since + HANDSHAKE_TIMEOUT;
+        if self.candidates.get(&from).is_some_and(is_known) { Asker::Candidate } else { Asker::Stranger }
     }
 
-    fn at_another_address(&mut self, id: Id, from: SocketAddr) -> bool {
-        if let Some(owner) = self.by_address.get(&from) {
-            return *owner == id;
+    /// Who wants to be known by this user name was proven to receive there. Returns whose it is, if there is a connection already.
+    pub(crate) fn admit(&mut self, now: Instant, from: SocketAddr, name: &str) -> Option<T> {
+        if self.by_address.contains_key(&from) {
+            return None;
         }
-        let Some(entry) = self.connections.get_mut(&id) else { return false };
+        let Some((id, entry)) = self.by_name.get(name).and_then(|id| Some((*id, self.connections.get_mut(id)?))) else {
+            self.add_candidate(now, from, name);
+            return None;
+        };
         if entry.addresses.len() >= MAX_ADDRESSES {
-            return false;
+            self.by_address.remove(&entry.addresses.remove(0));
         }
         entry.addresses.push(from);
+        let to = entry.to.clone();
         self.by_address.insert(from, id);
         self.remove_candidate(from);
-        true
+        Some(to)
     }
 
     fn add_candidate(&mut self, now: Instant, from: SocketAddr, name: &str) {
-        if let Some(candidate) = self.candidates.get_mut(&from) {
-            if *candidate.name != *name {
-                candidate.name = name.into();
-            }
-            return;
-        }
+        self.remove_candidate(from);
         self.forget_candidates(now);
         if let Some(ip) = counted(from) {
             if self.load(now, ip).candidates >= MAX_CANDIDATES_OF_ONE {

@@ -18,6 +18,7 @@ mod ice;
 mod limits;
 mod listener;
 mod port;
+mod return_path;
 mod session;
 pub mod stun;
 mod transport;

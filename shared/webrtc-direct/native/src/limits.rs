@@ -56,8 +56,12 @@ pub(crate) const MAX_RESETS: usize = 1024;
 pub(crate) const MAX_OUTGOING_DATAGRAMS: usize = 1024;
 /// Datagrams that wait for a connection's task: as many as fill both windows. More are lost, as they are anywhere on the way.
 pub(crate) const MAX_WAITING_DATAGRAMS: usize = 1024;
+/// The same as long as it is not authenticated: a handshake has some ten.
+pub(crate) const MAX_WAITING_OF_HANDSHAKE: usize = 32;
 
-/// Addresses from which a valid STUN request has come, and nothing else yet. The oldest make way.
+/// Addresses from which a valid STUN request has come, and of which it is not known whether anybody receives there.
+pub(crate) const MAX_ASKED: usize = 4096;
+/// Addresses that have answered, and sent nothing else yet. The oldest make way.
 pub(crate) const MAX_CANDIDATES: usize = 1024;
 /// The same of one IP address, or of one /64 of IPv6.
 pub(crate) const MAX_CANDIDATES_OF_ONE: usize = 32;
@@ -66,7 +70,7 @@ pub(crate) const MAX_HANDSHAKES: usize = 256;
 pub(crate) const MAX_HANDSHAKES_OF_ONE: usize = 32;
 /// What is not authenticated by then is forgotten.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Addresses of one connection: browsers ask from each that they have.
+/// Addresses of one connection: browsers ask from each that they have. The one that has asked longest ago makes way.
 pub(crate) const MAX_ADDRESSES: usize = 8;
 
 /// STUN requests of one IP address that are looked at: so many at once, and so many a second. Addresses with a connection are not counted.

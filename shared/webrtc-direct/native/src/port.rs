@@ -3,8 +3,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -12,10 +13,15 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use webrtc_direct::ufrag::UserName;
 
-use crate::admission::{Id, Owner, Table};
+use crate::admission::{Asker, Id, Owner, Table};
 use crate::clock;
-use crate::limits::{MAX_WAITING_CONNECTIONS, MAX_WAITING_DATAGRAMS, RECEIVE_BUFFER_BYTES};
-use crate::stun::{self, Class, Message};
+use crate::limits::{MAX_WAITING_CONNECTIONS, MAX_WAITING_DATAGRAMS, MAX_WAITING_OF_HANDSHAKE, RECEIVE_BUFFER_BYTES};
+use crate::return_path::{Asked, ReturnPath};
+use crate::stun::{self, Class, Message, Transaction};
+
+#[cfg(test)]
+#[path = "port_tests.rs"]
+mod tests;
 
 /// What the operating system is asked to keep of what has come, in bytes. It may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -29,6 +35,13 @@ pub(crate) enum Arrival {
     Datagram(SocketAddr, Vec<u8>),
     /// A request, which was verified and answered, and whether it nominates.
     Checked(SocketAddr, bool),
+}
+
+/// Where a connection's arrivals go.
+#[derive(Clone)]
+struct Inbox {
+    sender: mpsc::Sender<Arrival>,
+    is_authenticated: Arc<AtomicBool>,
 }
 
 /// Somebody who begins a handshake.
@@ -46,6 +59,8 @@ pub(crate) struct Newcomer {
 pub struct Counters {
     /// Requests that were answered.
     pub answered: AtomicU64,
+    /// Requests whose sender was asked first whether they receive where they send from.
+    pub asked: AtomicU64,
     /// Requests that were not looked at, because too many came from their address.
     pub throttled: AtomicU64,
     /// Messages of STUN that are none, or not signed by whom they say, or of an unknown version.
@@ -72,7 +87,8 @@ pub(crate) struct Port {
 
 struct Shared {
     socket: UdpSocket,
-    table: Mutex<Table<mpsc::Sender<Arrival>>>,
+    table: Mutex<Table<Inbox>>,
+    return_path: Mutex<ReturnPath>,
     counters: Arc<Counters>,
 }
 
@@ -80,6 +96,7 @@ struct Shared {
 pub(crate) struct Place {
     port: Arc<Port>,
     id: Id,
+    is_authenticated: Arc<AtomicBool>,
 }
 
 impl Port {
@@ -99,7 +116,9 @@ impl Port {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into())?;
-        let shared = Arc::new(Shared { socket, table: Mutex::new(Table::new()), counters });
+        let return_path = ReturnPath::new(clock::random(), u64::from_ne_bytes(clock::random()));
+        let (table, return_path) = (Mutex::new(Table::new()), Mutex::new(return_path));
+        let shared = Arc::new(Shared { socket, table, return_path, counters });
         let (sender, newcomers) = mpsc::channel(MAX_WAITING_CONNECTIONS);
         // The task has no port, so that a port that nobody has ends it.
         let (handle, receiver) = tokio::sync::oneshot::channel::<std::sync::Weak<Self>>();
@@ -134,7 +153,7 @@ impl Drop for Port {
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table<mpsc::Sender<Arrival>>> {
+    fn table(&self) -> MutexGuard<'_, Table<Inbox>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,6 +187,11 @@ impl Shared {
         }
         let Ok(message) = Message::parse(bytes) else { return count(&self.counters.invalid) };
         if message.class != Class::Request {
+            let asked = if message.class == Class::Success { self.answered(now, from, &message) } else { None };
+            if let Some(asked) = asked {
+                let connection = self.table().admit(now, from, &asked.name);
+                return self.answer(from, &asked.transaction, asked.server_password(), connection, asked.nominates);
+            }
             // An answer to a question of a connection's, which knows whether it is.
             return match self.table().owner(now, from) {
                 Owner::Connection(connection) => self.pass(&connection, Arrival::Datagram(from, bytes.into())),
@@ -178,14 +202,47 @@ impl Shared {
         let Some(name) = name.filter(|name| message.is_signed_by(name.server_password())) else {
             return count(&self.counters.invalid);
         };
+        let asker = self.table().asker(now, from, &name.to_string());
+        let connection = match asker {
+            Asker::Connection(connection) => Some(connection),
+            Asker::Candidate => None,
+            Asker::Stranger => {
+                let question = self.question(now, from, &name, &message);
+                // No request that ICE allows is shorter. Whoever receives it there asks again if it is lost.
+                if question.len() <= bytes.len() && self.socket.try_send_to(&question, from).is_ok() {
+                    count(&self.counters.asked);
+                }
+                return;
+            }
+            Asker::Nobody => return count(&self.counters.unexpected),
+        };
+        self.answer(from, &message.transaction, name.server_password(), connection, message.nominates);
+    }
+
+    fn answered(&self, now: Instant, from: SocketAddr, answer: &Message<'_>) -> Option<Asked> {
+        self.return_path.lock().unwrap_or_else(PoisonError::into_inner).answered(now, from, answer)
+    }
+
+    fn question(&self, now: Instant, from: SocketAddr, name: &UserName<'_>, request: &Message<'_>) -> Vec<u8> {
+        self.return_path.lock().unwrap_or_else(PoisonError::into_inner).ask(now, from, name, request)
+    }
+
+    /// Answers a request, and tells its connection if there is one.
+    fn answer(
+        &self,
+        from: SocketAddr,
+        transaction: &Transaction,
+        password: &str,
+        connection: Option<Inbox>,
+        nominates: bool,
+    ) {
         // Its sender asks again if there is no room.
-        let answer = stun::success(&message.transaction, from, name.server_password());
+        let answer = stun::success(transaction, from, password);
         if self.socket.try_send_to(&answer, from).is_ok() {
             count(&self.counters.answered);
         }
-        let connection = self.table().request(now, from, &name.to_string());
         if let Some(connection) = connection {
-            self.pass(&connection, Arrival::Checked(from, message.nominates));
+            self.pass(&connection, Arrival::Checked(from, nominates));
         }
     }
 
@@ -206,21 +263,30 @@ impl Shared {
                     return count(&self.counters.refused);
                 };
                 let (sender, arrivals) = mpsc::channel(MAX_WAITING_DATAGRAMS);
-                let Some((id, name)) = self.table().begin(now, from, sender.clone()) else {
+                let is_authenticated = Arc::new(AtomicBool::new(false));
+                let inbox = Inbox { sender, is_authenticated: is_authenticated.clone() };
+                let Some((id, name)) = self.table().begin(now, from, inbox.clone()) else {
                     return count(&self.counters.refused);
                 };
                 count(&self.counters.begun);
-                self.pass(&sender, Arrival::Datagram(from, bytes.into()));
-                permit.send(Newcomer { remote: from, name, arrivals, place: Place { port, id } });
+                self.pass(&inbox, Arrival::Datagram(from, bytes.into()));
+                permit.send(Newcomer { remote: from, name, arrivals, place: Place { port, id, is_authenticated } });
             }
             Owner::Candidate | Owner::Nobody => count(&self.counters.unexpected),
         }
     }
 
-    fn pass(&self, connection: &mpsc::Sender<Arrival>, arrival: Arrival) {
-        if connection.try_send(arrival).is_err() {
+    fn pass(&self, connection: &Inbox, arrival: Arrival) {
+        if !connection.has_room() || connection.sender.try_send(arrival).is_err() {
             count(&self.counters.dropped);
         }
+    }
+}
+
+impl Inbox {
+    fn has_room(&self) -> bool {
+        let waiting = self.sender.max_capacity() - self.sender.capacity();
+        waiting < MAX_WAITING_OF_HANDSHAKE || self.is_authenticated.load(Ordering::Relaxed)
     }
 }
 
@@ -242,6 +308,7 @@ impl Place {
 
     /// The peer has proven who it is.
     pub(crate) fn authenticate(&self) {
+        self.is_authenticated.store(true, Ordering::Relaxed);
         self.port.shared.table().authenticate(self.id);
     }
 }
