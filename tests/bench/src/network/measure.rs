@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::report::cpu_time;
@@ -73,6 +74,11 @@ impl Duplicates {
 }
 
 impl Subscriber for Duplicates {
+    /// Once for each place in the code, so that those which nobody listens to cost nothing: some are passed with every packet.
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::DEBUG
             && metadata.is_event()
