@@ -123,6 +123,21 @@ fn is_behind(tsn: u32, other: u32) -> bool {
     (tsn.wrapping_sub(other) as i32) > 0
 }
 
+/// The cumulative TSN of a SACK. `None` if it is longer than it says, as it may have another chunk in it, or tells of a piece twice, as
+/// SCTP looks for each as often as it is told of.
+fn acknowledgement(body: &[u8]) -> Option<u32> {
+    let (gaps, duplicates) = (usize::from(u16_at(body, 8)?), usize::from(u16_at(body, 10)?));
+    let mut last = 0;
+    for gap in body.get(SACK_HEADER_BYTES..)?.chunks_exact(4).take(gaps) {
+        let (start, end) = (u16_at(gap, 0)?, u16_at(gap, 2)?);
+        if start <= last || end < start {
+            return None;
+        }
+        last = end;
+    }
+    (body.len() == SACK_HEADER_BYTES + 4 * (gaps + duplicates)).then_some(u32_at(body, 0)?)
+}
+
 impl ResetRequest {
     fn affects(&self, stream: u16) -> bool {
         self.streams.is_empty() || self.streams.contains(&stream)
@@ -200,18 +215,10 @@ impl Watch {
                 }
                 admitted.pieces += 1;
             }
-            kind::SACK => {
-                let Some(((tsn, gaps), duplicates)) =
-                    u32_at(chunk.body, 0).zip(u16_at(chunk.body, 8)).zip(u16_at(chunk.body, 10))
-                else {
-                    return false;
-                };
-                // What is longer than it says may have another chunk in it.
-                if chunk.body.len() != SACK_HEADER_BYTES + 4 * (usize::from(gaps) + usize::from(duplicates)) {
-                    return false;
-                }
-                admitted.acknowledgements.push(tsn);
-            }
+            kind::SACK => match acknowledgement(chunk.body) {
+                Some(tsn) => admitted.acknowledgements.push(tsn),
+                None => return false,
+            },
             kind::RE_CONFIG => {
                 let Some(Reconfiguration { request, .. }) = Reconfiguration::parse(chunk.body) else { return false };
                 if let Some(request) = request {

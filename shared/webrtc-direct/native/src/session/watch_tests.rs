@@ -58,6 +58,21 @@ fn a_packet_that_can_not_be_read_is_dropped_whole() {
 }
 
 #[test]
+fn an_acknowledgement_tells_of_each_piece_once() {
+    let passes = |gaps: &[(u16, u16)], count: u16| {
+        let gaps: Vec<u8> =
+            gaps.iter().flat_map(|(start, end)| [start.to_be_bytes(), end.to_be_bytes()].concat()).collect();
+        let body = [&[0, 0, 0, 7, 0, 0, 0, 0][..], &count.to_be_bytes(), &[0, 1], &gaps, &[0, 0, 0, 3]].concat();
+        Watch::default().admit(packet(&[chunk(kind::SACK, 0, &body)])).unwrap().acknowledgements == [7]
+    };
+    assert!(passes(&[], 0) && passes(&[(2, 2), (3, 9), (11, u16::MAX)], 3));
+    for wrong in [&[(0, 4)][..], &[(2, 9), (2, 9)], &[(2, 9), (9, 10)], &[(5, 6), (2, 3)], &[(4, 3)]] {
+        assert!(!passes(wrong, wrong.len() as u16), "{wrong:?}");
+    }
+    assert!(!passes(&[(2, 2)], 2) && !passes(&[(2, 2)], 0));
+}
+
+#[test]
 fn a_window_that_is_whole_tells_that_nothing_is_held() {
     let mut watch = Watch::default();
     assert!(watch.sent(&packet(&[sack(1, WINDOW_BYTES)])).holds_nothing);
