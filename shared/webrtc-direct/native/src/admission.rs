@@ -131,7 +131,12 @@ impl<T: Clone> Table<T> {
             return Asker::Connection(entry.to.clone());
         }
         let is_known = |candidate: &Candidate| *candidate.name == *name && now < candidate.since + HANDSHAKE_TIMEOUT;
-        if self.candidates.get(&from).is_some_and(is_known) { Asker::Candidate } else { Asker::Stranger }
+        if !self.candidates.get(&from).is_some_and(is_known) {
+            return Asker::Stranger;
+        }
+        // It may have begun from another of its addresses meanwhile.
+        let connection = if self.by_name.contains_key(name) { self.admit(now, from, name) } else { None };
+        connection.map_or(Asker::Candidate, Asker::Connection)
     }
 
     /// Who wants to be known by this user name was proven to receive there. Returns whose it is, if there is a connection already.
@@ -161,7 +166,7 @@ impl<T: Clone> Table<T> {
                 let is_of_it =
                     |address: &SocketAddr| counted(*address) == Some(ip) && self.candidates.contains_key(address);
                 let oldest = self.by_age.iter().map(|(_, address)| *address).find(is_of_it);
-                oldest.and_then(|oldest| self.remove_candidate(oldest));
+                oldest.into_iter().for_each(|oldest| self.remove_candidate(oldest));
             }
             self.load(now, ip).candidates += 1;
         }
@@ -187,12 +192,12 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    fn remove_candidate(&mut self, from: SocketAddr) -> Option<Arc<str>> {
-        let candidate = self.candidates.remove(&from)?;
-        if let Some(load) = counted(from).and_then(|ip| self.loads.get_mut(&ip)) {
+    fn remove_candidate(&mut self, from: SocketAddr) {
+        if self.candidates.remove(&from).is_some()
+            && let Some(load) = counted(from).and_then(|ip| self.loads.get_mut(&ip))
+        {
             load.candidates = load.candidates.saturating_sub(1);
         }
-        Some(candidate.name)
     }
 
     /// Whose a datagram is that is no request.
@@ -213,11 +218,12 @@ impl<T: Clone> Table<T> {
         if self.handshakes >= MAX_HANDSHAKES || of_one >= MAX_HANDSHAKES_OF_ONE {
             return None;
         }
-        let name = self.remove_candidate(from)?;
+        let name = self.candidates.get(&from)?.name.clone();
         if self.by_name.contains_key(&name) {
             // It has begun from another of its addresses; its next request tells of this one.
             return None;
         }
+        self.remove_candidate(from);
         let id = self.next;
         self.next += 1;
         self.handshakes += 1;

@@ -40,7 +40,7 @@ fn a_connection_is_followed_to_its_other_addresses_and_to_nobody_elses() {
     table.begin(now, at(2, 1), '2').unwrap();
     // Its first datagram from elsewhere begins nothing.
     assert_eq!(table.begin(now, at(1, 2), 'x'), None);
-    assert_eq!(table.admit(now, at(1, 2), "one"), Some('1'));
+    assert_eq!(table.asker(now, at(1, 2), "one"), Asker::Connection('1'));
     assert_eq!(table.owner(now, at(1, 2)), Owner::Connection('1'));
     // Whoever knows the name of the one can't take the address of the other, nor can a stranger.
     for name in ["one", "three"] {

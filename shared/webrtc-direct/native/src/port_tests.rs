@@ -179,3 +179,26 @@ async fn few_datagrams_wait_for_a_peer_that_is_not_authenticated() {
         assert_eq!(waiting, most);
     }
 }
+
+#[tokio::test]
+async fn a_connection_is_told_of_another_address_from_which_its_peer_had_asked_before_it_began() {
+    let mut listening = Listening::new();
+    let mut first = Peer::new([127, 5, 0, 1], listening.address).await;
+    let mut second = Peer::new([127, 5, 0, 2], listening.address).await;
+    second.name.clone_from(&first.name);
+    first.introduce().await;
+    second.introduce().await;
+    first.send(CLIENT_HELLO).await;
+    let mut newcomer = timeout(SOON, listening.newcomers.recv()).await.unwrap().unwrap();
+    let name = second.name.clone();
+    second.ask(&name).await;
+    second.receive().await;
+    second.send(b"\x17 more").await;
+    let mut arrivals = Vec::new();
+    while arrivals.len() < 3 {
+        arrivals.push(timeout(SOON, newcomer.arrivals.recv()).await.unwrap().unwrap());
+    }
+    let from = second.socket.local_addr().unwrap();
+    assert!(matches!(&arrivals[1], Arrival::Checked(address, true) if *address == from));
+    assert!(matches!(&arrivals[2], Arrival::Datagram(address, _) if *address == from));
+}
