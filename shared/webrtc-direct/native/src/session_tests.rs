@@ -33,6 +33,8 @@ macro_rules! poll {
 
 #[path = "session/hostile_tests.rs"]
 mod hostile;
+#[path = "session/loss_tests.rs"]
+mod loss;
 
 impl Pair {
     fn new() -> Self {
