@@ -13,8 +13,10 @@ use ggen_shared::client::Evidence;
 use ggen_shared::id::PackageId;
 use ggen_shared::record::{Content, ContentId, Version};
 use ggen_shared::registry::{self, GetError, PackageView, Registry, ReleaseView, SearchResults};
+use ggen_shared::reputation::UNKNOWN_SCORE;
 use js_sys::{Function, Uint8Array};
 use libp2p::identity::Keypair;
+use libp2p::{Multiaddr, PeerId};
 use serde_bytes::ByteBuf;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -24,12 +26,10 @@ use crate::gateways::{Gateways, JsGateways};
 use crate::js::{options, report, to_js};
 use crate::kept::{Kept, KeptBlocks};
 use crate::names::Meant;
-use crate::options::{Options, Remembered, SearchOptions, Transport, whole};
+use crate::options::{Known, MAX_REMEMBERED, Options, Remembered, SearchOptions, Transport, relays, whole};
 use crate::platform::Browser;
 use crate::{transport, view};
 
-/// Relays of earlier visits that are kept in mind: one page connects to a few.
-const MAX_REMEMBERED: usize = 16;
 /// How long a question waits for a relay that is being dialed.
 const DIALING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a question waits when every dial has failed and the next one is yet to come.
@@ -43,6 +43,8 @@ pub struct Client {
     changes: Changes,
     closed: Cell<bool>,
     transports: Vec<Transport>,
+    /// Relays of earlier visits.
+    remembered: Vec<Known>,
     /// The last first page, to compare with what other relays commit to.
     shown: RefCell<Option<Shown>>,
 }
@@ -57,13 +59,17 @@ struct Shown {
 
 #[wasm_bindgen]
 impl Client {
-    /// Begins to connect. `on_event` is called with a `MarketEvent`; what it throws is reported and changes nothing.
-    pub async fn start(given: JsValue, on_event: Function) -> Result<Self, Error> {
-        let start = options::<Options>(given)?.check(transport::possible)?;
+    /// Begins to connect. `remembered` has what [`Self::remembered`] gave at an earlier visit; what of it can't be read is left out. `on_event` is called
+    /// with a `MarketEvent`; what it throws is reported and changes nothing.
+    pub async fn start(given: JsValue, remembered: Vec<JsValue>, on_event: Function) -> Result<Self, Error> {
+        let remembered = remembered.into_iter().filter_map(|relay| serde_wasm_bindgen::from_value(relay).ok());
+        let start = options::<Options>(given)?.check(transport::possible, remembered)?;
         // A peer id for this visit only: nothing that follows a person around.
         let keypair = Keypair::generate_ed25519();
         let transports = transport::of(&keypair, &start.transports);
         let (peer, events) = light::start(&keypair, transports, &Browser, start.config);
+        // Before anything is dialed.
+        peer.remember(start.remembered.iter().map(|relay| (relay.peer, relay.reputation)));
         let registry = P2PRegistry::new(peer);
         let mut news = registry.news(events);
         // The first event says that the relays are being dialed: before it, a question would find none at all.
@@ -72,7 +78,7 @@ impl Client {
         Browser.spawn(tell(first, news, on_event, changes.clone()));
         registry.keep_auditing(entropy);
         let (closed, shown) = Default::default();
-        Ok(Self { registry, changes, closed, transports: start.transports, shown })
+        Ok(Self { registry, changes, closed, transports: start.transports, remembered: start.remembered, shown })
     }
 
     /// `Promise<SearchAnswer>`.
@@ -240,23 +246,29 @@ impl Client {
         to_js(&connections.into_iter().map(view::Connection::from).collect::<Vec<_>>())
     }
 
-    /// `Remembered[]`, of the relays that are connected: for [`Self::remember`] at the next visit.
+    /// `RememberedRelay[]` for the next visit: the connected relays, then those of earlier visits; none that is thought worse of than of a stranger.
     pub fn remembered(&self) -> Result<JsValue, Error> {
-        let peer = self.open()?.peer();
+        let (peer, now) = (self.open()?.peer(), Browser.now());
         let connected = peer.connections().into_iter().filter(light::Connection::is_connected);
         // One that was dialed without saying who is meant is meant by now.
-        let named = connected.filter_map(|it| Some((it.peer, it.address.with_p2p(it.peer).ok()?)));
-        to_js(&named.map(|(id, address)| Remembered::new(&address, peer.reputation(&id))).collect::<Vec<_>>())
+        let connected = connected.filter_map(|it| Some((it.peer, it.address.with_p2p(it.peer).ok()?)));
+        let before = self.remembered.iter().map(|relay| (relay.peer, relay.address.clone()));
+        let mut relays: Vec<(PeerId, Multiaddr)> = Vec::new();
+        for (id, address) in connected.chain(before) {
+            let is_new = relays.iter().all(|(other, _)| *other != id);
+            if is_new && relays.len() < MAX_REMEMBERED && peer.reputation(&id).score(now) >= UNKNOWN_SCORE {
+                relays.push((id, address));
+            }
+        }
+        to_js(&relays.iter().map(|(id, at)| Remembered::new(at, peer.reputation(id))).collect::<Vec<_>>())
     }
 
-    /// Takes `Remembered[]` of an earlier visit. What can't be dialed from here is left out.
-    pub async fn remember(&self, given: JsValue) -> Result<(), Error> {
+    /// Adds relays that are named later than at the start.
+    #[wasm_bindgen(js_name = addRelays)]
+    pub async fn add_relays(&self, addresses: Vec<String>) -> Result<(), Error> {
         let peer = self.open()?.peer();
-        for remembered in options::<Vec<Remembered>>(given)?.into_iter().take(MAX_REMEMBERED) {
-            if let Some((id, address, reputation)) = remembered.read(&self.transports) {
-                peer.remember([(id, reputation)]);
-                peer.add_known_relay(address).await?;
-            }
+        for address in relays(&addresses, &self.transports)? {
+            peer.add_relay(address).await?;
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ use crate::error::Error;
 const MAX_RELAY_ADDRESSES: usize = 1024;
 /// A multiaddr with a long name, a certificate's hash and a peer id is well below this, in bytes.
 const MAX_ADDRESS_BYTES: usize = 1024;
+/// Relays of earlier visits that are kept in mind: a page is connected to a few.
+pub(crate) const MAX_REMEMBERED: usize = 16;
 
 /// How to reach a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -56,14 +58,21 @@ pub(crate) struct Start {
     pub(crate) config: P2PConfig,
     /// Never empty, each once, best first.
     pub(crate) transports: Vec<Transport>,
+    /// Each once.
+    pub(crate) remembered: Vec<Known>,
 }
 
 impl Options {
-    /// Checks the options. `possible` says what this browser can do here.
+    /// Checks the options. `possible` says what this browser can do here. Of relays that are remembered those are taken that can be dialed; where
+    /// there is one, no other has to be named.
     ///
     /// # Errors
     /// `client/bad-options`.
-    pub(crate) fn check(self, possible: impl Fn(Transport) -> bool) -> Result<Start, Error> {
+    pub(crate) fn check(
+        self,
+        possible: impl Fn(Transport) -> bool,
+        remembered: impl IntoIterator<Item = Remembered>,
+    ) -> Result<Start, Error> {
         let wanted = self.transports.unwrap_or_else(|| vec![Transport::WebSocket, Transport::WebRtcDirect]);
         let mut transports = Vec::new();
         for transport in wanted.into_iter().filter(|transport| possible(*transport)) {
@@ -74,7 +83,16 @@ impl Options {
         if transports.is_empty() {
             return Err(Error::bad_options("none of the transports is possible in this browser, or here in it"));
         }
-        let relays = relays(&self.relays.unwrap_or_default(), &transports)?;
+        let mut known: Vec<Known> = Vec::new();
+        for relay in remembered.into_iter().take(MAX_REMEMBERED).filter_map(|it| it.read(&transports)) {
+            if known.iter().all(|other| other.peer != relay.peer) {
+                known.push(relay);
+            }
+        }
+        let relays = match self.relays {
+            Some(relays) if relays.is_empty() && !known.is_empty() => Vec::new(),
+            given => relays(&given.unwrap_or_default(), &transports)?,
+        };
         let epoch = match self.epoch_seconds {
             None => P2PConfig::default().epoch,
             Some(seconds) => Duration::try_from_secs_f64(seconds)
@@ -85,17 +103,18 @@ impl Options {
         let config = P2PConfig {
             epoch,
             relays,
+            remembered: known.iter().map(|relay| relay.address.clone()).collect(),
             discover: self.discover.unwrap_or(true),
             agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into(),
             ..P2PConfig::default()
         };
-        Ok(Start { config, transports })
+        Ok(Start { config, transports, remembered: known })
     }
 }
 
 /// The addresses that these transports can dial, those of the best transport first. A relay names its TCP and QUIC
 /// addresses too, so what cannot be dialed from here is left out; that nothing remains is an error.
-fn relays(texts: &[String], transports: &[Transport]) -> Result<Vec<Multiaddr>, Error> {
+pub(crate) fn relays(texts: &[String], transports: &[Transport]) -> Result<Vec<Multiaddr>, Error> {
     if texts.len() > MAX_RELAY_ADDRESSES {
         return Err(Error::bad_options(format!("relays has more than {MAX_RELAY_ADDRESSES} addresses")));
     }
@@ -138,10 +157,18 @@ impl Remembered {
     }
 
     /// Who and where it is, and what was thought of it; None when nobody could dial it from here by these transports.
-    pub(crate) fn read(self, transports: &[Transport]) -> Option<(PeerId, Multiaddr, PeerReputation)> {
+    fn read(self, transports: &[Transport]) -> Option<Known> {
         let address = relay(&self.address).ok().filter(|address| transports.iter().any(|it| it.is_of(address)))?;
-        Some((address::split_peer(&address)?.0, address, self.reputation))
+        Some(Known { peer: address::split_peer(&address)?.0, address, reputation: self.reputation })
     }
+}
+
+/// A relay that served at an earlier visit, and can be dialed.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) peer: PeerId,
+    pub(crate) address: Multiaddr,
+    pub(crate) reputation: PeerReputation,
 }
 
 /// Options of a search.
@@ -206,14 +233,14 @@ mod tests {
     }
 
     fn code(options: Options) -> &'static str {
-        options.check(|_| true).expect_err("must be refused").code
+        options.check(|_| true, None).expect_err("must be refused").code
     }
 
     #[test]
     fn keeps_what_can_be_dialed_best_transport_first() {
         let all = ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2/ws", "/ip4/1.2.3.4/udp/3/webrtc-direct"];
         let order = |transports| {
-            let start = options(&all, Some(transports)).check(|_| true).expect("valid");
+            let start = options(&all, Some(transports)).check(|_| true, None).expect("valid");
             start.config.relays.iter().map(|address| address.to_string()).collect::<Vec<_>>()
         };
         let ws = format!("/ip4/1.2.3.4/tcp/2/ws/p2p/{PEER}");
@@ -226,7 +253,7 @@ mod tests {
     #[test]
     fn leaves_out_a_transport_that_is_not_possible_here() {
         let both = ["/ip4/1.2.3.4/udp/3/webrtc-direct", "/ip4/1.2.3.4/tcp/2/ws"];
-        let start = options(&both, None).check(|transport| transport == Transport::WebSocket).expect("valid");
+        let start = options(&both, None).check(|transport| transport == Transport::WebSocket, None).expect("valid");
         assert_eq!(start.transports, [Transport::WebSocket]);
         assert_eq!(start.config.relays.len(), 1);
     }
@@ -246,16 +273,21 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_remembered_only_what_can_be_dialed_is_taken() {
-        let read = |address: &str| {
-            let address = format!("{address}/p2p/{PEER}");
-            let remembered = Remembered { address, reputation: PeerReputation::new() };
-            remembered.read(&[Transport::WebSocket]).map(|(peer, ..)| peer.to_string())
+    fn of_what_is_remembered_only_what_can_be_dialed_is_taken_and_is_enough() {
+        let start = |addresses: &[&str]| {
+            let of = |address: &&str| Remembered {
+                address: format!("{address}/p2p/{PEER}"),
+                reputation: PeerReputation::new(),
+            };
+            options(&[], Some(vec![Transport::WebSocket])).check(|_| true, addresses.iter().map(of))
         };
-        assert_eq!(read("/ip4/1.2.3.4/tcp/1/ws").as_deref(), Some(PEER));
-        for address in ["/ip4/1.2.3.4/udp/1/webrtc-direct", "/ip4/1.2.3.4/tcp/1", "/ip4/0.0.0.0/tcp/1/ws", "nonsense"] {
-            assert_eq!(read(address), None, "{address}");
-        }
+        let webrtc = "/ip4/1.2.3.4/udp/1/webrtc-direct";
+        let bad = [webrtc, "/ip4/1.2.3.4/tcp/1", "/ip4/0.0.0.0/tcp/1/ws", "nonsense"];
+        assert_eq!(start(&bad).expect_err("none of it is of use").code, "client/bad-options");
+        let ws = ["/ip4/1.2.3.4/tcp/1/ws", "/ip4/1.2.3.4/tcp/2/ws"];
+        let start = start(&[&bad[..], &ws].concat()).expect("one is enough");
+        assert_eq!(start.config.remembered.len(), 1, "of one peer");
+        assert!(start.config.relays.is_empty(), "it is not one that was named");
     }
 
     #[test]

@@ -204,15 +204,19 @@ impl RelayProcess {
         kilobytes.unwrap_or_else(|| panic!("no VmRSS in:\n{status}\n{}", self.log())) * 1024
     }
 
-    /// How many files it may have open now.
+    /// How many files it may have open now, and at most.
     ///
     /// # Panics
     /// When it has ended.
-    pub fn open_files(&self) -> u64 {
+    pub fn open_files(&self) -> [u64; 2] {
         let id = self.child.id().expect("the relay runs");
         let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).expect("the relay runs");
-        let of = |line: &str| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok();
-        limits.lines().find_map(of).unwrap_or_else(|| panic!("no open files in:\n{limits}"))
+        let of = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+        let mut numbers = of.into_iter().flat_map(str::split_whitespace).map_while(|number| match number {
+            "unlimited" => Some(u64::MAX),
+            number => number.parse().ok(),
+        });
+        std::array::from_fn(|_| numbers.next().unwrap_or_else(|| panic!("no open files in:\n{limits}")))
     }
 }
 

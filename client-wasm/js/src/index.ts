@@ -3,7 +3,7 @@ import { MarketError, toMarketError } from "./error.ts";
 import { KnownGateways } from "./gateways.ts";
 import { KeptDownload } from "./kept.ts";
 import { Remembered } from "./remembered.ts";
-import { resolveRelays } from "./resolve.ts";
+import { resolveRelays, type Resolved } from "./resolve.ts";
 import type {
   Audits,
   Comparison,
@@ -26,6 +26,9 @@ import type {
 
 export { MarketError } from "./error.ts";
 export type * from "./types.ts";
+
+/** The longest pause between attempts to find out where the named relays are. */
+const MAX_PAUSE_MS = 30_000;
 
 const DEFAULT_TRANSPORTS: Transport[] = ["websocket", "webrtc-direct"];
 
@@ -53,25 +56,27 @@ export class MarketClient {
   static async start(options: ClientOptions = {}): Promise<MarketClient> {
     const client = new MarketClient();
     const remembered = Remembered.open(options.remember ?? true);
-    const [{ addresses: relays, gateways }] = await Promise.all([
-      resolveRelays(options.relays, globalThis.location?.origin, remembered),
+    const others = options.discover === false ? [] : remembered.relays;
+    const resolve = () => resolveRelays(options.relays, globalThis.location?.origin);
+    const [named] = await Promise.all([
+      // Without anybody to turn to, there is nothing to start.
+      resolve().catch((thrown: unknown) => (others.length > 0 && isNetworkError(thrown) ? undefined : Promise.reject(thrown))),
       loadWasm(options.wasm),
     ]);
     const rawOptions = {
-      relays,
+      relays: named?.addresses ?? [],
       transports: options.transports ?? DEFAULT_TRANSPORTS,
       discover: options.discover ?? true,
       epochSeconds: options.epochSeconds,
     };
-    client.#gateways = new KnownGateways(gateways);
+    client.#gateways = new KnownGateways(named?.gateways ?? new Map());
     KeptDownload.prepare();
-    const raw: RawClient = await guarded(() => Client.start(rawOptions, (event) => client.#tell(event)));
+    const raw: RawClient = await guarded(() => Client.start(rawOptions, others, (event) => client.#tell(event)));
     client.#raw = raw;
-    // What was stored by another version is no reason to do without a client.
-    await raw.remember(remembered.relays).catch(() => remembered.forgetRelays());
     client.subscribe((event) => {
-      if (event.type === "connections") remembered.keepRelays(raw.remembered());
+      if (event.type === "connections") remembered.keep(raw.remembered());
     });
+    if (!named) void client.#nameLater(resolve);
     return client;
   }
 
@@ -280,6 +285,21 @@ export class MarketClient {
     }
   }
 
+  /** Tries again to find out where the named relays are, until it is known or the client is closed. */
+  async #nameLater(resolve: () => Promise<Resolved>): Promise<void> {
+    for (let pause = 1_000; ; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
+      await new Promise((wake) => setTimeout(wake, pause));
+      if (!this.#raw) return;
+      try {
+        const { addresses, gateways } = await resolve();
+        this.#gateways = new KnownGateways(gateways);
+        return await this.#raw?.addRelays(addresses);
+      } catch {
+        // The client works by relays that are remembered, and says whom it is connected to.
+      }
+    }
+  }
+
   #handOver({ records, blocks = [] }: Publication, isRetraction: boolean): Promise<Published> {
     const [cids, data] = [blocks.map(({ cid }) => cid), blocks.map(({ data }) => data)];
     return this.#ask((raw) => raw.handOver(records, cids, data, isRetraction));
@@ -314,6 +334,10 @@ export class MarketClient {
       }
     }
   }
+}
+
+function isNetworkError(thrown: unknown): boolean {
+  return thrown instanceof MarketError && thrown.code.startsWith("network/");
 }
 
 async function guarded<T>(call: () => Promise<T>): Promise<T> {

@@ -1,6 +1,5 @@
 import { MarketError } from "./error.ts";
 import { endsInPeer, isUnspecified } from "./multiaddr.ts";
-import type { Remembered } from "./remembered.ts";
 
 /** What a relay says of itself at `/.well-known/ggen/relay.json`. */
 export interface RelayInfo {
@@ -46,33 +45,19 @@ export function validateRelayJson(json: unknown): RelayInfo {
 }
 
 /**
- * Fetches and validates one relay's `relay.json`. Where it can't be had, what it said at an earlier visit stands in for it.
+ * Fetches and validates one relay's `relay.json`.
  *
  * @throws {@link MarketError} `network/unreachable`, `network/timeout` or `relay/broke-protocol`.
  */
-export async function fetchRelayJson(url: URL, remembered: Remembered): Promise<RelayInfo> {
-  try {
-    const { info, json } = await fetchNow(url);
-    remembered.keepFile(url, json);
-    return info;
-  } catch (thrown) {
-    const json = remembered.file(url);
-    // What a relay says of itself now is told, also when it is wrong.
-    const isAway = thrown instanceof MarketError && thrown.code.startsWith("network/");
-    if (!isAway || json === undefined) throw thrown;
-    return validateRelayJson(json);
-  }
-}
-
-async function fetchNow(url: URL): Promise<{ info: RelayInfo; json: unknown }> {
+export async function fetchRelayJson(url: URL): Promise<RelayInfo> {
   const signal = AbortSignal.timeout(RELAY_JSON_TIMEOUT_MS);
   try {
     const response = await fetch(url, { signal, credentials: "omit", referrerPolicy: "no-referrer", cache: "no-cache" });
     if (!response.ok) {
       throw new MarketError("network/unreachable", `${url.href} answered with HTTP status ${response.status}.`);
     }
-    const json = parseJson(await readBounded(response, MAX_RELAY_JSON_BYTES));
-    return { info: validateRelayJson(json), json };
+    const text = await readBounded(response, MAX_RELAY_JSON_BYTES);
+    return validateRelayJson(parseJson(text));
   } catch (thrown) {
     if (thrown instanceof MarketError) throw thrown;
     if (signal.aborted) throw new MarketError("network/timeout", `${url.href} did not answer in time.`, { cause: thrown });
@@ -126,6 +111,6 @@ function broken(what: string, cause?: unknown): MarketError {
   return new MarketError("relay/broke-protocol", `The relay's relay.json is not valid: ${what}.`, { cause });
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
+function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

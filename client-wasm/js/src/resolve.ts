@@ -1,7 +1,6 @@
 import { MarketError } from "./error.ts";
 import { fetchRelayJson } from "./relay-json.ts";
 import { isUnspecified } from "./multiaddr.ts";
-import type { Remembered } from "./remembered.ts";
 
 /** Where every relay says who it is. */
 export const RELAY_JSON_PATH = "/.well-known/ggen/relay.json";
@@ -27,11 +26,7 @@ export interface Resolved {
  *
  * @throws {@link MarketError} `client/bad-options`, or what {@link fetchRelayJson} throws when every entry failed.
  */
-export async function resolveRelays(
-  relays: string[] | undefined,
-  pageOrigin: string | undefined,
-  remembered: Remembered,
-): Promise<Resolved> {
+export async function resolveRelays(relays: string[] | undefined, pageOrigin: string | undefined): Promise<Resolved> {
   const isDefault = !relays || relays.length === 0;
   const entries = isDefault ? [defaultRelay(pageOrigin)] : relays;
   if (entries.length > MAX_RELAYS) throw badOptions(`relays has more than ${MAX_RELAYS} entries.`);
@@ -40,7 +35,7 @@ export async function resolveRelays(
   const settled = await Promise.allSettled(
     sources.map(async (source) => {
       if (typeof source === "string") return [source];
-      const { peerId, addresses, anchors, gateway } = await fetchRelayJson(source, remembered);
+      const { peerId, addresses, anchors, gateway } = await fetchRelayJson(source);
       if (gateway) gateways.set(peerId, new URL(gateway, source).href);
       return isDefault ? [...addresses, ...anchors] : addresses;
     }),

@@ -15,8 +15,9 @@ export interface ClientOptions {
   /** Find further relays through the DHT. Default: `true`. */
   discover?: boolean;
   /**
-   * Remember relays between visits, in the local storage of the page's origin: what a `relay.json` said, and which relays served how well. Where the
-   * named ones can't be reached, those that served before are turned to. Default: `true`.
+   * Remember the relays that served, in the local storage of the page's origin, for thirty days. At another visit they are turned to where none that is
+   * named can be reached, unless `discover` is `false`: they add availability, never agreement. Which relays a visitor met is told to nobody, but a
+   * relay that was met may see the visitor come back. `false` forgets them. Default: `true`.
    */
   remember?: boolean;
   /** Seconds of an epoch of the network. Default: 60, as in everyone's network. */
@@ -433,10 +434,10 @@ export interface RawClient {
     gateways: Gateways,
   ): Promise<void>;
   connections(): Connection[];
-  /** The connected relays, for another visit. */
+  /** The relays that served, for another visit. */
   remembered(): RememberedRelay[];
-  /** Takes the relays of an earlier visit. What can't be dialed from here is left out. */
-  remember(relays: RememberedRelay[]): Promise<void>;
+  /** Adds relays that are named later than at the start: multiaddrs. */
+  addRelays(addresses: string[]): Promise<void>;
   close(): void;
 }
-/** The wasm class has `static start(options: ClientOptions, onEvent: (event: MarketEvent) => void): Promise<RawClient>`. */
+/** The wasm class has `static start(options: ClientOptions, remembered: RememberedRelay[], onEvent: (event: MarketEvent) => void): Promise<RawClient>`. */

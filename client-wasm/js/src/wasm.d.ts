@@ -4,10 +4,10 @@
  * Declared by hand so that the package type-checks before the module is built; the bindings' own declarations
  * know option and event objects only as `any`.
  */
-import type { MarketEvent, RawClient, Transport } from "./types.ts";
+import type { MarketEvent, RawClient, RememberedRelay, Transport } from "./types.ts";
 
 export interface RawOptions {
-  /** Multiaddrs only: URLs were resolved before. */
+  /** Multiaddrs only: URLs were resolved before. None where relays are remembered, and the named ones are not known yet. */
   relays: string[];
   transports: Transport[];
   discover: boolean;
@@ -15,7 +15,7 @@ export interface RawOptions {
 }
 
 export class Client {
-  static start(options: RawOptions, onEvent: (event: MarketEvent) => void): Promise<RawClient>;
+  static start(options: RawOptions, remembered: RememberedRelay[], onEvent: (event: MarketEvent) => void): Promise<RawClient>;
 }
 
 export default function init(input: { module_or_path: string | URL | BufferSource }): Promise<unknown>;

@@ -10,10 +10,8 @@ import {
   MAX_RELAY_JSON_BYTES,
   validateRelayJson,
 } from "../src/relay-json.ts";
-import { Remembered } from "../src/remembered.ts";
 
 const PEER = "12D3KooWGjMbTt4aNGgm4gWDGXYzGvK5EpTqAxxsm8yoGjM3kJpL";
-const nothing = Remembered.open(false);
 const at = (base: string) => `${base}/p2p/${PEER}`;
 const info = (addresses: unknown, rest: object = {}) => ({ peer_id: PEER, addresses, versions: {}, ...rest });
 const refused = (code: string) => (thrown: unknown) => thrown instanceof MarketError && thrown.code === code;
@@ -81,8 +79,8 @@ test("reads no more of an answer than the bound, and tells failures apart", asyn
   t.after(() => server.close());
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-  assert.equal((await fetchRelayJson(new URL("/good", base), nothing)).peerId, PEER);
-  await assert.rejects(fetchRelayJson(new URL("/large", base), nothing), refused("relay/broke-protocol"));
-  await assert.rejects(fetchRelayJson(new URL("/garbage", base), nothing), refused("relay/broke-protocol"));
-  await assert.rejects(fetchRelayJson(new URL("/absent", base), nothing), refused("network/unreachable"));
+  assert.equal((await fetchRelayJson(new URL("/good", base))).peerId, PEER);
+  await assert.rejects(fetchRelayJson(new URL("/large", base)), refused("relay/broke-protocol"));
+  await assert.rejects(fetchRelayJson(new URL("/garbage", base)), refused("relay/broke-protocol"));
+  await assert.rejects(fetchRelayJson(new URL("/absent", base)), refused("network/unreachable"));
 });

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { MarketError, toMarketError } from "../src/error.ts";
-import { Remembered } from "../src/remembered.ts";
 import { MAX_RELAYS, resolveRelays } from "../src/resolve.ts";
 
 const PEER = "12D3KooWGjMbTt4aNGgm4gWDGXYzGvK5EpTqAxxsm8yoGjM3kJpL";
 const WS = `/ip4/127.0.0.1/tcp/4001/ws/p2p/${PEER}`;
 const ANCHOR = `/ip4/127.0.0.1/tcp/4002/ws/p2p/${PEER.replace("Gj", "Gk")}`;
 const code = (expected: string) => (thrown: unknown) => thrown instanceof MarketError && thrown.code === expected;
-
-const resolve = (relays: string[] | undefined, origin: string | undefined) =>
-  resolveRelays(relays, origin, Remembered.open(false));
 
 const realFetch = globalThis.fetch;
 afterEach(() => {
@@ -29,30 +25,30 @@ function serveRelayJson(served: (url: string) => boolean): string[] {
 
 test("asks the page's own origin when no relay is given", async () => {
   const asked = serveRelayJson(() => true);
-  const { addresses } = await resolve(undefined, "https://market.example");
+  const { addresses } = await resolveRelays(undefined, "https://market.example");
   assert.deepEqual(addresses, [WS, ANCHOR], "and whom it is compared with");
   assert.deepEqual(asked, ["https://market.example/.well-known/ggen/relay.json"]);
 });
 
 test("passes multiaddrs on without fetching anything", async () => {
   const asked = serveRelayJson(() => false);
-  assert.deepEqual(await resolve([WS, WS], undefined), { addresses: [WS], gateways: new Map() });
+  assert.deepEqual(await resolveRelays([WS, WS], undefined), { addresses: [WS], gateways: new Map() });
   assert.deepEqual(asked, []);
 });
 
 test("one reachable starting point is enough; none is an error", async () => {
   serveRelayJson((url) => url.includes("good"));
-  const { addresses } = await resolve(["https://bad.example/r.json", "https://good.example/r.json"], undefined);
+  const { addresses } = await resolveRelays(["https://bad.example/r.json", "https://good.example/r.json"], undefined);
   assert.deepEqual(addresses, [WS]);
-  await assert.rejects(resolve(["https://bad.example/r.json"], undefined), code("network/unreachable"));
+  await assert.rejects(resolveRelays(["https://bad.example/r.json"], undefined), code("network/unreachable"));
 });
 
 test("refuses entries that are neither URL nor dialable multiaddr", async () => {
   const bad = ["relay.example", "javascript:alert(1)", "/ip4/127.0.0.1/tcp/1/ws", `/ip4/0.0.0.0/tcp/1/ws/p2p/${PEER}`];
-  for (const entry of bad) await assert.rejects(resolve([entry], undefined), code("client/bad-options"), entry);
-  await assert.rejects(resolve(undefined, undefined), code("client/bad-options"));
-  await assert.rejects(resolve(undefined, "null"), code("client/bad-options"));
-  await assert.rejects(resolve(Array(MAX_RELAYS + 1).fill(WS), undefined), code("client/bad-options"));
+  for (const entry of bad) await assert.rejects(resolveRelays([entry], undefined), code("client/bad-options"), entry);
+  await assert.rejects(resolveRelays(undefined, undefined), code("client/bad-options"));
+  await assert.rejects(resolveRelays(undefined, "null"), code("client/bad-options"));
+  await assert.rejects(resolveRelays(Array(MAX_RELAYS + 1).fill(WS), undefined), code("client/bad-options"));
 });
 
 test("an error of the wasm module keeps its code, and anything else becomes client/internal", () => {

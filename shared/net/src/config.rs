@@ -18,6 +18,9 @@ pub struct P2PConfig {
     pub rules: Schedule,
     /// Relays to begin with, each address ending in `/p2p/<peer id>`. Default: none.
     pub relays: Vec<Multiaddr>,
+    /// Relays that served at another time, each address ending in `/p2p/<peer id>`: turned to where none of `relays` can be reached. They add
+    /// availability, never agreement. Default: none.
+    pub remembered: Vec<Multiaddr>,
     /// Whether further relays are looked for in the DHT. Default: yes.
     pub discover: bool,
     /// Whether content is also had from peers that are connected only because the DHT says that they have it. Default: yes.
@@ -39,6 +42,7 @@ impl Default for P2PConfig {
             epoch: Duration::from_secs(EPOCH_SECONDS),
             rules: Schedule::default(),
             relays: Vec::new(),
+            remembered: Vec::new(),
             discover: true,
             find_providers: true,
             connections: 4,

@@ -71,8 +71,10 @@ where
 
     /// Whether this is a client that looks for nothing but the peers around it.
     fn is_client_bootstrapping(&self) -> bool {
+        let mut queries = self.kad.iter_queries().peekable();
         self.kad.mode() == kad::Mode::Client
-            && self.kad.iter_queries().all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
+            && queries.peek().is_some()
+            && queries.all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
     }
 
     /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it.

@@ -16,6 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A dial that has not ended after this long counts as failed.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long configured relays have to answer before those are turned to that are remembered.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How a relay came to be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +26,8 @@ pub enum Origin {
     Configured,
     /// The DHT named it: it adds availability, never agreement.
     Discovered,
+    /// It served at another time: it is turned to where none that is configured can be reached, so that who got in once does not stay in for ever.
+    Remembered,
 }
 
 /// What a relay is to us at the moment.
@@ -121,7 +125,7 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
     /// Forgets the discovered relay that failed most, so that names that nobody answers to can't keep others out for good.
     fn make_room(&mut self, origin: Origin) -> bool {
         let useless = |relay: &Relay<A>| {
-            relay.origin == Origin::Discovered && relay.failures > 0 && matches!(relay.state, RelayState::Waiting(_))
+            relay.origin != Origin::Configured && relay.failures > 0 && matches!(relay.state, RelayState::Waiting(_))
         };
         let worst = self.relays.iter().filter(|(_, relay)| useless(relay)).max_by_key(|(_, relay)| relay.failures);
         match worst.map(|(peer, _)| peer.clone()) {
@@ -160,7 +164,7 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
         }
     }
 
-    /// What is to be done now. Of relays that nobody configured those with the highest `score` are dialed first.
+    /// What is to be done now. Of relays that nobody configured those are dialed first that failed least, and of these those with the highest `score`.
     pub fn step(&mut self, now: Duration, score: impl Fn(&P) -> f64) -> Vec<Dial<P, A>> {
         self.expire_dials(now);
         let mut engaged = self
@@ -169,16 +173,33 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
             .filter(|relay| matches!(relay.state, RelayState::Connected(_) | RelayState::Connecting(_)))
             .count();
         let mut dials = Vec::new();
-        for origin in [Origin::Configured, Origin::Discovered] {
+        for origin in [Origin::Configured, Origin::Discovered, Origin::Remembered] {
+            if origin == Origin::Remembered && self.waits_for_configured(now).is_some() {
+                break;
+            }
             while origin == Origin::Configured || engaged < self.wanted {
                 let due = self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin && relay.is_due(now)).rev();
-                let Some((peer, relay)) = due.max_by(|(a, _), (b, _)| score(a).total_cmp(&score(b))) else { break };
+                let best = due.max_by(|(a, one), (b, other)| {
+                    other.failures.cmp(&one.failures).then_with(|| score(a).total_cmp(&score(b)))
+                });
+                let Some((peer, relay)) = best else { break };
                 relay.state = RelayState::Connecting(now);
                 engaged += 1;
                 dials.push(Dial { peer: peer.clone(), addresses: relay.addresses.clone() });
             }
         }
         dials
+    }
+
+    /// Until when, at the longest, a configured relay is waited for before those are turned to that are remembered; None: that time is over.
+    fn waits_for_configured(&self, now: Duration) -> Option<Duration> {
+        let configured = self.relays.values().filter(|relay| relay.origin == Origin::Configured);
+        let waited = configured.filter_map(|relay| match relay.state {
+            RelayState::Connected(_) => Some(Duration::MAX),
+            RelayState::Connecting(since) if relay.failures == 0 => Some(since + PATIENCE),
+            RelayState::Connecting(_) | RelayState::Waiting(_) | RelayState::Idle => None,
+        });
+        waited.max().filter(|until| *until > now)
     }
 
     fn expire_dials(&mut self, now: Duration) {
@@ -195,14 +216,17 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
 
     /// When [`Self::step`] should be called next, if nothing happens before.
     pub fn next_step(&self) -> Option<Duration> {
-        self.relays
-            .values()
-            .filter_map(|relay| match relay.state {
-                RelayState::Waiting(until) => Some(until),
-                RelayState::Connecting(since) => Some(since + DIAL_TIMEOUT),
-                RelayState::Idle | RelayState::Connected(_) => None,
-            })
-            .min()
+        let has_remembered =
+            self.relays.values().any(|relay| relay.origin == Origin::Remembered && relay.state == RelayState::Idle);
+        let next = self.relays.values().flat_map(|relay| match relay.state {
+            RelayState::Waiting(until) => [Some(until), None],
+            RelayState::Connecting(since) => {
+                let is_waited_for = has_remembered && relay.origin == Origin::Configured && relay.failures == 0;
+                [Some(since + DIAL_TIMEOUT), is_waited_for.then_some(since + PATIENCE)]
+            }
+            RelayState::Idle | RelayState::Connected(_) => [None, None],
+        });
+        next.flatten().min()
     }
 
     /// All relays, in the order of their ids.
@@ -297,6 +321,48 @@ mod tests {
         }
         let dialed = relays.step(seconds(0), |peer| f64::from(u8::from(*peer == 7)));
         assert_eq!(dialed.iter().map(|dial| dial.peer).collect::<Vec<_>>(), [1, 7]);
+    }
+
+    #[test]
+    fn remembered_relays_are_turned_to_where_no_configured_one_can_be_reached() {
+        let mut relays = one_relay();
+        for peer in 2..10 {
+            relays.add(peer, ["b"], Origin::Remembered);
+        }
+        let dialed = |relays: &mut Relays<u8, &'static str>, now: Duration| {
+            relays.step(now, |peer| f64::from(*peer)).iter().map(|dial| dial.peer).collect::<Vec<_>>()
+        };
+        assert_eq!(dialed(&mut relays, seconds(0)), [1], "it has time to answer");
+        assert_eq!(relays.next_step(), Some(PATIENCE));
+        let mut other = relays.clone();
+        relays.on_connected(&1, "a");
+        assert_eq!(dialed(&mut relays, seconds(9)), [0; 0], "it did");
+        relays.on_disconnected(&1, None, seconds(10));
+        assert_eq!(dialed(&mut relays, seconds(10)), [9, 8], "the best first, as many as are wanted");
+
+        let now = PATIENCE;
+        assert_eq!(dialed(&mut other, now), [9], "one that is being dialed still counts");
+        other.on_dial_failed(&9, "refused".into(), now);
+        assert_eq!(dialed(&mut other, now), [8]);
+        other.add(2, ["c"], Origin::Discovered);
+        other.on_dial_failed(&8, "refused".into(), now);
+        assert_eq!(dialed(&mut other, now), [2], "what is known to be there comes before what was");
+        assert_eq!(relays.next_step().filter(|next| *next < seconds(10)), None);
+    }
+
+    #[test]
+    fn of_discovered_relays_those_that_failed_come_last_whatever_was_thought_of_them() {
+        let mut relays = one_relay();
+        for peer in 2..4 {
+            relays.add(peer, ["b"], Origin::Discovered);
+        }
+        relays.on_connected(&1, "a");
+        let mut dialed = |now: Duration| {
+            let peer = relays.step(now, |peer| f64::from(*peer))[0].peer;
+            relays.on_dial_failed(&peer, "refused".into(), now);
+            peer
+        };
+        assert_eq!([0, 0, 60, 120].map(|now| dialed(seconds(now))), [3, 2, 3, 2]);
     }
 
     #[test]

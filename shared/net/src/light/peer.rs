@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{SinkExt, Stream as Several, StreamExt, pin_mut, stream};
-use ggen_shared::client::Origin;
 use ggen_shared::content::session::{self, Dropped};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PackageId};
@@ -42,7 +41,7 @@ pub(super) type Shared<T> = Arc<Mutex<T>>;
 /// What a handle asks of the driver.
 pub(super) enum Command {
     Open { peer: PeerId, protocol: &'static str, opened: oneshot::Sender<Result<Stream, streams::OpenError>> },
-    AddRelay { address: Multiaddr, origin: Origin },
+    AddRelay { address: Multiaddr },
     GetHead { key: Vec<u8>, found: mpsc::Sender<HeadFound> },
     PutHead { key: Vec<u8>, value: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
     FindProviders { key: Vec<u8>, found: mpsc::Sender<PeerId> },
@@ -297,16 +296,7 @@ impl<P: Platform> LightPeer<P> {
     /// # Errors
     /// [`AskError::Closed`].
     pub async fn add_relay(&self, address: Multiaddr) -> Result<(), AskError> {
-        self.send(Command::AddRelay { address, origin: Origin::Configured }).await
-    }
-
-    /// Adds a relay that served before, to turn to where those that are named are too few; the address ends in `/p2p/<peer id>`. As one that the
-    /// DHT names, it adds availability and never agreement.
-    ///
-    /// # Errors
-    /// [`AskError::Closed`].
-    pub async fn add_known_relay(&self, address: Multiaddr) -> Result<(), AskError> {
-        self.send(Command::AddRelay { address, origin: Origin::Discovered }).await
+        self.send(Command::AddRelay { address }).await
     }
 
     /// Asks one relay. The records in the answer are not verified yet.

@@ -57,9 +57,11 @@ pub fn start<P: Platform>(
     let swarm = swarm(keypair, transports, platform, &config);
     let phase = local.to_bytes().iter().rev().take(4).fold(0_u32, |phase, byte| phase << 8 | u32::from(*byte));
     let mut relays = Relays::new(config.connections, phase);
-    for address in config.relays.iter().filter(|address| !address::is_unspecified(address)) {
-        if let Some((peer, _)) = address::split_peer(address) {
-            relays.add(peer, [address.clone()], Origin::Configured);
+    for (addresses, origin) in [(&config.relays, Origin::Configured), (&config.remembered, Origin::Remembered)] {
+        for address in addresses.iter().filter(|address| !address::is_unspecified(address)) {
+            if let Some((peer, _)) = address::split_peer(address) {
+                relays.add(peer, [address.clone()], origin);
+            }
         }
     }
     let exchange = Exchange::new(platform.clone());
@@ -205,9 +207,9 @@ impl<P: Platform> Driver<P> {
             Command::Open { peer, protocol, opened } => {
                 self.swarm.behaviour_mut().p2p.streams.open(peer, StreamProtocol::new(protocol), opened);
             }
-            Command::AddRelay { address, origin } => {
+            Command::AddRelay { address } => {
                 if let Some((peer, _)) = address::split_peer(&address) {
-                    self.relays.add(peer, [address], origin);
+                    self.relays.add(peer, [address], Origin::Configured);
                     self.step();
                 }
             }
