@@ -288,7 +288,7 @@ impl Client {
     }
 
     /// The registry, once a relay is connected or it makes no sense to wait longer.
-    async fn registry(&self) -> Result<&P2PRegistry<Browser>, Error> {
+    pub(crate) async fn registry(&self) -> Result<&P2PRegistry<Browser>, Error> {
         let asked = Browser.now();
         loop {
             let registry = self.open()?;

@@ -29,6 +29,8 @@ mod gateways;
 mod js;
 #[cfg(target_arch = "wasm32")]
 mod kept;
+#[cfg(all(target_arch = "wasm32", feature = "perf"))]
+mod perf;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 #[cfg(target_arch = "wasm32")]

@@ -32,7 +32,7 @@ mod serve;
 mod spare;
 pub mod store;
 mod suggest;
-mod transport;
+pub mod transport;
 
 pub use config::Config;
 pub use node::{Cost, Progress, Relay, StartError};

@@ -11,14 +11,13 @@ use libp2p::{Swarm, SwarmBuilder, noise, tcp, yamux};
 use crate::identity::Identity;
 
 /// Why no swarm could be made.
-pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A swarm that speaks TCP, QUIC, WebSocket and WebRTC-direct.
-pub(crate) async fn swarm<B: NetworkBehaviour>(
-    identity: &Identity,
-    behaviour: B,
-    idle: Duration,
-) -> Result<Swarm<B>, Error> {
+///
+/// # Errors
+/// Without what one of them needs of the system.
+pub async fn swarm<B: NetworkBehaviour>(identity: &Identity, behaviour: B, idle: Duration) -> Result<Swarm<B>, Error> {
     let certificate = identity.certificate.clone();
     let swarm = SwarmBuilder::with_existing_identity(identity.keypair.clone())
         .with_tokio()
@@ -39,7 +38,7 @@ pub(crate) async fn swarm<B: NetworkBehaviour>(
 
 /// Says which cryptography TLS uses, of the two that are linked: without it the first connection over it panics. Calling it again
 /// does nothing.
-pub(crate) fn install_crypto() {
+pub fn install_crypto() {
     // An error says that one is installed already.
     _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -29,6 +29,8 @@ pub(crate) enum Bench {
     Sync,
     /// Content in a browser: with and without a gateway, beside a bare WebSocket, plain `fetch` and Helia.
     Content,
+    /// Connections and streams of the client in a browser, beside js-libp2p, a bare WebSocket and a bare data channel.
+    Transports,
     /// The client in a browser, beside MiniSearch with a prebuilt index and beside a plain JSON endpoint.
     SideBySide,
 }
@@ -52,6 +54,7 @@ pub(crate) fn bench(name: Bench) -> Result<()> {
         Bench::Publish => with_packages("publish", &[&shown(&results.join("publish.json"))]),
         Bench::Relevance => relevance(&results),
         Bench::Content => content(&results),
+        Bench::Transports => transports(&results),
         Bench::SideBySide => side_by_side(&results),
         Bench::Webrtc => webrtc(&results),
         Bench::Sync => with_packages("sync", &[&shown(&results.join("sync.json"))]),
@@ -113,6 +116,19 @@ fn content(results: &Path) -> Result<()> {
     let arguments = [paths::at("tests/interop/race"), results.join("content"), chromium, results.join("content.json")];
     let arguments = arguments.each_ref().map(|path| shown(path));
     with_relays("content", &arguments.each_ref().map(String::as_str))
+}
+
+fn transports(results: &Path) -> Result<()> {
+    let chromium = tools::chromium()?;
+    tools::npm_packages_of(&paths::at("tests/interop"))?;
+    let module = results.join("transports/module");
+    wasm::client_for_bench(&module)?;
+    wasm::client()?;
+    page::build()?;
+    let scripts = paths::at("tests/interop/transports");
+    let arguments = [scripts, module, results.join("transports"), chromium, results.join("transports.json")];
+    let arguments = arguments.each_ref().map(|path| shown(path));
+    with_relays("transports", &arguments.each_ref().map(String::as_str))
 }
 
 fn shown(path: &Path) -> String {

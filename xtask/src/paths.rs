@@ -32,7 +32,12 @@ pub(crate) fn wasm_package() -> PathBuf {
 
 /// The module that browsers download.
 pub(crate) fn client_module() -> PathBuf {
-    wasm_package().join("ggen_client_wasm_bg.wasm")
+    module_of(&wasm_package())
+}
+
+/// The module among its bindings.
+pub(crate) fn module_of(package: &Path) -> PathBuf {
+    package.join("ggen_client_wasm_bg.wasm")
 }
 
 /// The golden vectors as a module without imports.

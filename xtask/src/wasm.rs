@@ -1,6 +1,7 @@
 //! The wasm modules: the client with its bindings, and the golden vectors.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
@@ -71,27 +72,38 @@ pub(crate) fn client() -> Result<()> {
         if paths::client_module().exists() {
             return Ok(());
         }
-        return bind_and_shrink();
+        return bind_and_shrink(&paths::wasm_package());
     };
-    bind_and_shrink()?;
+    bind_and_shrink(&paths::wasm_package())?;
     ticket.redeem()
 }
 
-fn bind_and_shrink() -> Result<()> {
+/// Builds the client's module with the methods that `bench transports` needs, and its bindings into another directory.
+pub(crate) fn client_for_bench(package: &Path) -> Result<()> {
+    tools::wasm_target()?;
+    tools::npm_packages()?;
+    say::line("building the wasm module, with what is measured of its streams");
+    run(
+        &mut cargo_wasm(BUILD.into_iter().chain(["--package", "ggen-client-wasm", "--features", "perf"])),
+        "the client does not build for wasm32; the compiler's message above says why",
+    )?;
+    bind_and_shrink(package)
+}
+
+fn bind_and_shrink(package: &Path) -> Result<()> {
     say::line("generating the bindings");
-    let package = paths::wasm_package();
     if package.exists() {
-        fs::remove_dir_all(&package).with_context(|| format!("cannot remove {}", package.display()))?;
+        fs::remove_dir_all(package).with_context(|| format!("cannot remove {}", package.display()))?;
     }
     Bindgen::new()
         .input_path(paths::client_built())
         .web(true)?
         .typescript(true)
-        .generate(&package)
+        .generate(package)
         .context("cannot generate the bindings: is wasm-bindgen in Cargo.lock the version that xtask uses?")?;
 
     say::line("shrinking the wasm module");
-    let module = paths::client_module();
+    let module = paths::module_of(package);
     let mut shrink = program(paths::at("node_modules/.bin/wasm-opt"), SHRINK);
     shrink.arg(&module).arg("--output").arg(&module);
     run(&mut shrink, "cannot shrink the wasm module; see what wasm-opt says above")

@@ -56,7 +56,7 @@ async function bare(url) {
         received += data.byteLength;
         if (received === size) done(messages);
       };
-      socket.send(String(size));
+      socket.send(`get ${size}`);
     });
   return { download, end: () => socket.close() };
 }

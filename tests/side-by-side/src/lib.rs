@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod crates;
+pub mod perf;
 pub mod plain;
 pub mod relevance;
 

@@ -554,7 +554,11 @@ impl<P: Platform> LightPeer<P> {
         _ = self.send(Command::Close).await;
     }
 
-    async fn open(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, AskError> {
+    /// Opens a stream to a connected peer, by a protocol that begins with `/`.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn open(&self, peer: PeerId, protocol: &'static str) -> Result<Stream, AskError> {
         if self.commands.is_closed() {
             return Err(AskError::Closed);
         }

@@ -1,0 +1,3 @@
+import { goOn } from "./turn.js";
+
+await goOn();
