@@ -2,6 +2,8 @@
 //!
 //! Each asks with a peer that starts out empty, and asks again after the serving relay was stopped: then it must fail.
 
+use std::time::Duration;
+
 use ggen_net::P2PRegistry;
 use ggen_net::light::{AskError, HeadError, Phase};
 use ggen_relay::market::peer::Tokio;
