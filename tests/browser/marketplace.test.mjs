@@ -98,5 +98,6 @@ test("the module comes compressed, which is a third of its bytes", async (t) => 
   const headers = await (await module).allHeaders();
   assert.equal(headers["content-encoding"], "br");
   assert.equal(headers["content-type"], "application/wasm");
-  assert.ok(Number(headers["content-length"]) < 620_000, headers["content-length"]);
+  // `cargo xtask ci` has the same bound.
+  assert.ok(Number(headers["content-length"]) < 625_000, headers["content-length"]);
 });
