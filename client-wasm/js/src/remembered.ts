@@ -35,12 +35,12 @@ export class Remembered {
     return new Remembered(isWanted ? storage : undefined);
   }
 
-  /** Remembers these, and no others; of none nothing new is known. */
+  /** Remembers these, and no others. */
   keep(relays: RememberedRelay[]): void {
     const stored: Stored = { at: Date.now(), relays: relays.slice(0, MAX_RELAYS) };
     const text = JSON.stringify(stored);
     // No room, or forbidden by now: the next visit begins as the first one did.
-    if (relays.length > 0 && text.length <= MAX_CHARS) attempt(() => this.#storage?.setItem(KEY, text));
+    if (text.length <= MAX_CHARS) attempt(() => this.#storage?.setItem(KEY, text));
   }
 }
 

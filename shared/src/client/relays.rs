@@ -94,12 +94,14 @@ pub struct Relays<P, A> {
     relays: BTreeMap<P, Relay<A>>,
     wanted: usize,
     phase: u32,
+    /// When it was last looked at what is to be done.
+    stepped: Duration,
 }
 
 impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
     /// No relay yet. `wanted`: how many connections to keep; every configured relay is dialed all the same.
     pub const fn new(wanted: usize, phase: u32) -> Self {
-        Self { relays: BTreeMap::new(), wanted, phase }
+        Self { relays: BTreeMap::new(), wanted, phase, stepped: Duration::ZERO }
     }
 
     /// Learns of a relay or of more of its addresses. Past the bounds, what is discovered is forgotten.
@@ -166,6 +168,7 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
 
     /// What is to be done now. Of relays that nobody configured those are dialed first that failed least, and of these those with the highest `score`.
     pub fn step(&mut self, now: Duration, score: impl Fn(&P) -> f64) -> Vec<Dial<P, A>> {
+        self.stepped = now;
         self.expire_dials(now);
         let mut engaged = self
             .relays
@@ -174,7 +177,7 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
             .count();
         let mut dials = Vec::new();
         for origin in [Origin::Configured, Origin::Discovered, Origin::Remembered] {
-            if origin == Origin::Remembered && self.waits_for_configured(now).is_some() {
+            if origin == Origin::Remembered && self.patience_ends().is_some_and(|end| end > now) {
                 break;
             }
             while origin == Origin::Configured || engaged < self.wanted {
@@ -191,15 +194,16 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
         dials
     }
 
-    /// Until when, at the longest, a configured relay is waited for before those are turned to that are remembered; None: that time is over.
-    fn waits_for_configured(&self, now: Duration) -> Option<Duration> {
+    /// When those are turned to that are remembered, if nothing happens before: never while a configured relay is connected, at once (None) when all have
+    /// failed.
+    fn patience_ends(&self) -> Option<Duration> {
         let configured = self.relays.values().filter(|relay| relay.origin == Origin::Configured);
-        let waited = configured.filter_map(|relay| match relay.state {
+        let waited_for = configured.filter_map(|relay| match relay.state {
             RelayState::Connected(_) => Some(Duration::MAX),
             RelayState::Connecting(since) if relay.failures == 0 => Some(since + PATIENCE),
             RelayState::Connecting(_) | RelayState::Waiting(_) | RelayState::Idle => None,
         });
-        waited.max().filter(|until| *until > now)
+        waited_for.max()
     }
 
     fn expire_dials(&mut self, now: Duration) {
@@ -214,19 +218,17 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
         }
     }
 
-    /// When [`Self::step`] should be called next, if nothing happens before.
+    /// When [`Self::step`] should be called next, if nothing happens before. What it has looked at is not told again: a relay whose pause is over may be
+    /// one too many.
     pub fn next_step(&self) -> Option<Duration> {
-        let has_remembered =
-            self.relays.values().any(|relay| relay.origin == Origin::Remembered && relay.state == RelayState::Idle);
-        let next = self.relays.values().flat_map(|relay| match relay.state {
-            RelayState::Waiting(until) => [Some(until), None],
-            RelayState::Connecting(since) => {
-                let is_waited_for = has_remembered && relay.origin == Origin::Configured && relay.failures == 0;
-                [Some(since + DIAL_TIMEOUT), is_waited_for.then_some(since + PATIENCE)]
-            }
-            RelayState::Idle | RelayState::Connected(_) => [None, None],
+        let next = self.relays.values().filter_map(|relay| match relay.state {
+            RelayState::Waiting(until) => Some(until),
+            RelayState::Connecting(since) => Some(since + DIAL_TIMEOUT),
+            RelayState::Idle | RelayState::Connected(_) => None,
         });
-        next.flatten().min()
+        let has_remembered = self.relays.values().any(|relay| relay.origin == Origin::Remembered);
+        let patience = self.patience_ends().filter(|end| has_remembered && *end < Duration::MAX);
+        next.chain(patience).filter(|at| *at > self.stepped).min()
     }
 
     /// All relays, in the order of their ids.
@@ -347,7 +349,31 @@ mod tests {
         other.add(2, ["c"], Origin::Discovered);
         other.on_dial_failed(&8, "refused".into(), now);
         assert_eq!(dialed(&mut other, now), [2], "what is known to be there comes before what was");
-        assert_eq!(relays.next_step().filter(|next| *next < seconds(10)), None);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_no_reason_to_look_again() {
+        let mut relays = one_relay();
+        for peer in 2..10 {
+            relays.add(peer, ["b"], Origin::Remembered);
+        }
+        relays.step(seconds(0), |_| 0.5);
+        relays.step(PATIENCE, |_| 0.5);
+        assert_eq!(relays.next_step(), Some(DIAL_TIMEOUT), "some are remembered that are not wanted");
+
+        let mut relays = one_relay();
+        relays.add(2, ["b"], Origin::Discovered);
+        relays.add(3, ["b"], Origin::Discovered);
+        relays.step(seconds(0), |_| 0.5);
+        relays.on_connected(&1, "a");
+        relays.on_dial_failed(&2, "refused".into(), seconds(0));
+        relays.step(seconds(0), |_| 0.5);
+        relays.on_connected(&3, "b");
+        let pause = relays.next_step().expect("one waits");
+        assert!(relays.step(pause, |_| 0.5).is_empty(), "enough are connected");
+        assert_eq!(relays.next_step(), None);
+        relays.on_disconnected(&3, None, pause + seconds(9));
+        assert_eq!(relays.step(pause + seconds(9), |_| 0.5)[0].peer, 2);
     }
 
     #[test]

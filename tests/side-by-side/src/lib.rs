@@ -6,13 +6,17 @@ pub mod perf;
 pub mod plain;
 pub mod relevance;
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use ggen_bench::report;
 use ggen_shared::catalogue::Catalogue;
 use ggen_shared::record::Release;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A package as others index it: the same texts that the marketplace finds it by.
 #[derive(Debug, Clone, Serialize)]
@@ -46,4 +50,31 @@ pub fn node(script: &Path, arguments: &[&Path]) -> Result<()> {
     let status = Command::new("node").arg(script).args(arguments).status().context("cannot start node")?;
     ensure!(status.success(), "{} ended with {status}", script.display());
     Ok(())
+}
+
+/// What a browser measured.
+#[derive(Debug, Deserialize)]
+struct Measured<S> {
+    chromium: String,
+    samples: S,
+}
+
+/// Lets Chromium do a task: what the `drive.mjs` of these scripts makes of it. The task and what comes of it are in the directory afterwards.
+///
+/// # Errors
+/// The browser does not come to an end, or brings something else than samples.
+pub async fn samples<S: DeserializeOwned>(
+    scripts: &Path,
+    directory: &Path,
+    chromium: &Path,
+    task: &Value,
+) -> Result<S> {
+    let [told, brought] = ["task.json", "samples.json"].map(|name| directory.join(name));
+    serde_json::to_writer(File::create(&told)?, task)?;
+    println!("measuring, {}", report::load()?);
+    let (script, chromium, out) = (scripts.join("drive.mjs"), chromium.to_owned(), brought.clone());
+    tokio::task::spawn_blocking(move || node(&script, &[&chromium, &told, &out])).await??;
+    let Measured { chromium, samples } = serde_json::from_reader(File::open(brought)?)?;
+    println!("{chromium}, {}", report::load()?);
+    Ok(samples)
 }

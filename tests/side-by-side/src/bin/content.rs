@@ -2,19 +2,18 @@
 //! `content SCRIPTS DIRECTORY CHROMIUM [JSON FILE]`. One relay has it all, and serves the page.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use data_encoding::HEXLOWER;
-use ggen_bench::report::{self, Row, publish, quantile};
+use ggen_bench::report::{Row, publish, quantile};
 use ggen_relay::{Config, Relay};
 use ggen_shared::id::Network;
 use ggen_shared::record::ContentId;
 use ggen_shared::registry::{Publication, Registry};
-use ggen_side_by_side::{bare, node};
+use ggen_side_by_side::{bare, node, samples};
 use ggen_tests::{Publisher, provider};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What is downloaded: how it is called, how many bytes it has, how often each way has its turn.
@@ -26,13 +25,6 @@ const AHEAD: f64 = 1.0;
 
 /// Seconds of each run, by the way it went.
 type Samples = BTreeMap<String, Vec<f64>>;
-
-/// What the browser measured.
-#[derive(Debug, Deserialize)]
-struct Measured {
-    chromium: String,
-    samples: BTreeMap<String, Samples>,
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -54,17 +46,9 @@ async fn main() -> Result<()> {
     let websocket = relay.addresses().into_iter().map(|address| address.to_string());
     let websocket = websocket.into_iter().find(|address| address.contains("/ws")).context("it listens on WebSocket")?;
     let task = json!({ "origin": origin, "relay": websocket, "bare": format!("ws://{bare}"), "contents": contents });
-    serde_json::to_writer(File::create(at("task.json"))?, &task)?;
-
-    println!("downloading from {origin}, {}", report::load()?);
-    let (script, chromium, task, samples) =
-        (scripts.join("drive.mjs"), chromium.clone(), at("task.json"), at("samples.json"));
-    let out = samples.clone();
-    tokio::task::spawn_blocking(move || node(&script, &[&chromium, &task, &out])).await??;
+    let samples = samples(scripts, directory, chromium, &task).await?;
     relay.stop().await;
-    let measured: Measured = serde_json::from_reader(File::open(samples)?)?;
-    println!("{}, {}", measured.chromium, report::load()?);
-    publish(&rows(measured.samples)?, json.first().map(PathBuf::as_path))
+    publish(&rows(samples)?, json.first().map(PathBuf::as_path))
 }
 
 fn config(data: &Path, www: &Path) -> Config {

@@ -2,15 +2,14 @@
 //! `transports SCRIPTS MODULE DIRECTORY CHROMIUM [JSON FILE]`. One relay is dialed, and serves the pages; a peer on the same transports moves bytes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use ggen_bench::report::{self, Row, publish, quantile};
+use ggen_bench::report::{Row, publish, quantile};
 use ggen_relay::{Config, Relay};
 use ggen_shared::id::Network;
-use ggen_side_by_side::{bare, node, perf};
-use serde::Deserialize;
+use ggen_side_by_side::{bare, node, perf, samples};
 use serde_json::json;
 
 /// How often each has its turn.
@@ -31,13 +30,6 @@ const OF_THEIR_TIME: f64 = 0.8;
 const OVER_BARE_MS: f64 = 1.0;
 const OF_BARE: f64 = 0.6;
 const AHEAD: f64 = 1.0;
-
-/// What the browser measured: milliseconds, by what they are of and whose they are.
-#[derive(Debug, Deserialize)]
-struct Measured {
-    chromium: String,
-    samples: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
-}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -76,17 +68,9 @@ async fn main() -> Result<()> {
         "origin": origin, "socket": format!("ws://{bare}"), "rounds": ROUNDS, "pings": PINGS,
         "volume": { "bytes": BYTES, "streams": STREAMS }, "transports": transports.collect::<Result<Vec<_>>>()?,
     });
-    serde_json::to_writer(File::create(at("task.json"))?, &task)?;
-
-    println!("measuring at {origin}, {}", report::load()?);
-    let (script, chromium, task, samples) =
-        (scripts.join("drive.mjs"), chromium.clone(), at("task.json"), at("samples.json"));
-    let out = samples.clone();
-    tokio::task::spawn_blocking(move || node(&script, &[&chromium, &task, &out])).await??;
+    let samples = samples(scripts, directory, chromium, &task).await?;
     relay.stop().await;
-    let measured: Measured = serde_json::from_reader(File::open(samples)?)?;
-    println!("{}, {}", measured.chromium, report::load()?);
-    publish(&rows(measured.samples)?, json.first().map(PathBuf::as_path))
+    publish(&rows(samples)?, json.first().map(PathBuf::as_path))
 }
 
 fn rows(mut samples: BTreeMap<String, BTreeMap<String, Vec<f64>>>) -> Result<Vec<Row>> {
