@@ -163,6 +163,8 @@ pub const COMMANDS: usize = 1024;
 
 /// A connection on which nothing happens is closed after this long; a light peer dials again when it needs to.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often a relay closes connections that lookups made and that are no use any more. One lasts for as long at least: a lookup that goes on needs it.
+pub const SURPLUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Running work may end after the signal to stop, up to this long.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 

@@ -156,6 +156,7 @@ impl Node {
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut stopped: watch::Receiver<bool>) {
         let mut redial = tokio::time::interval(REDIAL_INTERVAL);
+        let mut surplus = tokio::time::interval(policy::SURPLUS_INTERVAL);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -166,6 +167,11 @@ impl Node {
                     self.neighbours.remember(&known);
                     self.tell_status();
                     self.provide();
+                }
+                _ = surplus.tick() => {
+                    for connection in self.swarm.behaviour_mut().p2p.surplus() {
+                        self.swarm.close_connection(connection);
+                    }
                 }
                 _ = stopped.wait_for(|stop| *stop) => {
                     tracing::info!("the network node stops");

@@ -4,6 +4,7 @@
     reason = "the derived event enum has no place for docs: its variants are the fields of the struct"
 )]
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use ggen_shared::limits::MAX_ADDRESSES_PER_RELAY;
 use ggen_shared::protocol::names;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::RecordStore;
-use libp2p::swarm::NetworkBehaviour;
-use libp2p::{Multiaddr, StreamProtocol, identify, kad, ping};
+use libp2p::swarm::{ConnectionId, NetworkBehaviour};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, kad, ping};
 
 use crate::address::Transport;
-use crate::gossip::{Gossip, gossip};
+use crate::gossip::{Gossip, gossip, packages_topic};
 use crate::kademlia::Kademlia;
 use crate::{P2PConfig, address, streams};
 
@@ -91,7 +92,7 @@ where
     ///
     /// A peer may tell other addresses again and again. Those that it tells no more make room for those that it tells now, so
     /// that its entry, which goes into answers of the DHT, stays as small as one telling.
-    pub fn on_identified(&mut self, peer: &libp2p::PeerId, info: &identify::Info) {
+    pub fn on_identified(&mut self, peer: &PeerId, info: &identify::Info) {
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
             return;
         }
@@ -126,7 +127,14 @@ where
         }
     }
 
-    fn known_addresses(&mut self, peer: &libp2p::PeerId) -> Vec<Multiaddr> {
+    /// Connections that are no use any more, and whose owner closes them: asked every few seconds. A relay's lookups connect it to all others in
+    /// time; see [`Kademlia`]. Those that announcements take stay.
+    pub fn surplus(&mut self) -> Vec<ConnectionId> {
+        let mesh: HashSet<PeerId> = self.gossipsub.mesh_peers(&packages_topic().hash()).copied().collect();
+        self.kad.surplus(|peer| mesh.contains(peer))
+    }
+
+    fn known_addresses(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
         let Some(bucket) = self.kad.kbucket(*peer) else { return Vec::new() };
         let entry = bucket.iter().find(|entry| entry.node.key.preimage() == peer);
         entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()

@@ -28,6 +28,9 @@ const MAX_OF_GROUP_BY_LOOKUPS: usize = 3;
 const MAX_DIALS_TO_GROUP: usize = 6;
 /// Connections that lookups are making, in all: each is a socket. Past it those fail that are begun, as if the peer were gone.
 const MAX_DIALS_OF_LOOKUPS: usize = 128;
+/// Connections that lookups made and that are kept: as many have their other end here. In a network of a thousand relays each would else be
+/// connected to all others, and everybody be told of each announcement by everybody.
+const MAX_KEPT_OF_LOOKUPS: usize = 40;
 
 /// Kademlia as libp2p has it, and what is asked of whom it lets in and dials.
 pub struct Kademlia<S> {
@@ -37,6 +40,8 @@ pub struct Kademlia<S> {
     places: HashMap<PeerId, IpGroup>,
     /// Where those are that are in the routing table, or were.
     table: HashMap<PeerId, IpGroup>,
+    /// Those of them whom nobody reached when they were last dialed.
+    unreached: HashSet<PeerId>,
     /// Connections that lookups have begun.
     lookups: HashMap<ConnectionId, Lookup>,
     /// Whom the owner of this peer has named: they are let in wherever they are, and take no place of others.
@@ -49,8 +54,8 @@ enum Lookup {
     Begun,
     /// It dials this group.
     Dials(IpGroup),
-    /// It is connected there.
-    Connected(IpGroup),
+    /// It is connected there. `is_idle` once the lookup is over that it was made for.
+    Connected { to: IpGroup, peer: PeerId, is_idle: bool },
 }
 
 /// Lookups have as many connections to one group as they may, or as many dials.
@@ -66,7 +71,8 @@ where
         // Whoever is connected may enter, if there is room for its group: see `may_enter`.
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
         let kad = kad::Behaviour::with_config(local, store, config);
-        Self { kad, local, places: HashMap::new(), table: HashMap::new(), lookups: HashMap::new(), named }
+        let (places, table, unreached, lookups) = Default::default();
+        Self { kad, local, places, table, unreached, lookups, named }
     }
 
     /// Whether this is a client that looks for nothing but the peers around it.
@@ -77,7 +83,9 @@ where
             && queries.all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
     }
 
-    /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it.
+    /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it, and in a full bucket
+    /// one whom nobody reaches. Kademlia would dial one of a full bucket for each newcomer, to see whether it is there: who is dialed so
+    /// may have a full bucket, too, and dial somebody for whom it is a newcomer, without end.
     pub(crate) fn may_enter(&mut self, peer: &PeerId) -> bool {
         if self.named.contains(peer) {
             return true;
@@ -88,8 +96,15 @@ where
         // The others of the group: whether it is in the same bucket, and whether it is connected.
         let mut others: Vec<(PeerId, bool, bool)> = Vec::new();
         let mut there = HashMap::new();
+        let (mut has_room, mut unreached) = (true, None);
         for bucket in kad.kbuckets() {
             let is_same = bucket.contains(&distance);
+            if is_same {
+                let mut entries = bucket.iter().map(|entry| entry.node.key.preimage());
+                has_room = bucket.num_entries() < kad::K_VALUE.get() || entries.any(|other| other == peer);
+                unreached =
+                    bucket.iter().map(|entry| *entry.node.key.preimage()).find(|it| self.unreached.contains(it));
+            }
             for entry in bucket.iter() {
                 let other = *entry.node.key.preimage();
                 let Some(place) = table.get(&other).copied() else { continue };
@@ -100,13 +115,20 @@ where
             }
         }
         *table = there;
+        self.unreached.retain(|peer| table.contains_key(peer));
         let in_bucket = others.iter().filter(|(_, is_same, _)| *is_same).count();
         if in_bucket >= MAX_OF_GROUP_IN_BUCKET || others.len() >= MAX_OF_GROUP_IN_TABLE {
             let makes_room = |is_same| is_same || in_bucket < MAX_OF_GROUP_IN_BUCKET;
             let gone = others.iter().find(|(_, is_same, connected)| makes_room(*is_same) && !connected);
-            let Some((gone, ..)) = gone else { return false };
+            let Some((gone, is_same_bucket, _)) = gone else { return false };
+            has_room |= is_same_bucket;
             kad.remove_peer(gone);
             table.remove(gone);
+        }
+        if !has_room {
+            let Some(gone) = unreached else { return false };
+            kad.remove_peer(&gone);
+            table.remove(&gone);
         }
         table.insert(*peer, group);
         true
@@ -119,15 +141,29 @@ where
 
     /// Whether lookups may have one more connection to a group.
     fn may_connect(&self, group: IpGroup) -> bool {
-        self.count(Lookup::Connected(group)) < MAX_OF_GROUP_BY_LOOKUPS
+        let there = |lookup: &&Lookup| matches!(lookup, Lookup::Connected { to, .. } if *to == group);
+        self.lookups.values().filter(there).count() < MAX_OF_GROUP_BY_LOOKUPS
     }
 
     fn may_dial(&self, group: IpGroup) -> bool {
-        self.may_connect(group) && self.count(Lookup::Dials(group)) < MAX_DIALS_TO_GROUP
+        let there = |lookup: &&Lookup| **lookup == Lookup::Dials(group);
+        self.may_connect(group) && self.lookups.values().filter(there).count() < MAX_DIALS_TO_GROUP
     }
 
-    fn count(&self, lookup: Lookup) -> usize {
-        self.lookups.values().filter(|other| **other == lookup).count()
+    /// Connections that lookups made and that are not worth keeping, past so many: those to peers who are not in the routing table first, and the newest,
+    /// who are the likeliest to leave soon. Not those to peers that are of use otherwise, and not those that were made since this was last asked: the
+    /// lookup may still go on.
+    pub(crate) fn surplus(&mut self, is_of_use: impl Fn(&PeerId) -> bool) -> Vec<ConnectionId> {
+        let mut made: Vec<(ConnectionId, PeerId, bool)> = Vec::new();
+        for (id, lookup) in &mut self.lookups {
+            if let Lookup::Connected { peer, is_idle, .. } = lookup {
+                made.push((*id, *peer, std::mem::replace(is_idle, true)));
+            }
+        }
+        // Connections are numbered as they are begun.
+        made.sort_unstable_by_key(|(id, peer, _)| (!self.table.contains_key(peer), *id));
+        let past = made.into_iter().skip(MAX_KEPT_OF_LOOKUPS);
+        past.filter(|(_, peer, is_idle)| *is_idle && !is_of_use(peer)).map(|(id, ..)| id).collect()
     }
 }
 
@@ -201,7 +237,7 @@ where
             if !self.may_connect(group) {
                 return Err(ConnectionDenied::new(EnoughOfGroup));
             }
-            self.lookups.insert(connection, Lookup::Connected(group));
+            self.lookups.insert(connection, Lookup::Connected { to: group, peer, is_idle: false });
         }
         self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
     }
@@ -211,6 +247,7 @@ where
             FromSwarm::ConnectionEstablished(established) if !established.endpoint.is_relayed() => {
                 let group = IpGroup::of(established.endpoint.get_remote_address());
                 self.places.entry(established.peer_id).or_insert(group);
+                self.unreached.remove(&established.peer_id);
             }
             FromSwarm::ConnectionClosed(closed) => {
                 self.lookups.remove(&closed.connection_id);
@@ -218,7 +255,13 @@ where
                     self.places.remove(&closed.peer_id);
                 }
             }
-            FromSwarm::DialFailure(failure) => _ = self.lookups.remove(&failure.connection_id),
+            FromSwarm::DialFailure(failure) => {
+                self.lookups.remove(&failure.connection_id);
+                let in_table = failure.peer_id.filter(|peer| self.table.contains_key(peer));
+                if matches!(failure.error, DialError::Transport(_)) {
+                    self.unreached.extend(in_table);
+                }
+            }
             _ => {}
         }
         self.kad.on_swarm_event(event);
@@ -346,6 +389,39 @@ mod tests {
     }
 
     #[test]
+    fn a_full_bucket_has_room_for_a_newcomer_once_one_of_it_is_not_reached_any_more() {
+        let mut kademlia = kademlia();
+        let mut number = 0;
+        let mut enters = |kademlia: &mut Kademlia<MemoryStore>, peer| {
+            number += 1;
+            meet(kademlia, peer, &format!("/ip4/10.{}.0.1/tcp/1", number % 256))
+        };
+        // Half of all are in the bucket that is farthest away.
+        let local = KBucketKey::from(kademlia.local);
+        let far = std::iter::repeat_with(PeerId::random)
+            .filter(|peer| local.distance(&KBucketKey::from(*peer)).ilog2() == Some(255));
+        let far: Vec<PeerId> = far.take(kad::K_VALUE.get() + 2).collect();
+        let (inside, outside) = far.split_at(kad::K_VALUE.get());
+        assert!(inside.iter().all(|peer| enters(&mut kademlia, *peer)));
+        assert!(!enters(&mut kademlia, outside[0]));
+        assert!(enters(&mut kademlia, inside[3]), "who is in has a place");
+        let fails = |kademlia: &mut Kademlia<MemoryStore>, peer, error: &DialError| {
+            let connection_id = ConnectionId::new_unchecked(9);
+            kademlia.on_swarm_event(FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), error, connection_id }));
+        };
+        fails(&mut kademlia, inside[3], &DialError::Aborted);
+        assert!(!enters(&mut kademlia, outside[0]), "it was not tried");
+        let silent = DialError::Transport(Vec::new());
+        fails(&mut kademlia, inside[3], &silent);
+        enters(&mut kademlia, inside[3]);
+        assert!(!enters(&mut kademlia, outside[0]), "it came back");
+        fails(&mut kademlia, inside[3], &silent);
+        assert!(enters(&mut kademlia, outside[0]));
+        assert!(!enters(&mut kademlia, outside[1]), "one makes room for one");
+        assert_eq!(in_table(&mut kademlia), [kad::K_VALUE.get()]);
+    }
+
+    #[test]
     fn a_client_gets_to_know_the_peers_around_it_without_dialing_them_and_looks_for_others() {
         let dials_of = |mode: kad::Mode, is_lookup: bool| {
             let mut kademlia = kademlia();
@@ -395,5 +471,30 @@ mod tests {
         kademlia.on_swarm_event(FromSwarm::DialFailure(failed));
         assert!(dial(&mut kademlia, 102, "/ip4/10.66.9.2/tcp/1", true), "what has failed makes room");
         assert!(!dial(&mut kademlia, 103, "/ip4/10.66.9.3/tcp/1", true));
+    }
+
+    #[test]
+    fn of_the_connections_that_lookups_made_those_are_kept_that_are_of_use_and_the_oldest() {
+        let mut kademlia = kademlia();
+        let peers: Vec<PeerId> = (0..MAX_KEPT_OF_LOOKUPS + 10).map(|_| PeerId::random()).collect();
+        let id = ConnectionId::new_unchecked;
+        let connect = |kademlia: &mut Kademlia<MemoryStore>, number: usize| {
+            let address: Multiaddr = format!("/ip4/10.{number}.0.1/tcp/1").parse().unwrap();
+            kademlia.lookups.insert(id(number), Lookup::Begun);
+            let (peer, role) = (peers[number], Endpoint::Dialer);
+            kademlia.handle_established_outbound_connection(id(number), peer, &address, role, PortUse::New).unwrap();
+        };
+        // Not in the order of their numbers: a map has none.
+        (0..MAX_KEPT_OF_LOOKUPS + 5).rev().for_each(|number| connect(&mut kademlia, number));
+        let [last, useful, in_table] = [0, 1, 2].map(|past| MAX_KEPT_OF_LOOKUPS + past);
+        assert!(meet(&mut kademlia, peers[in_table], "/ip4/10.77.0.1/tcp/1"));
+        let surplus = |kademlia: &mut Kademlia<MemoryStore>| kademlia.surplus(|peer| *peer == peers[useful]);
+        assert!(surplus(&mut kademlia).is_empty(), "lookups may still go on that made them");
+        (MAX_KEPT_OF_LOOKUPS + 5..peers.len()).for_each(|number| connect(&mut kademlia, number));
+        // The one of the table takes a place of those that are not, so the last of them goes.
+        let idle = [last - 1, last, last + 3, last + 4].map(id);
+        assert_eq!(surplus(&mut kademlia), idle);
+        let others = (5..10).map(|past| id(last + past));
+        assert_eq!(surplus(&mut kademlia), idle.into_iter().chain(others).collect::<Vec<_>>());
     }
 }

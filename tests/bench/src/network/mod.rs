@@ -23,23 +23,27 @@ use self::node::{Command, Handle, Heard, Looked, Node};
 
 /// Peers whom a newcomer knows.
 const KNOWN_TO_NEWCOMERS: usize = 3;
-/// Between two newcomers.
+/// Between two newcomers, at least, and until this process keeps the cores less busy than so: a relay that joins asks some hundred others, and has
+/// two cores of its own where it is no relay of a thousand in one process.
 const JOIN_PAUSE: Duration = Duration::from_millis(40);
+const JOIN_BUSY: f64 = 0.8;
+/// After how many newcomers it is told how far it is.
+const JOINED_REPORT: usize = 100;
 /// Records that are looked for, each put by one peer.
 const RECORDS: usize = 20;
 /// Lookups in all, and at once.
 const LOOKUPS: usize = 200;
 const LOOKUPS_AT_ONCE: usize = 2;
 /// Announcements, and the pause behind each for each relay: all relays of a network share two cores here, and each has to take every announcement.
-const ANNOUNCEMENTS: usize = 20;
-const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(5);
+const ANNOUNCEMENTS: usize = 10;
+const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of an announcement: as a release has.
 const ANNOUNCEMENT_BYTES: usize = 500;
 /// How long an announcement may still come, once the last one was made.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The network has settled when the machine is no busier than this, or after this long.
 const SETTLED_BUSY: f64 = 0.5;
-const SETTLE_AT_MOST: Duration = Duration::from_secs(120);
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1200);
 
 /// What was measured with some of the peers dead.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub struct Measured {
     pub requests: f64,
     /// Rounds that a lookup needs by the routing tables as they are, at the mean.
     pub hops: f64,
+    /// Peers that one is connected to, at the mean: the dead among them until that is noticed.
+    pub connected: f64,
     /// Live peers that an announcement reached.
     pub reach: f64,
     /// Times until it did, in milliseconds.
@@ -80,11 +86,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// Starts so many peers, lets them join, and puts the records that are looked for.
+    /// Starts so many peers, lets them join, and puts the records that are looked for. Each connection is pinged at that interval.
     ///
     /// # Errors
     /// When most records find no place, or the machine's state can't be read.
-    pub async fn start(size: usize) -> Result<Self> {
+    pub async fn start(size: usize, ping_interval: Duration) -> Result<Self> {
+        let start = Instant::now();
         let net = Arc::<Net>::default();
         let (tell, heard) = mpsc::channel(4 * size * ANNOUNCEMENTS);
         let mut network = Self {
@@ -98,13 +105,22 @@ impl Network {
         };
         for number in 0..size {
             let ip = network.place(number);
-            let peer = Node::start(&network.net, ip, tell.clone());
+            let peer = Node::start(&network.net, ip, tell.clone(), ping_interval);
             let known = network.live.len().min(KNOWN_TO_NEWCOMERS);
             let others = (0..known).map(|_| network.random.one_of(&network.live)).map(|other| (other.id, other.ip));
             let others = others.collect();
             peer.tell(Command::Join { others }).await;
             network.live.push(peer);
-            tokio::time::sleep(JOIN_PAUSE).await;
+            loop {
+                let machine = Machine::now()?;
+                tokio::time::sleep(JOIN_PAUSE).await;
+                if machine.own_share()? < JOIN_BUSY {
+                    break;
+                }
+            }
+            if (number + 1) % JOINED_REPORT == 0 {
+                println!("{} have joined after {:.0} s", number + 1, start.elapsed().as_secs_f64());
+            }
         }
         network.settle().await?;
         for number in 0..RECORDS {
@@ -176,12 +192,21 @@ impl Network {
             lookup_times: found,
             requests: looked.iter().map(|it| f64::from(it.requests)).sum::<f64>() / looked.len() as f64,
             hops,
+            connected: self.connected().await,
             reach,
             delivery_times,
             duplicates: duplicates.count() as f64 / heard.max(1.0),
             busy: [lookups_busy, busy],
             own: [lookups_own, own],
         })
+    }
+
+    async fn connected(&self) -> f64 {
+        let mut all = 0;
+        for peer in &self.live {
+            all += peer.ask(|done| Command::Connected { done }).await.unwrap_or_default();
+        }
+        all as f64 / self.live.len() as f64
     }
 
     async fn look(&mut self) -> Vec<Looked> {

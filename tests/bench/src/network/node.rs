@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, packages_topic};
+use ggen_relay::policy;
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::timeout::TransportTimeout;
@@ -22,9 +23,6 @@ use super::link::{Links, Net, address};
 
 /// How long a relay's dials and handshakes may take, as libp2p's builder has it.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection stays on which nothing happens: as relays have it.
-const IDLE_TIMEOUT: Duration = ggen_relay::policy::IDLE_TIMEOUT;
-
 /// What a lookup found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
@@ -46,6 +44,8 @@ pub(super) enum Command {
     Publish { data: Vec<u8> },
     /// Tell the routing table, and whether the record is here.
     Table { key: RecordKey, done: oneshot::Sender<(Vec<PeerId>, bool)> },
+    /// Tell how many peers it is connected to.
+    Connected { done: oneshot::Sender<usize> },
 }
 
 /// A running peer.
@@ -85,7 +85,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts a peer.
-    pub(super) fn start(net: &Arc<Net>, ip: Ipv4Addr, heard: mpsc::Sender<Heard>) -> Handle {
+    pub(super) fn start(net: &Arc<Net>, ip: Ipv4Addr, heard: mpsc::Sender<Heard>, ping_interval: Duration) -> Handle {
         let keypair = Keypair::generate_ed25519();
         let id = keypair.public().to_peer_id();
         let noise = noise::Config::new(&keypair).expect("an Ed25519 identity can sign the noise handshake");
@@ -95,8 +95,9 @@ impl Node {
             .multiplex(yamux::Config::default())
             .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         let transport = TransportTimeout::new(transport, CONNECTION_TIMEOUT).boxed();
-        let behaviour = P2PBehaviour::new(&keypair, MemoryStore::new(id), &P2PConfig::default(), Role::Relay);
-        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+        let config = P2PConfig { ping_interval, ..P2PConfig::default() };
+        let behaviour = P2PBehaviour::new(&keypair, MemoryStore::new(id), &config, Role::Relay);
+        let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(policy::IDLE_TIMEOUT);
         let mut swarm = Swarm::new(transport, behaviour, id, config);
         swarm.listen_on(address(ip)).expect("memory can be listened on");
         swarm.add_external_address(address(ip));
@@ -108,9 +109,15 @@ impl Node {
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        let mut surplus = tokio::time::interval(policy::SURPLUS_INTERVAL);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_event(event),
+                _ = surplus.tick() => {
+                    for connection in self.swarm.behaviour_mut().surplus() {
+                        self.swarm.close_connection(connection);
+                    }
+                }
                 command = inbox.recv() => match command {
                     Some(command) => self.on_command(command),
                     None => return,
@@ -120,8 +127,10 @@ impl Node {
     }
 
     fn on_command(&mut self, command: Command) {
+        let connected = self.swarm.connected_peers().count();
         let p2p = self.swarm.behaviour_mut();
         match command {
+            Command::Connected { done } => _ = done.send(connected),
             Command::Join { others } => {
                 for (peer, ip) in others {
                     // One that is met by then needs no dial.
