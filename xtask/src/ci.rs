@@ -25,6 +25,7 @@ pub(crate) fn run(after_test: bool) -> Result<()> {
     tools::rust_components()?;
     tools::wasm_target()?;
     format()?;
+    lock_files()?;
     lints()?;
     docs()?;
     if !after_test {
@@ -45,6 +46,17 @@ pub(crate) fn run(after_test: bool) -> Result<()> {
 fn format() -> Result<()> {
     say::line("checking the format");
     run_command(&mut cargo(["fmt", "--all", "--check"]), "the format differs: run `cargo fmt --all`")
+}
+
+/// Workspaces beside this one, of what is measured beside ours: nothing else builds them, so nothing else sees that they need other packages now.
+fn lock_files() -> Result<()> {
+    for beside in ["tests/webrtc-beside", "tests/side-by-side/tantivy"] {
+        say::line(&format!("checking the lock file of {beside}"));
+        let mut check = cargo(["update", "--workspace", "--locked", "--quiet"]);
+        let failure = format!("it is not up to date: run `cargo metadata` in {beside}");
+        run_command(check.current_dir(paths::at(beside)), &failure)?;
+    }
+    Ok(())
 }
 
 fn lints() -> Result<()> {
