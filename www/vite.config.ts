@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
+import { preloadModule } from "./preload-module.mjs";
 
 const WASM_MODULE = new URL("../client-wasm/js/wasm/ggen_client_wasm.js", import.meta.url);
 
@@ -9,7 +10,7 @@ export default defineConfig(({ command }) => {
     throw new Error("The client's wasm module is not built yet. `cargo xtask build` builds it, and then the page.");
   }
   return {
-    plugins: [svelte()],
+    plugins: [svelte(), preloadModule()],
     // Package pages have nested paths, so assets are named from the root.
     base: "/",
     build: {

@@ -101,3 +101,13 @@ test("the module comes compressed, which is a third of its bytes", async (t) => 
   // `cargo xtask ci` has the same bound.
   assert.ok(Number(headers["content-length"]) < 625_000, headers["content-length"]);
 });
+
+test("the page itself asks for the module, before its scripts have come, and they take what it got", async (t) => {
+  const relay = await Relay.start(t);
+  const page = await openPage(t, relay);
+  await connected(page);
+  const asked = await page.evaluate(() =>
+    performance.getEntriesByType("resource").filter(({ name }) => name.endsWith(".wasm")).map(({ initiatorType }) => initiatorType),
+  );
+  assert.deepEqual(asked, ["link"]);
+});

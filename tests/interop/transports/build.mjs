@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { preloadModule } from "../../../www/preload-module.mjs";
 
 const [outDir, perf] = process.argv.slice(2);
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -10,6 +11,7 @@ await build({
   base: "/",
   configFile: false,
   logLevel: "warn",
+  plugins: [preloadModule()],
   resolve: { alias: { "@ggen/perf": perf } },
   build: {
     outDir,
