@@ -65,9 +65,9 @@ pub const MAX_VERIFYING_PER_PEER: usize = 8;
 pub const MAX_VERIFYING_HEADS: usize = 16;
 /// Those of one peer: most is left to others.
 pub const MAX_VERIFYING_HEADS_PER_PEER: usize = 4;
-/// How long one relay may take to give a publisher's key log. Gossip keeps what is verified for seven seconds, so there is
+/// How long one relay may take to give a publisher's key log. Gossip tells of what is verified within two seconds, so there is
 /// time to ask a second one before it is too late to pass the announcement on.
-pub const KEY_LOG_TIMEOUT: Duration = Duration::from_secs(3);
+pub const KEY_LOG_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Relays that are asked, besides the one that passed something on, for what belongs to it.
 pub const MAX_OTHERS_ASKED: usize = 3;
 /// Releases whose content is being fetched at once. Of each [`MAX_UNCOMMITTED_BYTES`] are in memory, and what its providers are sending.
@@ -163,7 +163,7 @@ pub const COMMANDS: usize = 1024;
 
 /// A connection on which nothing happens is closed after this long; a light peer dials again when it needs to.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// How often a relay closes connections that lookups made and that are no use any more. One lasts for as long at least: a lookup that goes on needs it.
+/// How often a relay closes connections that lookups made and that are no use any more. One lasts for as long at least.
 pub const SURPLUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Running work may end after the signal to stop, up to this long.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

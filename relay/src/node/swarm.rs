@@ -157,6 +157,7 @@ impl Node {
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut stopped: watch::Receiver<bool>) {
         let mut redial = tokio::time::interval(REDIAL_INTERVAL);
         let mut surplus = tokio::time::interval(policy::SURPLUS_INTERVAL);
+        surplus.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),

@@ -96,10 +96,6 @@ where
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
             return;
         }
-        if !self.kad.may_enter(peer) {
-            tracing::debug!(%peer, "the routing table has enough peers of that place");
-            return;
-        }
         // The routing table's addresses end in the peer's id.
         let dialable: Vec<Multiaddr> =
             dialable(&info.listen_addrs).filter_map(|address| address.with_p2p(*peer).ok()).collect();
@@ -116,6 +112,14 @@ where
             }
             None => false,
         });
+        // Who can't be dialed takes nobody's place.
+        if told.is_empty() {
+            return;
+        }
+        if !self.kad.may_enter(peer) {
+            tracing::debug!(%peer, "the routing table has enough peers of that place");
+            return;
+        }
         for address in &told {
             self.kad.add_address(peer, address.clone());
         }

@@ -54,8 +54,8 @@ enum Lookup {
     Begun,
     /// It dials this group.
     Dials(IpGroup),
-    /// It is connected there. `is_idle` once the lookup is over that it was made for.
-    Connected { to: IpGroup, peer: PeerId, is_idle: bool },
+    /// It is connected there, and was when surplus ones were last looked for.
+    Connected { to: IpGroup, peer: PeerId, was_there: bool },
 }
 
 /// Lookups have as many connections to one group as they may, or as many dials.
@@ -83,52 +83,39 @@ where
             && queries.all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
     }
 
-    /// Whether a connected peer may be in the routing table. One of its group that is not connected any more makes room for it, and in a full bucket
-    /// one whom nobody reaches. Kademlia would dial one of a full bucket for each newcomer, to see whether it is there: who is dialed so
-    /// may have a full bucket, too, and dial somebody for whom it is a newcomer, without end.
+    /// Whether a connected peer may be in the routing table. One of its group makes room for it that is not connected, and was not reached when it was
+    /// last dialed: whoever is there is not always connected, and must not lose its place to a neighbour who is.
     pub(crate) fn may_enter(&mut self, peer: &PeerId) -> bool {
         if self.named.contains(peer) {
             return true;
         }
         let Some(group) = self.places.get(peer).copied() else { return false };
         let distance = KBucketKey::from(self.local).distance(&KBucketKey::from(*peer));
-        let Self { kad, table, .. } = self;
-        // The others of the group: whether it is in the same bucket, and whether it is connected.
+        let Self { kad, table, unreached, .. } = self;
+        // The others of the group: whether it is in the same bucket, and whether it may still be there.
         let mut others: Vec<(PeerId, bool, bool)> = Vec::new();
         let mut there = HashMap::new();
-        let (mut has_room, mut unreached) = (true, None);
         for bucket in kad.kbuckets() {
             let is_same = bucket.contains(&distance);
-            if is_same {
-                let mut entries = bucket.iter().map(|entry| entry.node.key.preimage());
-                has_room = bucket.num_entries() < kad::K_VALUE.get() || entries.any(|other| other == peer);
-                unreached =
-                    bucket.iter().map(|entry| *entry.node.key.preimage()).find(|it| self.unreached.contains(it));
-            }
             for entry in bucket.iter() {
                 let other = *entry.node.key.preimage();
                 let Some(place) = table.get(&other).copied() else { continue };
                 there.insert(other, place);
                 if place == group && other != *peer {
-                    others.push((other, is_same, entry.status == NodeStatus::Connected));
+                    let may_be_there = entry.status == NodeStatus::Connected || !unreached.contains(&other);
+                    others.push((other, is_same, may_be_there));
                 }
             }
         }
         *table = there;
-        self.unreached.retain(|peer| table.contains_key(peer));
+        unreached.retain(|peer| table.contains_key(peer));
         let in_bucket = others.iter().filter(|(_, is_same, _)| *is_same).count();
         if in_bucket >= MAX_OF_GROUP_IN_BUCKET || others.len() >= MAX_OF_GROUP_IN_TABLE {
             let makes_room = |is_same| is_same || in_bucket < MAX_OF_GROUP_IN_BUCKET;
-            let gone = others.iter().find(|(_, is_same, connected)| makes_room(*is_same) && !connected);
-            let Some((gone, is_same_bucket, _)) = gone else { return false };
-            has_room |= is_same_bucket;
+            let gone = others.iter().find(|(_, is_same, may_be_there)| makes_room(*is_same) && !may_be_there);
+            let Some((gone, ..)) = gone else { return false };
             kad.remove_peer(gone);
             table.remove(gone);
-        }
-        if !has_room {
-            let Some(gone) = unreached else { return false };
-            kad.remove_peer(&gone);
-            table.remove(&gone);
         }
         table.insert(*peer, group);
         true
@@ -151,19 +138,23 @@ where
     }
 
     /// Connections that lookups made and that are not worth keeping, past so many: those to peers who are not in the routing table first, and the newest,
-    /// who are the likeliest to leave soon. Not those to peers that are of use otherwise, and not those that were made since this was last asked: the
-    /// lookup may still go on.
+    /// who are the likeliest to leave soon. Not those to peers that are of use otherwise, not those that were made since this was last asked, and none
+    /// while anything is looked for: whom a lookup has found it may still tell something.
     pub(crate) fn surplus(&mut self, is_of_use: impl Fn(&PeerId) -> bool) -> Vec<ConnectionId> {
+        let is_looking = self.kad.iter_queries().next().is_some();
         let mut made: Vec<(ConnectionId, PeerId, bool)> = Vec::new();
         for (id, lookup) in &mut self.lookups {
-            if let Lookup::Connected { peer, is_idle, .. } = lookup {
-                made.push((*id, *peer, std::mem::replace(is_idle, true)));
+            if let Lookup::Connected { peer, was_there, .. } = lookup {
+                made.push((*id, *peer, std::mem::replace(was_there, true)));
             }
         }
+        if is_looking {
+            return Vec::new();
+        }
+        made.retain(|(_, peer, _)| !is_of_use(peer));
         // Connections are numbered as they are begun.
         made.sort_unstable_by_key(|(id, peer, _)| (!self.table.contains_key(peer), *id));
-        let past = made.into_iter().skip(MAX_KEPT_OF_LOOKUPS);
-        past.filter(|(_, peer, is_idle)| *is_idle && !is_of_use(peer)).map(|(id, ..)| id).collect()
+        made.into_iter().skip(MAX_KEPT_OF_LOOKUPS).filter(|(.., was_there)| *was_there).map(|(id, ..)| id).collect()
     }
 }
 
@@ -237,7 +228,7 @@ where
             if !self.may_connect(group) {
                 return Err(ConnectionDenied::new(EnoughOfGroup));
             }
-            self.lookups.insert(connection, Lookup::Connected { to: group, peer, is_idle: false });
+            self.lookups.insert(connection, Lookup::Connected { to: group, peer, was_there: false });
         }
         self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
     }
@@ -257,10 +248,15 @@ where
             }
             FromSwarm::DialFailure(failure) => {
                 self.lookups.remove(&failure.connection_id);
-                let in_table = failure.peer_id.filter(|peer| self.table.contains_key(peer));
-                if matches!(failure.error, DialError::Transport(_)) {
-                    self.unreached.extend(in_table);
-                }
+                let was_dialed = match failure.error {
+                    DialError::Transport(_)
+                    | DialError::WrongPeerId { .. }
+                    | DialError::LocalPeerId { .. }
+                    | DialError::NoAddresses => true,
+                    DialError::Aborted | DialError::Denied { .. } | DialError::DialPeerConditionFalse(_) => false,
+                };
+                let is_away = |peer: &PeerId| self.table.contains_key(peer) && !self.places.contains_key(peer);
+                self.unreached.extend(failure.peer_id.filter(|peer| was_dialed && is_away(peer)));
             }
             _ => {}
         }
@@ -368,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_gone_makes_room_for_one_of_its_place() {
+    fn one_that_is_not_reached_any_more_makes_room_for_one_of_its_place() {
         let mut kademlia = kademlia();
         let entered: Vec<PeerId> = (0..200)
             .map(|_| PeerId::random())
@@ -376,7 +372,17 @@ mod tests {
             .collect();
         let gone = entered[0];
         let address: Multiaddr = "/ip4/10.66.0.1/tcp/1".parse().unwrap();
-        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
+        let newcomers = |kademlia: &mut Kademlia<MemoryStore>| {
+            (0..200).filter(|_| meet(kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")).count()
+        };
+        let fails = |kademlia: &mut Kademlia<MemoryStore>, error: &DialError| {
+            let connection_id = ConnectionId::new_unchecked(9);
+            kademlia.on_swarm_event(FromSwarm::DialFailure(DialFailure { peer_id: Some(gone), error, connection_id }));
+        };
+        let silent = DialError::Transport(Vec::new());
+        fails(&mut kademlia, &silent);
+        assert_eq!(newcomers(&mut kademlia), 0, "a dial besides a connection that lasts says nothing");
         kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
             peer_id: gone,
             connection_id: ConnectionId::new_unchecked(0),
@@ -384,41 +390,22 @@ mod tests {
             cause: None,
             remaining_established: 0,
         }));
-        assert!((0..200).any(|_| meet(&mut kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")));
+        assert_eq!(newcomers(&mut kademlia), 0, "who is not connected may be there");
+        fails(&mut kademlia, &DialError::Aborted);
+        assert_eq!(newcomers(&mut kademlia), 0, "it was not dialed");
+        fails(&mut kademlia, &silent);
+        meet(&mut kademlia, gone, "/ip4/10.66.0.1/tcp/1");
+        assert_eq!(newcomers(&mut kademlia), 0, "it came back");
+        kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
+            peer_id: gone,
+            connection_id: ConnectionId::new_unchecked(0),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+        fails(&mut kademlia, &silent);
+        assert_eq!(newcomers(&mut kademlia), 1, "one makes room for one");
         assert_eq!(in_table(&mut kademlia).iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);
-    }
-
-    #[test]
-    fn a_full_bucket_has_room_for_a_newcomer_once_one_of_it_is_not_reached_any_more() {
-        let mut kademlia = kademlia();
-        let mut number = 0;
-        let mut enters = |kademlia: &mut Kademlia<MemoryStore>, peer| {
-            number += 1;
-            meet(kademlia, peer, &format!("/ip4/10.{}.0.1/tcp/1", number % 256))
-        };
-        // Half of all are in the bucket that is farthest away.
-        let local = KBucketKey::from(kademlia.local);
-        let far = std::iter::repeat_with(PeerId::random)
-            .filter(|peer| local.distance(&KBucketKey::from(*peer)).ilog2() == Some(255));
-        let far: Vec<PeerId> = far.take(kad::K_VALUE.get() + 2).collect();
-        let (inside, outside) = far.split_at(kad::K_VALUE.get());
-        assert!(inside.iter().all(|peer| enters(&mut kademlia, *peer)));
-        assert!(!enters(&mut kademlia, outside[0]));
-        assert!(enters(&mut kademlia, inside[3]), "who is in has a place");
-        let fails = |kademlia: &mut Kademlia<MemoryStore>, peer, error: &DialError| {
-            let connection_id = ConnectionId::new_unchecked(9);
-            kademlia.on_swarm_event(FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), error, connection_id }));
-        };
-        fails(&mut kademlia, inside[3], &DialError::Aborted);
-        assert!(!enters(&mut kademlia, outside[0]), "it was not tried");
-        let silent = DialError::Transport(Vec::new());
-        fails(&mut kademlia, inside[3], &silent);
-        enters(&mut kademlia, inside[3]);
-        assert!(!enters(&mut kademlia, outside[0]), "it came back");
-        fails(&mut kademlia, inside[3], &silent);
-        assert!(enters(&mut kademlia, outside[0]));
-        assert!(!enters(&mut kademlia, outside[1]), "one makes room for one");
-        assert_eq!(in_table(&mut kademlia), [kad::K_VALUE.get()]);
     }
 
     #[test]
@@ -491,10 +478,12 @@ mod tests {
         let surplus = |kademlia: &mut Kademlia<MemoryStore>| kademlia.surplus(|peer| *peer == peers[useful]);
         assert!(surplus(&mut kademlia).is_empty(), "lookups may still go on that made them");
         (MAX_KEPT_OF_LOOKUPS + 5..peers.len()).for_each(|number| connect(&mut kademlia, number));
+        let lookup = kademlia.get_closest_peers(PeerId::random());
+        assert!(surplus(&mut kademlia).is_empty(), "something is looked for");
+        kademlia.query_mut(&lookup).unwrap().finish();
+        while let Poll::Ready(_) = kademlia.poll(&mut Context::from_waker(std::task::Waker::noop())) {}
         // The one of the table takes a place of those that are not, so the last of them goes.
-        let idle = [last - 1, last, last + 3, last + 4].map(id);
-        assert_eq!(surplus(&mut kademlia), idle);
-        let others = (5..10).map(|past| id(last + past));
-        assert_eq!(surplus(&mut kademlia), idle.into_iter().chain(others).collect::<Vec<_>>());
+        let all = [last - 1, last].into_iter().chain(last + 3..last + 10).map(id).collect::<Vec<_>>();
+        assert_eq!(surplus(&mut kademlia), all);
     }
 }

@@ -110,6 +110,7 @@ impl Node {
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut surplus = tokio::time::interval(policy::SURPLUS_INTERVAL);
+        surplus.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_event(event),
