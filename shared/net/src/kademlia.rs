@@ -481,7 +481,7 @@ mod tests {
         let lookup = kademlia.get_closest_peers(PeerId::random());
         assert!(surplus(&mut kademlia).is_empty(), "something is looked for");
         kademlia.query_mut(&lookup).unwrap().finish();
-        while let Poll::Ready(_) = kademlia.poll(&mut Context::from_waker(std::task::Waker::noop())) {}
+        while kademlia.poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready() {}
         // The one of the table takes a place of those that are not, so the last of them goes.
         let all = [last - 1, last].into_iter().chain(last + 3..last + 10).map(id).collect::<Vec<_>>();
         assert_eq!(surplus(&mut kademlia), all);
