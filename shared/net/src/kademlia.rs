@@ -372,7 +372,16 @@ mod tests {
             .collect();
         let gone = entered[0];
         let address: Multiaddr = "/ip4/10.66.0.1/tcp/1".parse().unwrap();
-        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        let leave = |kademlia: &mut Kademlia<MemoryStore>| {
+            kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
+                peer_id: gone,
+                connection_id: ConnectionId::new_unchecked(0),
+                endpoint: &endpoint,
+                cause: None,
+                remaining_established: 0,
+            }));
+        };
         let newcomers = |kademlia: &mut Kademlia<MemoryStore>| {
             (0..200).filter(|_| meet(kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")).count()
         };
@@ -383,26 +392,14 @@ mod tests {
         let silent = DialError::Transport(Vec::new());
         fails(&mut kademlia, &silent);
         assert_eq!(newcomers(&mut kademlia), 0, "a dial besides a connection that lasts says nothing");
-        kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
-            peer_id: gone,
-            connection_id: ConnectionId::new_unchecked(0),
-            endpoint: &endpoint,
-            cause: None,
-            remaining_established: 0,
-        }));
+        leave(&mut kademlia);
         assert_eq!(newcomers(&mut kademlia), 0, "who is not connected may be there");
         fails(&mut kademlia, &DialError::Aborted);
         assert_eq!(newcomers(&mut kademlia), 0, "it was not dialed");
         fails(&mut kademlia, &silent);
         meet(&mut kademlia, gone, "/ip4/10.66.0.1/tcp/1");
         assert_eq!(newcomers(&mut kademlia), 0, "it came back");
-        kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
-            peer_id: gone,
-            connection_id: ConnectionId::new_unchecked(0),
-            endpoint: &endpoint,
-            cause: None,
-            remaining_established: 0,
-        }));
+        leave(&mut kademlia);
         fails(&mut kademlia, &silent);
         assert_eq!(newcomers(&mut kademlia), 1, "one makes room for one");
         assert_eq!(in_table(&mut kademlia).iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);

@@ -23,6 +23,7 @@ use super::link::{Links, Net, address};
 
 /// How long a relay's dials and handshakes may take, as libp2p's builder has it.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What a lookup found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
