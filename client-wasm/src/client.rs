@@ -128,7 +128,7 @@ impl Client {
         to_js(&view::Audits::from(self.open()?.audits()))
     }
 
-    /// `Fault[]`: wrong derivations that were found, by comparison or audit; the last ones.
+    /// `Fault[]`: evidence against relays, found here or by others; the last pieces.
     pub fn evidence(&self) -> Result<JsValue, Error> {
         to_js(&self.open()?.evidence().iter().map(view::Fault::from).collect::<Vec<_>>())
     }

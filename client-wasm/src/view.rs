@@ -215,13 +215,14 @@ struct Difference {
     faults: Vec<Fault>,
 }
 
-/// What one relay derived wrongly.
+/// How one relay breaks the rules.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Fault {
     relay: String,
     code: &'static str,
-    release: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<String>,
     #[serde(with = "serde_bytes")]
     evidence: Vec<u8>,
 }
@@ -299,6 +300,9 @@ pub(crate) enum Event {
         version: String,
         state: &'static str,
         reason: String,
+    },
+    Accused {
+        fault: Fault,
     },
     Refused {
         refusal: Refusal,
@@ -391,7 +395,7 @@ impl From<&Evidence> for Fault {
         Self {
             relay: address::peer_of(evidence.relay()).map_or_else(String::new, |peer| peer.to_string()),
             code: evidence.misdeed().code(),
-            release: evidence.release().to_string(),
+            release: evidence.release().map(|release| release.to_string()),
             evidence: evidence.bytes().to_vec(),
         }
     }
@@ -585,6 +589,7 @@ impl Event {
                     reason: status.reason.clone(),
                 }
             }
+            light::Event::Accused { evidence, from: _ } => Self::Accused { fault: Fault::from(&*evidence) },
             light::Event::Refused { from, error } => Self::Refused { refusal: Refusal::new(&error, from) },
             light::Event::Missed => return None,
         })

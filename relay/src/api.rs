@@ -3,6 +3,8 @@
 //! `/api/v1/packages?q=…&limit=…&cursor=…` searches, `/api/v1/packages/<handle~fingerprint>/<name>` shows a package, `…/<version>` one version.
 //! `answer` is, in base64, the dag-cbor that this relay gives on `/ggen/query/1.0.0` to the same question: records as they were signed, the
 //! checkpoint, and the proof under its root. Whoever verifies needs nothing else of the answer.
+//!
+//! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it.
 
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use axum::extract::{Path, Query, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use ggen_net::address;
+use ggen_shared::client::Evidence;
 use ggen_shared::codec;
 use ggen_shared::id::FullName;
 use ggen_shared::limits::MAX_RESULTS;
@@ -94,6 +98,19 @@ pub(crate) async fn version(
     Path((owner, name, version)): Path<(String, String, String)>,
 ) -> Response {
     answer(api.work(move |registry| one(registry, &owner, &name, Some(&version))).await)
+}
+
+/// `/api/v1/evidence`.
+pub(crate) async fn evidence(Extract(api): Extract<Api>) -> Response {
+    let show = |evidence: &Evidence| {
+        json!({
+            "relay": address::peer_of(evidence.relay()).map(|relay| relay.to_string()),
+            "code": evidence.misdeed().code(),
+            "release": evidence.release().map(|release| release.to_string()),
+            "evidence": BASE64.encode(evidence.bytes()),
+        })
+    };
+    answer(api.work(move |registry| Ok(registry.evidence().iter().map(show).collect())).await)
 }
 
 fn one(registry: &Local, owner: &str, name: &str, version: Option<&str>) -> Result<Value, Problem> {

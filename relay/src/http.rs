@@ -77,6 +77,7 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
         .layer(fresh.clone())
         .with_state(state.clone());
     let packages = Router::new()
+        .route("/api/v1/evidence", get(api::evidence))
         .route("/api/v1/packages", get(api::search))
         .route("/api/v1/packages/{owner}/{name}", get(api::package))
         .route("/api/v1/packages/{owner}/{name}/{version}", get(api::version))

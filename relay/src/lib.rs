@@ -12,6 +12,7 @@ pub mod causes;
 pub mod checkpoints;
 pub mod config;
 mod derivation;
+mod evidence;
 pub mod files;
 mod gateway;
 pub mod heads;

@@ -168,6 +168,8 @@ pub const SURPLUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Running work may end after the signal to stop, up to this long.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
+/// How often a relay to which nobody is connected dials those of its routing table: its own line may be what is broken.
+pub const LOOK_AROUND_INTERVAL: Duration = Duration::from_secs(10);
 /// Neighbours whom a relay remembers for its next start, some kilobytes: enough that some of them are still there.
 pub const MAX_NEIGHBOURS: usize = 64;
 /// How often those of the last run are dialed that were not met yet, and for how long.

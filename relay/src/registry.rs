@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ggen_shared::catalogue::snapshots::Snapshots;
 use ggen_shared::catalogue::{Catalogue, answer};
+use ggen_shared::client::Evidence;
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::publish::Receipt;
 use ggen_shared::protocol::query::{Package, PackageAnswer, PackedSearchAnswer, Refusal, SearchAnswer};
@@ -28,6 +29,11 @@ pub struct Local {
 impl Local {
     pub(crate) const fn new(relay: PeerId, work: Arc<Work>) -> Self {
         Self { relay, work }
+    }
+
+    /// Evidence against other relays that this one was shown, the oldest first.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.work.evidence().all()
     }
 
     fn shelf(&self) -> &Shelf {

@@ -165,6 +165,12 @@ impl Checkpoint {
     }
 }
 
+/// The relay that a checkpoint names, which has not been verified to have signed it.
+pub fn claimed_relay(bytes: &[u8]) -> Option<PublicKey> {
+    let envelope: Envelope = codec::decode(bytes, MAX_CHECKPOINT_BYTES).ok()?;
+    Some(codec::decode::<Checkpoint>(&envelope.payload, MAX_CHECKPOINT_BYTES).ok()?.relay)
+}
+
 impl Signed<Checkpoint> {
     /// What the relay's next checkpoint by the same rules names as the one before it.
     pub fn hash(&self) -> Root {

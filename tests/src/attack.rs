@@ -366,12 +366,21 @@ pub fn subscribe(topic: &str) -> Proto {
 }
 
 fn publish(data: &[u8]) -> Proto {
-    Proto::new().bytes(2, data).bytes(4, names::PACKAGES_TOPIC)
+    publish_on(names::PACKAGES_TOPIC, data)
+}
+
+fn publish_on(topic: &str, data: &[u8]) -> Proto {
+    Proto::new().bytes(2, data).bytes(4, topic)
 }
 
 /// A message of gossipsub that announces something, with its length, as it is sent.
 pub fn announcement(data: &[u8]) -> Vec<u8> {
     sent(Proto::new().bytes(2, publish(data)))
+}
+
+/// A message of gossipsub that shows evidence, with its length, as it is sent.
+pub fn accusation(evidence: &[u8]) -> Vec<u8> {
+    sent(Proto::new().bytes(2, publish_on(names::EVIDENCE_TOPIC, evidence)))
 }
 
 /// A message of Kademlia that says that its sender provides something.

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
+use ggen_net::light::Platform;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, exchange};
 use ggen_relay::Config;
+use ggen_relay::market::peer::Tokio;
 use ggen_shared::limits::DEFAULT_WINDOW_BYTES;
 use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::Search;
@@ -106,7 +108,7 @@ impl DhtPeer {
             while met.len() < relays.len() {
                 if let P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) = peer.next().await
                 {
-                    peer.0.behaviour_mut().on_identified(&peer_id, &info);
+                    peer.0.behaviour_mut().on_identified(&peer_id, &info, Tokio::default().now());
                     met.insert(peer_id);
                 }
             }
@@ -140,7 +142,7 @@ impl DhtPeer {
                     }
                 }
                 P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                    self.0.behaviour_mut().on_identified(&peer_id, &info);
+                    self.0.behaviour_mut().on_identified(&peer_id, &info, Tokio::default().now());
                 }
                 _ => {}
             }

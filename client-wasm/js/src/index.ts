@@ -131,7 +131,8 @@ export class MarketClient {
   }
 
   /**
-   * Wrong derivations that this client found, by comparison or audit; the last ones.
+   * Evidence against relays that this client found, or was shown by others about relays that it knows: one piece for each rule that a relay
+   * breaks, the last ones.
    *
    * @throws {@link MarketError} `client/closed`.
    */

@@ -178,19 +178,20 @@ export interface Difference {
   faults: Fault[];
 }
 
-/** A relay whose lists are not what the rules make of what it holds. */
+/** A relay that is proven to break the rules. */
 export interface Fault {
   /** Peer id. */
   relay: string;
   /**
+   * `relay/two-roots`: it signed two states of everything for one epoch. Or its lists are not what the rules make of what it holds:
    * `relay/missing-entry`, `relay/false-filter`, `relay/wrong-entry`, `relay/stale-entry` (an older version is listed),
    * `relay/missing-version`, `relay/unheeded-status` (it is held, and the version is listed as if it were not) or `relay/void-release` (the
    * rotation that makes it void is held too).
    */
   code: string;
-  /** Record id of the release whose entry shows it. */
-  release: string;
-  /** Its checkpoint, the record and the proofs: {@link RawClient.checkEvidence} of any other client says the same. */
+  /** Record id of the release whose entry shows it; absent where its signatures alone do. */
+  release?: string;
+  /** What it signed, and the proofs: {@link RawClient.checkEvidence} of any other client says the same. */
   evidence: Uint8Array;
 }
 
@@ -318,6 +319,8 @@ export type MarketEvent =
   | { type: "rotated"; publisher: string; handle: string; isFrozen: boolean }
   /** A publisher that is known here said what a version is good for. Read the package to know what counts. */
   | { type: "stated"; fullName: string; version: string; state: VersionState; reason: string }
+  /** A relay that is known here is proven to break the rules: this client found it, or was shown what proves it. */
+  | { type: "accused"; fault: Fault }
   /** An announcement was refused. */
   | { type: "refused"; refusal: Refusal }
   /** A relay was lost, or too much came at once: others were asked for announcements that were missed, and `found` of them were told just now. */

@@ -26,6 +26,7 @@ pub use self::progress::{Cost, Progress};
 pub(crate) use self::work::Work;
 use crate::admission::Shelf;
 use crate::checkpoints::{self, Checkpoints};
+use crate::evidence::Kept;
 use crate::identity::{self, Identity};
 use crate::query::Answer;
 use crate::registry::Local;
@@ -152,7 +153,8 @@ impl Relay {
         let (commands, inbox) = mpsc::channel(policy::COMMANDS);
         let (tell, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
-        let work = Arc::new(work::Work::new(shelf.clone(), answer(shelf.clone()), commands.clone()));
+        let evidence = Kept::read(&config.data_dir, config.network.clone(), config.rules, &config.bootstrap);
+        let work = Arc::new(work::Work::new(shelf.clone(), evidence, answer(shelf.clone()), commands.clone()));
         let registry = Local::new(peer_id, work.clone());
         let (meet, met) = mpsc::channel(policy::SYNCS_WAITING);
         let mut node = swarm::Node::new(swarm, work.clone(), tell, meet, &config);

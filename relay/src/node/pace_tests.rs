@@ -3,7 +3,7 @@
 use ed25519_dalek::SigningKey;
 use ggen_shared::id::{KeyCommitment, Network, PublicKey};
 use ggen_shared::record::{Artifact, Inception, Release, Verified, Work as ProofOfWork, sign};
-use ggen_shared::rules::Rules;
+use ggen_shared::rules::{Rules, Schedule};
 use serde_bytes::ByteBuf;
 
 use super::*;
@@ -17,7 +17,8 @@ fn network() -> Network {
 fn work(directory: &std::path::Path) -> (Arc<Work>, mpsc::Receiver<Command>) {
     let shelf = Arc::new(Shelf::open(Store::open(directory).unwrap(), network(), Rules::FIRST).unwrap().0);
     let (commands, inbox) = mpsc::channel(policy::COMMANDS);
-    (Arc::new(Work::new(shelf.clone(), Box::new(shelf), commands)), inbox)
+    let evidence = Kept::read(directory, network(), Schedule::default(), &[]);
+    (Arc::new(Work::new(shelf.clone(), evidence, Box::new(shelf), commands)), inbox)
 }
 
 /// A publisher, and releases of packages named by number.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use ggen_net::address::Transport;
-use ggen_net::{P2PBehaviourEvent, address, dialable, packages_topic, streams};
+use ggen_net::light::Platform;
+use ggen_net::{P2PBehaviourEvent, address, dialable, evidence_topic, packages_topic, streams};
+use ggen_shared::client::Evidence;
 use ggen_shared::protocol::names;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
@@ -24,6 +26,7 @@ use super::on_heap::OnHeap;
 use super::work::Work;
 use super::{Command, LISTEN_TIMEOUT, StartError, Status};
 use crate::heads::HeadStore;
+use crate::market::peer::Tokio;
 use crate::{Config, causes, policy};
 
 /// How often relays that were configured but are not connected are dialed again.
@@ -54,6 +57,9 @@ pub(super) struct Node {
     next_other: usize,
     /// Whom it knows when it starts again.
     neighbours: Neighbours,
+    /// Whether nobody was connected when it was looked last, and when those of the routing table are dialed again if that is still so.
+    is_alone: bool,
+    look_around_at: Instant,
 }
 
 impl Node {
@@ -86,6 +92,8 @@ impl Node {
             servers: BTreeSet::new(),
             next_other: 0,
             neighbours,
+            is_alone: false,
+            look_around_at: Instant::now(),
         }
     }
 
@@ -148,8 +156,7 @@ impl Node {
         if let Some(failure) = first_failure.filter(|_| !any) {
             return Err(failure);
         }
-        let behaviour = self.swarm.behaviour_mut();
-        behaviour.p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
+        ggen_net::subscribe(&mut self.swarm.behaviour_mut().p2p.gossipsub);
         self.tell_status();
         Ok(())
     }
@@ -164,6 +171,7 @@ impl Node {
                 Some(command) = inbox.recv() => self.on_command(command),
                 _ = redial.tick() => {
                     self.dial_bootstrap();
+                    self.look_around();
                     let known = self.neighbours();
                     self.neighbours.remember(&known);
                     self.tell_status();
@@ -179,6 +187,18 @@ impl Node {
                     return;
                 }
             }
+        }
+    }
+
+    /// Dials those of the routing table for as long as nobody is connected, and looks for all others once somebody is again: what is in the table
+    /// already is no news that would have Kademlia do so before half an hour is over.
+    fn look_around(&mut self) {
+        let was_alone = std::mem::replace(&mut self.is_alone, self.swarm.network_info().num_peers() == 0);
+        let now = Instant::now();
+        if (self.is_alone && now >= self.look_around_at) || (was_alone && !self.is_alone) {
+            self.look_around_at = now + policy::LOOK_AROUND_INTERVAL;
+            // Nobody was met yet when this fails.
+            _ = self.swarm.behaviour_mut().p2p.kad.bootstrap();
         }
     }
 
@@ -309,7 +329,7 @@ impl Node {
     fn on_p2p_event(&mut self, event: P2PBehaviourEvent<HeadStore>) {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info, Tokio::default().now());
                 if info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
                     self.servers.insert(peer_id);
                     self.work.progress().met();
@@ -325,7 +345,11 @@ impl Node {
                 }
             }
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                self.on_announcement(propagation_source, message_id, message.data);
+                if message.topic == evidence_topic().hash() {
+                    self.on_evidence(propagation_source, message_id, message.data);
+                } else {
+                    self.on_announcement(propagation_source, message_id, message.data);
+                }
             }
             P2PBehaviourEvent::Kad(kad::Event::InboundRequest { request }) => self.on_dht_request(request),
             // The next tick tells it: one by one would be a lookup for each of many newcomers.
@@ -348,6 +372,24 @@ impl Node {
             let gossip = &mut self.swarm.behaviour_mut().p2p.gossipsub;
             gossip.report_message_validation_result(&message, &from, gossipsub::MessageAcceptance::Ignore);
         }
+    }
+
+    /// Evidence counts against relays that are known here: of others nobody has to be warned, and whoever makes them up could do so without end.
+    fn on_evidence(&mut self, from: PeerId, message: gossipsub::MessageId, data: Vec<u8>) {
+        let accused = Evidence::accused(&data).and_then(|relay| address::peer_of(&relay));
+        let acceptance = match accused {
+            None => gossipsub::MessageAcceptance::Reject,
+            Some(relay) if self.knows(&relay) && self.work.clone().accused(from, message.clone(), data) => return,
+            Some(_) => gossipsub::MessageAcceptance::Ignore,
+        };
+        let gossip = &mut self.swarm.behaviour_mut().p2p.gossipsub;
+        gossip.report_message_validation_result(&message, &from, acceptance);
+    }
+
+    /// Whether it is a relay that the operator named, that is connected, or that is in the routing table.
+    fn knows(&mut self, relay: &PeerId) -> bool {
+        let is_named = self.bootstrap.iter().any(|(named, _)| named == relay);
+        is_named || self.servers.contains(relay) || self.routing_table().contains(relay)
     }
 
     /// What others put into our part of the DHT: validated before it is kept.

@@ -9,7 +9,7 @@ use futures::stream;
 use ggen_net::bitswap::{self, Exchange, NoGateways};
 use ggen_net::exchange;
 use ggen_net::streams::OpenError;
-use ggen_shared::codec;
+use ggen_shared::client::evidence;
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::PublisherId;
 use ggen_shared::limits::{DEFAULT_WINDOW_BYTES, MAX_BLOCK_BYTES, MAX_BLOCKS_IN_FLIGHT, WEBRTC_WINDOW_BYTES};
@@ -18,6 +18,7 @@ use ggen_shared::protocol::query::{KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
 use ggen_shared::reputation::UNKNOWN_SCORE;
+use ggen_shared::{checkpoint, codec};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -30,6 +31,7 @@ use super::repair::Lacking;
 use super::{Command, progress};
 use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::blocks::{self, Wants};
+use crate::evidence::Kept;
 use crate::market::peer::Tokio;
 use crate::policy;
 use crate::query::Answer;
@@ -37,6 +39,7 @@ use crate::query::Answer;
 /// What a relay does for others.
 pub(crate) struct Work {
     shelf: Arc<Shelf>,
+    evidence: Kept,
     answer: Box<dyn Answer>,
     commands: mpsc::Sender<Command>,
     peers: Peers,
@@ -73,9 +76,15 @@ impl Unannounced {
 }
 
 impl Work {
-    pub(super) fn new(shelf: Arc<Shelf>, answer: Box<dyn Answer>, commands: mpsc::Sender<Command>) -> Self {
+    pub(super) fn new(
+        shelf: Arc<Shelf>,
+        evidence: Kept,
+        answer: Box<dyn Answer>,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
         Self {
             shelf,
+            evidence,
             answer,
             commands,
             peers: Peers::default(),
@@ -99,6 +108,11 @@ impl Work {
     /// What the relay holds.
     pub(crate) const fn shelf(&self) -> &Arc<Shelf> {
         &self.shelf
+    }
+
+    /// What it knows of relays that break the rules.
+    pub(crate) const fn evidence(&self) -> &Kept {
+        &self.evidence
     }
 
     /// What is being fetched from other relays.
@@ -257,6 +271,30 @@ impl Work {
                 Ok(true) => MessageAcceptance::Accept,
                 Ok(false) | Err(Unannounced::Unknown) => MessageAcceptance::Ignore,
                 Err(Unannounced::Invalid) => MessageAcceptance::Reject,
+            };
+            drop((turn, permits));
+            self.tell(Command::Report { message, from, acceptance }).await;
+        });
+        true
+    }
+
+    /// Verifies evidence against a relay, keeps it if it is news, and tells gossip whether to pass it on. Whether there is room for that.
+    pub(super) fn accused(self: Arc<Self>, from: PeerId, message: MessageId, bytes: Vec<u8>) -> bool {
+        let share = self.peers.of(from);
+        let Some(permits) = both(&self.announcements, &share.announcements) else { return false };
+        tokio::spawn(async move {
+            let turn = share.verifying.acquire().await;
+            let acceptance = match self.evidence.verify(&bytes) {
+                Ok(evidence) => match self.evidence.keep(evidence) {
+                    true => MessageAcceptance::Accept,
+                    false => MessageAcceptance::Ignore,
+                },
+                // Who knows later rules may have verified it.
+                Err(evidence::Error::Checkpoint(checkpoint::Error::OtherRules(_))) => MessageAcceptance::Ignore,
+                Err(error) => {
+                    tracing::debug!(%from, %error, "evidence that shows nothing");
+                    MessageAcceptance::Reject
+                }
             };
             drop((turn, permits));
             self.tell(Command::Report { message, from, acceptance }).await;

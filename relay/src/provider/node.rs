@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use ggen_net::light::Platform;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, address, dialable, streams};
 use ggen_shared::record::Content;
 use libp2p::connection_limits::ConnectionLimits;
@@ -23,6 +24,7 @@ use super::router::Router;
 use super::{BITSWAP, Config, Host, Open, StartError, Status};
 use crate::holes::address::{Reach, reach};
 use crate::holes::{Holes, HolesEvent, Ways, When};
+use crate::market::peer::Tokio;
 use crate::{causes, policy};
 
 /// How often relays are dialed again that were lost, and asked again for a reservation.
@@ -285,7 +287,7 @@ impl Node {
     fn on_p2p_event(&mut self, event: P2PBehaviourEvent<MemoryStore>) {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, connection_id: _ }) => {
-                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info, Tokio::default().now());
                 let takes = info.protocols.contains(&relay::HOP_PROTOCOL_NAME);
                 if let Some(own) = self.relays.get(&peer_id).filter(|_| takes).and_then(|own| own.first()) {
                     let told = dialable(&info.listen_addrs).collect();

@@ -16,12 +16,15 @@ use libp2p::swarm::{ConnectionId, NetworkBehaviour};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, kad, ping};
 
 use crate::address::Transport;
-use crate::gossip::{Gossip, gossip, packages_topic};
+use crate::gossip::{Gossip, evidence_topic, gossip, packages_topic};
 use crate::kademlia::Kademlia;
 use crate::{P2PConfig, address, streams};
 
 /// A message of Kademlia: twenty peers with all the addresses that [`MAX_ADDRESSES_BYTES`] lets them have, and a head.
 const MAX_KAD_PACKET_BYTES: usize = 64 * 1024;
+/// How often a relay looks for others in every part of its routing table: between kubo's ten minutes and the hour of the Kademlia paper. Each time
+/// connects it to a hundred, and whoever joins makes itself known. Clients keep libp2p's five minutes: they dial nobody for it.
+const BOOTSTRAP_INTERVAL_OF_RELAYS: Duration = Duration::from_secs(1800);
 /// Addresses of one peer that are kept and passed on: what names it in more than this wants to fill others' messages.
 const MAX_ADDRESSES_BYTES: usize = 1536;
 
@@ -68,7 +71,7 @@ where
             Role::Light => vec![StreamProtocol::new(names::BITSWAP)],
         };
         let named = config.relays.iter().filter_map(|relay| Some(address::split_peer(relay)?.0)).collect();
-        let mut kad = Kademlia::new(keypair.public().to_peer_id(), store, kad_config(), named);
+        let mut kad = Kademlia::new(keypair.public().to_peer_id(), store, kad_config(role), named);
         kad.set_mode(Some(match role {
             Role::Relay => kad::Mode::Server,
             Role::Light => kad::Mode::Client,
@@ -90,9 +93,11 @@ where
     /// Puts a relay that identified itself into the routing table; a peer that is no DHT server of our network stays out, and so does one of a
     /// place that many of the table are at.
     ///
+    /// `now`: since whenever, by any clock.
+    ///
     /// A peer may tell other addresses again and again. Those that it tells no more make room for those that it tells now, so
     /// that its entry, which goes into answers of the DHT, stays as small as one telling.
-    pub fn on_identified(&mut self, peer: &PeerId, info: &identify::Info) {
+    pub fn on_identified(&mut self, peer: &PeerId, info: &identify::Info, now: Duration) {
         if !info.protocols.iter().any(|protocol| protocol.as_ref() == names::KADEMLIA) {
             return;
         }
@@ -116,8 +121,8 @@ where
         if told.is_empty() {
             return;
         }
-        if !self.kad.may_enter(peer) {
-            tracing::debug!(%peer, "the routing table has enough peers of that place");
+        if !self.kad.may_enter(peer, now) {
+            tracing::debug!(%peer, "the routing table has no room for it, or enough peers of its place");
             return;
         }
         for address in &told {
@@ -134,7 +139,8 @@ where
     /// Connections that are no use any more, and whose owner closes them: asked every few seconds. A relay's lookups connect it to all others in
     /// time; see [`Kademlia`]. Those that announcements take stay.
     pub fn surplus(&mut self) -> Vec<ConnectionId> {
-        let mesh: HashSet<PeerId> = self.gossipsub.mesh_peers(&packages_topic().hash()).copied().collect();
+        let topics = [packages_topic().hash(), evidence_topic().hash()];
+        let mesh: HashSet<PeerId> = topics.iter().flat_map(|topic| self.gossipsub.mesh_peers(topic)).copied().collect();
         self.kad.surplus(|peer| mesh.contains(peer))
     }
 
@@ -150,7 +156,7 @@ pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_
     addresses.iter().filter(|address| !address::is_unspecified(address)).take(MAX_ADDRESSES_PER_RELAY).cloned()
 }
 
-fn kad_config() -> kad::Config {
+fn kad_config(role: Role) -> kad::Config {
     let mut config = kad::Config::new(StreamProtocol::new(names::KADEMLIA));
     config
         // An answer carries up to twenty peers with their addresses, and a head: far more than the default of 16 KiB.
@@ -165,5 +171,8 @@ fn kad_config() -> kad::Config {
         .set_publication_interval(None)
         .set_caching(kad::Caching::Disabled)
         .set_parallelism(NonZeroUsize::new(3).expect("3 is not 0"));
+    if role == Role::Relay {
+        config.set_periodic_bootstrap_interval(Some(BOOTSTRAP_INTERVAL_OF_RELAYS));
+    }
     config
 }

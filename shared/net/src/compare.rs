@@ -123,7 +123,7 @@ impl<P: Platform> P2PRegistry<P> {
         let Settled { only: [ours, mut more], unbacked: [unbacked, its], mut evidence, silent: mut failed, is_whole } =
             settled;
         let is_about = |(at, evidence): &(PeerId, Evidence), relay, hit: &Hit| {
-            *at == relay && evidence.release() == hit.release.id()
+            *at == relay && evidence.release() == Some(hit.release.id())
         };
         // What it lists against the rules is nothing that the page lacks; what an entry of a page that does not match says is no matter.
         more.retain(|hit| {

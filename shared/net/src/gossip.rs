@@ -24,6 +24,21 @@ pub fn packages_topic() -> gossipsub::IdentTopic {
     gossipsub::IdentTopic::new(names::PACKAGES_TOPIC)
 }
 
+/// The topic of evidence against relays: [`ggen_shared::client::Evidence`], as it is verified by whoever was not there.
+pub fn evidence_topic() -> gossipsub::IdentTopic {
+    gossipsub::IdentTopic::new(names::EVIDENCE_TOPIC)
+}
+
+/// Subscribes to all that peers tell each other unasked.
+///
+/// # Panics
+/// Never: there is no filter that could refuse these topics.
+pub fn subscribe(gossip: &mut Gossip) {
+    for topic in [packages_topic(), evidence_topic()] {
+        gossip.subscribe(&topic).expect("a topic of ours can be subscribed to");
+    }
+}
+
 /// Gossip for networks of two relays as well as of many.
 ///
 /// # Panics
@@ -55,7 +70,7 @@ pub(crate) fn gossip(role: Role) -> Gossip {
         .max_control_messages_sent(QUEUE_LENGTH * 3 / 4)
         .build()
         .expect("constant settings that fit each other");
-    let topics = gossipsub::WhitelistSubscriptionFilter([packages_topic().hash()].into());
+    let topics = gossipsub::WhitelistSubscriptionFilter([packages_topic().hash(), evidence_topic().hash()].into());
     let mut gossip = Gossip::new_with_subscription_filter(gossipsub::MessageAuthenticity::Anonymous, config, topics)
         .expect("anonymous authenticity goes with anonymous validation");
     gossip.with_peer_score(score(), thresholds()).expect("constant parameters that fit each other");
@@ -88,7 +103,7 @@ fn score() -> PeerScoreParams {
         ..TopicScoreParams::default()
     };
     PeerScoreParams {
-        topics: [(packages_topic().hash(), topic)].into(),
+        topics: [(packages_topic().hash(), topic.clone()), (evidence_topic().hash(), topic)].into(),
         topic_score_cap: 15.0,
         app_specific_weight: 0.0,
         // Thousands of browsers may be behind one address, and connections are shared by places already.

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use libp2p::PeerId;
 use libp2p::core::transport::PortUse;
@@ -31,6 +32,9 @@ const MAX_DIALS_OF_LOOKUPS: usize = 128;
 /// Connections that lookups made and that are kept: as many have their other end here. In a network of a thousand relays each would else be
 /// connected to all others, and everybody be told of each announcement by everybody.
 const MAX_KEPT_OF_LOOKUPS: usize = 40;
+/// How long the others of a full bucket are left alone once its oldest was dialed for a newcomer, which waits as long for that one's place. Else
+/// everybody who connects would have this peer dial one more, and that one do so in turn.
+const TURN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Kademlia as libp2p has it, and what is asked of whom it lets in and dials.
 pub struct Kademlia<S> {
@@ -42,16 +46,28 @@ pub struct Kademlia<S> {
     table: HashMap<PeerId, IpGroup>,
     /// Those of them whom nobody reached when they were last dialed.
     unreached: HashSet<PeerId>,
+    /// The last turn of each full bucket, by the logarithm of its distance.
+    turns: HashMap<u32, Turn>,
     /// Connections that lookups have begun.
     lookups: HashMap<ConnectionId, Lookup>,
     /// Whom the owner of this peer has named: they are let in wherever they are, and take no place of others.
     named: HashSet<PeerId>,
 }
 
+/// Of a full bucket the oldest that is not connected is dialed, and a newcomer waits for its place.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    at: Duration,
+    newcomer: PeerId,
+    oldest: PeerId,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lookup {
     /// To somebody whose addresses are not known yet.
     Begun,
+    /// To the oldest of a full bucket, whose place somebody waits for: it is one of few, and must not lose the place undialed.
+    Turn,
     /// It dials this group.
     Dials(IpGroup),
     /// It is connected there, and was when surplus ones were last looked for.
@@ -70,9 +86,10 @@ where
     pub(crate) fn new(local: PeerId, store: S, mut config: kad::Config, named: HashSet<PeerId>) -> Self {
         // Whoever is connected may enter, if there is room for its group: see `may_enter`.
         config.set_kbucket_inserts(kad::BucketInserts::Manual);
+        config.set_kbucket_pending_timeout(TURN_INTERVAL);
         let kad = kad::Behaviour::with_config(local, store, config);
-        let (places, table, unreached, lookups) = Default::default();
-        Self { kad, local, places, table, unreached, lookups, named }
+        let (places, table, unreached, turns, lookups) = Default::default();
+        Self { kad, local, places, table, unreached, turns, lookups, named }
     }
 
     /// Whether this is a client that looks for nothing but the peers around it.
@@ -83,23 +100,44 @@ where
             && queries.all(|query| matches!(query.info(), kad::QueryInfo::Bootstrap { .. }))
     }
 
-    /// Whether a connected peer may be in the routing table. One of its group makes room for it that is not connected, and was not reached when it was
-    /// last dialed: whoever is there is not always connected, and must not lose its place to a neighbour who is.
-    pub(crate) fn may_enter(&mut self, peer: &PeerId) -> bool {
+    /// Whether a connected peer may enter the routing table, now (since whenever, by any clock). One of its group makes room for it that is not connected,
+    /// and was not reached when it was last dialed: whoever is there is not always connected, and must not lose its place to a neighbour who is. In a
+    /// full bucket it may wait for the place of who was not connected for longest, if nobody waits and none was dialed for a newcomer of late.
+    pub(crate) fn may_enter(&mut self, peer: &PeerId, now: Duration) -> bool {
+        self.has_place(peer, Some(now))
+    }
+
+    /// The same of one that is in it: nobody is dialed for it any more.
+    fn may_stay(&mut self, peer: &PeerId) -> bool {
+        self.has_place(peer, None)
+    }
+
+    fn has_place(&mut self, peer: &PeerId, now: Option<Duration>) -> bool {
         if self.named.contains(peer) {
             return true;
         }
         let Some(group) = self.places.get(peer).copied() else { return false };
         let distance = KBucketKey::from(self.local).distance(&KBucketKey::from(*peer));
-        let Self { kad, table, unreached, .. } = self;
+        let Self { kad, places, table, unreached, turns, named, .. } = self;
         // The others of the group: whether it is in the same bucket, and whether it may still be there.
         let mut others: Vec<(PeerId, bool, bool)> = Vec::new();
         let mut there = HashMap::new();
+        let (mut has_room, mut is_waited, mut oldest) = (true, false, None);
         for bucket in kad.kbuckets() {
             let is_same = bucket.contains(&distance);
+            if is_same {
+                let is_there = bucket.iter().any(|entry| entry.node.key.preimage() == peer);
+                has_room = is_there || bucket.num_entries() < kad::K_VALUE.get();
+                is_waited = bucket.has_pending();
+                // Those that are not connected come first, by when they left.
+                let first = bucket.iter().next().filter(|entry| entry.status == NodeStatus::Disconnected);
+                oldest = first.map(|entry| *entry.node.key.preimage());
+            }
             for entry in bucket.iter() {
                 let other = *entry.node.key.preimage();
-                let Some(place) = table.get(&other).copied() else { continue };
+                // Of one that waited for its place the table does not say where it is.
+                let place = table.get(&other).or_else(|| places.get(&other)).copied();
+                let Some(place) = place.filter(|_| !named.contains(&other)) else { continue };
                 there.insert(other, place);
                 if place == group && other != *peer {
                     let may_be_there = entry.status == NodeStatus::Connected || !unreached.contains(&other);
@@ -110,15 +148,48 @@ where
         *table = there;
         unreached.retain(|peer| table.contains_key(peer));
         let in_bucket = others.iter().filter(|(_, is_same, _)| *is_same).count();
+        let mut gone = None;
         if in_bucket >= MAX_OF_GROUP_IN_BUCKET || others.len() >= MAX_OF_GROUP_IN_TABLE {
             let makes_room = |is_same| is_same || in_bucket < MAX_OF_GROUP_IN_BUCKET;
-            let gone = others.iter().find(|(_, is_same, may_be_there)| makes_room(*is_same) && !may_be_there);
-            let Some((gone, ..)) = gone else { return false };
+            let gones = others.iter().filter(|(_, is_same, may_be_there)| makes_room(*is_same) && !may_be_there);
+            gone = gones.max_by_key(|(_, is_same, _)| *is_same);
+            if gone.is_none() {
+                return false;
+            }
+        }
+        if !has_room {
+            let (Some(now), Some(bucket)) = (now, distance.ilog2()) else { return false };
+            let turn = turns.get(&bucket);
+            if is_waited {
+                // Who waits may tell anew where it is. Another one would take the place that it waits for.
+                return turn.is_some_and(|turn| turn.newcomer == *peer);
+            }
+            if !gone.is_some_and(|(_, is_same, _)| *is_same) {
+                // Whichever way the clock was set.
+                let is_late = |turn: &Turn| now.abs_diff(turn.at) < TURN_INTERVAL;
+                let Some(oldest) = oldest.filter(|_| !turn.is_some_and(is_late)) else { return false };
+                turns.insert(bucket, Turn { at: now, newcomer: *peer, oldest });
+                // It takes nobody's place elsewhere before it has one here: see `poll`.
+                return true;
+            }
+        }
+        if let Some((gone, ..)) = gone {
             kad.remove_peer(gone);
             table.remove(gone);
         }
         table.insert(*peer, group);
         true
+    }
+
+    /// Who has left waits for no place: it would take one of somebody who is away no more than itself.
+    fn stop_waiting(&mut self, peer: &PeerId) {
+        let waits = self.turns.values().any(|turn| turn.newcomer == *peer);
+        let has_place = |bucket: kad::KBucketRef<'_, kad::KBucketKey<PeerId>, kad::Addresses>| {
+            bucket.iter().any(|entry| entry.node.key.preimage() == peer)
+        };
+        if waits && !self.kad.kbucket(*peer).is_some_and(has_place) {
+            self.kad.remove_peer(peer);
+        }
     }
 
     /// Where a connected peer is.
@@ -197,7 +268,7 @@ where
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         let mut found = self.kad.handle_pending_outbound_connection(connection, peer, addresses, role)?;
-        if !self.lookups.contains_key(&connection) {
+        if matches!(self.lookups.get(&connection), None | Some(Lookup::Turn)) {
             return Ok(found);
         }
         let dials = self.lookups.values().filter(|lookup| matches!(lookup, Lookup::Dials(_))).count();
@@ -223,9 +294,9 @@ where
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if self.lookups.contains_key(&connection) {
+        if let Some(lookup) = self.lookups.get(&connection) {
             let group = IpGroup::of(address);
-            if !self.may_connect(group) {
+            if *lookup != Lookup::Turn && !self.may_connect(group) {
                 return Err(ConnectionDenied::new(EnoughOfGroup));
             }
             self.lookups.insert(connection, Lookup::Connected { to: group, peer, was_there: false });
@@ -244,6 +315,7 @@ where
                 self.lookups.remove(&closed.connection_id);
                 if closed.remaining_established == 0 {
                     self.places.remove(&closed.peer_id);
+                    self.stop_waiting(&closed.peer_id);
                 }
             }
             FromSwarm::DialFailure(failure) => {
@@ -287,12 +359,19 @@ where
             Poll::Ready(ToSwarm::Dial { opts })
                 if opts.get_peer_id().is_none_or(|peer| !self.named.contains(&peer)) =>
             {
-                self.lookups.insert(opts.connection_id(), Lookup::Begun);
+                let is_turn = self.turns.values().any(|turn| Some(turn.oldest) == opts.get_peer_id());
+                let lookup = if is_turn { Lookup::Turn } else { Lookup::Begun };
+                self.lookups.insert(opts.connection_id(), lookup);
             }
             // One that waited for a place has it: whether there is still room for its group shows now.
-            Poll::Ready(ToSwarm::GenerateEvent(kad::Event::RoutingUpdated { peer, old_peer: Some(_), .. })) => {
+            Poll::Ready(ToSwarm::GenerateEvent(kad::Event::RoutingUpdated {
+                peer,
+                old_peer,
+                is_new_peer: true,
+                ..
+            })) if old_peer.is_some() || self.turns.values().any(|turn| turn.newcomer == *peer) => {
                 let peer = *peer;
-                if !self.may_enter(&peer) {
+                if !self.may_stay(&peer) {
                     self.kad.remove_peer(&peer);
                 }
             }
@@ -322,6 +401,10 @@ mod tests {
 
     /// Connects a peer, and puts it into the routing table if it may be there.
     fn meet(kademlia: &mut Kademlia<MemoryStore>, peer: PeerId, from: &str) -> bool {
+        meet_at(kademlia, peer, from, Duration::ZERO)
+    }
+
+    fn meet_at(kademlia: &mut Kademlia<MemoryStore>, peer: PeerId, from: &str, now: Duration) -> bool {
         let address: Multiaddr = from.parse().unwrap();
         let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address.clone() };
         kademlia.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
@@ -331,7 +414,7 @@ mod tests {
             failed_addresses: &[],
             other_established: 0,
         }));
-        let enters = kademlia.may_enter(&peer);
+        let enters = kademlia.may_enter(&peer, now);
         if enters {
             kademlia.add_address(&peer, address);
         }
@@ -371,17 +454,6 @@ mod tests {
             .filter(|peer| meet(&mut kademlia, *peer, "/ip4/10.66.0.1/tcp/1"))
             .collect();
         let gone = entered[0];
-        let address: Multiaddr = "/ip4/10.66.0.1/tcp/1".parse().unwrap();
-        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
-        let leave = |kademlia: &mut Kademlia<MemoryStore>| {
-            kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
-                peer_id: gone,
-                connection_id: ConnectionId::new_unchecked(0),
-                endpoint: &endpoint,
-                cause: None,
-                remaining_established: 0,
-            }));
-        };
         let newcomers = |kademlia: &mut Kademlia<MemoryStore>| {
             (0..200).filter(|_| meet(kademlia, PeerId::random(), "/ip4/10.66.0.2/tcp/1")).count()
         };
@@ -392,17 +464,170 @@ mod tests {
         let silent = DialError::Transport(Vec::new());
         fails(&mut kademlia, &silent);
         assert_eq!(newcomers(&mut kademlia), 0, "a dial besides a connection that lasts says nothing");
-        leave(&mut kademlia);
+        leave(&mut kademlia, gone);
         assert_eq!(newcomers(&mut kademlia), 0, "who is not connected may be there");
         fails(&mut kademlia, &DialError::Aborted);
         assert_eq!(newcomers(&mut kademlia), 0, "it was not dialed");
         fails(&mut kademlia, &silent);
         meet(&mut kademlia, gone, "/ip4/10.66.0.1/tcp/1");
         assert_eq!(newcomers(&mut kademlia), 0, "it came back");
-        leave(&mut kademlia);
+        leave(&mut kademlia, gone);
         fails(&mut kademlia, &silent);
         assert_eq!(newcomers(&mut kademlia), 1, "one makes room for one");
         assert_eq!(in_table(&mut kademlia).iter().sum::<usize>(), MAX_OF_GROUP_IN_TABLE);
+    }
+
+    fn leave(kademlia: &mut Kademlia<MemoryStore>, peer: PeerId) {
+        let address: Multiaddr = "/ip4/10.66.0.1/tcp/1".parse().unwrap();
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        kademlia.on_swarm_event(FromSwarm::ConnectionClosed(libp2p::swarm::behaviour::ConnectionClosed {
+            peer_id: peer,
+            connection_id: ConnectionId::new_unchecked(0),
+            endpoint: &endpoint,
+            cause: None,
+            remaining_established: 0,
+        }));
+    }
+
+    /// A peer at a distance with that logarithm.
+    fn one_of_bucket(local: PeerId, logarithm: u32) -> PeerId {
+        let distance = |peer| KBucketKey::from(local).distance(&KBucketKey::from(peer));
+        std::iter::repeat_with(PeerId::random).find(|peer| distance(*peer).ilog2() == Some(logarithm)).unwrap()
+    }
+
+    /// Peers whom it dials now, other than to look for something.
+    fn dials(kademlia: &mut Kademlia<MemoryStore>) -> Vec<(PeerId, ConnectionId)> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut dials = Vec::new();
+        loop {
+            let queries: Vec<_> = kademlia.iter_queries().map(|query| query.id()).collect();
+            queries.iter().for_each(|query| kademlia.query_mut(query).unwrap().finish());
+            match kademlia.poll(&mut context) {
+                Poll::Ready(ToSwarm::Dial { opts }) => {
+                    dials.push((opts.get_peer_id().unwrap(), opts.connection_id()));
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => return dials,
+            }
+        }
+    }
+
+    fn fail(kademlia: &mut Kademlia<MemoryStore>, peer: PeerId) {
+        let (error, connection_id) = (DialError::Transport(Vec::new()), ConnectionId::new_unchecked(9));
+        let failure = DialFailure { peer_id: Some(peer), error: &error, connection_id };
+        kademlia.on_swarm_event(FromSwarm::DialFailure(failure));
+    }
+
+    const START: Duration = Duration::from_secs(1_000_000);
+
+    fn place(number: usize) -> String {
+        format!("/ip4/10.{number}.0.1/tcp/1")
+    }
+
+    /// Fills the farthest bucket from places of their own.
+    fn fill(kademlia: &mut Kademlia<MemoryStore>) -> Vec<PeerId> {
+        let members: Vec<_> = (0..kad::K_VALUE.get()).map(|_| one_of_bucket(kademlia.local, 255)).collect();
+        for (number, member) in members.iter().enumerate() {
+            assert!(meet_at(kademlia, *member, &place(number), START));
+        }
+        members
+    }
+
+    #[test]
+    fn of_a_full_bucket_one_is_dialed_for_newcomers_at_times_and_none_for_each_of_them() {
+        let mut kademlia = kademlia();
+        let local = kademlia.local;
+        let new = || one_of_bucket(local, 255);
+        let members = fill(&mut kademlia);
+        assert!(!meet_at(&mut kademlia, new(), &place(100), START), "all are connected");
+        leave(&mut kademlia, members[3]);
+        leave(&mut kademlia, members[4]);
+        _ = dials(&mut kademlia);
+        let waits = new();
+        assert!(meet_at(&mut kademlia, waits, &place(101), START), "it waits for who left first");
+        let dialed = dials(&mut kademlia);
+        assert_eq!(dialed.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(), [members[3]]);
+        assert!(!meet_at(&mut kademlia, new(), &place(102), START), "somebody waits");
+        assert!(meet_at(&mut kademlia, waits, &place(101), START), "who waits may say more");
+        assert!(meet_at(&mut kademlia, members[4], &place(4), START), "who is there may stay");
+        leave(&mut kademlia, members[4]);
+        // Who leaves does not wait.
+        leave(&mut kademlia, waits);
+        for number in 103..110 {
+            let later = START + TURN_INTERVAL - Duration::from_millis(1);
+            assert!(!meet_at(&mut kademlia, new(), &place(number), later), "one was dialed of late");
+        }
+        assert_eq!(dials(&mut kademlia), []);
+        assert!(meet_at(&mut kademlia, one_of_bucket(local, 254), &place(112), START), "another bucket has room");
+        assert!(meet_at(&mut kademlia, new(), &place(111), START + TURN_INTERVAL));
+        assert_eq!(dials(&mut kademlia).len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_of_a_full_bucket_is_dialed_whomever_lookups_are_connected_to() {
+        let mut kademlia = kademlia();
+        let members = fill(&mut kademlia);
+        let role = Endpoint::Dialer;
+        let near = |number: usize| -> Multiaddr { format!("/ip4/10.7.0.{number}/tcp/1").parse().unwrap() };
+        for number in 0..MAX_OF_GROUP_BY_LOOKUPS {
+            let (id, address) = (ConnectionId::new_unchecked(1000 + number), near(number));
+            kademlia.lookups.insert(id, Lookup::Begun);
+            let peer = PeerId::random();
+            kademlia.handle_established_outbound_connection(id, peer, &address, role, PortUse::New).unwrap();
+        }
+        leave(&mut kademlia, members[7]);
+        _ = dials(&mut kademlia);
+        let newcomer = one_of_bucket(kademlia.local, 255);
+        assert!(meet_at(&mut kademlia, newcomer, &place(100), START));
+        let [(oldest, id)] = dials(&mut kademlia)[..] else { panic!("one is dialed") };
+        assert_eq!(oldest, members[7]);
+        let found = kademlia.handle_pending_outbound_connection(id, Some(oldest), &[], role).unwrap();
+        assert_eq!(found.len(), 1);
+        kademlia.handle_established_outbound_connection(id, oldest, &found[0], role, PortUse::New).unwrap();
+        // As one of those that lookups made it is not kept for ever.
+        assert!(matches!(kademlia.lookups.get(&id), Some(Lookup::Connected { .. })));
+    }
+
+    #[test]
+    fn who_finds_no_room_in_its_bucket_takes_nobodys_place_in_another() {
+        let mut kademlia = kademlia();
+        let local = kademlia.local;
+        let here = "/ip4/10.66.0.1/tcp/1";
+        for bucket in [254, 254, 253] {
+            let gone = one_of_bucket(local, bucket);
+            assert!(meet(&mut kademlia, gone, here));
+            leave(&mut kademlia, gone);
+            fail(&mut kademlia, gone);
+        }
+        let members = fill(&mut kademlia);
+        let count = |kademlia: &mut Kademlia<MemoryStore>| in_table(kademlia).iter().sum::<usize>();
+        assert!(!meet_at(&mut kademlia, one_of_bucket(local, 255), here, START));
+        leave(&mut kademlia, members[0]);
+        assert!(meet_at(&mut kademlia, one_of_bucket(local, 255), here, START), "it waits");
+        assert_eq!(count(&mut kademlia), kad::K_VALUE.get() + 3);
+        assert!(meet_at(&mut kademlia, one_of_bucket(local, 254), here, START), "a place in its own bucket it takes");
+        assert_eq!(count(&mut kademlia), kad::K_VALUE.get() + 3);
+    }
+
+    #[test]
+    fn of_its_group_one_makes_room_first_that_is_in_its_bucket() {
+        let mut kademlia = kademlia();
+        let local = kademlia.local;
+        let here = "/ip4/10.66.0.1/tcp/1";
+        let gone = [254, 255, 255].map(|bucket| one_of_bucket(local, bucket));
+        for peer in gone {
+            assert!(meet(&mut kademlia, peer, here));
+            leave(&mut kademlia, peer);
+            fail(&mut kademlia, peer);
+        }
+        for number in 2..kad::K_VALUE.get() {
+            assert!(meet(&mut kademlia, one_of_bucket(local, 255), &place(number)));
+        }
+        _ = dials(&mut kademlia);
+        assert!(meet(&mut kademlia, one_of_bucket(local, 255), here));
+        assert_eq!(dials(&mut kademlia), [], "it waits for nobody");
+        let sizes = in_table(&mut kademlia);
+        assert_eq!(sizes, [1, kad::K_VALUE.get()]);
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use claims::Claimants;
 pub use compare::{Comparison, Difference, Fault};
 pub use config::P2PConfig;
 pub use confirm::{ConfirmError, Confirmed};
-pub use gossip::{GRAYLISTED_BELOW, Gossip, packages_topic};
+pub use gossip::{GRAYLISTED_BELOW, Gossip, evidence_topic, packages_topic, subscribe};
 pub use kademlia::Kademlia;
 pub use registry::P2PRegistry;

@@ -1,11 +1,11 @@
 //! The registry over the network: asks relays one after the other, the best first, and verifies what each of them says.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures::{StreamExt, pin_mut};
 use ggen_shared::checkpoint::{Checkpoint, Signed};
-use ggen_shared::client::{Contradiction, Evidence, Seen, Witness};
+use ggen_shared::client::{Evidence, Seen, Witness};
 use ggen_shared::id::{FullName, PackageId};
 use ggen_shared::protocol::query::{self, Question, SearchAnswer};
 use ggen_shared::record::Version;
@@ -20,9 +20,6 @@ use crate::audit::Audits;
 use crate::held::Held;
 use crate::light::{AskError, LightPeer, Platform};
 use crate::{address, exchange};
-
-/// Wrong derivations that are kept: each is some kilobytes, and one is enough to think nothing of a relay any more.
-const MAX_EVIDENCE: usize = 16;
 
 /// Relays of which it is remembered that they withheld something.
 const MAX_WITHHELD: usize = 64;
@@ -47,8 +44,6 @@ pub(crate) struct Shared<P> {
 #[derive(Default)]
 pub(crate) struct Memory {
     witness: Witness,
-    /// Wrong derivations, the last ones.
-    evidence: VecDeque<Evidence>,
     audits: Audits,
     /// Relays that did not deliver what the last audit asked for.
     withheld: BTreeSet<PeerId>,
@@ -83,24 +78,15 @@ impl<P: Platform> P2PRegistry<P> {
         self.peer().ask_by(relay, question, self.rules).await
     }
 
-    /// Proofs of fraud that relays gave: two roots for one epoch.
-    pub fn contradictions(&self) -> Vec<Contradiction> {
-        self.memory().witness.contradictions().cloned().collect()
-    }
-
-    /// Proofs that relays derived their maps wrongly, the last ones that were found.
+    /// Evidence against relays: see [`LightPeer::evidence`].
     pub fn evidence(&self) -> Vec<Evidence> {
-        self.memory().evidence.iter().cloned().collect()
+        self.peer().evidence()
     }
 
     /// Keeps evidence against a relay, and thinks less of it.
     pub(crate) fn keep_evidence(&self, relay: PeerId, evidence: Evidence) {
         self.peer().note_fault(relay);
-        let known = &mut self.memory().evidence;
-        if known.len() >= MAX_EVIDENCE {
-            known.pop_front();
-        }
-        known.push_back(evidence);
+        self.peer().accuse(evidence);
     }
 
     /// How many audits there were, and what came of them.
@@ -215,11 +201,15 @@ impl<P: Platform> P2PRegistry<P> {
         verify_search_knowing(question, answer, asked, &mut known)
     }
 
-    /// Remembers what a relay committed to, and refuses what contradicts it.
+    /// Remembers what a relay committed to, and refuses what contradicts it, which is evidence.
     pub(crate) fn witness(&self, checkpoint: &Signed<Checkpoint>) -> Result<(), AnswerError> {
-        match self.memory().witness.see(checkpoint) {
+        let seen = self.memory().witness.see(checkpoint);
+        match seen {
             Seen::Fine => Ok(()),
-            Seen::Contradiction => Err(AnswerError::TwoRoots),
+            Seen::Contradiction(evidence) => {
+                self.peer().accuse(evidence);
+                Err(AnswerError::TwoRoots)
+            }
             Seen::Rollback => Err(AnswerError::Rollback),
         }
     }

@@ -1,4 +1,6 @@
-//! Evidence that a relay derived its map wrongly: what it committed to contradicts itself, and anyone who was not there can see it.
+//! Evidence against a relay: what it signed contradicts itself, and anyone who was not there can see it.
+//!
+//! Two checkpoints for one epoch by the same rules are evidence as they are. All other evidence shows that a relay derived its map wrongly.
 //!
 //! A map says for each package which releases its versions have (`p/`), and how many publishers depend on it (`dp/`). From these two and
 //! the record of the release that the package is listed by, all its other entries follow by the rules ([`keys::listing`]). Evidence is that record, with
@@ -31,9 +33,11 @@ const MAX_VERSIONS: u16 = 64;
 /// Rotations of a publisher that are proven: all that a key log may have, and one that forks it.
 const MAX_ROTATIONS: u16 = MAX_KEY_EVENTS as u16;
 
-/// Which rule a map breaks.
+/// Which rule a relay breaks, most by its map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misdeed {
+    /// It signed two maps for one epoch.
+    TwoRoots,
     /// The package is not where its release belongs.
     Missing,
     /// It is there with a filter that is not the one of its words.
@@ -54,6 +58,7 @@ impl Misdeed {
     /// A stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::TwoRoots => "relay/two-roots",
             Self::Missing => "relay/missing-entry",
             Self::FalseFilter => "relay/false-filter",
             Self::Misplaced => "relay/wrong-entry",
@@ -88,14 +93,17 @@ pub enum Error {
     ShowsNothing,
 }
 
-/// Proof, for anyone who has the relay's key, that its map breaks the rules.
+/// Proof, for anyone who has the relay's key, that it breaks the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     relay: PublicKey,
     misdeed: Misdeed,
-    release: RecordId,
+    release: Option<RecordId>,
     bytes: Vec<u8>,
 }
+
+/// What evidence of [`Misdeed::TwoRoots`] begins with: a list of two in CBOR, where other evidence is a map.
+const LIST_OF_TWO: u8 = 0x82;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -187,11 +195,23 @@ impl Evidence {
         Self::verify(&codec::encode(&parts), network, known)
     }
 
+    /// What two checkpoints of one relay show. None: nothing wrong.
+    pub fn of_two(one: &Signed<Checkpoint>, other: &Signed<Checkpoint>) -> Option<Self> {
+        let bytes = || codec::encode(&[one.bytes(), other.bytes()]);
+        let (relay, misdeed) = (one.relay, Misdeed::TwoRoots);
+        one.contradicts(other).then(|| Self { relay, misdeed, release: None, bytes: bytes() })
+    }
+
     /// Verifies evidence that somebody else found: by the rules that the map was made by, which must be known.
     ///
     /// # Errors
     /// [`Error`].
     pub fn verify(bytes: &[u8], network: &Network, known: &Schedule) -> Result<Self, Error> {
+        if bytes.first() == Some(&LIST_OF_TWO) {
+            let [one, other] = codec::read::<[ByteBuf; 2]>(bytes, MAX_EVIDENCE_BYTES)?;
+            let [one, other] = [Checkpoint::verify(&one, network)?, Checkpoint::verify(&other, network)?];
+            return Self::of_two(&one, &other).ok_or(Error::ShowsNothing);
+        }
         let parts: Parts = codec::read(bytes, MAX_EVIDENCE_BYTES)?;
         let checkpoint = Checkpoint::verify(&parts.checkpoint, network)?;
         let rules = known.numbered(checkpoint.rules).ok_or(checkpoint::Error::OtherRules(checkpoint.rules))?;
@@ -206,21 +226,30 @@ impl Evidence {
         if misdeed != Misdeed::Void {
             release.verify(key_log, network)?;
         }
-        Ok(Self { relay: checkpoint.relay, misdeed, release: id, bytes: bytes.to_vec() })
+        Ok(Self { relay: checkpoint.relay, misdeed, release: Some(id), bytes: bytes.to_vec() })
     }
 
-    /// Whose map it is.
+    /// Whom bytes accuse that are not verified; none if they are no evidence. It costs little.
+    pub fn accused(bytes: &[u8]) -> Option<PublicKey> {
+        if bytes.first() == Some(&LIST_OF_TWO) {
+            let [one, _] = codec::read::<[ByteBuf; 2]>(bytes, MAX_EVIDENCE_BYTES).ok()?;
+            return checkpoint::claimed_relay(&one);
+        }
+        checkpoint::claimed_relay(&codec::read::<Parts>(bytes, MAX_EVIDENCE_BYTES).ok()?.checkpoint)
+    }
+
+    /// Whom it is against.
     pub const fn relay(&self) -> &PublicKey {
         &self.relay
     }
 
-    /// What is wrong with it.
+    /// What it shows.
     pub const fn misdeed(&self) -> Misdeed {
         self.misdeed
     }
 
-    /// The release whose entry shows it.
-    pub const fn release(&self) -> RecordId {
+    /// The release whose entry shows it; none where the checkpoints themselves do.
+    pub const fn release(&self) -> Option<RecordId> {
         self.release
     }
 

@@ -1,50 +1,22 @@
 //! What relays committed to before: whoever remembers it sees a relay that says two things about one epoch, or goes back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::Evidence;
 use crate::checkpoint::{Checkpoint, Signed};
-use crate::id::{Network, PublicKey};
+use crate::id::PublicKey;
 
 /// Relays whose checkpoints are remembered, twice where they were made by two rules; those of the one that was heard of longest ago make room.
 const MAX_RELAYS: usize = 64;
 /// Checkpoints of one relay that are remembered: all that an answer may stand on.
 const MAX_CHECKPOINTS: usize = 8;
-/// Contradictions that are kept: one is enough to think nothing of a relay any more.
-const MAX_CONTRADICTIONS: usize = 16;
-
-/// Two checkpoints of one relay for one epoch by the same rules: proof of its fraud, for anyone who has its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contradiction {
-    one: Signed<Checkpoint>,
-    other: Signed<Checkpoint>,
-}
-
-impl Contradiction {
-    /// Whose it is.
-    pub fn relay(&self) -> &PublicKey {
-        &self.one.relay
-    }
-
-    /// Both checkpoints as they were signed, to be shown to others.
-    pub fn bytes(&self) -> [&[u8]; 2] {
-        [self.one.bytes(), self.other.bytes()]
-    }
-
-    /// Verifies a contradiction that somebody else found. None: it is none.
-    pub fn verify([one, other]: [&[u8]; 2], network: &Network) -> Option<Self> {
-        let one = Checkpoint::verify(one, network).ok()?;
-        let other = Checkpoint::verify(other, network).ok()?;
-        one.contradicts(&other).then_some(Self { one, other })
-    }
-}
-
 /// What a checkpoint shows about its relay, beside those that were seen before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// Nothing is wrong.
     Fine,
-    /// The relay signed another one for the same epoch.
-    Contradiction,
+    /// The relay signed another one for the same epoch, which proves its fraud.
+    Contradiction(Evidence),
     /// The relay has shown a later one already: it goes back to what it held then.
     Rollback,
 }
@@ -63,7 +35,6 @@ struct Chain {
 pub struct Witness {
     /// By relay and rules.
     relays: BTreeMap<(PublicKey, u32), Chain>,
-    contradictions: VecDeque<Contradiction>,
     heard: u64,
 }
 
@@ -79,14 +50,11 @@ impl Witness {
         let Chain { heard, checkpoints: known } = self.relays.entry(by).or_default();
         *heard = self.heard;
         match known.get(&checkpoint.epoch) {
-            Some(other) if other.contradicts(checkpoint) => {
-                if self.contradictions.len() < MAX_CONTRADICTIONS {
-                    let (one, other) = (other.clone(), checkpoint.clone());
-                    self.contradictions.push_back(Contradiction { one, other });
+            Some(other) => {
+                if let Some(evidence) = Evidence::of_two(other, checkpoint) {
+                    return Seen::Contradiction(evidence);
                 }
-                return Seen::Contradiction;
             }
-            Some(_) => {}
             None => _ = known.insert(checkpoint.epoch, checkpoint.clone()),
         }
         let last = known.keys().next_back().copied().unwrap_or_default();
@@ -96,20 +64,20 @@ impl Witness {
         // Two answers may overtake each other at the turn of an epoch.
         if checkpoint.epoch + 1 < last { Seen::Rollback } else { Seen::Fine }
     }
-
-    /// Proofs of fraud that were found.
-    pub fn contradictions(&self) -> impl Iterator<Item = &Contradiction> {
-        self.contradictions.iter()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::SigningKey;
 
+    use serde_bytes::Bytes;
+
     use super::*;
+    use crate::client::{Misdeed, evidence};
+    use crate::id::Network;
     use crate::merkle::Hash;
-    use crate::rules::Rules;
+    use crate::rules::{Rules, Schedule};
+    use crate::{checkpoint, codec};
 
     fn checkpoint(seed: u8, epoch: u64, content: &str) -> Signed<Checkpoint> {
         checkpoint_by(Rules::FIRST.number, seed, epoch, content)
@@ -130,17 +98,28 @@ mod tests {
         assert_eq!(witness.see(&checkpoint(1, 7, "a")), Seen::Fine, "the same again is nothing new");
         assert_eq!(witness.see(&checkpoint(2, 7, "b")), Seen::Fine, "another relay");
         assert_eq!(witness.see(&checkpoint(1, 8, "b")), Seen::Fine, "another epoch");
-        assert_eq!(witness.see(&checkpoint(1, 7, "b")), Seen::Contradiction);
-        let found = witness.contradictions().next().unwrap();
+        let Seen::Contradiction(found) = witness.see(&checkpoint(1, 7, "b")) else { panic!("it is seen") };
+        assert_eq!((found.relay(), found.misdeed()), (&checkpoint(1, 7, "a").relay, Misdeed::TwoRoots));
         // A second client, that was not there.
-        let network = Network::named("test").unwrap();
-        assert_eq!(Contradiction::verify(found.bytes(), &network).as_ref(), Some(found));
-        assert_eq!(found.relay(), &checkpoint(1, 7, "a").relay);
-        let [one, _] = found.bytes();
-        assert_eq!(Contradiction::verify([one, one], &network), None);
-        assert_eq!(Contradiction::verify([one, checkpoint(2, 7, "b").bytes()], &network), None, "two relays");
-        assert_eq!(Contradiction::verify([one, checkpoint(1, 8, "b").bytes()], &network), None, "two epochs");
-        assert_eq!(Contradiction::verify([one, b"none"], &network), None);
+        let (network, rules) = (Network::named("test").unwrap(), Schedule::default());
+        assert_eq!(Evidence::verify(found.bytes(), &network, &rules).as_ref(), Ok(&found));
+        let shows = |one: &[u8], other: &[u8]| {
+            let bytes = codec::encode(&[Bytes::new(one), Bytes::new(other)]);
+            Evidence::verify(&bytes, &network, &rules).map(|evidence| evidence.misdeed())
+        };
+        let one = checkpoint(1, 7, "a");
+        assert_eq!(shows(one.bytes(), checkpoint(1, 7, "b").bytes()), Ok(Misdeed::TwoRoots));
+        for other in [one.clone(), checkpoint(2, 7, "b"), checkpoint(1, 8, "b"), checkpoint_by(2, 1, 7, "b")] {
+            assert_eq!(shows(one.bytes(), other.bytes()), Err(evidence::Error::ShowsNothing), "{other:?}");
+        }
+        let mut forged = checkpoint(1, 7, "b").bytes().to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        let refused = shows(one.bytes(), &forged);
+        assert_eq!(refused, Err(evidence::Error::Checkpoint(checkpoint::Error::BadSignature)));
+        assert!(matches!(shows(one.bytes(), b"none"), Err(evidence::Error::Checkpoint(_))));
+        assert!(matches!(Evidence::verify(&[0x82], &network, &rules), Err(evidence::Error::Encoding(_))));
+        let elsewhere = Evidence::verify(found.bytes(), &Network::named("other").unwrap(), &rules);
+        assert!(matches!(elsewhere, Err(evidence::Error::Checkpoint(checkpoint::Error::WrongNetwork(_)))));
     }
 
     #[test]
@@ -150,9 +129,9 @@ mod tests {
         assert_eq!(witness.see(&checkpoint_by(2, 1, 7, "b")), Seen::Fine, "two maps of the same records");
         assert_eq!(witness.see(&checkpoint_by(2, 1, 9, "b")), Seen::Fine);
         assert_eq!(witness.see(&checkpoint(1, 7, "a")), Seen::Fine, "it goes back by neither");
-        assert_eq!(witness.see(&checkpoint_by(2, 1, 7, "c")), Seen::Contradiction);
+        assert!(matches!(witness.see(&checkpoint_by(2, 1, 7, "c")), Seen::Contradiction(_)));
         // Nor does it matter whether the rules are known here.
-        assert_eq!(witness.see(&checkpoint(1, 7, "c")), Seen::Contradiction);
+        assert!(matches!(witness.see(&checkpoint(1, 7, "c")), Seen::Contradiction(_)));
     }
 
     #[test]
@@ -185,6 +164,5 @@ mod tests {
             witness.see(&checkpoint(100, 1, &content.to_string()));
         }
         assert!(witness.relays.values().all(|chain| chain.checkpoints.len() <= MAX_CHECKPOINTS));
-        assert_eq!(witness.contradictions().count(), MAX_CONTRADICTIONS);
     }
 }

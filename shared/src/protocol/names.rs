@@ -12,6 +12,8 @@ pub const PUBLISH: &str = "/ggen/publish/1.0.0";
 pub const BITSWAP: &str = "/ipfs/bitswap/1.2.0";
 /// The gossip topic of signed records.
 pub const PACKAGES_TOPIC: &str = "/ggen/packages/v1";
+/// The gossip topic of evidence against relays.
+pub const EVIDENCE_TOPIC: &str = "/ggen/evidence/v1";
 /// What relays say that they provide in the DHT, so that others find them.
 pub const RELAYS_KEY: &[u8] = b"/ggen/relays/1.0.0";
 /// What the DHT keys of package heads begin with.

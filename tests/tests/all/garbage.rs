@@ -277,7 +277,9 @@ async fn next_heard(listener: &mut TestPeer) -> RecordId {
     loop {
         match listener.events.next().await.expect("the listener runs") {
             Event::Connections(_) | Event::Missed => {}
-            event @ (Event::Rotated { .. } | Event::Stated { .. }) => panic!("nobody said so: {event:?}"),
+            event @ (Event::Rotated { .. } | Event::Stated { .. } | Event::Accused { .. }) => {
+                panic!("nobody said so: {event:?}")
+            }
             Event::Announced { release, .. } => return release.id(),
             Event::Refused { error, .. } => panic!("the relay passed on what it refused: {error}"),
         }

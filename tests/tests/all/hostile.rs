@@ -5,19 +5,25 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use futures::{AsyncWriteExt, StreamExt};
+use ggen_net::light::Event;
 use ggen_net::{Comparison, Difference, P2PConfig, P2PRegistry};
 use ggen_relay::identity::Identity;
 use ggen_relay::market::peer::{self, Tokio};
-use ggen_shared::client::{Contradiction, Evidence};
-use ggen_shared::id::RecordId;
+use ggen_shared::checkpoint::Checkpoint;
+use ggen_shared::client::{Evidence, Misdeed};
+use ggen_shared::id::{PublicKey, RecordId};
+use ggen_shared::merkle::Hash;
+use ggen_shared::protocol::names;
 use ggen_shared::protocol::publish::Offer;
 use ggen_shared::protocol::query::KeyLogOf;
 use ggen_shared::registry::{PeerError, Registry, SearchError, SearchOptions, SearchResults};
 use ggen_shared::reputation::UNKNOWN_SCORE;
 use ggen_shared::rules::Schedule;
+use ggen_tests::attack::{RawPeer, accusation, sent, subscribe};
 use ggen_tests::liar::{HIDDEN, Liar, Lie, Orders};
 use ggen_tests::relays::Deaf;
-use ggen_tests::{EPOCH, Package, Publisher, TestRelay, depends_on, network, offer_to, until};
+use ggen_tests::{EPOCH, Package, Publisher, TestPeer, TestRelay, depends_on, http, network, offer_to, until, within};
 use libp2p::PeerId;
 
 type Client = P2PRegistry<Tokio>;
@@ -229,7 +235,7 @@ async fn is_found_by_audit(lie: Lie, code: &str) {
     let evidence = until("an audit that hits upon it", async || audit(scene.liar()).await.ok().flatten()).await;
     assert_eq!(evidence.misdeed().code(), code);
     assert_eq!(Evidence::verify(evidence.bytes(), &network(), &Schedule::default()).as_ref(), Ok(&evidence));
-    assert_eq!(scene.client.evidence(), [evidence]);
+    assert!(scene.client.evidence().contains(&evidence));
     assert_eq!(scene.client.audits().failed, 1);
     assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
 }
@@ -375,7 +381,7 @@ async fn voids_all_the_same(lie: Lie, voids: Offer, codes: &[&str]) {
     assert_eq!(chosen(&found, &comparison), BTreeSet::from([old, plain]));
     let named = |difference: &Difference, liar: PeerId| {
         for fault in &difference.faults {
-            assert_eq!((&fault.source.0, fault.evidence.release()), (&liar.to_string(), hidden));
+            assert_eq!((&fault.source.0, fault.evidence.release()), (&liar.to_string(), Some(hidden)));
             let convinced = Evidence::verify(fault.evidence.bytes(), &network(), &Schedule::default()).unwrap();
             assert_eq!(ggen_net::address::key_of(&liar).as_ref(), Some(convinced.relay()));
         }
@@ -505,7 +511,7 @@ async fn two_roots_are_seen_of_a_page_that_is_read_on() {
         }
     });
     caught.await;
-    assert!(!scene.client.contradictions().is_empty());
+    assert!(!scene.client.evidence().is_empty());
 }
 
 #[tokio::test]
@@ -569,8 +575,113 @@ async fn two_roots_for_one_epoch_are_kept_as_evidence_that_convinces_who_was_not
         _ => None,
     });
     assert_eq!(caught.await.code(), "relay/two-roots");
-    let evidence = scene.client.contradictions();
-    let shown = Contradiction::verify(evidence[0].bytes(), &network());
-    assert_eq!(shown.as_ref(), Some(&evidence[0]));
+    let [evidence] = &scene.client.evidence()[..] else { panic!("one piece of evidence") };
+    assert_eq!(evidence.misdeed(), Misdeed::TwoRoots);
+    assert_eq!(Evidence::verify(evidence.bytes(), &network(), &Schedule::default()).as_ref(), Ok(evidence));
     assert!(scene.score(scene.liar()) < UNKNOWN_SCORE);
+}
+
+#[tokio::test]
+async fn evidence_reaches_all_who_know_the_relay_and_is_kept_by_relays_over_restarts() {
+    let liar = LyingRelay::start().await;
+    let accused = liar.relay.peer_id();
+    let mut honest = TestRelay::start(&[&liar.relay]).await;
+    fill(&liar.relay).await;
+    let mut finds = TestPeer::start(&[&liar.relay, &honest]).await;
+    let finder = Client::new(finds.peer.clone());
+    finder.peer().note_fault(honest.peer_id());
+    let mut other = TestPeer::start(&[&honest, &liar.relay]).await;
+    let mut stranger = TestPeer::start(&[&honest]).await;
+    // What is said before somebody listens nobody hears. The liar passes nothing on, so who hears of this hears the honest relay, and is heard.
+    let news = Publisher::new(8).release("news", "1.0.0", "of the honest relay", b"news");
+    news.publish_at(&honest).await;
+    for peer in [&mut finds, &mut other, &mut stranger] {
+        while peer.announced().await.id() != news.release.id() {}
+    }
+    liar.orders.lie(Some(Lie::TwoRoots));
+    until("two roots", async || {
+        // The other relay answers once this one is caught.
+        _ = finder.search("same word", SearchOptions::default()).await;
+        (!finder.evidence().is_empty()).then_some(())
+    })
+    .await;
+    let found = finder.evidence();
+    assert_eq!(found.iter().map(Evidence::misdeed).collect::<Vec<_>>(), [Misdeed::TwoRoots]);
+
+    until("the relay's evidence", async || (honest.relay().registry().evidence() == found).then_some(())).await;
+    let heard = within("the other's evidence", async {
+        loop {
+            if let Event::Accused { evidence, from } = other.events.next().await.expect("the peer runs") {
+                return (*evidence, from);
+            }
+        }
+    });
+    let (heard, from) = heard.await;
+    assert_eq!((&heard, from), (&found[0], Some(honest.peer_id())), "it asked nobody itself");
+    assert_eq!(other.peer.evidence(), found);
+    let now = ggen_net::light::Platform::now(other.peer.platform());
+    assert!(other.peer.reputation(&accused).score(now) < UNKNOWN_SCORE);
+    assert!(stranger.peer.evidence().is_empty(), "it is nothing to who does not know the relay");
+
+    honest.stop().await;
+    let again = honest.restarted(|config| config.http = Some("127.0.0.1:0".parse().unwrap())).await;
+    let again = again.relay();
+    assert_eq!(again.registry().evidence(), found);
+    let shown = http::get(again.http().unwrap(), "/api/v1/evidence").await.json();
+    assert_eq!(shown[0]["relay"], accused.to_string());
+    assert_eq!(shown[0]["code"], "relay/two-roots");
+    let bytes = data_encoding::BASE64.decode(shown[0]["evidence"].as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!(bytes, found[0].bytes());
+}
+
+#[tokio::test]
+async fn what_is_no_evidence_or_is_against_nobody_known_is_neither_kept_nor_passed_on() {
+    let known = [TestRelay::start(&[]).await, TestRelay::start(&[]).await, TestRelay::start(&[]).await];
+    let relay = TestRelay::start(&known.each_ref()).await;
+    let keys = known.each_ref().map(|relay| {
+        let keypair = Identity::load_or_create(relay.directory()).unwrap().keypair.try_into_ed25519().unwrap();
+        SigningKey::from_bytes(keypair.secret().as_ref().try_into().unwrap())
+    });
+    let against = |key: &SigningKey, epoch| {
+        let checkpoint = |content: &str| {
+            let relay = PublicKey::from_bytes(key.verifying_key().to_bytes());
+            let (network, root) = (network(), Hash::leaf(b"", content.as_bytes()).into());
+            let rules = Schedule::default().rules.number;
+            Checkpoint { network, relay, epoch, root, rules, exclusions: None, previous: None }.sign(key).unwrap()
+        };
+        Evidence::of_two(&checkpoint("a"), &checkpoint("b")).unwrap()
+    };
+    let listener = TestPeer::start(&[&relay, &known[0]]).await;
+    let address = relay.address("/tcp/", false);
+    let say = async |messages: Vec<Vec<u8>>| {
+        let (peer, inbound) = RawPeer::connect(&address, &[]).await;
+        let mut stream = peer.open("/meshsub/1.2.0").await.unwrap();
+        stream.write_all(&sent(subscribe(names::EVIDENCE_TOPIC))).await.unwrap();
+        for message in messages {
+            stream.write_all(&accusation(&message)).await.unwrap();
+        }
+        stream.flush().await.unwrap();
+        (peer, inbound, stream)
+    };
+    let [genuine, second, third] = keys.each_ref().map(|key| against(key, 1));
+    let mut forged = genuine.bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let of_nobody = against(&SigningKey::from_bytes(&[9; 32]), 1).bytes().to_vec();
+    let huge = [&[0x82][..], &[0; 20_000]].concat();
+    let bad = vec![Vec::new(), vec![0x82], b"none".to_vec(), huge, forged, of_nobody];
+    // One after the other on one stream: when the last one is kept, all others were looked at.
+    let all = [bad.clone(), vec![genuine.bytes().to_vec()]].concat();
+    let _open = say(all).await;
+    until("the genuine evidence", async || (relay.relay().registry().evidence() == [genuine.clone()]).then_some(()))
+        .await;
+    until("the listener's", async || (listener.peer.evidence() == [genuine.clone()]).then_some(())).await;
+    let known_to_break_it = against(&keys[0], 2).bytes().to_vec();
+    // Who says much that is none is not heard any more.
+    let garbage = (0..50_u8).map(|number| vec![0x82, number]);
+    let _open = say([known_to_break_it].into_iter().chain(garbage).chain([second.bytes().to_vec()]).collect()).await;
+    let _open = say(vec![third.bytes().to_vec()]).await;
+    let kept = || relay.relay().registry().evidence();
+    until("what a stranger says", async || (kept() == [genuine.clone(), third.clone()]).then_some(())).await;
+    let _open = say(vec![second.bytes().to_vec()]).await;
+    until("the same of a stranger", async || (kept().last() == Some(&second)).then_some(())).await;
 }

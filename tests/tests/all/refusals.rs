@@ -78,7 +78,9 @@ impl Scene {
             loop {
                 match self.listener.events.next().await.expect("the listener runs") {
                     Event::Connections(_) | Event::Missed => {}
-                    event @ (Event::Rotated { .. } | Event::Stated { .. }) => panic!("nobody said so: {event:?}"),
+                    event @ (Event::Rotated { .. } | Event::Stated { .. } | Event::Accused { .. }) => {
+                        panic!("nobody said so: {event:?}")
+                    }
                     Event::Announced { release, .. } => return release.id(),
                     Event::Refused { error, .. } => panic!("the relay passed on what it refused: {error}"),
                 }
@@ -616,7 +618,9 @@ async fn a_changed_key_log_makes_an_announcement_refused() {
         loop {
             match listener.events.next().await.expect("the listener runs") {
                 Event::Connections(_) | Event::Missed => {}
-                event @ (Event::Rotated { .. } | Event::Stated { .. }) => panic!("nobody said so: {event:?}"),
+                event @ (Event::Rotated { .. } | Event::Stated { .. } | Event::Accused { .. }) => {
+                    panic!("nobody said so: {event:?}")
+                }
                 Event::Refused { error, from } => return (error.code(), from),
                 Event::Announced { release, .. } => panic!("{} was accepted", release.name),
             }

@@ -287,3 +287,18 @@ async fn a_relay_that_starts_again_knows_its_neighbours() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_relay_to_which_nobody_is_connected_dials_those_whom_it_knows() {
+    let alone = TestRelay::start(&[]).await;
+    let mut other = TestRelay::start(&[&alone]).await;
+    until("the relays' meeting", async || alone.relay().routing_table().await.contains(&other.peer_id()).then_some(()))
+        .await;
+    let (_, address) = ggen_net::address::split_peer(&other.address("/tcp/", false)).unwrap();
+    other.stop().await;
+    within("being alone", alone.relay().wait_for(|status| status.connected == 0)).await;
+    // The other one is back where it was, and knows nobody any more.
+    std::fs::remove_file(other.directory().join("neighbours")).unwrap_or_default();
+    let again = other.restarted(|config| config.listen = [address].into_iter().collect()).await;
+    until("being found", async || again.relay().routing_table().await.contains(&alone.peer_id()).then_some(())).await;
+}

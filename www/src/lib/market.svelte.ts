@@ -1,4 +1,4 @@
-import { MarketClient, type Connection, type MarketEvent, type Refusal, type Release } from "@ggen/market-client";
+import { MarketClient, type Connection, type Fault, type MarketEvent, type Refusal, type Release } from "@ggen/market-client";
 import type { Change } from "./changes.ts";
 import { describeProblem, type Problem } from "./problems.ts";
 import type { Settings } from "./url-state.ts";
@@ -11,6 +11,8 @@ declare global {
 /** More than a reader looks back on; keeps a busy network from filling the page. */
 const MAX_ANNOUNCEMENTS = 50;
 const MAX_CHANGES = 50;
+/** As many as the client itself keeps. */
+const MAX_FAULTS = 64;
 
 /** Waits between attempts to start; the last one repeats. */
 const START_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000] as const;
@@ -22,6 +24,7 @@ class Market {
   #connections = $state.raw<readonly Connection[]>([]);
   #announced = $state.raw<readonly Release[]>([]);
   #changes = $state.raw<readonly Change[]>([]);
+  #faults = $state.raw<readonly Fault[]>([]);
   #lastRefusal = $state.raw<Refusal>();
   #refusedCount = $state(0);
   #caughtUp = $state.raw<number>();
@@ -63,6 +66,11 @@ class Market {
     return this.#refusedCount;
   }
 
+  /** Relays that are proven to break the rules, the last one first. */
+  get faults(): readonly Fault[] {
+    return this.#faults;
+  }
+
   get lastRefusal(): Refusal | undefined {
     return this.#lastRefusal;
   }
@@ -93,6 +101,7 @@ class Market {
     if (event.type === "rotated" || event.type === "stated") {
       this.#changes = [event, ...this.#changes].slice(0, MAX_CHANGES);
     }
+    if (event.type === "accused") this.#faults = [event.fault, ...this.#faults].slice(0, MAX_FAULTS);
     if (event.type === "caughtUp") this.#caughtUp = (this.#caughtUp ?? 0) + event.found;
     if (event.type === "refused") {
       this.#lastRefusal = event.refusal;

@@ -79,11 +79,17 @@ export function differences(difference: Difference, asked: string): string[] {
     ...(outdated.length > 0 ? [`${other} has a later version of ${plural(outdated.length, "package")} of this list.`] : []),
     ...(hidden.length > 0 ? [`${plural(hidden.length, "package")} of them ${compared} holds too, and keeps off this list.`] : []),
     ...(unbacked > 0 ? [`For ${plural(unbacked, "place")} in its list ${compared} delivers no package.`] : []),
-    ...faults.map((fault) => `Relay ${shortPeer(fault.relay)} ${MISDEEDS[fault.code] ?? `broke a rule (${fault.code})`}: proven by what it signed.`),
+    ...faults.map((fault) => `Relay ${shortPeer(fault.relay)} ${misdeed(fault)}: proven by what it signed.`),
   ];
 }
 
+/** What a relay does that breaks the rules, as what follows its name. */
+export function misdeed(fault: Fault): string {
+  return MISDEEDS[fault.code] ?? `broke a rule (${fault.code})`;
+}
+
 const MISDEEDS: Record<string, string> = {
+  "relay/two-roots": "signed two different states of everything for the same minute",
   "relay/missing-entry": "leaves out a package that it holds",
   "relay/false-filter": "lists a package under false marks",
   "relay/wrong-entry": "lists a package where it does not belong",

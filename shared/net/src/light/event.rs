@@ -1,5 +1,6 @@
 //! What a light peer tells its owner without being asked.
 
+use ggen_shared::client::Evidence;
 use ggen_shared::record::{self, KeyLog, Release, Status, Verified};
 use libp2p::PeerId;
 
@@ -34,6 +35,13 @@ pub enum Event {
         key_log: Box<KeyLog>,
         /// Who passed it on.
         from: PeerId,
+    },
+    /// A relay that is known here is proven to break the rules.
+    Accused {
+        /// What proves it.
+        evidence: Box<Evidence>,
+        /// Who passed it on; none if it was found here.
+        from: Option<PeerId>,
     },
     /// More was announced than there was room for: some of it was not heard.
     Missed,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{SinkExt, Stream as Several, StreamExt, pin_mut, stream};
+use ggen_shared::client::{Dossier, Evidence};
 use ggen_shared::content::session::{self, Dropped};
 use ggen_shared::content::{self, Assembler};
-use ggen_shared::id::{Network, PackageId};
+use ggen_shared::id::{Network, PackageId, PublicKey};
 use ggen_shared::limits::{
     CHUNK_BYTES, MAX_BLOCKS_IN_FLIGHT, MAX_BLOCKS_IN_FLIGHT_WEBRTC, MAX_PROVIDERS, WEBRTC_WINDOW_BYTES,
 };
@@ -24,7 +25,7 @@ use super::platform::Platform;
 use crate::address::Transport;
 use crate::bitswap::{self, Blocks, Candidate, Exchange, Gateways, NoBlocks, NoGateways, Opener};
 use crate::in_turn::InTurn;
-use crate::{P2PConfig, exchange, streams};
+use crate::{P2PConfig, address, exchange, streams};
 
 /// Answers to one DHT lookup that are looked at before the lookup counts as failed.
 const MAX_HEADS: usize = 8;
@@ -46,6 +47,7 @@ pub(super) enum Command {
     PutHead { key: Vec<u8>, value: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
     FindProviders { key: Vec<u8>, found: mpsc::Sender<PeerId> },
     Announce { record: Vec<u8>, done: oneshot::Sender<Result<(), String>> },
+    Accuse { evidence: Box<Evidence> },
     Close,
 }
 
@@ -195,6 +197,7 @@ pub struct LightPeer<P> {
     config: Arc<P2PConfig>,
     connections: Shared<Vec<Connection>>,
     reputations: Shared<Reputations<PeerId>>,
+    dossier: Shared<Dossier>,
     exchange: Exchange<P>,
 }
 
@@ -203,10 +206,10 @@ impl<P: Platform> LightPeer<P> {
         commands: mpsc::Sender<Command>,
         platform: P,
         config: P2PConfig,
-        (connections, reputations): (Shared<Vec<Connection>>, Shared<Reputations<PeerId>>),
+        (connections, reputations, dossier): (Shared<Vec<Connection>>, Shared<Reputations<PeerId>>, Shared<Dossier>),
         exchange: Exchange<P>,
     ) -> Self {
-        Self { commands, platform, config: Arc::new(config), connections, reputations, exchange }
+        Self { commands, platform, config: Arc::new(config), connections, reputations, dossier, exchange }
     }
 
     /// The network whose records count here.
@@ -281,6 +284,28 @@ impl<P: Platform> LightPeer<P> {
     /// Notes that a peer sent what does not verify.
     pub fn note_fault(&self, peer: PeerId) {
         self.note(peer, |reputation, now| reputation.record_fault(now));
+    }
+
+    /// Evidence against relays that was found here, or by others about relays that are known here; the last pieces.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.dossier().all().cloned().collect()
+    }
+
+    /// Keeps evidence that was found here, and tells everybody of it, if it is news.
+    pub(crate) fn accuse(&self, evidence: Evidence) {
+        let connections = self.connections();
+        let is_anchor = |relay: &PublicKey| {
+            let relay = address::peer_of(relay);
+            connections.iter().any(|connection| connection.anchor && Some(connection.peer) == relay)
+        };
+        if self.dossier().keep(evidence.clone(), is_anchor) {
+            // Without a driver there is nobody to tell.
+            _ = self.commands.clone().try_send(Command::Accuse { evidence: Box::new(evidence) });
+        }
+    }
+
+    fn dossier(&self) -> MutexGuard<'_, Dossier> {
+        self.dossier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, peer: PeerId, note: impl FnOnce(&mut PeerReputation, Duration)) {

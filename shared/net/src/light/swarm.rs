@@ -18,9 +18,8 @@ use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{PeerId, noise, relay, yamux};
 
 use super::platform::Platform;
-use crate::P2PConfig;
 use crate::behaviour::{P2PBehaviour, Role};
-use crate::gossip::packages_topic;
+use crate::{P2PConfig, gossip};
 
 /// How long one address may take until its peer is known, handshakes included: the addresses behind it get their turn. Whoever dials us has
 /// no longer.
@@ -76,7 +75,7 @@ pub(super) fn swarm<P: Platform>(
     let transport = TransportTimeout::new(transport, DIAL_TIMEOUT).boxed();
     let store = MemoryStore::with_config(local, MemoryStoreConfig { max_records: 64, ..MemoryStoreConfig::default() });
     let mut p2p = P2PBehaviour::new(keypair, store, config, Role::Light);
-    p2p.gossipsub.subscribe(&packages_topic()).expect("a topic without a filter can be subscribed to");
+    gossip::subscribe(&mut p2p.gossipsub);
     let swarm_config = platform
         .swarm_config()
         .with_idle_connection_timeout(Duration::from_secs(600))

@@ -41,8 +41,10 @@ const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(20);
 const ANNOUNCEMENT_BYTES: usize = 500;
 /// How long an announcement may still come, once the last one was made.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The network has settled when the machine is no busier than this, or after this long.
-const SETTLED_BUSY: f64 = 0.5;
+/// The network has settled when what it takes of the cores has not become less for so long, by so much of it: what joining costs is over then, and what
+/// is left is what so many connections cost. It is waited for no longer than this.
+const SETTLE_FOR: Duration = Duration::from_secs(30);
+const SETTLES_BY: f64 = 0.1;
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1200);
 
 /// What was measured with some of the peers dead.
@@ -146,13 +148,16 @@ impl Network {
     /// Waits until what joining costs is over.
     async fn settle(&self) -> Result<()> {
         let start = Instant::now();
-        while start.elapsed() < SETTLE_AT_MOST {
+        let (mut least, mut since) = (f64::INFINITY, start);
+        while since.elapsed() < SETTLE_FOR && start.elapsed() < SETTLE_AT_MOST {
             let machine = Machine::now()?;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            if machine.own_share()? < SETTLED_BUSY / 2.0 && start.elapsed() > Duration::from_secs(6) {
-                break;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let share = machine.own_share()?;
+            if share < least * (1.0 - SETTLES_BY) {
+                (least, since) = (share, Instant::now());
             }
         }
+        println!("the relays keep the cores busy to {:.0} % by themselves", least * 100.0);
         Ok(())
     }
 

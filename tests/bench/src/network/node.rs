@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use ggen_net::light::Platform;
 use ggen_net::{P2PBehaviour, P2PBehaviourEvent, P2PConfig, Role, packages_topic};
+use ggen_relay::market::peer::Tokio;
 use ggen_relay::policy;
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
@@ -102,8 +104,7 @@ impl Node {
         let mut swarm = Swarm::new(transport, behaviour, id, config);
         swarm.listen_on(address(ip)).expect("memory can be listened on");
         swarm.add_external_address(address(ip));
-        let topic = packages_topic();
-        swarm.behaviour_mut().gossipsub.subscribe(&topic).expect("the topic of packages may be subscribed to");
+        ggen_net::subscribe(&mut swarm.behaviour_mut().gossipsub);
         let (commands, inbox) = mpsc::channel(64);
         let node = Self { swarm, heard, looking: HashMap::new(), putting: HashMap::new() };
         Handle { id, ip, commands, task: tokio::spawn(node.run(inbox)) }
@@ -166,7 +167,7 @@ impl Node {
         let SwarmEvent::Behaviour(event) = event else { return };
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.swarm.behaviour_mut().on_identified(&peer_id, &info);
+                self.swarm.behaviour_mut().on_identified(&peer_id, &info, Tokio::default().now());
             }
             P2PBehaviourEvent::Ping(ping::Event { connection, result: Err(_), .. }) => {
                 self.swarm.close_connection(connection);

@@ -220,14 +220,14 @@ impl<P: Platform> Driver<P> {
         self.seen.push_back(id);
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         if self.events.try_send(event).is_err() {
             tracing::debug!("an announcement was dropped: nobody reads the events");
             self.has_missed = true;
         }
     }
 
-    fn report(&mut self, message: &MessageId, from: PeerId, acceptance: MessageAcceptance) {
+    pub(super) fn report(&mut self, message: &MessageId, from: PeerId, acceptance: MessageAcceptance) {
         self.swarm.behaviour_mut().p2p.gossipsub.report_message_validation_result(message, &from, acceptance);
     }
 }

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod connections;
+mod evidence;
 mod lookups;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,9 +14,10 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, pending};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select};
-use ggen_shared::client::{Origin, Relays};
+use ggen_shared::client::{Dossier, Origin, Relays};
 use ggen_shared::id::{Network, RecordId};
 use ggen_shared::reputation::Reputations;
+use ggen_shared::rules::Schedule;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::kad::{self, QueryId};
@@ -33,7 +35,7 @@ use super::providers::Providers;
 use super::swarm::{LightBehaviour, LightBehaviourEvent, Transports, swarm};
 use crate::behaviour::P2PBehaviourEvent;
 use crate::bitswap::Exchange;
-use crate::gossip::packages_topic;
+use crate::gossip::{evidence_topic, packages_topic};
 use crate::{P2PConfig, address, streams};
 
 /// Commands that may wait for the driver; callers wait when there are more.
@@ -66,7 +68,8 @@ pub fn start<P: Platform>(
     }
     let exchange = Exchange::new(platform.clone());
     let reputations = Arc::new(Mutex::new(Reputations::default()));
-    let shared = (connections.clone(), reputations.clone());
+    let dossier = Shared::default();
+    let shared = (connections.clone(), reputations.clone(), dossier.clone());
     let handle = LightPeer::new(commands, platform.clone(), config.clone(), shared, exchange.clone());
     let driver = Driver {
         swarm,
@@ -74,8 +77,10 @@ pub fn start<P: Platform>(
         events,
         connections,
         reputations,
+        dossier,
         platform: platform.clone(),
         network: config.network.clone(),
+        rules: config.rules,
         wanted: config.connections,
         dht_ready: false,
         next_discovery: config.discover.then_some(Duration::ZERO),
@@ -105,8 +110,10 @@ struct Driver<P: Platform> {
     events: mpsc::Sender<Event>,
     connections: Shared<Vec<Connection>>,
     reputations: Shared<Reputations<PeerId>>,
+    dossier: Shared<Dossier>,
     platform: P,
     network: Network,
+    rules: Schedule,
     wanted: usize,
     request_timeout: Duration,
     /// Whether a DHT server was ever met: without one there is nobody to ask.
@@ -227,6 +234,7 @@ impl<P: Platform> Driver<P> {
                 // Nobody waits any more when the send fails.
                 _ = done.send(published.map(drop).map_err(|error| error.to_string()));
             }
+            Command::Accuse { evidence } => self.accuse(evidence),
             Command::Close => {}
         }
     }
@@ -266,14 +274,19 @@ impl<P: Platform> Driver<P> {
     fn on_p2p_event(&mut self, event: P2PBehaviourEvent<MemoryStore>) {
         match event {
             P2PBehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info);
+                let now = self.platform.now();
+                self.swarm.behaviour_mut().p2p.on_identified(&peer_id, &info, now);
                 self.dht_ready = true;
                 self.discover();
                 self.find();
             }
             P2PBehaviourEvent::Ping(event) => self.on_ping(event),
             P2PBehaviourEvent::Gossipsub(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                self.on_announcement(propagation_source, message_id, &message.data);
+                if message.topic == evidence_topic().hash() {
+                    self.on_evidence(propagation_source, &message_id, &message.data);
+                } else {
+                    self.on_announcement(propagation_source, message_id, &message.data);
+                }
             }
             P2PBehaviourEvent::Streams(streams::Inbound { peer, stream, .. }) => self.exchange.accept(peer, stream),
             P2PBehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
