@@ -41,8 +41,9 @@ const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(20);
 const ANNOUNCEMENT_BYTES: usize = 500;
 /// How long an announcement may still come, once the last one was made.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The network has settled when what it takes of the cores has not become less for so long, by so much of it: what joining costs is over then, and what
-/// is left is what so many connections cost. It is waited for no longer than this.
+/// The network has settled when what it takes of the cores leaves room, and has not become less for so long, by so much of it: what joining costs is over
+/// then, and what is left is what so many connections cost. It is waited for no longer than this.
+const SETTLED_BUSY: f64 = 0.7;
 const SETTLE_FOR: Duration = Duration::from_secs(30);
 const SETTLES_BY: f64 = 0.1;
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1200);
@@ -149,7 +150,7 @@ impl Network {
     async fn settle(&self) -> Result<()> {
         let start = Instant::now();
         let (mut least, mut since) = (f64::INFINITY, start);
-        while since.elapsed() < SETTLE_FOR && start.elapsed() < SETTLE_AT_MOST {
+        while (least > SETTLED_BUSY || since.elapsed() < SETTLE_FOR) && start.elapsed() < SETTLE_AT_MOST {
             let machine = Machine::now()?;
             tokio::time::sleep(Duration::from_secs(5)).await;
             let share = machine.own_share()?;
