@@ -119,7 +119,7 @@ async function convinces({ relay, code, release, evidence }) {
     const fault = globalThis.client.checkEvidence(new Uint8Array(evidence));
     return { ...fault, evidence: [...fault.evidence] };
   }, evidence);
-  assert.deepEqual(shown, { relay, code, release, evidence });
+  assert.deepEqual(shown, { relay, code, evidence, ...(release && { release }) });
   const refused = await page.evaluate((evidence) => {
     const broken = new Uint8Array(evidence);
     broken[300] ^= 1;
@@ -244,6 +244,35 @@ test("in the browser, two roots for one epoch are seen", async () => {
   await orderAll("two-roots");
   await newClient([liars[0]]);
   await until("two answers within one epoch", async () => (await attempt("search", "same word")).code === "relay/two-roots");
+  const [fault] = await call("evidence");
+  assert.deepEqual([fault.relay, fault.code], [liars[0].peerId, "relay/two-roots"]);
+  await convinces(fault);
+});
+
+test("in the browser, evidence that somebody else found is heard of", async () => {
+  await orderAll("two-roots");
+  await newClient([...liars, honest]);
+  const heard = await page.evaluate(
+    async ([finder, patience]) => {
+      const heard = new Promise((resolve) =>
+        globalThis.client.subscribe((event) => event.type === "accused" && resolve(globalThis.plain(event.fault))),
+      );
+      const other = await globalThis.MarketClient.start(finder);
+      const end = performance.now() + patience;
+      let found = [];
+      while (found.length === 0 && performance.now() < end) {
+        await other.search("same word").catch(() => {});
+        found = other.evidence();
+      }
+      const fault = await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, patience))]);
+      other.close();
+      return { fault, found: globalThis.plain(found), own: globalThis.plain(globalThis.client.evidence()) };
+    },
+    [options([liars[0], honest]), DEADLINE_MS],
+  );
+  assert.equal(heard.fault?.code, "relay/two-roots");
+  assert.deepEqual(heard.found, [heard.fault]);
+  assert.deepEqual(heard.own, [heard.fault]);
 });
 
 /** What is to be chosen in the end: what is shown, but for what is known to be void. */

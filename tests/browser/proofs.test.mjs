@@ -89,3 +89,22 @@ test("what one relay lacks and another shows is disputed, shown, and handed over
   assert.equal(await search(page, "axum"), 1);
   assert.deepEqual(await results(page), [{ testid: "result", status: "verified", name: "rest-api-axum" }]);
 });
+
+test("a relay that is proven to break the rules is named in the list of relays", async (t) => {
+  const liar = await Relay.startLiar(t);
+  const honest = await Relay.start(t, { bootstrap: [liar] });
+  const publisher = await Publisher.create(t, "mallory");
+  await publisher.publish([liar, honest], [publisher.write("hidden", { description: "the same word" })]);
+  await liar.order("hide");
+  const page = await openPage(t, honest);
+  await connected(page);
+  const fault = page.getByTestId("connection-fault");
+  await until("the fault", async () => {
+    await search(page, "same");
+    return (await fault.count()) > 0;
+  });
+  await page.getByTestId("connection").click();
+  const row = page.getByTestId("connection-row").filter({ has: fault });
+  assert.match(await row.innerText(), /^It (leaves out a package that it holds|signed two different states .*): proven by what it signed\.$/m);
+  assert.equal(await row.count(), 1);
+});
