@@ -1,4 +1,4 @@
-import type { Comparison, Difference, SearchAnswer } from "@ggen/market-client";
+import type { Comparison, Difference, Fault, SearchAnswer } from "@ggen/market-client";
 import { formatBytes, plural, shortPeer } from "./format.ts";
 
 /** What is known of an answer, never more: nothing but its relay's word until others were asked. */
