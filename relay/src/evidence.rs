@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::AcqRel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ggen_net::address;
@@ -36,6 +38,8 @@ struct Shared {
     dossier: Mutex<Dossier>,
     /// Held while the file is written, so that what is newest is written last.
     writing: Mutex<()>,
+    /// Whether it is to be written already: whoever makes up relays that lie makes it be written as often as the disk does it, and no queue.
+    is_waiting: AtomicBool,
 }
 
 impl Kept {
@@ -44,8 +48,9 @@ impl Kept {
     pub(crate) fn read(directory: &Path, network: Network, rules: Schedule, bootstrap: &[Multiaddr]) -> Self {
         let anchors =
             bootstrap.iter().filter_map(|address| address::key_of(&address::split_peer(address)?.0)).collect();
-        let (path, dossier, writing) = (directory.join(FILE), Mutex::default(), Mutex::default());
-        let kept = Self(Arc::new(Shared { path, network, rules, anchors, dossier, writing }));
+        let path = directory.join(FILE);
+        let (dossier, writing, is_waiting) = Default::default();
+        let kept = Self(Arc::new(Shared { path, network, rules, anchors, dossier, writing, is_waiting }));
         for bytes in read(&kept.0.path) {
             match kept.verify(&bytes) {
                 Ok(evidence) => _ = kept.insert(evidence),
@@ -72,9 +77,13 @@ impl Kept {
         }
         tracing::warn!(%relay, code, "a relay is proven to break the rules: see /api/v1/evidence");
         let shared = self.0.clone();
+        if shared.is_waiting.swap(true, AcqRel) {
+            return true;
+        }
         // It is not waited for: the next piece writes it again.
         tokio::task::spawn_blocking(move || {
             let _writing = lock(&shared.writing);
+            shared.is_waiting.swap(false, AcqRel);
             let all: Vec<ByteBuf> =
                 lock(&shared.dossier).all().map(|one| ByteBuf::from(one.bytes().to_vec())).collect();
             let written = files::write_private_atomically(&shared.path, &codec::encode(&all), Existing::Replace);
