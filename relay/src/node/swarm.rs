@@ -57,7 +57,7 @@ pub(super) struct Node {
     next_other: usize,
     /// Whom it knows when it starts again.
     neighbours: Neighbours,
-    /// Whether nobody was connected when it was looked last, and when those of the routing table are dialed again if that is still so.
+    /// Whether no relay was connected when it was looked last, and when those of the routing table are dialed again if that is still so.
     is_alone: bool,
     look_around_at: Instant,
 }
@@ -190,10 +190,10 @@ impl Node {
         }
     }
 
-    /// Dials those of the routing table for as long as nobody is connected, and looks for all others once somebody is again: what is in the table
+    /// Dials those of the routing table for as long as no relay is connected, and looks for all others once one is again: what is in the table
     /// already is no news that would have Kademlia do so before half an hour is over.
     fn look_around(&mut self) {
-        let was_alone = std::mem::replace(&mut self.is_alone, self.swarm.network_info().num_peers() == 0);
+        let was_alone = std::mem::replace(&mut self.is_alone, self.servers.is_empty());
         let now = Instant::now();
         if (self.is_alone && now >= self.look_around_at) || (was_alone && !self.is_alone) {
             self.look_around_at = now + policy::LOOK_AROUND_INTERVAL;

@@ -282,6 +282,10 @@ impl Work {
     pub(super) fn accused(self: Arc<Self>, from: PeerId, message: MessageId, bytes: Vec<u8>) -> bool {
         let share = self.peers.of(from);
         let Some(permits) = both(&self.announcements, &share.announcements) else { return false };
+        // Whoever makes up relays has as much evidence against them as it likes, all of it true.
+        if !share.may_add(1) {
+            return false;
+        }
         tokio::spawn(async move {
             let turn = share.verifying.acquire().await;
             let acceptance = match self.evidence.verify(&bytes) {

@@ -78,7 +78,11 @@ pub(crate) fn gossip(role: Role) -> Gossip {
 }
 
 fn message_id(message: &gossipsub::Message) -> gossipsub::MessageId {
-    gossipsub::MessageId::new(&announcement::message_id(&message.data))
+    let id = match message.topic.as_str() {
+        names::PACKAGES_TOPIC => announcement::message_id(&message.data),
+        topic => announcement::message_id_on(topic, &message.data),
+    };
+    gossipsub::MessageId::new(&id)
 }
 
 /// What counts for and against a peer. Most of it is what it did: what does not verify weighs most, because no honest peer passes that on.
@@ -138,6 +142,17 @@ fn thresholds() -> PeerScoreThresholds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_on_one_topic_is_not_what_is_said_on_another() {
+        let id = |topic: gossipsub::TopicHash| {
+            message_id(&gossipsub::Message { source: None, data: b"record".into(), sequence_number: None, topic })
+        };
+        let packages = id(packages_topic().hash());
+        assert_eq!(packages, gossipsub::MessageId::new(&announcement::message_id(b"record")));
+        assert_ne!(packages, id(evidence_topic().hash()));
+        assert_ne!(id(evidence_topic().hash()), id(gossipsub::TopicHash::from_raw("another")));
+    }
 
     #[test]
     fn the_settings_fit_each_other() {

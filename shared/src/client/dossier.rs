@@ -8,36 +8,47 @@ use crate::id::PublicKey;
 /// Pieces that are kept. Each is some kilobytes.
 const MAX_EVIDENCE: usize = 64;
 
+/// Of so many it is remembered who broke which rule, whether or not the evidence is still kept: else whoever has more misdeeds than are kept could have the
+/// same ones told as news without end.
+const MAX_REMEMBERED: usize = 4096;
+
 /// The last evidence: of each relay one piece for each rule that it breaks.
 #[derive(Debug, Clone, Default)]
-pub struct Dossier(VecDeque<Evidence>);
+pub struct Dossier {
+    kept: VecDeque<Evidence>,
+    remembered: VecDeque<(PublicKey, Misdeed)>,
+}
 
 impl Dossier {
-    /// Whether there is evidence that a relay breaks this rule.
-    pub fn shows(&self, relay: &PublicKey, misdeed: Misdeed) -> bool {
-        self.0.iter().any(|evidence| evidence.relay() == relay && evidence.misdeed() == misdeed)
+    /// Whether there was evidence that a relay breaks this rule.
+    pub fn knows(&self, relay: &PublicKey, misdeed: Misdeed) -> bool {
+        self.remembered.iter().any(|known| *known == (*relay, misdeed))
     }
 
     /// Keeps evidence, if it is news: whether it was. The oldest makes room, other relays' first than those that matter most: whoever runs many
     /// relays could else have what is known of those forgotten.
     pub fn keep(&mut self, evidence: Evidence, matters: impl Fn(&PublicKey) -> bool) -> bool {
-        if self.shows(evidence.relay(), evidence.misdeed()) {
+        if self.knows(evidence.relay(), evidence.misdeed()) {
             return false;
         }
-        if self.0.len() >= MAX_EVIDENCE {
-            let other = self.0.iter().position(|kept| !matters(kept.relay()));
+        if self.kept.len() >= MAX_EVIDENCE {
+            let other = self.kept.iter().position(|kept| !matters(kept.relay()));
             if other.is_none() && !matters(evidence.relay()) {
                 return false;
             }
-            self.0.remove(other.unwrap_or_default());
+            self.kept.remove(other.unwrap_or_default());
         }
-        self.0.push_back(evidence);
+        if self.remembered.len() >= MAX_REMEMBERED {
+            self.remembered.pop_front();
+        }
+        self.remembered.push_back((*evidence.relay(), evidence.misdeed()));
+        self.kept.push_back(evidence);
         true
     }
 
     /// All of it, the oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Evidence> {
-        self.0.iter()
+        self.kept.iter()
     }
 }
 
@@ -75,12 +86,13 @@ mod tests {
         let kept: Vec<_> = dossier.all().cloned().collect();
         assert_eq!(kept.len(), MAX_EVIDENCE);
         assert_eq!((&kept[0], &kept[MAX_EVIDENCE - 1]), (&anchor, &evidence(99, 1)));
-        assert!(dossier.shows(anchor.relay(), Misdeed::TwoRoots));
-        assert!(!dossier.shows(anchor.relay(), Misdeed::Void));
-        assert!(!dossier.shows(evidence(0, 1).relay(), Misdeed::TwoRoots), "the oldest made room");
+        assert!(dossier.knows(anchor.relay(), Misdeed::TwoRoots));
+        assert!(!dossier.knows(anchor.relay(), Misdeed::Void));
+        assert!(!dossier.all().any(|kept| kept.relay() == evidence(0, 1).relay()), "the oldest made room");
+        assert!(!dossier.keep(evidence(0, 2), matters), "and is no news again");
         // Where all of them matter, one that does not takes no place of theirs.
         assert!(!dossier.keep(evidence(101, 1), |relay| relay != evidence(101, 1).relay()));
         assert!(dossier.keep(evidence(101, 1), |_| true));
-        assert!(!dossier.shows(anchor.relay(), Misdeed::TwoRoots));
+        assert!(!dossier.all().any(|kept| kept == &anchor));
     }
 }

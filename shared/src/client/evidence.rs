@@ -20,7 +20,7 @@ use crate::catalogue::keys::{self, PackageKey, ShortId, VersionEntry};
 use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::codec;
 use crate::id::{Network, PublicKey, RecordId};
-use crate::limits::{MAX_EVIDENCE_BYTES, MAX_KEY_EVENTS};
+use crate::limits::{MAX_EVIDENCE_BYTES, MAX_KEY_EVENTS, MAX_RECORD_BYTES};
 use crate::merkle::proof::{self, Range, Run, verify_run};
 use crate::protocol::query::{self, RangeOf};
 use crate::record::{self, KeyLog, Kind, RecordBytes, Release, Status, Unverified, Verified};
@@ -229,13 +229,13 @@ impl Evidence {
         Ok(Self { relay: checkpoint.relay, misdeed, release: Some(id), bytes: bytes.to_vec() })
     }
 
-    /// Whom bytes accuse that are not verified; none if they are no evidence. It costs little.
+    /// Whom bytes accuse that came by gossip and are not verified; none if they are no evidence, or more than gossip carries. It costs little.
     pub fn accused(bytes: &[u8]) -> Option<PublicKey> {
         if bytes.first() == Some(&LIST_OF_TWO) {
-            let [one, _] = codec::read::<[ByteBuf; 2]>(bytes, MAX_EVIDENCE_BYTES).ok()?;
+            let [one, _] = codec::read::<[ByteBuf; 2]>(bytes, MAX_RECORD_BYTES).ok()?;
             return checkpoint::claimed_relay(&one);
         }
-        checkpoint::claimed_relay(&codec::read::<Parts>(bytes, MAX_EVIDENCE_BYTES).ok()?.checkpoint)
+        checkpoint::claimed_relay(&codec::read::<Parts>(bytes, MAX_RECORD_BYTES).ok()?.checkpoint)
     }
 
     /// Whom it is against.

@@ -7,3 +7,9 @@
 pub fn message_id(record: &[u8]) -> [u8; 32] {
     blake3::derive_key("ggen marketplace 2026 announcement message id", record)
 }
+
+/// The id of what is said on another topic. Gossip remembers ids whatever the topic: what does not belong on this one must not stand for what belongs
+/// on that one, or whoever says a valid record here has those who pass it on there taken for liars.
+pub fn message_id_on(topic: &str, message: &[u8]) -> [u8; 32] {
+    blake3::derive_key("ggen marketplace 2026 gossip message id", &[topic.as_bytes(), &[0], message].concat())
+}

@@ -15,6 +15,9 @@ use crate::address;
 use crate::gossip::evidence_topic;
 use crate::light::platform::Platform;
 
+/// Pieces of evidence that are looked at each second.
+const MAX_JUDGED_PER_SECOND: u32 = 8;
+
 impl<P: Platform> Driver<P> {
     /// Tells everybody of evidence that was found here.
     pub(super) fn accuse(&mut self, evidence: Box<Evidence>) {
@@ -35,6 +38,8 @@ impl<P: Platform> Driver<P> {
             None => MessageAcceptance::Reject,
             // Of others nobody here has to be warned, and whoever makes them up could do so without end.
             Some(relay) if !self.relays.knows(&relay) => MessageAcceptance::Ignore,
+            // Each piece takes milliseconds, in a page those of the page; whoever makes up relays has as many as it likes, all of them true.
+            Some(_) if !self.may_judge() => MessageAcceptance::Ignore,
             Some(relay) => match Evidence::verify(bytes, &self.network, &self.rules) {
                 Ok(evidence) if self.keep(evidence.clone()) => {
                     let (now, thought_of) = (self.platform.now(), &self.reputations);
@@ -53,6 +58,16 @@ impl<P: Platform> Driver<P> {
             },
         };
         self.report(message, from, acceptance);
+    }
+
+    /// Whether there is time for one more piece of evidence.
+    fn may_judge(&mut self) -> bool {
+        let second = self.platform.now().as_secs();
+        if self.judged.0 != second {
+            self.judged = (second, 0);
+        }
+        self.judged.1 += 1;
+        self.judged.1 <= MAX_JUDGED_PER_SECOND
     }
 
     fn keep(&self, evidence: Evidence) -> bool {

@@ -78,6 +78,7 @@ pub fn start<P: Platform>(
         connections,
         reputations,
         dossier,
+        judged: (0, 0),
         platform: platform.clone(),
         network: config.network.clone(),
         rules: config.rules,
@@ -111,6 +112,8 @@ struct Driver<P: Platform> {
     connections: Shared<Vec<Connection>>,
     reputations: Shared<Reputations<PeerId>>,
     dossier: Shared<Dossier>,
+    /// In which second evidence was looked at last, and how many pieces of it.
+    judged: (u64, u32),
     platform: P,
     network: Network,
     rules: Schedule,
