@@ -166,8 +166,8 @@ where
             }
             if !gone.is_some_and(|(_, is_same, _)| *is_same) {
                 // Whichever way the clock was set.
-                let is_late = |turn: &Turn| now.abs_diff(turn.at) < TURN_INTERVAL;
-                let Some(oldest) = oldest.filter(|_| !turn.is_some_and(is_late)) else { return false };
+                let was_of_late = |turn: &Turn| now.abs_diff(turn.at) < TURN_INTERVAL;
+                let Some(oldest) = oldest.filter(|_| !turn.is_some_and(was_of_late)) else { return false };
                 turns.insert(bucket, Turn { at: now, newcomer: *peer, oldest });
                 // It takes nobody's place elsewhere before it has one here: see `poll`.
                 return true;

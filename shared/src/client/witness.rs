@@ -10,6 +10,7 @@ use crate::id::PublicKey;
 const MAX_RELAYS: usize = 64;
 /// Checkpoints of one relay that are remembered: all that an answer may stand on.
 const MAX_CHECKPOINTS: usize = 8;
+
 /// What a checkpoint shows about its relay, beside those that were seen before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -69,7 +70,6 @@ impl Witness {
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::SigningKey;
-
     use serde_bytes::Bytes;
 
     use super::*;
