@@ -208,11 +208,22 @@ pub(crate) struct Comparison {
 struct Difference {
     relay: String,
     more: Vec<Release>,
+    explained: bool,
     hidden: Vec<String>,
+    excluded: Vec<Excluded>,
     lacks: Vec<String>,
     outdated: Vec<String>,
     unbacked: f64,
     faults: Vec<Fault>,
+}
+
+/// What the operator of a relay keeps off its lists.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Excluded {
+    relay: String,
+    release: Release,
+    reason: String,
 }
 
 /// How one relay breaks the rules.
@@ -372,7 +383,9 @@ impl From<ggen_net::Comparison> for Comparison {
                 .differ
                 .into_iter()
                 .map(|difference| Difference {
+                    explained: difference.is_explained(),
                     relay: difference.source.0,
+                    excluded: difference.excluded.into_iter().map(Into::into).collect(),
                     more: difference.more.into_iter().map(Into::into).collect(),
                     hidden: ids(difference.hidden),
                     lacks: ids(difference.lacks),
@@ -387,6 +400,12 @@ impl From<ggen_net::Comparison> for Comparison {
                 .map(|(source, error)| Refusal { code: error.code(), message: error.to_string(), relay: source.0 })
                 .collect(),
         }
+    }
+}
+
+impl From<ggen_net::Excluded> for Excluded {
+    fn from(excluded: ggen_net::Excluded) -> Self {
+        Self { relay: excluded.source.0, release: excluded.release.into(), reason: excluded.reason }
     }
 }
 

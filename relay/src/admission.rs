@@ -6,14 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ggen_shared::catalogue::build::Builder;
 use ggen_shared::catalogue::snapshots::Snapshots;
-use ggen_shared::catalogue::{Catalogue, Inserted};
+use ggen_shared::catalogue::{Catalogue, Exclusions, Inserted};
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::{Network, PublisherId, RecordId};
 use ggen_shared::limits::{MAX_ARTIFACT_BYTES, MAX_BLOCKS_PER_RELEASE, MAX_README_BYTES, MAX_RECORDS_PER_OFFER};
 use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::Refusal;
 use ggen_shared::record::{
-    self, Content, ContentId, KeepPage, KeyLog, Kind, Record, Rotation, UnverifiedRecord, Verified,
+    self, Content, ContentId, KeepPage, KeyLog, Kind, Record, Release, Rotation, UnverifiedRecord, Verified,
 };
 use ggen_shared::rules::Rules;
 
@@ -33,6 +33,8 @@ pub struct Shelf {
     main: Arc<Derivation>,
     /// By the rules before, as long as they are served. What comes to `main` comes here while that is locked.
     beside: RwLock<Option<Arc<Derivation>>>,
+    /// The content that only releases name which the operator excludes, by its roots: as of the last look at all of them.
+    withheld: RwLock<HashMap<ContentId, Content>>,
     store: Store,
     suggester: Suggester,
     /// For joining the records of answers.
@@ -121,8 +123,21 @@ impl Shelf {
     /// # Errors
     /// [`LoadError`].
     pub fn open(store: Store, network: Network, rules: Rules) -> Result<(Self, usize), LoadError> {
+        Self::open_excluding(store, network, rules, Exclusions::default())
+    }
+
+    /// [`Self::open`] by an operator who excludes some releases. Blocks.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn open_excluding(
+        store: Store,
+        network: Network,
+        rules: Rules,
+        exclusions: Exclusions,
+    ) -> Result<(Self, usize), LoadError> {
         let (mut left_out, mut unlisted) = (0, 0);
-        let mut builder = Builder::by(rules);
+        let mut builder = Builder::by(rules).excluding(exclusions);
         // The store gives each publisher's key log before all that it signed, so one pass is enough.
         let mut records = store.load().peekable();
         loop {
@@ -141,9 +156,11 @@ impl Shelf {
             let page: Vec<_> = page.into_iter().map(|(_, bytes)| bytes).collect();
             left_out += builder.load(&page, &network);
         }
+        let catalogue = builder.finish();
         let shelf = Self {
             network,
-            main: Arc::new(Derivation::new(builder.finish())),
+            withheld: RwLock::new(withheld_of(&catalogue)),
+            main: Arc::new(Derivation::new(catalogue)),
             beside: RwLock::default(),
             store,
             suggester: Suggester::default(),
@@ -237,9 +254,42 @@ impl Shelf {
         })
     }
 
-    /// The store.
+    /// The store: what is here, whether it is served or not.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Excludes these from now on, and nothing else, and looks through what is here for whose content is not served then. The content that is served
+    /// again. Blocks.
+    pub fn exclude(&self, exclusions: &Exclusions) -> Vec<Content> {
+        if *self.catalogue().exclusions() != *exclusions {
+            let mut catalogue = self.main.catalogue_mut();
+            if let Some(beside) = self.beside() {
+                beside.catalogue_mut().exclude(exclusions.clone());
+            }
+            catalogue.exclude(exclusions.clone());
+        } else if exclusions.is_empty() {
+            return Vec::new();
+        }
+        let catalogue = self.catalogue();
+        let withheld = withheld_of(&catalogue);
+        let before = std::mem::replace(&mut *self.withheld.write().unwrap_or_else(PoisonError::into_inner), withheld);
+        drop(catalogue);
+        before.into_values().filter(|content| !self.withholds(&content.cid)).collect()
+    }
+
+    /// Whether this is the root of content that only releases name which the operator excludes. Who knows no more than it gets nothing of the content;
+    /// the blocks below it may be those of other content.
+    pub fn withholds(&self, cid: &ContentId) -> bool {
+        self.withheld.read().unwrap_or_else(PoisonError::into_inner).contains_key(cid)
+    }
+
+    /// The bytes of a block, if it is here and served.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    pub async fn block(&self, cid: &ContentId) -> Result<Option<Vec<u8>>, BlockError> {
+        if self.withholds(cid) { Ok(None) } else { self.store.block(cid).await }
     }
 
     /// Verifies the records of an offer against the key logs in it and those already here.
@@ -432,6 +482,20 @@ impl Shelf {
     }
 }
 
+/// The content that only releases name which are excluded.
+fn withheld_of(catalogue: &Catalogue) -> HashMap<ContentId, Content> {
+    let mut withheld: HashMap<ContentId, Content> =
+        catalogue.excluded().flat_map(contents_of).map(|content| (content.cid, content)).collect();
+    if withheld.is_empty() {
+        return withheld;
+    }
+    // The same may be in a package that nobody minds, and whoever copies it must not take it away.
+    for release in catalogue.records().filter_map(Record::release).filter(|release| !catalogue.is_excluded(release)) {
+        contents_of(release).for_each(|content| _ = withheld.remove(&content.cid));
+    }
+    withheld
+}
+
 /// Whether what the store gives next is of the same key log as what it gave last.
 fn is_one_log(last: &RecordKey, next: &Result<(RecordKey, Vec<u8>), LoadError>) -> bool {
     let is_key_event = |key: &RecordKey| key.kind <= u16::from(Kind::Rotation.number());
@@ -544,7 +608,11 @@ pub fn check_created(records: &[Record], now: u64) -> Result<(), AdmitError> {
 
 /// The content that releases name: artifacts and READMEs.
 pub fn contents(records: &[Record]) -> impl Iterator<Item = Content> + '_ {
-    records.iter().filter_map(Record::release).flat_map(|release| [Some(release.artifact), release.readme]).flatten()
+    records.iter().filter_map(Record::release).flat_map(contents_of)
+}
+
+fn contents_of(release: &Verified<Release>) -> impl Iterator<Item = Content> + use<> {
+    [Some(release.artifact), release.readme].into_iter().flatten()
 }
 
 #[cfg(test)]

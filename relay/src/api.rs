@@ -4,7 +4,9 @@
 //! `answer` is, in base64, the dag-cbor that this relay gives on `/ggen/query/1.0.0` to the same question: records as they were signed, the
 //! checkpoint, and the proof under its root. Whoever verifies needs nothing else of the answer.
 //!
-//! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it.
+//! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it; `/api/v1/exclusions`, what this relay's operator
+//! excludes, in lines: an id, a space, the reason. Its hash is in the relay's checkpoints
+//! ([`Exclusions::hash`](ggen_shared::catalogue::Exclusions::hash)).
 
 use std::sync::Arc;
 
@@ -111,6 +113,15 @@ pub(crate) async fn evidence(Extract(api): Extract<Api>) -> Response {
         })
     };
     answer(api.work(move |registry| Ok(registry.evidence().iter().map(show).collect())).await)
+}
+
+/// `/api/v1/exclusions`.
+pub(crate) async fn exclusions(Extract(api): Extract<Api>) -> Response {
+    let list = api.work(|registry| Ok(registry.exclusions().to_string().into())).await;
+    match list {
+        Ok(Value::String(list)) => list.into_response(),
+        other => answer(other),
+    }
 }
 
 fn one(registry: &Local, owner: &str, name: &str, version: Option<&str>) -> Result<Value, Problem> {

@@ -114,7 +114,7 @@ impl Checkpoints {
         if next.is_none() && before.is_none() {
             return Ok(());
         }
-        let map = derivation.snapshot();
+        let (map, exclusions) = derivation.snapshot();
         // Of tens of thousands of packages a burst leaves much to hash: not on a thread that serves others.
         let hashing = map.clone();
         let root = tokio::task::spawn_blocking(move || hashing.root()).await.map_err(|_| CommitError::Closed)?;
@@ -131,7 +131,7 @@ impl Checkpoints {
                     epoch,
                     root: root.into(),
                     rules,
-                    exclusions: None,
+                    exclusions,
                     previous: last.map(Signed::hash),
                 };
                 let signed = checkpoint.sign(&self.key).expect("the key is the relay's own");

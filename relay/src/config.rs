@@ -189,11 +189,17 @@ impl FileConfig {
         }
     }
 
+    /// Where everything that must survive is kept.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| "ggen-relay-data".into())
+    }
+
     /// Fills in the defaults and checks.
     ///
     /// # Errors
     /// [`Error::Network`], [`Error::BootstrapWithoutPeer`], [`Error::NoPage`], [`Error::ListenNowhere`].
     pub fn resolve(self) -> Result<Config, Error> {
+        let data_dir = self.data_dir();
         let (bootstrap, circuits) = (self.bootstrap.unwrap_or_default(), Circuits::default());
         if let Some(address) = bootstrap.iter().find(|address| ggen_net::address::split_peer(address).is_none()) {
             return Err(Error::BootstrapWithoutPeer(address.clone()));
@@ -205,7 +211,7 @@ impl FileConfig {
             return Err(Error::NoPage(www.clone()));
         }
         Ok(Config {
-            data_dir: self.data_dir.unwrap_or_else(|| "ggen-relay-data".into()),
+            data_dir,
             listen: self.listen.map_or_else(Listen::default, Listen::from_iter),
             bootstrap,
             http: Some(self.http.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)))),

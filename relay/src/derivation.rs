@@ -4,6 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ggen_shared::catalogue::snapshots::{Snapshot, Snapshots};
 use ggen_shared::catalogue::{Catalogue, Leaf};
+use ggen_shared::checkpoint::Root;
 use ggen_shared::merkle::Map;
 use ggen_shared::rules::Rules;
 
@@ -38,9 +39,10 @@ impl Derivation {
         self.snapshots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All entries as they are now.
-    pub(crate) fn snapshot(&self) -> Map<Leaf> {
-        self.catalogue_mut().snapshot()
+    /// All entries as they are now, and the hash of what the operator excludes.
+    pub(crate) fn snapshot(&self) -> (Map<Leaf>, Option<Root>) {
+        let mut catalogue = self.catalogue_mut();
+        (catalogue.snapshot(), catalogue.exclusions().hash())
     }
 
     /// Answers from a snapshot from now on. It is there before what it has stops to count as recent: in between, a package would be

@@ -98,6 +98,11 @@ impl Kept {
         lock(&self.0.dossier).keep(evidence, |relay| self.0.anchors.contains(relay))
     }
 
+    /// How much is kept.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0.dossier).all().count()
+    }
+
     /// All that is kept, the oldest first.
     pub(crate) fn all(&self) -> Vec<Evidence> {
         lock(&self.0.dossier).all().cloned().collect()

@@ -78,11 +78,26 @@ impl std::fmt::Debug for Private {
 /// # Errors
 /// [`Error`]. No half-written file is left, save a temporary one (named `.tmp…`) when the process is killed.
 pub fn write_private_atomically(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), Error> {
+    write_atomically(path, bytes, existing, None)
+}
+
+/// As [`write_private_atomically`], a file that everyone can read (mode 0644).
+///
+/// # Errors
+/// [`Error`].
+pub fn write_public_atomically(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), Error> {
+    write_atomically(path, bytes, existing, Some(0o644))
+}
+
+fn write_atomically(path: &Path, bytes: &[u8], existing: Existing, mode: Option<u32>) -> Result<(), Error> {
     let error = |source| Error::Write { path: path.into(), source };
     let directory = parent(path);
     // The temporary file is created with mode 0600, before a byte is in it.
     let mut file = tempfile::Builder::new().prefix(".tmp").tempfile_in(directory).map_err(error)?;
     file.write_all(bytes).map_err(error)?;
+    if let Some(mode) = mode {
+        set_mode(file.as_file(), mode).map_err(error)?;
+    }
     file.as_file().sync_all().map_err(error)?;
     let placed = match existing {
         Existing::Replace => file.persist(path),
@@ -112,6 +127,17 @@ pub fn read_private(path: &Path) -> io::Result<Option<Private>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "too long to be a key or a certificate"));
     }
     Ok(Some(Private { bytes, exposed }))
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &File, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

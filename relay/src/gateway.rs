@@ -100,7 +100,7 @@ impl Gateway {
         // Whoever asks for many waits behind those who ask for one, and not for long.
         let turn = tokio::time::timeout(policy::HTTP_TURN_TIMEOUT, self.reading.acquire()).await;
         let _turn = turn.map_err(|_| busy)?.map_err(|_| busy)?;
-        let block = self.shelf.store().block(&cid).await.map_err(|error| {
+        let block = self.shelf.block(&cid).await.map_err(|error| {
             tracing::error!(%error, %cid, "a block can't be read");
             (StatusCode::INTERNAL_SERVER_ERROR, "the relay could not read the block\n")
         })?;

@@ -83,8 +83,8 @@ impl HeadStore {
     /// This relay, if it has the block of some hash. Where it is, Kademlia adds.
     fn provider_of(&self, key: &RecordKey) -> Option<ProviderRecord> {
         let blocks = ContentId::of_multihash(key.as_ref())?;
-        let has = blocks.iter().any(|block| self.shelf.store().seems_to_have(block));
-        has.then(|| ProviderRecord::new(key.clone(), self.local, Vec::new()))
+        let has = |block| self.shelf.store().seems_to_have(block) && !self.shelf.withholds(block);
+        blocks.iter().any(has).then(|| ProviderRecord::new(key.clone(), self.local, Vec::new()))
     }
 }
 

@@ -19,6 +19,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::admission::Shelf;
 use crate::api::{self, Api};
 use crate::gateway::{self, Gateway};
+use crate::meter::Meter;
+use crate::metrics::{self, Metrics};
 use crate::node::{Command, Progress, Status};
 use crate::{Local, policy};
 
@@ -35,6 +37,7 @@ pub struct State {
     registry: Local,
     status: watch::Receiver<Status>,
     progress: watch::Receiver<Progress>,
+    meter: Arc<Meter>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -46,9 +49,10 @@ impl State {
         registry: Local,
         status: watch::Receiver<Status>,
         progress: watch::Receiver<Progress>,
+        meter: Arc<Meter>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        Self { peer_id, shelf, registry, status, progress, commands }
+        Self { peer_id, shelf, registry, status, progress, meter, commands }
     }
 }
 
@@ -76,8 +80,16 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
         .layer(open.clone())
         .layer(fresh.clone())
         .with_state(state.clone());
+    let watched = Metrics {
+        meter: state.meter.clone(),
+        shelf: state.shelf.clone(),
+        registry: state.registry.clone(),
+        status: state.status.clone(),
+    };
+    let metrics = Router::new().route("/metrics", get(metrics::get)).layer(fresh.clone()).with_state(watched);
     let packages = Router::new()
         .route("/api/v1/evidence", get(api::evidence))
+        .route("/api/v1/exclusions", get(api::exclusions))
         .route("/api/v1/packages", get(api::search))
         .route("/api/v1/packages/{owner}/{name}", get(api::package))
         .route("/api/v1/packages/{owner}/{name}/{version}", get(api::version))
@@ -97,6 +109,7 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
         None => Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "this relay serves no page\n") }),
     };
     page.merge(api)
+        .merge(metrics)
         .merge(packages)
         .merge(blocks)
         .layer(constant_header(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))

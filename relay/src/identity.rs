@@ -60,6 +60,11 @@ pub enum Error {
     Write(#[from] files::Error),
 }
 
+/// Whether a directory is a relay's: it holds an identity.
+pub fn is_in(data_dir: &Path) -> bool {
+    data_dir.join(FILE).is_file()
+}
+
 impl Identity {
     /// The identity that a data directory holds; on the first start, a new one, which is durable on return.
     ///

@@ -44,7 +44,7 @@ pub trait Answer: Send + Sync + 'static {
 impl Answer for Arc<Shelf> {
     fn block<'a>(&'a self, cid: &'a ContentId) -> BoxFuture<'a, Option<Vec<u8>>> {
         async move {
-            self.store().block(cid).await.unwrap_or_else(|error| {
+            Shelf::block(self, cid).await.unwrap_or_else(|error| {
                 tracing::error!(%error, %cid, "a block can't be read");
                 None
             })

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ggen_shared::catalogue::snapshots::Snapshots;
-use ggen_shared::catalogue::{Catalogue, answer};
+use ggen_shared::catalogue::{Catalogue, Exclusions, answer};
 use ggen_shared::client::Evidence;
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::publish::Receipt;
@@ -34,6 +34,16 @@ impl Local {
     /// Evidence against other relays that this one was shown, the oldest first.
     pub fn evidence(&self) -> Vec<Evidence> {
         self.work.evidence().all()
+    }
+
+    /// How much evidence against other relays it keeps.
+    pub(crate) fn evidence_count(&self) -> usize {
+        self.work.evidence().count()
+    }
+
+    /// What this relay's operator excludes.
+    pub fn exclusions(&self) -> Exclusions {
+        self.shelf().catalogue().exclusions().clone()
     }
 
     fn shelf(&self) -> &Shelf {

@@ -156,7 +156,7 @@ async fn a_shelf_suggests_from_its_last_snapshot_and_learns_of_the_next() {
     let shelf = Arc::new(shelf);
     let commit = |epoch| {
         let derivation = shelf.derivations().next().unwrap();
-        let map = derivation.snapshot();
+        let (map, _) = derivation.snapshot();
         let (network, relay, root, rules) = (network(), public(7), map.root().into(), Rules::FIRST.number);
         let checkpoint = Checkpoint { network, relay, epoch, root, rules, exclusions: None, previous: None };
         derivation.keep_snapshot(Snapshot { checkpoint: checkpoint.sign(&key(7)).unwrap(), map });

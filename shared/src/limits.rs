@@ -118,6 +118,8 @@ pub const MAX_PAGES_PER_KEY_LOG: usize = 2 * MAX_PAGES_PER_ROTATION;
 pub const MAX_WAITING_PAGES: usize = 2 * MAX_PAGES_PER_ROTATION;
 /// Why a version was yanked, deprecated or retracted: a sentence or two.
 pub const MAX_REASON_BYTES: usize = 256;
+/// Releases and publishers that the operator of one relay excludes.
+pub const MAX_EXCLUSIONS: usize = 4096;
 
 /// A request of the query protocol.
 pub const MAX_REQUEST_BYTES: usize = 8 * 1024;

@@ -90,6 +90,36 @@ test("what one relay lacks and another shows is disputed, shown, and handed over
   assert.deepEqual(await results(page), [{ testid: "result", status: "verified", name: "rest-api-axum" }]);
 });
 
+test("what an operator excludes is left out with a word, found all the same, and disputed by nobody", async (t) => {
+  const other = await Relay.start(t);
+  const one = await Relay.start(t, { bootstrap: [other] });
+  const publisher = await Publisher.create(t, "kim");
+  const [{ id }] = await publisher.publish([other, one], [samplePackage("rest-api-axum")]);
+  await one.exclude(id, "it is not what it says");
+  // A relay that starts commits to all it holds, but for what it excludes; otherwise that would take until the next minute.
+  for (const relay of [other, one]) {
+    await relay.stop();
+    await relay.restart();
+  }
+
+  const page = await openPage(t, one);
+  await connected(page);
+  await search(page, "axum");
+  const proof = page.getByTestId("proof-state");
+  const said = await until("what is known of the answer", async () => {
+    const state = await proof.getAttribute("data-state");
+    return ["left-out", "complete", "disputed"].includes(state) && state;
+  });
+  await proof.locator("summary").click();
+  const details = await page.getByTestId("proof-details").innerText();
+  assert.match(details, /^The operator of relay \S+ keeps rest-api-axum \S+ off its lists, and says why: “it is not what it says”\.$/m);
+  // Whichever of both the page asked.
+  const shown = said === "left-out" ? page.getByTestId("excluded-release") : page.getByTestId("result");
+  assert.equal(await shown.getAttribute("data-name"), "rest-api-axum");
+  assert.match(await proof.locator("summary").innerText(), said === "left-out" ? /1 package left out by the relay’s operator/i : /complete: 2 relays agree/i);
+  assert.notEqual(said, "disputed");
+});
+
 test("a relay that is proven to break the rules is named in the list of relays", async (t) => {
   const liar = await Relay.startLiar(t);
   const honest = await Relay.start(t, { bootstrap: [liar] });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Comparison, Difference, Hit, Proof, Release, SearchAnswer } from "@ggen/market-client";
-import { comparedWith, differences, headline, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
+import { comparedWith, differences, headline, leftOut, meaning, reach, sinceCheckpoint, stateOf } from "../src/lib/proof-words.ts";
 
 const hit = (inCheckpoint: boolean): Hit => ({ status: "verified", state: "active", inCheckpoint, release: {} as Release });
 const proof = (rest: Partial<Proof> = {}): Proof => ({ epoch: 1, root: "00", entries: 2, walked: 2, bytes: 1400, ...rest });
@@ -17,7 +17,7 @@ const answer = (rest: Partial<SearchAnswer> = {}): SearchAnswer => ({
 });
 const comparison = (rest: Partial<Comparison> = {}): Comparison => ({ complete: false, agree: [], differ: [], silent: [], ...rest });
 const agreed = comparison({ complete: true, agree: ["a", "b"] });
-const difference: Difference = { relay: "d", more: [], hidden: [], lacks: ["x"], outdated: [], unbacked: 0, faults: [] };
+const difference: Difference = { relay: "d", more: [], explained: false, hidden: [], excluded: [], lacks: ["x"], outdated: [], unbacked: 0, faults: [] };
 
 test("a list is complete only when a relay that counts agrees and none differs", () => {
   assert.equal(stateOf(undefined), "comparing");
@@ -59,6 +59,24 @@ test("who was compared with, and what is newer than the checkpoint", () => {
   assert.match(comparedWith(comparison({ differ: [difference] })), /1 another/);
   assert.equal(sinceCheckpoint(answer()), undefined);
   assert.match(sinceCheckpoint(answer({ hits: [hit(false)] })) ?? "", /^1 package came since/);
+});
+
+test("what an operator leaves out and says so is no dispute, and is named", () => {
+  const release = { id: "x", name: "coins", version: "1.1.0" } as Release;
+  const by = (relay: string, reason = "it is malware") => ({ ...difference, lacks: [], explained: true, excluded: [{ relay, release, reason }] });
+  assert.equal(stateOf({ ...agreed, differ: [by("d")] }), "complete", "another relay leaves it out");
+  assert.equal(stateOf({ ...agreed, differ: [by("d"), difference] }), "disputed");
+  assert.deepEqual(differences(by("d"), "asked"), ["The operator of relay d keeps coins 1.1.0 off its lists, and says why: “it is malware”."]);
+  assert.match(differences(by("d", ""), "asked")[0] ?? "", /gives no reason/);
+
+  const others = { ...agreed, agree: ["a", "d"], differ: [by("d")] };
+  assert.match(comparedWith(others), /^Asked 2 other relays .*: 2 the same\.$/, "who leaves out something agrees on the rest");
+
+  const own = comparison({ differ: [by("asked"), { ...by("asked"), relay: "e" }] });
+  assert.equal(stateOf(own), "left-out");
+  assert.equal(leftOut(own).length, 1, "whoever else has it");
+  assert.equal(headline(answer(), own), "1 package left out by the relay’s operator");
+  assert.match(meaning(answer(), own), /keeps something off its lists, and the relay says so/);
 });
 
 test("a difference names who lacks what, and whose fault is proven", () => {

@@ -150,11 +150,11 @@ export interface SearchAnswer {
 
 /** What other relays commit to, where the relay of an answer commits to something. */
 export interface Comparison {
-  /** At least one anchor agrees, and nobody who was asked differs. */
+  /** At least one anchor agrees, and nobody who was asked differs but by what its own operator excludes. */
   complete: boolean;
-  /** Peer ids of anchors that commit to the same. */
+  /** Peer ids of anchors that commit to the same, or to all but what their own operators exclude. */
   agree: string[];
-  /** Relays that show another page. */
+  /** Relays that show another page, or exclude something of this one. */
   differ: Difference[];
   /** Relays that did not say, and why. */
   silent: Refusal[];
@@ -166,8 +166,15 @@ export interface Difference {
   relay: string;
   /** Releases, verified here, that this relay has and the compared page has not. */
   more: Release[];
+  /** There is nothing to it but what is {@link excluded}, as far as it was seen. */
+  explained: boolean;
   /** Record ids of those among `more` that the compared relay does not list although it holds them. */
   hidden: string[];
+  /**
+   * Releases, verified here, that one of both lists, and that the operator of the other one keeps off its lists. No fault: the relay's map
+   * says so.
+   */
+  excluded: Excluded[];
   /** Record ids of the compared page that this relay does not have. */
   lacks: string[];
   /** Record ids of the compared page in whose place this relay has a later release of the same package. */
@@ -176,6 +183,16 @@ export interface Difference {
   unbacked: number;
   /** Which of both derived what wrongly, with what proves it to anyone. */
   faults: Fault[];
+}
+
+/** A release that the operator of a relay excludes. Nobody else is bound by it. */
+export interface Excluded {
+  /** Peer id of the relay. */
+  relay: string;
+  /** The release, as another relay has it. */
+  release: Release;
+  /** Why, as the operator says; may be empty. It is text of a stranger: show it as text. */
+  reason: string;
 }
 
 /** A relay that is proven to break the rules. */

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ggen_relay::config::FileConfig;
-use ggen_relay::{Relay, causes, config, open_files, policy};
+use ggen_relay::{Relay, causes, config, exclusions, open_files, policy};
+use ggen_shared::id::RecordId;
 use libp2p::Multiaddr;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,6 +25,40 @@ struct Arguments {
 enum Command {
     /// Run the relay until SIGTERM or Ctrl-C.
     Run(Run),
+    /// Keep a release, or all of a publisher, off all lists of this relay, and don't serve its content. Its hash is part of
+    /// what the relay signs.
+    Exclude {
+        /// The record id of the release, or the publisher's id, as `ggen-market info --json` and the page show them.
+        id: RecordId,
+        /// Why, in a sentence for everybody to read.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take something off the list of what is excluded.
+    Include {
+        /// The id that was excluded.
+        id: RecordId,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show what is excluded: a line for each, its id and the reason.
+    Exclusions {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where the relay's data is.
+#[derive(clap::Args)]
+struct Place {
+    /// The TOML file that the relay is run with.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The relay's data directory [default: ggen-relay-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -78,9 +113,16 @@ struct Run {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Run(arguments) = Arguments::parse().command;
-    start_log(arguments.log_json);
-    match run(arguments).await {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => {
+            start_log(arguments.log_json);
+            run(arguments).await
+        }
+        Command::Exclude { id, reason, place } => exclude(id, &reason, place),
+        Command::Include { id, place } => include(id, place),
+        Command::Exclusions { place } => show_exclusions(place),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", causes::of(error.as_ref()));
@@ -114,6 +156,36 @@ async fn run(arguments: Run) -> anyhow::Result<()> {
     }
     relay.stop().await;
     Ok(())
+}
+
+/// When a relay that runs heeds a change.
+const HEEDED: &str =
+    "a running relay heeds it from its next checkpoint on, one of which it makes each epoch (a minute)";
+
+fn exclude(id: RecordId, reason: &str, place: Place) -> anyhow::Result<()> {
+    match exclusions::add(&data_dir(place)?, id, reason)? {
+        true => println!("excluded {id}: {HEEDED}"),
+        false => println!("{id} is excluded already"),
+    }
+    Ok(())
+}
+
+fn include(id: RecordId, place: Place) -> anyhow::Result<()> {
+    match exclusions::remove(&data_dir(place)?, &id)? {
+        true => println!("{id} is excluded no more: {HEEDED}"),
+        false => println!("{id} is not excluded"),
+    }
+    Ok(())
+}
+
+fn show_exclusions(place: Place) -> anyhow::Result<()> {
+    print!("{}", exclusions::read(&data_dir(place)?)?);
+    Ok(())
+}
+
+fn data_dir(place: Place) -> Result<PathBuf, config::Error> {
+    let file = place.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
+    Ok(file.overridden_by(FileConfig { data_dir: place.data_dir, ..FileConfig::default() }).data_dir())
 }
 
 fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {

@@ -27,7 +27,9 @@ pub(crate) use self::work::Work;
 use crate::admission::Shelf;
 use crate::checkpoints::{self, Checkpoints};
 use crate::evidence::Kept;
+use crate::exclusions::{self, Heeded};
 use crate::identity::{self, Identity};
+use crate::meter::Meter;
 use crate::query::Answer;
 use crate::registry::Local;
 use crate::store::{CommitError, LoadError, OpenError as StoreError, Store};
@@ -45,6 +47,9 @@ pub enum StartError {
     /// The records could not be read.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What the operator excludes can't be read: to start without it would list it.
+    #[error(transparent)]
+    Exclusions(#[from] exclusions::Error),
     /// What was committed to before can't be gone on from.
     #[error(transparent)]
     Checkpoint(#[from] checkpoints::Error),
@@ -107,6 +112,7 @@ pub struct Relay {
     status: watch::Receiver<Status>,
     commands: mpsc::Sender<Command>,
     progress: watch::Receiver<Progress>,
+    meter: Arc<Meter>,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
@@ -133,7 +139,9 @@ impl Relay {
         let identity = Identity::load_or_create(&config.data_dir)?;
         let store = Store::open(&config.data_dir)?;
         let (network, rules) = (config.network.clone(), config.rules.rules);
-        let opened = tokio::task::spawn_blocking(move || Shelf::open(store, network, rules)).await;
+        let (heeded, exclusions) = Heeded::open(&config.data_dir)?;
+        let opened =
+            tokio::task::spawn_blocking(move || Shelf::open_excluding(store, network, rules, exclusions)).await;
         let (shelf, left_out) = opened.expect("opening the shelf does not panic")?;
         if left_out > 0 {
             tracing::warn!(left_out, "records that do not verify were left out");
@@ -147,8 +155,8 @@ impl Relay {
         let (network, relays) = (config.network.clone(), config.bootstrap.clone());
         let net = P2PConfig { network, relays, agent: agent(), ..P2PConfig::default() };
         let behaviour = behaviour::RelayBehaviour::new(&identity.keypair, &shelf, &net, config.circuits, config.upnp);
-        let swarm = transport::swarm(&identity, on_heap::OnHeap(behaviour), policy::IDLE_TIMEOUT)
-            .await
+        let meter = Arc::new(Meter::default());
+        let swarm = transport::swarm(&identity, on_heap::OnHeap(behaviour), policy::IDLE_TIMEOUT, &meter)
             .map_err(StartError::Transport)?;
         let (commands, inbox) = mpsc::channel(policy::COMMANDS);
         let (tell, status) = watch::channel(Status::default());
@@ -166,6 +174,7 @@ impl Relay {
         if !config.sync {
             work.progress().skip();
         } else {
+            let work = work.clone();
             tasks.spawn(async move {
                 tokio::select! {
                     () = sync::run(work.clone(), met) => {}
@@ -174,9 +183,9 @@ impl Relay {
                 }
             });
         }
-        tasks.spawn(make_checkpoints(checkpoints, shelf.clone(), stopped.clone()));
+        tasks.spawn(make_checkpoints(checkpoints, heeded, work, stopped.clone()));
         tasks.spawn(pack_records(shelf.clone(), stopped.clone()));
-        let mut relay = Self { peer_id, shelf, registry, status, commands, progress, http: None, stop, tasks };
+        let mut relay = Self { peer_id, shelf, registry, status, commands, progress, meter, http: None, stop, tasks };
         if let Some(address) = config.http {
             relay.serve_http(address, config.www.as_deref(), stopped).await?;
         }
@@ -198,6 +207,7 @@ impl Relay {
             self.registry.clone(),
             self.status.clone(),
             self.progress.clone(),
+            self.meter.clone(),
             self.commands.clone(),
         );
         let router = http::router(state, www);
@@ -265,13 +275,19 @@ impl Relay {
     }
 }
 
-/// Commits to what the shelf holds, epoch after epoch.
-async fn make_checkpoints(mut checkpoints: Checkpoints, shelf: Arc<Shelf>, mut stopped: watch::Receiver<bool>) {
+/// Commits to what the shelf holds, epoch after epoch, but for what the operator excludes by then.
+async fn make_checkpoints(
+    mut checkpoints: Checkpoints,
+    mut heeded: Heeded,
+    work: Arc<Work>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let stopped = async { _ = stopped.wait_for(|stop| *stop).await };
     let checkpoints = async {
         loop {
             tokio::time::sleep(checkpoints.until_next(now())).await;
-            if let Err(error) = checkpoints.make(&shelf, now()).await {
+            heeded = heed(heeded, &work).await;
+            if let Err(error) = checkpoints.make(work.shelf(), now()).await {
                 tracing::error!(%error, "no checkpoint could be made");
             }
         }
@@ -280,6 +296,27 @@ async fn make_checkpoints(mut checkpoints: Checkpoints, shelf: Arc<Shelf>, mut s
         () = checkpoints => {}
         () = stopped => {}
     }
+}
+
+/// Excludes what the operator's list says now.
+async fn heed(mut heeded: Heeded, work: &Arc<Work>) -> Heeded {
+    let shelf = work.shelf().clone();
+    let heeding = tokio::task::spawn_blocking(move || {
+        let before = shelf.catalogue().exclusions().clone();
+        // Also of the same list: what it is about may have come since.
+        let list = heeded.read().unwrap_or_else(|| before.clone());
+        let is_changed = list != before;
+        let served = shelf.exclude(&list);
+        if is_changed {
+            let releases = shelf.catalogue().excluded().count();
+            tracing::info!(lines = list.len(), releases, "the list of what is excluded was changed");
+        }
+        (heeded, served)
+    });
+    let (heeded, served) = heeding.await.expect("heeding a list does not panic");
+    // It may not have come while it was excluded.
+    served.into_iter().for_each(|content| work.lacking().note(content));
+    heeded
 }
 
 /// Packs for answers what the relay holds, in the background: else the first answers after a start would have to.

@@ -68,7 +68,7 @@ async fn look_for(work: &Work) {
         .records()
         .flat_map(|record| contents(std::slice::from_ref(record)).collect::<Vec<_>>())
         .collect();
-    for content in named {
+    for content in named.into_iter().filter(|content| !shelf.withholds(&content.cid)) {
         // What can't be read is fetched again.
         if !is_whole(shelf.store(), content.cid).await.unwrap_or(false) {
             work.lacking().note(content);

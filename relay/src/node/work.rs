@@ -424,8 +424,11 @@ impl Work {
         });
     }
 
-    /// Fetches content from one relay, or from some others. What none of them has is asked for again later.
+    /// Fetches content from one relay, or from some others. What none of them has is asked for again later; what the operator excludes is not asked for.
     pub(super) async fn fetch(self: &Arc<Self>, from: PeerId, content: Content) {
+        if self.shelf.withholds(&content.cid) {
+            return;
+        }
         let bytes = usize::try_from(content.size).unwrap_or(usize::MAX);
         match timeout(policy::upload_timeout(bytes), self.fetch_from(self.to_ask(from).await, content)).await {
             Ok(Ok(())) => return,
@@ -531,7 +534,7 @@ impl blocks::Host for Work {
     }
 
     async fn has_block(&self, cid: &ContentId) -> bool {
-        self.shelf.store().has_block(cid).await.unwrap_or(false)
+        !self.shelf.withholds(cid) && self.shelf.store().has_block(cid).await.unwrap_or(false)
     }
 
     async fn block(&self, cid: &ContentId) -> Option<Vec<u8>> {

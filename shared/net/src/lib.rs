@@ -28,7 +28,7 @@ pub use audit::Audits;
 pub use behaviour::{P2PBehaviour, P2PBehaviourEvent, Role, dialable};
 pub use catch_up::News;
 pub use claims::Claimants;
-pub use compare::{Comparison, Difference, Fault};
+pub use compare::{Comparison, Difference, Excluded, Fault};
 pub use config::P2PConfig;
 pub use confirm::{ConfirmError, Confirmed};
 pub use gossip::{GRAYLISTED_BELOW, Gossip, evidence_topic, packages_topic, subscribe};

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 use super::find::{self, MAX_WALKED};
 use super::keys::{self, PackageKey, ShortId};
 use super::snapshots::{Snapshot, Snapshots};
-use super::{Catalogue, Decision, Leaf, Listed, VersionView};
+use super::{Catalogue, Leaf, Listed, Standing, VersionView};
 use crate::id::{PackageId, PublisherId, RecordId};
 use crate::limits::{
     MAX_ANSWER_BYTES, MAX_CONFLICTING_RECORDS, MAX_LEVELS, MAX_PAGES_PER_KEY_LOG, MAX_RECORD_BYTES,
@@ -178,10 +178,12 @@ pub fn package(catalogue: &Catalogue, snapshots: &Snapshots, question: &Package)
         let Some(id) = keys::short_id(&entry) else { break };
         // What left since the checkpoint is not here any more, and ends what can be shown of it.
         let Some(release) = catalogue.release_by_short_id(&package, &id) else { break };
-        let decision = leaf.decision();
+        let decision = leaf.stands().decision;
         let status = decision.and_then(|decision| catalogue.status_by_short_id(&package, &decision.status));
         // Its entry is in the proof.
-        if status.is_some() != decision.is_some() || !sent.admit(Some(release), status, entry.len() + Decision::BYTES) {
+        if status.is_some() != decision.is_some()
+            || !sent.admit(Some(release), status, entry.len() + Standing::MAX_BYTES)
+        {
             break;
         }
         answer.releases.push(wire(release.bytes()));

@@ -8,7 +8,7 @@ use super::keys::{self, PackageKey, ShortId};
 use super::leaf::{Leaf, Listed, own_entries};
 use super::listing::counted;
 use super::package::Package;
-use super::{Catalogue, InsertError};
+use super::{Catalogue, Exclusions, InsertError};
 use crate::id::Network;
 use crate::merkle::{Map, Value};
 use crate::parallel;
@@ -50,6 +50,13 @@ impl Builder {
     /// Of no records, with views by some rules.
     pub fn by(rules: Rules) -> Self {
         Self(Catalogue { is_deferred: true, ..Catalogue::by(rules) })
+    }
+
+    /// Excludes these, as [`Catalogue::exclude`] does: before any record is offered.
+    #[must_use]
+    pub fn excluding(mut self, exclusions: Exclusions) -> Self {
+        self.0.exclusions = exclusions;
+        self
     }
 
     /// What is known so far, but for how packages are listed and the map.

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `r/` publisher, kind (1 byte), record id | a member | none |
 //! | `h/` handle `\0` publisher | who claims a handle | none |
-//! | `p/` package, version, 0 or 1, short id | a release stands for a version (0) or contests it (1); highest version first | state, status |
+//! | `p/` package, version, 0 or 1, short id | a release stands for a version (0) or contests it (1); highest version first | state, status; mark, reason |
 //! | `t/` term `\0` place | packages with this token, best first | filter |
 //! | `x/` beginning `\0` place | packages with a token that begins so, best first, each once | filter |
 //! | `c/` category `\0` place | packages of a category, best first | filter |
@@ -18,17 +18,20 @@
 //!
 //! A *package* is its [`PackageKey`], a *place* eight bytes of [`Rank`] and the [`ShortId`] of the release that the package is listed by.
 //! A *filter* is the [`Filter`](crate::search::filter::Filter) of that release's tokens. *State, status*: nothing while no status says
-//! anything of the version, then one byte ([`State`]) and the [`ShortId`] of the status that decides. A term stands whole; a beginning has at most
+//! anything of the version, then one byte ([`State`](crate::record::State)) and the [`ShortId`] of the status that decides. *Mark,
+//! reason*: where the operator of the relay excludes what stands for the version, a byte 255 and why, in words; else nothing
+//! ([`Exclusions`](super::Exclusions)). A term stands whole; a beginning has at most
 //! [`MAX_PREFIX_CHARS`] letters, and tokens that are only in the description have none but themselves.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::leaf::Standing;
 use crate::id::{Handle, PackageId, PackageName, PublisherId, RecordId};
 use crate::limits::MAX_PREFIX_CHARS;
 use crate::merkle::MAX_KEY_BYTES;
-use crate::record::{Kind, Record, Release, State, UnverifiedRecord, Version};
+use crate::record::{Kind, Record, Release, UnverifiedRecord, Version};
 use crate::search::analyser::{Fields, Token, Tokens};
 use crate::search::rank::{Brevity, Match, Popularity, Rank};
 
@@ -303,8 +306,7 @@ impl<'a> VersionEntry<'a> {
 
     /// Whether a version whose entry has this value may stand for its package.
     pub fn may_be_listed(value: &[u8]) -> bool {
-        // Nothing is said of a version that no status is about.
-        value.first().is_none_or(|state| State::from_number(*state).is_some_and(State::is_listed))
+        Standing::of(value).may_be_listed()
     }
 }
 

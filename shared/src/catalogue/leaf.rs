@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::exclusions::is_reason;
 use super::keys::{PackageKey, ShortId};
 use crate::id::{PublisherId, RecordId};
+use crate::limits::MAX_REASON_BYTES;
 use crate::merkle::Value;
 use crate::record::{Record, RecordBytes, Release, State, Verified};
 use crate::rules::Rules;
@@ -79,6 +81,60 @@ impl Decision {
     }
 }
 
+/// What the entries of a version say besides their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing<'a> {
+    /// What a status says of the version; None while none does.
+    pub decision: Option<Decision>,
+    /// Why the relay's operator excludes what stands for it, which may be empty; None: it does not.
+    pub excluded: Option<&'a str>,
+}
+
+impl<'a> Standing<'a> {
+    /// What stands before the reason of a version that is excluded.
+    const EXCLUDED: u8 = 0xff;
+    /// Most bytes that it takes.
+    pub const MAX_BYTES: usize = Decision::BYTES + 1 + MAX_REASON_BYTES;
+
+    /// It as the value of an entry: the decision, if there is one, then the mark and the reason, if it is excluded.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.decision.map(|decision| decision.to_bytes().to_vec()).unwrap_or_default();
+        if let Some(reason) = self.excluded {
+            bytes.push(Self::EXCLUDED);
+            bytes.extend_from_slice(reason.as_bytes());
+        }
+        bytes
+    }
+
+    /// What has these bytes.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        // The number of a state is never that of the mark: what has no status begins with the mark.
+        let (decision, mark) = match bytes {
+            [] | [Self::EXCLUDED, ..] => (None, bytes),
+            _ => {
+                let (decision, mark) = bytes.split_at_checked(Decision::BYTES)?;
+                (Some(Decision::from_bytes(decision)?), mark)
+            }
+        };
+        let excluded = match mark {
+            [] => None,
+            [Self::EXCLUDED, reason @ ..] => Some(std::str::from_utf8(reason).ok().filter(|reason| is_reason(reason))?),
+            _ => return None,
+        };
+        Some(Self { decision, excluded })
+    }
+
+    /// What an entry says whose value may be anything: what says nothing that is known says nothing at all, and excludes nothing.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self::from_bytes(bytes).unwrap_or_default()
+    }
+
+    /// Whether the version may stand for its package.
+    pub fn may_be_listed(self) -> bool {
+        self.excluded.is_none() && self.decision.is_none_or(|decision| decision.state.is_listed())
+    }
+}
+
 /// The value of an entry: a pointer, because there are millions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf(Option<Arc<Said>>);
@@ -86,7 +142,7 @@ pub struct Leaf(Option<Arc<Said>>);
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Listed(Listed),
-    Decided([u8; Decision::BYTES]),
+    Plain(Box<[u8]>),
 }
 
 impl Leaf {
@@ -98,24 +154,28 @@ impl Leaf {
         Self(Some(Arc::new(Said::Listed(listed))))
     }
 
-    /// The value of the entries of a version that a status decides about.
-    pub fn decided(decision: &Decision) -> Self {
-        Self(Some(Arc::new(Said::Decided(decision.to_bytes()))))
+    /// The value of the entries of a version.
+    pub fn standing(standing: Standing<'_>) -> Self {
+        let bytes = standing.to_bytes();
+        if bytes.is_empty() { Self::NONE } else { Self(Some(Arc::new(Said::Plain(bytes.into())))) }
     }
 
-    /// What a status says of the version that the entry is about.
-    pub fn decision(&self) -> Option<Decision> {
-        match self.0.as_deref() {
-            Some(Said::Decided(bytes)) => Decision::from_bytes(bytes),
-            Some(Said::Listed(_)) | None => None,
-        }
+    /// A value that no honest map has.
+    #[cfg(test)]
+    pub(crate) fn junk(bytes: &[u8]) -> Self {
+        Self(Some(Arc::new(Said::Plain(bytes.into()))))
+    }
+
+    /// What the entry of a version says of it.
+    pub fn stands(&self) -> Standing<'_> {
+        Standing::of(self.bytes())
     }
 
     /// How the package is listed that the entry is about.
     pub fn listed(&self) -> Option<&Listed> {
         match self.0.as_deref() {
             Some(Said::Listed(listed)) => Some(listed),
-            Some(Said::Decided(_)) | None => None,
+            Some(Said::Plain(_)) | None => None,
         }
     }
 }
@@ -124,7 +184,7 @@ impl Value for Leaf {
     fn bytes(&self) -> &[u8] {
         match self.0.as_deref() {
             Some(Said::Listed(listed)) => listed.filter.as_bytes(),
-            Some(Said::Decided(decision)) => decision,
+            Some(Said::Plain(bytes)) => bytes,
             None => &[],
         }
     }

@@ -198,12 +198,13 @@ impl Catalogue {
     fn enlist(&mut self, record: &Record, is_kept: bool) -> Option<PackageKey> {
         let (package, version) = subject(record)?;
         let key = PackageKey::of(&package);
+        let excluded = record.release().and_then(|release| self.exclusions.reason(release).cloned());
         self.packages.entry(key).or_insert_with(|| Package::new(package));
         self.change_version(key, version, |package| match record {
             Record::Status(status) => package.add_status(version, status.weight(status.id())),
             Record::Release(release) => {
-                let delivery = Delivery::of(release);
-                package.add(version, Contender { id: release.id(), delivery, is_kept });
+                let (id, delivery) = (release.id(), Delivery::of(release));
+                package.add(version, Contender { id, delivery, is_kept, excluded });
             }
             _ => {}
         });
@@ -223,7 +224,7 @@ impl Catalogue {
     }
 
     /// Changes what is said of a version, and its entries with it.
-    fn change_version(&mut self, key: PackageKey, version: &Version, change: impl FnOnce(&mut Package)) {
+    pub(super) fn change_version(&mut self, key: PackageKey, version: &Version, change: impl FnOnce(&mut Package)) {
         let Some(package) = self.packages.get_mut(&key) else { return };
         let entries = |package: &Package| {
             let shown = package.version(version);

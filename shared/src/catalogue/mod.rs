@@ -19,8 +19,11 @@
 //! releases a version, and further copies of either can't push the other out of sight. Of the statuses of a version one decides
 //! ([`Weight`](crate::record::Weight)). A version that is contested, yanked or retracted is never the head of its package.
 //!
-//! **The map** has an entry for each thing that can be asked for ([`keys`]); its root is a function of the members. A clone of it is a
+//! **The map** has an entry for each thing that can be asked for ([`keys`]); its root is a function of the members and the exclusions. A clone of it is a
 //! snapshot, and answers as the catalogue did then.
+//!
+//! **Exclusions** are an operator's own ([`Exclusions`]): what is excluded stays a member, and stays the release of its version, which says in the
+//! map that it is excluded, and why; but it is never the head of its package, so that nothing lists it.
 //!
 //! Everything is in memory and ordered. Memory is bounded by the members: two records an index, below each publisher's quota, and beside them
 //! all that rotations kept, which is at most what their pages list: [`MAX_KEPT_PER_PAGE`](crate::limits::MAX_KEPT_PER_PAGE) ids on each of
@@ -30,6 +33,7 @@
 pub mod answer;
 pub mod build;
 pub mod delivery;
+pub mod exclusions;
 pub mod find;
 pub mod keys;
 mod leaf;
@@ -43,8 +47,9 @@ pub(crate) mod testing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
+pub use exclusions::{ExclusionError, Exclusions};
 use keys::{PackageKey, ShortId};
-pub use leaf::{Decision, Leaf, Listed};
+pub use leaf::{Decision, Leaf, Listed, Standing};
 use package::{Package, Shown};
 
 use crate::id::{FullName, PackageId, PublisherId, RecordId};
@@ -77,6 +82,8 @@ pub struct Catalogue {
     recent: BTreeSet<PackageKey>,
     /// Those that changed before it, and that no snapshot has which answers stand on.
     committing: BTreeSet<PackageKey>,
+    /// What the relay's operator keeps off all lists.
+    exclusions: Exclusions,
     /// Keep pages that no rotation names yet, the oldest first: no part of what the catalogue is.
     waiting: VecDeque<Verified<KeepPage>>,
     /// Bytes of all records.
@@ -208,7 +215,7 @@ impl Catalogue {
         &self.map
     }
 
-    /// The hash of all entries: a function of the members.
+    /// The hash of all entries: a function of the members, and of what is excluded.
     pub fn root(&self) -> Hash {
         self.map.root()
     }

@@ -1,18 +1,22 @@
 //! The releases of one package: which stands for each version, which contests it, what statuses say of it, and which is the head.
 
+use std::sync::Arc;
+
 use super::delivery::Delivery;
 use super::keys::{self, PackageKey, ShortId};
-use super::leaf::{Decision, Leaf, Listed};
+use super::leaf::{Decision, Leaf, Listed, Standing};
 use crate::id::{PackageId, RecordId};
 use crate::record::{State, Version, Weight};
 
 /// A release of a version, as far as it matters to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) id: RecordId,
     pub(super) delivery: Delivery,
     /// Whether a rotation kept it.
     pub(super) is_kept: bool,
+    /// Why the relay's operator excludes it; None: it does not.
+    pub(super) excluded: Option<Arc<str>>,
 }
 
 /// What is said of one version. Mostly it is one release, and packages are many: a list takes a fraction of what a tree does. How long it can
@@ -22,13 +26,13 @@ struct Said {
     /// The member releases, smallest id first.
     releases: Vec<Contender>,
     /// Few versions have any.
-    statuses: Option<Box<Statuses>>,
+    more: Option<Box<More>>,
 }
 
-/// The member statuses of a version.
+/// What few versions have: statuses, or a release that is excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Statuses {
-    /// The one that decides is the last.
+struct More {
+    /// Of the member statuses. The one that decides is the last.
     weights: Vec<Weight>,
     /// The value of the version's entries.
     leaf: Leaf,
@@ -50,7 +54,7 @@ impl Shown<'_> {
     }
 }
 
-/// The value of the entries of a version of which no status says anything.
+/// The value of the entries of a version of which nothing more is said.
 static NOTHING: Leaf = Leaf::NONE;
 
 impl Said {
@@ -62,41 +66,58 @@ impl Said {
     }
 
     fn change_statuses(&mut self, change: impl FnOnce(&mut Vec<Weight>)) {
-        let mut weights = self.statuses.take().map(|statuses| statuses.weights).unwrap_or_default();
-        change(&mut weights);
-        weights.sort_unstable();
-        self.statuses = weights.last().copied().map(|(_, _, state, id)| {
-            let leaf = Leaf::decided(&Decision { state, status: ShortId::of(&id.0) });
-            Box::new(Statuses { weights, leaf })
-        });
+        let mut more = self.more.take().unwrap_or_else(|| Box::new(More { weights: Vec::new(), leaf: Leaf::NONE }));
+        change(&mut more.weights);
+        more.weights.sort_unstable();
+        self.more = Some(more);
+    }
+
+    /// Makes the value of the entries what follows from all that is said.
+    fn settle(&mut self) {
+        let weights = self.more.take().map(|more| more.weights).unwrap_or_default();
+        let decision = weights.last().map(|(_, _, state, id)| Decision { state: *state, status: ShortId::of(&id.0) });
+        let excluded = self.excluded();
+        if decision.is_some() || excluded.is_some() {
+            let leaf = Leaf::standing(Standing { decision, excluded });
+            self.more = Some(Box::new(More { weights, leaf }));
+        }
+    }
+
+    /// Why what stands for the version is excluded: it, or another release here that delivers the same, for it is soon signed once more.
+    fn excluded(&self) -> Option<&str> {
+        let standing = self.standing()?;
+        let same = self.releases.iter().filter(|release| release.delivery == standing.delivery);
+        same.filter_map(|release| release.excluded.as_deref()).next()
     }
 
     /// The state, and the status that decides it.
     fn decision(&self) -> Option<(State, RecordId)> {
-        let (_, _, state, id) = self.statuses.as_ref()?.weights.last()?;
+        let (_, _, state, id) = self.more.as_ref()?.weights.last()?;
         Some((*state, id.0))
     }
 
     fn is_empty(&self) -> bool {
-        self.releases.is_empty() && self.statuses.is_none()
+        self.releases.is_empty() && self.more.is_none()
+    }
+
+    /// The release that stands for the version: what a rotation kept, for good; else the smallest id.
+    fn standing(&self) -> Option<&Contender> {
+        self.releases.iter().find(|release| release.is_kept).or_else(|| self.releases.first())
     }
 
     fn shown(&self) -> Option<Shown<'_>> {
-        let leaf = self.statuses.as_ref().map_or(&NOTHING, |statuses| &statuses.leaf);
+        let leaf = self.more.as_ref().map_or(&NOTHING, |more| &more.leaf);
+        let standing = self.standing()?;
         // What a rotation kept stands for good; the others are evidence and no more.
-        if let Some(kept) = self.releases.iter().find(|release| release.is_kept) {
-            return Some(Shown { standing: kept.id, contesting: None, leaf });
-        }
-        let standing = self.releases.first()?;
-        let contesting = self.releases.iter().find(|other| other.delivery != standing.delivery);
+        let mut others = self.releases.iter().filter(|_| !standing.is_kept);
+        let contesting = others.find(|other| other.delivery != standing.delivery);
         Some(Shown { standing: standing.id, contesting: contesting.map(|release| release.id), leaf })
     }
 
     /// The release that the package may be listed by.
     fn listed(&self) -> Option<RecordId> {
         let shown = self.shown().filter(|shown| shown.contesting.is_none())?;
-        let state = self.decision().map_or(State::Active, |(state, _)| state);
-        state.is_listed().then_some(shown.standing)
+        shown.leaf.stands().may_be_listed().then_some(shown.standing)
     }
 }
 
@@ -132,6 +153,15 @@ impl Package {
         self.change(version, |said| said.releases.retain(|release| release.id != *id));
     }
 
+    /// Excludes a release, or no more.
+    pub(super) fn exclude(&mut self, version: &Version, id: &RecordId, reason: Option<Arc<str>>) {
+        self.change(version, |said| {
+            if let Some(release) = said.releases.iter_mut().find(|release| release.id == *id) {
+                release.excluded = reason;
+            }
+        });
+    }
+
     pub(super) fn add_status(&mut self, version: &Version, weight: Weight) {
         self.change(version, |said| said.change_statuses(|weights| weights.push(weight)));
     }
@@ -150,6 +180,7 @@ impl Package {
             at
         });
         change(&mut self.versions[at].1);
+        self.versions[at].1.settle();
         if self.versions[at].1.is_empty() {
             self.versions.remove(at);
         }

@@ -42,7 +42,7 @@ impl Snapshot {
             epoch,
             root: map.root().into(),
             rules: catalogue.rules().number,
-            exclusions: None,
+            exclusions: catalogue.exclusions().hash(),
             previous,
         };
         let checkpoint = checkpoint.sign(relay).expect("the relay is named by the key that signs");

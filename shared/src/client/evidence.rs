@@ -6,7 +6,7 @@
 //! the record of the release that the package is listed by, all its other entries follow by the rules ([`keys::listing`]). Evidence is that record, with
 //! its publisher's key log, and proofs of three parts of one map: an entry, the package's versions, its dependents. What they show is
 //! judged here, in the same way by whoever found it and by whoever is shown it. A relay that merely lacks records is never accused:
-//! its map is what the rules make of what it has.
+//! its map is what the rules make of what it has. Nor is one whose operator excludes the release: its version is marked.
 //!
 //! Where the entry is that of a record (`r/`), it is looked at whether the map makes of the record what follows from it: a release has a
 //! version, a status is said of its version, and no release stays that the publisher's key log makes void. For that, all rotations that the map
@@ -16,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::catalogue::Standing;
 use crate::catalogue::keys::{self, PackageKey, ShortId, VersionEntry};
 use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::codec;
@@ -292,8 +293,9 @@ impl Subject<'_> {
         if let Some(status) = self.status {
             let is_of = (status.package(), &status.version) == (self.release.package(), &self.release.version);
             // Another status may decide; then it is named.
-            let says_nothing =
-                |key: &[u8], value: &[u8]| keys::short_id(key) == Some(ShortId::of(&self.id)) && value.is_empty();
+            let says_nothing = |key: &[u8], value: &[u8]| {
+                keys::short_id(key) == Some(ShortId::of(&self.id)) && Standing::of(value).decision.is_none()
+            };
             let is_unheeded = version.entries.iter().any(|(key, value)| says_nothing(key, value));
             return (is_of && is_unheeded && entry == status_entry(status)).then_some(Misdeed::Unheeded);
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogue::testing::{CHANGING, OTHER_RULES, Publisher, Relay, Rotated, depends_on, other_artifact};
-use crate::catalogue::{Leaf, answer};
+use crate::catalogue::{Exclusions, Leaf, answer};
 use crate::record::{Record, State};
 use crate::rules::Schedule;
 use crate::search::analyser::{Token, Tokens};
@@ -670,4 +670,72 @@ fn a_map_is_held_against_the_rules_that_it_was_made_by() {
     assert_eq!(found.misdeed(), Misdeed::Missing);
     assert_eq!(Evidence::verify(found.bytes(), &network(), &known).as_ref(), Ok(&found));
     assert_eq!(Evidence::verify(found.bytes(), &network(), &Schedule::default()), unknown);
+}
+
+#[test]
+fn what_an_operator_excludes_is_no_misdeed() {
+    let market = Market::new();
+    let (key_log, head) = market.base();
+    let mut relay = market.relay();
+    let mut exclusions = Exclusions::default();
+    exclusions.add(head.id(), "a reason").unwrap();
+    relay.catalogue.exclude(exclusions);
+    relay.commit();
+    let earlier = &market.releases[0];
+    assert_eq!(relay.catalogue.head(&head.package()), Some(earlier));
+    for release in [head, earlier] {
+        let listings =
+            [0, 1, 2].map(|count| keys::listing(&release.id(), release, &Tokens::of(release), Popularity::of(count)));
+        for entry in listings.concat().iter().chain([&record_entry(release)]) {
+            assert_eq!(judged(&relay, &key_log, release, entry), Err(Error::ShowsNothing), "{entry:?}");
+        }
+    }
+}
+
+#[test]
+fn a_mark_of_what_is_excluded_covers_nothing_else() {
+    let market = Market::new();
+    let (key_log, head) = market.base();
+    let yank = market.publishers[0].status(20, "base", "1.1.0", 1, State::Yanked, |_| {});
+    let only_marked = |relay: &mut Relay| {
+        relay.lie(|map| {
+            let entries = map.iter(&keys::of_version(&PackageKey::of(&head.package()), &head.version));
+            for key in entries.map(|(key, _)| key.to_vec()).collect::<Vec<_>>() {
+                map.insert(&key, Leaf::standing(Standing { decision: None, excluded: Some("a reason") })).unwrap();
+            }
+        });
+    };
+    let mut relay = market.relay();
+    let entry = Market::entry(&relay, b"n/", head);
+    only_marked(&mut relay);
+    // It says that it leaves out what it lists.
+    convinces(&judged(&relay, &key_log, head, &entry).unwrap(), Misdeed::NotHead, &relay);
+
+    let mut relay = market.relay();
+    relay.catalogue.insert(Record::Status(Box::new(yank.clone()))).unwrap();
+    relay.commit();
+    assert_eq!(heeds(&relay, &key_log, head, &yank), Err(Error::ShowsNothing));
+    only_marked(&mut relay);
+    convinces(&heeds(&relay, &key_log, head, &yank).unwrap(), Misdeed::Unheeded, &relay);
+}
+
+#[test]
+fn what_says_nothing_that_is_known_hides_nothing() {
+    let market = Market::new();
+    let (key_log, head) = market.base();
+    let yank = market.publishers[0].status(20, "base", "1.1.0", 1, State::Yanked, |_| {});
+    let version = keys::of_version(&PackageKey::of(&head.package()), &head.version);
+    for junk in [&[9][..], &[0xff, b'\n'], &[0xff, 0xff], &[2; 20], &[2; 23]] {
+        assert_eq!(Standing::from_bytes(junk), None, "{junk:?}");
+        let mut relay = market.relay();
+        relay.catalogue.insert(Record::Status(Box::new(yank.clone()))).unwrap();
+        let entry = Market::entry(&market.relay(), b"n/", head);
+        relay.lie(|map| {
+            for key in map.iter(&version).map(|(key, _)| key.to_vec()).collect::<Vec<_>>() {
+                map.insert(&key, Leaf::junk(junk)).unwrap();
+            }
+        });
+        convinces(&judged(&relay, &key_log, head, &entry).unwrap(), Misdeed::Missing, &relay);
+        convinces(&heeds(&relay, &key_log, head, &yank).unwrap(), Misdeed::Unheeded, &relay);
+    }
 }

@@ -8,6 +8,7 @@ mod matches;
 mod package;
 mod records;
 mod said;
+mod versions;
 
 use serde_bytes::ByteBuf;
 
@@ -30,6 +31,7 @@ pub use error::{AnswerError, Refused, RefusedError};
 pub use known::Known;
 pub use package::{VerifiedPackage, verify_package};
 pub use records::{VerifiedRecords, verify_key_log, verify_named, verify_records};
+pub use versions::MappedVersions;
 
 use candidate::{Candidate, KeyLogs};
 use matches::Matches;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogue::testing::{OTHER_RULES, Publisher, Relay, catalogue, depends_on, record};
-use crate::catalogue::{Catalogue, Leaf, answer};
-use crate::protocol::query::RangeOf;
+use crate::catalogue::{Catalogue, Exclusions, Leaf, answer};
+use crate::protocol::query::{Package, RangeOf};
 use crate::record::{Inception, Record, Unverified};
 use crate::search::analyser::Token;
 use crate::search::filter::{FILTER_BYTES, Probe};
@@ -879,4 +879,63 @@ fn what_is_recent_stands_in_the_relays_order() {
     assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["popular", "newer"]);
     relay.commit();
     assert_eq!(rows(&relay, relay.answer(&ask("word")).unwrap()), ["popular", "newer"], "and in the checkpoint");
+}
+
+#[test]
+fn what_a_relay_excludes_it_says_with_the_reason_and_can_neither_make_it_up_nor_deny_it() {
+    let one = Publisher::new(1);
+    let all =
+        [(0, "1.0.0"), (1, "2.0.0-rc.1"), (2, "2.0.0")].map(|(at, version)| one.release(at, "a", version, |_| {}));
+    let [old, candidate, new] = &all;
+    let elsewhere = one.release(7, "b", "1.0.0", |_| {});
+    let mut relay = Relay::new(&[&one], all.iter().cloned().chain([elsewhere.clone()]));
+    let package = keys::PackageKey::of(&new.package());
+    let answer = |relay: &Relay| answer::range(&relay.snapshots, &MappedVersions::question(&package)).unwrap();
+    let read = |relay: &Relay, answer: &Evidence| {
+        MappedVersions::verify(&package, answer, &relay.asked()).map(|(checkpoint, versions)| {
+            assert_eq!(checkpoint.epoch, relay.epoch);
+            versions
+        })
+    };
+    let none = answer(&relay);
+    let plain = read(&relay, &none).unwrap();
+    assert!(all.iter().all(|release| plain.excludes(release).is_none()));
+    assert_eq!(relay.latest().checkpoint.exclusions, None);
+    let mut exclusions = Exclusions::default();
+    exclusions.add(new.id(), "it is malware").unwrap();
+    relay.catalogue.exclude(exclusions.clone());
+    relay.commit();
+    assert_eq!(relay.latest().checkpoint.exclusions, exclusions.hash());
+    let said = answer(&relay);
+    let marked = read(&relay, &said).unwrap();
+    let reasons = [old, candidate, new, &elsewhere].map(|release| marked.excludes(release));
+    assert_eq!(reasons, [None, None, Some("it is malware"), None]);
+    let stand_in = |here: &MappedVersions, other: &MappedVersions| {
+        [old, candidate, new, &elsewhere].map(|release| here.stands_in_for(release, other))
+    };
+    let later = Some(ShortId::of(&new.id()));
+    assert_eq!(stand_in(&marked, &plain), [later, later, None, None]);
+    assert_eq!(stand_in(&plain, &marked), [None; 4]);
+    // Who excludes it, too, lists what it lists.
+    assert_eq!(stand_in(&marked, &marked), [None; 4]);
+    // Who has not the later one lacks the earlier one, too.
+    let poor = Relay::new(&[&one], [elsewhere.clone()]);
+    assert_eq!(stand_in(&marked, &read(&poor, &answer(&poor)).unwrap()), [None; 4]);
+
+    let denied = Evidence { proof: none.proof, ..said.clone() };
+    assert!(read(&relay, &denied).is_err());
+    let mut forged = said.clone();
+    let at = forged.proof.windows(7).position(|bytes| bytes == b"malware").unwrap();
+    forged.proof[at] ^= 1;
+    assert!(read(&relay, &forged).is_err());
+    // By its name it is there for everybody, as the version that it is.
+    let view = relay.package(&Package { name: one.full_name("a"), version: None }).unwrap();
+    assert_eq!((view.releases.len(), view.refused.len(), view.head()), (3, 0, Some(new)));
+    // A pre-release that is excluded stands behind what is none.
+    let mut exclusions = Exclusions::default();
+    exclusions.add(candidate.id(), "").unwrap();
+    relay.catalogue.exclude(exclusions);
+    relay.commit();
+    let marked = read(&relay, &answer(&relay)).unwrap();
+    assert_eq!((marked.excludes(candidate), stand_in(&marked, &plain)), (Some(""), [None; 4]));
 }

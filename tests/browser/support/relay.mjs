@@ -1,7 +1,7 @@
 // Real relays, each a process of its own, on loopback, with ports that the system chose.
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, kill, start, stop, temporaryDirectory } from "./programs.mjs";
+import { CONFORMANCE_WORLD, CONTENT_PROVIDER, LYING_RELAY, RELAY, WWW, kill, run, start, stop, temporaryDirectory } from "./programs.mjs";
 import { deadline, until } from "./wait.mjs";
 
 const ANY_PORT = ["tcp/0", "udp/0/quic-v1", "tcp/0/ws", "udp/0/webrtc-direct"].map((end) => `/ip4/127.0.0.1/${end}`);
@@ -116,6 +116,11 @@ export class Relay {
   /** Ends it without a word. */
   async kill() {
     await kill(this.#child);
+  }
+
+  /** Has its operator exclude a record, and say why. */
+  async exclude(id, reason) {
+    await run(RELAY, ["exclude", id, "--reason", reason, "--data-dir", this.dataDir]);
   }
 
   /** The next line of its log in which a pattern is found; `log` of `start` says what is logged. */

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -42,7 +43,7 @@ pub async fn serve(directory: &Path, listen: &[&str]) -> Result<Vec<Multiaddr>> 
         identify: identify::Behaviour::new(identify::Config::new("/perf".into(), public.clone())),
         streams: streams::Behaviour::new(vec![PERF, PING]),
     };
-    let mut swarm = transport::swarm(&identity, behaviour, IDLE).await.map_err(anyhow::Error::from_boxed)?;
+    let mut swarm = transport::swarm(&identity, behaviour, IDLE, &Arc::default()).map_err(anyhow::Error::from_boxed)?;
     for address in listen {
         swarm.listen_on(address.parse()?)?;
     }

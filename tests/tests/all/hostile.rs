@@ -292,6 +292,25 @@ async fn an_old_release_is_replaced_by_the_newer_one_of_an_honest_relay_and_is_n
     assert!(difference.faults.is_empty() && difference.hidden.is_empty());
 }
 
+#[tokio::test]
+async fn a_relay_hides_nothing_behind_what_another_ones_operator_excludes() {
+    let scene = Scene::of(1, 1).await;
+    let [_, old, hidden] = packages().map(|package| package.release.id());
+    let honest = &scene.honest[0];
+    ggen_relay::exclusions::add(honest.directory(), hidden, "a reason").unwrap();
+    until("a checkpoint with what it excludes", async || {
+        honest.relay().shelf().snapshots().latest()?.checkpoint.exclusions.map(drop)
+    })
+    .await;
+    scene.lie(Lie::Hide);
+    let (found, comparison) = scene.compared("same word").await;
+    assert_eq!(names(&found), ["plain"]);
+    let [difference] = &comparison.differ[..] else { panic!("{comparison:?}") };
+    // The older version is listed in the place of the newer, which the liar has, and lists nowhere.
+    assert_eq!(difference.more.iter().map(|hit| hit.release.id()).collect::<Vec<_>>(), [old]);
+    assert!(!difference.is_explained() && !comparison.is_complete() && comparison.agree.is_empty());
+}
+
 /// The publisher of the hidden package, who goes on from its two releases.
 fn hidden_publisher() -> Publisher {
     let mut publisher = Publisher::new(6);

@@ -7,7 +7,7 @@ use std::path::Path;
 use ggen_net::light::HeadError;
 use ggen_relay::{Config, policy};
 use ggen_shared::id::FullName;
-use ggen_shared::protocol::query;
+use ggen_shared::protocol::{names, query};
 use ggen_tests::http::{Answer, get};
 use ggen_tests::{Publisher, TestPeer, TestRelay, until};
 use libp2p::{Multiaddr, PeerId};
@@ -53,6 +53,47 @@ async fn healthz_and_readyz_say_that_the_relay_is_well_and_what_it_holds() {
     relay.relay().shelf().store().close().await;
     assert_eq!(get(http(&relay), "/readyz").await.status, 503);
     assert_eq!(get(http(&relay), "/healthz").await.status, 200);
+}
+
+/// The bytes that streams of a protocol received, and those that they sent, as the relay tells them.
+async fn carried(relay: &TestRelay, protocol: &str) -> [u64; 2] {
+    let metrics = get(http(relay), "/metrics").await;
+    assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    ["received", "sent"].map(|direction| {
+        let line = format!("ggen_relay_stream_bytes_total{{protocol=\"{protocol}\",direction=\"{direction}\"}} ");
+        let value = metrics.text().lines().find_map(|other| other.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("{line} in {}", metrics.text())).parse().unwrap()
+    })
+}
+
+#[tokio::test]
+async fn what_streams_carry_is_measured_by_their_protocol() {
+    const BYTES: u64 = 3_000_000;
+    let relay = TestRelay::configured(with_http).await;
+    let peer = TestPeer::start(&[&relay]).await;
+    let content = ggen_tests::provider::bytes(BYTES as usize);
+    let package = Publisher::new(1).release("counted", "1.0.0", "makes two records", &content);
+    package.publish(&peer, relay.peer_id()).await.unwrap();
+    let [received, sent] = carried(&relay, names::PUBLISH).await;
+    assert!((BYTES..BYTES + BYTES / 50).contains(&received) && (100..BYTES / 50).contains(&sent), "{received} {sent}");
+    let [asked, before] = carried(&relay, "/ipfs/bitswap/*").await;
+    assert_eq!((asked, before), (0, 0));
+
+    peer.peer.fetch(package.release.artifact).await.unwrap();
+    let [asked, delivered] = carried(&relay, "/ipfs/bitswap/*").await;
+    assert!(
+        (BYTES..BYTES + BYTES / 50).contains(&delivered) && (100..BYTES / 50).contains(&asked),
+        "{asked} {delivered}"
+    );
+    assert_eq!(carried(&relay, names::PUBLISH).await, [received, sent], "each for itself");
+    for protocol in ["/ipfs/id/1.0.0", "/meshsub/*", names::KADEMLIA] {
+        let [received, sent] = carried(&relay, protocol).await;
+        assert!(received > 0 && sent > 0, "{protocol}: {received} {sent}");
+    }
+    assert_eq!(carried(&relay, "other").await, [0, 0], "each has a name");
+    let metrics = get(http(&relay), "/metrics").await;
+    assert!(metrics.text().contains("\nggen_relay_records 2\n") && metrics.text().contains("\nggen_relay_peers 1\n"));
+    assert!(metrics.text().ends_with("# EOF\n"), "the whole of it");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod content;
 mod converge;
 mod crash;
 mod drills;
+mod exclusions;
 mod garbage;
 mod gateway;
 mod gossip;

@@ -1,13 +1,14 @@
-import type { Comparison, Difference, Fault, SearchAnswer } from "@ggen/market-client";
+import type { Comparison, Difference, Excluded, Fault, SearchAnswer } from "@ggen/market-client";
 import { formatBytes, plural, shortPeer } from "./format.ts";
 
 /** What is known of an answer, never more: nothing but its relay's word until others were asked. */
-export type ProofState = "comparing" | "one-word" | "complete" | "disputed";
+export type ProofState = "comparing" | "one-word" | "complete" | "left-out" | "disputed";
 
 /** What is known once the comparison is there, and before. */
 export function stateOf(comparison: Comparison | undefined): ProofState {
   if (comparison === undefined) return "comparing";
-  if (comparison.differ.length > 0) return "disputed";
+  if (comparison.differ.some((difference) => !difference.explained)) return "disputed";
+  if (leftOut(comparison).length > 0) return "left-out";
   return comparison.complete ? "complete" : "one-word";
 }
 
@@ -20,6 +21,7 @@ export function headline(answer: SearchAnswer, comparison: Comparison | undefine
     "one-word": "one relay’s word",
     // Of what came since the checkpoint, nobody but the relay has said anything.
     complete: recent === 0 ? `complete: ${agree}` : `${agree} on all that is in their checkpoints`,
+    "left-out": `${plural(leftOut(comparison).length, "package")} left out by the relay’s operator`,
     disputed: "disputed: relays differ",
   }[stateOf(comparison)];
   return recent === 0 ? state : `${state}; ${count(recent)} not yet in a checkpoint`;
@@ -37,6 +39,8 @@ export function meaning(answer: SearchAnswer, comparison: Comparison | undefined
     }
     case "disputed":
       return "Relays show different lists. What only one of them has is named here: it was verified in this browser, and handed to the relay that lacks it.";
+    case "left-out":
+      return "The operator of the relay that was asked keeps something off its lists, and the relay says so. Another relay has it: it was verified in this browser, and is named here.";
     case "one-word":
       return "What is shown was verified in this browser. That nothing is missing is the word of one relay, bound by its signature: no other relay that you or this page chose said the same.";
     case "comparing":
@@ -58,7 +62,8 @@ export function reach({ proof }: SearchAnswer): string {
 
 /** With how many the list was compared, and how. Relays that nobody chose can show that something is missing; their agreement is not counted. */
 export function comparedWith(comparison: Comparison): string {
-  const { agree, differ, silent } = comparison;
+  const { agree, silent } = comparison;
+  const differ = differing(comparison);
   const asked = agree.length + differ.length + silent.length;
   if (asked === 0) return "No other relay that counts is connected.";
   const said = [
@@ -69,18 +74,35 @@ export function comparedWith(comparison: Comparison): string {
   return `Asked ${plural(asked, "other relay")} for the hash of all entries that can match, and for the entries where it differs: ${said.join(", ")}.`;
 }
 
+/** Those that differ by more than what they leave out of their own, which agree on the rest. */
+export function differing({ agree, differ }: Comparison): Difference[] {
+  return differ.filter(({ relay }) => !agree.includes(relay));
+}
+
 /** How what another relay has differs, in sentences; what it has more of is listed by name beside them. */
 export function differences(difference: Difference, asked: string): string[] {
-  const { lacks, outdated, hidden, unbacked, faults } = difference;
+  const { lacks, outdated, hidden, excluded, unbacked, faults } = difference;
   const other = `Relay ${shortPeer(difference.relay)}`;
   const compared = `relay ${shortPeer(asked)}`;
   return [
     ...(lacks.length > 0 ? [`${other} lacks ${plural(lacks.length, "package")} of this list.`] : []),
     ...(outdated.length > 0 ? [`${other} has a later version of ${plural(outdated.length, "package")} of this list.`] : []),
     ...(hidden.length > 0 ? [`${plural(hidden.length, "package")} of them ${compared} holds too, and keeps off this list.`] : []),
+    ...excluded.map(exclusion),
     ...(unbacked > 0 ? [`For ${plural(unbacked, "place")} in its list ${compared} delivers no package.`] : []),
     ...faults.map((fault) => `Relay ${shortPeer(fault.relay)} ${misdeed(fault)}: proven by what it signed.`),
   ];
+}
+
+/** What the relay that was asked leaves out, and says so: each once. */
+export function leftOut(comparison: Comparison | undefined): Excluded[] {
+  const all = (comparison?.differ ?? []).flatMap(({ relay, excluded }) => excluded.filter((one) => one.relay !== relay));
+  return [...new Map(all.map((one) => [one.release.id, one])).values()];
+}
+
+function exclusion({ relay, release, reason }: Excluded): string {
+  const said = reason === "" ? "and gives no reason" : `and says why: “${reason}”`;
+  return `The operator of relay ${shortPeer(relay)} keeps ${release.name} ${release.version} off its lists, ${said}.`;
 }
 
 /** What a relay does that breaks the rules, as what follows its name. */

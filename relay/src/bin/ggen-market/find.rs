@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ggen_net::light::LightPeer;
-use ggen_net::{Comparison, ConfirmError, P2PRegistry};
+use ggen_net::{Comparison, ConfirmError, Excluded, P2PRegistry};
 use ggen_relay::market::peer::Tokio;
 use ggen_relay::market::status::split_version;
 use ggen_relay::{causes, json};
@@ -101,6 +101,11 @@ pub(crate) async fn search(Search { words, limit, ask }: Search) -> Result<ExitC
         print_table(found.iter().chain(&others).map(|view| row(view)));
         for refused in results.hits.iter().filter_map(|hit| hit.as_ref().err()) {
             eprintln!("refused: {}, from relay {}", refused.refused.error, refused.source.0);
+        }
+        for it in excluded(&comparison) {
+            let reason = if it.reason.is_empty() { "no reason is given" } else { &it.reason };
+            let (name, version) = (json::full_name(&it.release), &it.release.release.version);
+            eprintln!("left out by the operator of relay {}: {name} {version} ({reason})", it.source.0);
         }
         eprintln!("{}. {}", count(found.len(), &results), standing(&comparison));
         if let [suggestion, ..] = &results.suggestions[..] {
@@ -238,11 +243,23 @@ fn standing(comparison: &Comparison) -> String {
             agree => format!("Complete: {agree} other relays agree"),
         };
     }
-    if !comparison.differ.is_empty() {
-        let relays: Vec<_> = comparison.differ.iter().map(|difference| &difference.source.0[..]).collect();
+    let disputes = comparison.differ.iter().filter(|difference| !difference.is_explained());
+    let relays: Vec<_> = disputes.map(|difference| &difference.source.0[..]).collect();
+    if !relays.is_empty() {
         return format!("Disputed: what other relays have besides is listed too ({})", relays.join(", "));
     }
     "One relay's word: name others with --relay to compare it".into()
+}
+
+/// What operators exclude, each once.
+fn excluded(comparison: &Comparison) -> Vec<&Excluded> {
+    let mut all: Vec<&Excluded> = Vec::new();
+    for one in comparison.differ.iter().flat_map(|difference| &difference.excluded) {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
 }
 
 fn search_json(text: &str, results: &SearchResults, comparison: &Comparison) -> Value {
@@ -252,6 +269,12 @@ fn search_json(text: &str, results: &SearchResults, comparison: &Comparison) -> 
             "relay": it.source.0,
             "more": it.more.iter().map(json::release).collect::<Vec<_>>(),
             "lacks": it.lacks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "explained": it.is_explained(),
+            "excluded": it.excluded.iter().map(|it| json!({
+                "relay": it.source.0,
+                "release": json::release(&it.release),
+                "reason": it.reason,
+            })).collect::<Vec<_>>(),
             "faults": it.faults.iter().map(|fault| json!({
                 "relay": fault.source.0,
                 "code": fault.evidence.misdeed().code(),

@@ -3,7 +3,7 @@
 use crate::catalogue::answer;
 use crate::catalogue::keys::ShortId;
 use crate::catalogue::testing::{Publisher, Relay};
-use crate::catalogue::{Decision, Leaf};
+use crate::catalogue::{Decision, Leaf, Standing};
 use crate::limits::MAX_VERSIONS_PER_ANSWER;
 use crate::protocol::query::{KeyLogOf, Package, PackageAnswer, Search};
 use crate::record::{Record, State, Status, Verified, Version};
@@ -150,11 +150,11 @@ fn an_entry_that_says_otherwise_than_its_status_is_refused() {
         let (_, mut relay, question) = scene();
         let honest = relay.package_answer(&question);
         relay.lie(|map| {
-            let entries: Vec<_> = map.iter(b"p/").map(|(key, leaf)| (key.to_vec(), leaf.decision())).collect();
+            let entries: Vec<_> = map.iter(b"p/").map(|(key, leaf)| (key.to_vec(), leaf.stands().decision)).collect();
             for (key, decision) in entries {
                 if let Some(mut decision) = decision {
                     lie(&mut decision);
-                    map.insert(&key, Leaf::decided(&decision)).unwrap();
+                    map.insert(&key, Leaf::standing(Standing { decision: Some(decision), excluded: None })).unwrap();
                 }
             }
         });

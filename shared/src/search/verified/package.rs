@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::candidate::inception_of;
 use super::{AnswerError, Asked, Proven, Refused, RefusedError, at_most, verify_evidence};
-use crate::catalogue::Decision;
+use crate::catalogue::Standing;
 use crate::catalogue::delivery::Delivery;
 use crate::catalogue::keys::{self, PackageKey, ShortId};
 use crate::id::{Network, PackageId, PublisherId, RecordId};
@@ -90,10 +90,9 @@ impl VerifiedPackage {
 
     /// Checks what an entry says of the state of its version: the status that it names was sent, and says so.
     fn check_decision(&self, version: &Version, value: &[u8]) -> Result<(), RefusedError> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        let decision = Decision::from_bytes(value).ok_or(RefusedError::WrongEntry)?;
+        let standing = Standing::from_bytes(value).ok_or(RefusedError::WrongEntry)?;
+        // What its operator excludes a relay marks and no more: it is a version like any other.
+        let Some(decision) = standing.decision else { return Ok(()) };
         match self.statuses.iter().find(|status| ShortId::of(&status.id()) == decision.status) {
             None => Err(RefusedError::Withheld(data_encoding::HEXLOWER.encode(decision.status.as_bytes()))),
             Some(status) if status.version == *version && status.state == decision.state => Ok(()),
