@@ -34,11 +34,12 @@ const RECORDS: usize = 20;
 /// Lookups in all, and at once.
 const LOOKUPS: usize = 200;
 const LOOKUPS_AT_ONCE: usize = 2;
-/// Announcements, and the pause behind each for each relay, up to so many: all relays of a network share two cores here, and each has to take every
-/// announcement. Of more, no times are to be had on such cores, and it would take most of an hour.
+/// Announcements, and the pause behind each for each relay, up to so many: all relays of a network share two cores here, and each tells all others that it
+/// is connected to of every announcement, four times, which is five seconds of a core among two hundred. Of more, no times are to be had on such cores, and it
+/// would take most of an hour.
 const ANNOUNCEMENTS: usize = 10;
-const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(40);
-const MAX_PAUSES: usize = 250;
+const ANNOUNCEMENT_PAUSE: Duration = Duration::from_millis(60);
+const MAX_PAUSES: usize = 200;
 /// Bytes of an announcement: as a release has.
 const ANNOUNCEMENT_BYTES: usize = 500;
 /// How long nothing comes any more when all that was announced has come, or will not: a thousand relays in one process are late.
