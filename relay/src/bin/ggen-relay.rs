@@ -25,8 +25,8 @@ struct Arguments {
 enum Command {
     /// Run the relay until SIGTERM or Ctrl-C.
     Run(Run),
-    /// Keep a release, or all of a publisher, off all lists of this relay, and don't serve its content. Its hash is part of
-    /// what the relay signs.
+    /// Keep a release, or all of a publisher, off all lists of this relay, and don't serve its content. The hash of the
+    /// list is part of what the relay signs.
     Exclude {
         /// The record id of the release, or the publisher's id, as `ggen-market info --json` and the page show them.
         id: RecordId,
