@@ -70,11 +70,15 @@ test("what an operator leaves out and says so is no dispute, and is named", () =
   assert.match(differences(by("d", ""), "asked")[0] ?? "", /gives no reason/);
 
   const others = { ...agreed, agree: ["a", "d"], differ: [by("d")] };
-  assert.match(comparedWith(others), /^Asked 2 other relays .*: 2 the same\.$/, "who leaves out something agrees on the rest");
+  assert.match(comparedWith(others), /^Asked 2 other relays .*: 2 the same, but for what they leave out\.$/, "who leaves out something agrees on the rest");
+
+  assert.match(meaning(answer(), others), /same list, but for what their operators leave out, and is named here\./);
+  assert.doesNotMatch(meaning(answer(), agreed), /leave out/);
 
   const own = comparison({ differ: [by("asked"), { ...by("asked"), relay: "e" }] });
   assert.equal(stateOf(own), "left-out");
   assert.equal(leftOut(own).length, 1, "whoever else has it");
+  assert.deepEqual(own.differ.map((one) => differences(one, "asked")), [[], []], "and it is said once");
   assert.equal(headline(answer(), own), "1 package left out by the relay’s operator");
   assert.match(meaning(answer(), own), /keeps something off its lists, and the relay says so/);
 });

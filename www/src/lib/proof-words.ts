@@ -33,7 +33,8 @@ export function meaning(answer: SearchAnswer, comparison: Comparison | undefined
     case "complete": {
       const others = agreeing(comparison) - 1;
       const commit = others === 1 ? "commits" : "commit";
-      const said = `${plural(others, "other relay")} that you or this page chose ${commit} to the same list. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
+      const but = comparison?.differ.length === 0 ? "" : ", but for what their operators leave out, and is named here";
+      const said = `${plural(others, "other relay")} that you or this page chose ${commit} to the same list${but}. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
       const since = "What is marked as not yet in a checkpoint is not part of that list: whether more came since is one relay’s word.";
       return recentCount(answer) === 0 ? said : `${said} ${since}`;
     }
@@ -67,7 +68,7 @@ export function comparedWith(comparison: Comparison): string {
   const asked = agree.length + differ.length + silent.length;
   if (asked === 0) return "No other relay that counts is connected.";
   const said = [
-    ...(agree.length > 0 ? [`${count(agree.length)} the same`] : []),
+    ...(agree.length > 0 ? [`${count(agree.length)} the same${comparison.differ.length > differ.length ? ", but for what they leave out" : ""}`] : []),
     ...(differ.length > 0 ? [differ.length === 1 ? "1 another list" : `${count(differ.length)} other lists`] : []),
     ...(silent.length > 0 ? [`${count(silent.length)} did not say`] : []),
   ];
@@ -88,7 +89,8 @@ export function differences(difference: Difference, asked: string): string[] {
     ...(lacks.length > 0 ? [`${other} lacks ${plural(lacks.length, "package")} of this list.`] : []),
     ...(outdated.length > 0 ? [`${other} has a later version of ${plural(outdated.length, "package")} of this list.`] : []),
     ...(hidden.length > 0 ? [`${plural(hidden.length, "package")} of them ${compared} holds too, and keeps off this list.`] : []),
-    ...excluded.map(exclusion),
+    // What the relay that was asked leaves out is said once, whoever else has it.
+    ...excluded.filter(({ relay }) => relay === difference.relay).map(exclusion),
     ...(unbacked > 0 ? [`For ${plural(unbacked, "place")} in its list ${compared} delivers no package.`] : []),
     ...faults.map((fault) => `Relay ${shortPeer(fault.relay)} ${misdeed(fault)}: proven by what it signed.`),
   ];
@@ -100,7 +102,8 @@ export function leftOut(comparison: Comparison | undefined): Excluded[] {
   return [...new Map(all.map((one) => [one.release.id, one])).values()];
 }
 
-function exclusion({ relay, release, reason }: Excluded): string {
+/** What a relay says that it leaves out, and why. */
+export function exclusion({ relay, release, reason }: Excluded): string {
   const said = reason === "" ? "and gives no reason" : `and says why: “${reason}”`;
   return `The operator of relay ${shortPeer(relay)} keeps ${release.name} ${release.version} off its lists, ${said}.`;
 }
