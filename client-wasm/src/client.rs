@@ -246,6 +246,12 @@ impl Client {
         to_js(&connections.into_iter().map(view::Connection::from).collect::<Vec<_>>())
     }
 
+    /// `Reputation`, of any peer.
+    pub fn reputation(&self, peer: String) -> Result<JsValue, Error> {
+        let peer = peer.parse().map_err(|_| Error::bad_options("it is not a peer id"))?;
+        to_js(&view::Reputation::new(&self.open()?.peer().reputation(&peer), Browser.now()))
+    }
+
     /// `RememberedRelay[]` for the next visit: the connected relays, then those of earlier visits; none that is thought worse of than of a stranger.
     pub fn remembered(&self) -> Result<JsValue, Error> {
         let (peer, now) = (self.open()?.peer(), Browser.now());

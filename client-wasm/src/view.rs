@@ -1,5 +1,7 @@
 //! What JavaScript gets: plain data in the shapes of `js/src/types.ts`, which is the contract.
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{News, address, bitswap, light};
 use ggen_shared::client::Evidence;
@@ -7,6 +9,7 @@ use ggen_shared::id::{FullName, RecordId};
 use ggen_shared::merkle::Hash;
 use ggen_shared::record;
 use ggen_shared::registry::{self, PackageView, PublisherView, RefusedRecord, ReleaseView, SearchResults, VersionView};
+use ggen_shared::reputation::PeerReputation;
 use ggen_shared::search::verified::Proven;
 use libp2p::PeerId;
 use serde::Serialize;
@@ -287,6 +290,20 @@ pub(crate) struct Connection {
     rtt_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// What is thought of a peer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reputation {
+    score: f64,
+    successes: f64,
+    failures: f64,
+    faults: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<f64>,
 }
 
 /// What happens without being asked for.
@@ -570,6 +587,20 @@ impl From<light::Connection> for Connection {
             },
             rtt_ms: connection.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
             problem: connection.problem,
+        }
+    }
+}
+
+impl Reputation {
+    /// As it is at a time since 1970.
+    pub(crate) fn new(reputation: &PeerReputation, now: Duration) -> Self {
+        Self {
+            score: reputation.score(now),
+            successes: reputation.successes(),
+            failures: reputation.failures(),
+            faults: reputation.faults(),
+            latency_ms: reputation.latency().map(|latency| latency.as_secs_f64() * 1000.0),
+            last_seen: reputation.last_seen().map(|seen| seen.as_secs_f64()),
         }
     }
 }

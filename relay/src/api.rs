@@ -4,7 +4,8 @@
 //! `answer` is, in base64, the dag-cbor that this relay gives on `/ggen/query/1.0.0` to the same question: records as they were signed, the
 //! checkpoint, and the proof under its root. Whoever verifies needs nothing else of the answer.
 //!
-//! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it; `/api/v1/exclusions`, what this relay's operator
+//! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it; `/api/v1/reputations`, what this relay thinks of peers that
+//! it has asked for something ([`PeerReputation`](ggen_shared::reputation::PeerReputation)); `/api/v1/exclusions`, what this relay's operator
 //! excludes, in lines: an id, a space, the reason. Its hash is in the relay's checkpoints
 //! ([`Exclusions::hash`](ggen_shared::catalogue::Exclusions::hash)).
 
@@ -16,17 +17,21 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ggen_net::address;
+use ggen_net::light::Platform;
 use ggen_shared::client::Evidence;
 use ggen_shared::codec;
 use ggen_shared::id::FullName;
 use ggen_shared::limits::MAX_RESULTS;
 use ggen_shared::record::Version;
 use ggen_shared::registry::{GetError, PackageView, PeerError, SearchError, SearchOptions};
+use ggen_shared::reputation::PeerReputation;
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::market::peer::Tokio;
 use crate::{Local, json as shown, policy};
 
 /// Answers questions.
@@ -113,6 +118,29 @@ pub(crate) async fn evidence(Extract(api): Extract<Api>) -> Response {
         })
     };
     answer(api.work(move |registry| Ok(registry.evidence().iter().map(show).collect())).await)
+}
+
+/// `/api/v1/reputations`: of each peer the score now (0 to 1), the counts that it is made of, decayed to the last event, the moving average of how long
+/// good answers took, and when it was last heard of, in seconds since 1970. The best first.
+pub(crate) async fn reputations(Extract(api): Extract<Api>) -> Response {
+    let shown = api.work(|registry| {
+        let now = Tokio::default().now();
+        let mut all = registry.reputations();
+        all.sort_by(|(a, one), (b, other)| other.score(now).total_cmp(&one.score(now)).then_with(|| a.cmp(b)));
+        let show = |(peer, reputation): &(PeerId, PeerReputation)| {
+            json!({
+                "peer": peer.to_string(),
+                "score": reputation.score(now),
+                "successes": reputation.successes(),
+                "failures": reputation.failures(),
+                "faults": reputation.faults(),
+                "latency_ms": reputation.latency().map(|latency| latency.as_secs_f64() * 1000.0),
+                "last_seen": reputation.last_seen().map(|seen| seen.as_secs()),
+            })
+        };
+        Ok(all.iter().map(show).collect())
+    });
+    answer(shown.await)
 }
 
 /// `/api/v1/exclusions`.

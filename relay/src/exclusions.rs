@@ -46,11 +46,19 @@ pub enum Error {
     Write(#[from] files::Error),
 }
 
+/// The list of a relay's data directory.
+///
+/// # Errors
+/// [`Error::NoRelay`], [`Error::Io`], [`Error::Format`].
+pub fn of_relay(directory: &Path) -> Result<Exclusions, Error> {
+    if identity::is_in(directory) { read(directory) } else { Err(Error::NoRelay(directory.into())) }
+}
+
 /// The list of a data directory; empty where there is none.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Format`].
-pub fn read(directory: &Path) -> Result<Exclusions, Error> {
+fn read(directory: &Path) -> Result<Exclusions, Error> {
     match read_file(&directory.join(FILE)) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Exclusions::default()),
         read => read,
@@ -171,6 +179,7 @@ mod tests {
         assert!(matches!(add(directory, id(3), "two\nlines"), Err(Error::Change(ExclusionError::Reason))));
         assert_eq!(read(directory).unwrap().iter().count(), 1);
         let elsewhere = directory.join("elsewhere");
+        assert!(of_relay(directory).is_ok() && matches!(of_relay(&elsewhere), Err(Error::NoRelay(_))));
         assert!(matches!(add(&elsewhere, id(1), ""), Err(Error::NoRelay(named)) if named == elsewhere));
         let mode = fs::metadata(directory.join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o644, "whoever runs the relay reads it");

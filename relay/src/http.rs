@@ -90,6 +90,7 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
     let packages = Router::new()
         .route("/api/v1/evidence", get(api::evidence))
         .route("/api/v1/exclusions", get(api::exclusions))
+        .route("/api/v1/reputations", get(api::reputations))
         .route("/api/v1/packages", get(api::search))
         .route("/api/v1/packages/{owner}/{name}", get(api::package))
         .route("/api/v1/packages/{owner}/{name}/{version}", get(api::version))

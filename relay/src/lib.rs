@@ -32,6 +32,8 @@ pub mod provider;
 mod providers;
 pub mod query;
 mod registry;
+pub mod reputations;
+mod router;
 mod serve;
 mod spare;
 pub mod store;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ggen_net::light::Platform;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::Local;
 use crate::admission::Shelf;
+use crate::market::peer::Tokio;
 use crate::meter::Meter;
 use crate::node::Status;
 
@@ -80,6 +82,14 @@ impl Collector for Metrics {
         for (name, help, value) in self.gauges() {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(metric)?;
+        }
+        let help = "What the relay thinks of the peers that it has asked, from 0 to 1; 0.5 is a stranger's";
+        let mut family = encoder.encode_descriptor("reputation", help, None, MetricType::Gauge)?;
+        let now = Tokio::default().now();
+        // As many as are remembered, which is bounded.
+        for (peer, reputation) in self.registry.reputations() {
+            let labels = [("peer", peer.to_string())];
+            ConstGauge::new(reputation.score(now)).encode(family.encode_family(&labels)?)?;
         }
         let help = "Bytes that streams carried, by their protocol";
         let mut family = encoder.encode_descriptor("stream_bytes", help, None, MetricType::Counter)?;

@@ -12,8 +12,22 @@ pub const MAX_CONNECTIONS: u32 = 4096;
 pub const MAX_PENDING_CONNECTIONS: u32 = 256;
 /// Of these, those from one group of IP addresses: four such floods leave room for everybody else.
 pub const MAX_PENDING_CONNECTIONS_PER_GROUP: usize = 48;
-/// Handshakes over UDP besides, each begun by a single packet, whose sender may be forged.
+/// Handshakes over QUIC besides, each begun by a single packet, whose sender may be forged.
 pub const MAX_PENDING_UNPROVEN: usize = 96;
+/// Between two warnings of what strangers can cause as often as they like.
+pub const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is written down what is thought of peers: so much of it is lost when a relay is killed.
+pub const REPUTATIONS_INTERVAL: Duration = Duration::from_secs(300);
+/// Dials at once that peers ask for to learn whether they can be reached, each a socket for some seconds where nobody answers.
+pub const MAX_DIAL_BACKS: usize = 64;
+/// Of these, those to one peer.
+pub const MAX_DIAL_BACKS_TO_PEER: usize = 2;
+/// And those that peers of one group of IP addresses ask for.
+pub const MAX_DIAL_BACKS_OF_GROUP: usize = 16;
+/// Such dials that wait until others have ended.
+pub const MAX_DIAL_BACKS_WAITING: usize = 256;
+/// Whoever has asked so long ago does not wait for it any more.
+pub const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that are being closed to make room for others, and may take their time: past so many newcomers wait.
 pub const MAX_CONNECTIONS_CLOSING: u32 = 256;
 /// Connections of one peer: one for each transport, and one to spare.
@@ -40,6 +54,8 @@ pub const UPLOAD_UNIT_BYTES: usize = 256 * 1024;
 pub const UPLOAD_UNITS: u32 = 2048;
 /// Units of one peer: room for the largest release, or for very many small ones, and most is left to others.
 pub const UPLOAD_UNITS_PER_PEER: u32 = UPLOAD_UNITS / 4;
+/// Units of all peers of one group of IP addresses.
+pub const UPLOAD_UNITS_PER_GROUP: u32 = UPLOAD_UNITS / 2;
 /// A publisher sends at least so much: a slow one must not keep others' memory for long.
 const MIN_UPLOAD_BYTES_PER_SECOND: usize = 64 * 1024;
 /// How long a peer may take to ask its question, once it opened a stream.
@@ -90,6 +106,19 @@ pub struct Pace {
     pub burst: u32,
 }
 
+impl Pace {
+    /// That of so many together.
+    #[must_use]
+    pub const fn times(self, count: u32) -> Self {
+        Self { per_second: self.per_second * count, burst: self.burst * count }
+    }
+}
+
+/// All peers of one group of IP addresses may do as much as so many: identities cost nothing, addresses of one network little.
+pub const PEERS_OF_GROUP: u32 = 4;
+
+/// New records of one publisher, whoever brings them: some of them several do at once.
+pub const RECORDS_OF_PUBLISHER: Pace = RECORDS.times(4);
 /// New records that one peer publishes or announces. In the long run far more than people publish, and a pace that the disk and others can
 /// bear; an import of thousands of packages is not slowed.
 pub const RECORDS: Pace = Pace { per_second: 200, burst: 2000 };
@@ -125,6 +154,8 @@ pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a part of the records is left to the relay that is sending it: an answer takes a second or two. Past it, others are asked for the
 /// part as well.
 pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a sync may go on with one relay that delivers nothing new: each keeps one of few places.
+pub const SYNC_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a long sync is told of in the log.
 pub const SYNC_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many relays that were just met may wait for a sync; the others have their turn later.

@@ -17,14 +17,14 @@ use crate::policy::{MAX_KEYS_PER_PROVIDER, MAX_PROVIDED_CONTENT, MAX_PROVIDERS_P
 #[derive(Debug, Default)]
 pub(crate) struct Providers {
     keys: HashMap<RecordKey, Vec<Entry>>,
-    /// What each group put, by its number.
-    groups: HashMap<IpGroup, BTreeMap<u64, (RecordKey, PeerId)>>,
+    /// All records by their numbers, which is the order in which they expire.
+    numbered: BTreeMap<u64, (RecordKey, PeerId)>,
+    /// The numbers of what each group put.
+    groups: HashMap<IpGroup, BTreeSet<u64>>,
     /// How much each group has.
     sizes: BTreeSet<(usize, IpGroup)>,
     /// How many records each provider has.
     per_provider: HashMap<PeerId, usize>,
-    /// How many records there are.
-    count: usize,
     /// The number of the next record: later ones are higher.
     next: u64,
 }
@@ -43,6 +43,7 @@ impl Providers {
         if ContentId::of_multihash(record.key.as_ref()).is_none() {
             return false;
         }
+        self.forget_expired();
         let (key, provider) = (record.key.clone(), record.provider);
         // What it said before of the same makes room for what it says now.
         self.remove(&key, &provider);
@@ -52,16 +53,16 @@ impl Providers {
         if let Some(provider) = self.least_of(&key) {
             self.remove(&key, &provider);
         }
-        if self.count >= MAX_PROVIDED_CONTENT
+        if self.numbered.len() >= MAX_PROVIDED_CONTENT
             && let Some((key, provider)) = self.oldest_of_largest()
         {
             self.remove(&key, &provider);
         }
         let number = self.next;
         self.next += 1;
-        self.count += 1;
+        self.numbered.insert(number, (key.clone(), provider));
         *self.per_provider.entry(provider).or_default() += 1;
-        self.resize(group, |records| _ = records.insert(number, (key.clone(), provider)));
+        self.resize(group, |numbers| _ = numbers.insert(number));
         self.keys.entry(key).or_default().push(Entry { record, group, number });
         true
     }
@@ -78,7 +79,7 @@ impl Providers {
         let Some(entries) = self.keys.get_mut(key) else { return };
         let Some(at) = entries.iter().position(|entry| entry.record.provider == *provider) else { return };
         let Entry { group, number, .. } = entries.remove(at);
-        self.count -= 1;
+        self.numbered.remove(&number);
         if entries.is_empty() {
             self.keys.remove(key);
         }
@@ -88,14 +89,27 @@ impl Providers {
                 self.per_provider.remove(provider);
             }
         }
-        self.resize(group, |records| _ = records.remove(&number));
+        self.resize(group, |numbers| _ = numbers.remove(&number));
     }
 
-    fn resize(&mut self, group: IpGroup, change: impl FnOnce(&mut BTreeMap<u64, (RecordKey, PeerId)>)) {
-        let records = self.groups.entry(group).or_default();
-        self.sizes.remove(&(records.len(), group));
-        change(records);
-        match records.len() {
+    /// Forgets what was said too long ago, so that it takes nobody's room. All is said for the same time, so the first are the first to expire.
+    fn forget_expired(&mut self) {
+        let now = Instant::now().into_std();
+        while let Some((number, (key, provider))) = self.numbered.first_key_value() {
+            let entry = self.keys.get(key).into_iter().flatten().find(|entry| entry.number == *number);
+            if entry.is_some_and(|entry| !entry.record.is_expired(now)) {
+                return;
+            }
+            let (key, provider) = (key.clone(), *provider);
+            self.remove(&key, &provider);
+        }
+    }
+
+    fn resize(&mut self, group: IpGroup, change: impl FnOnce(&mut BTreeSet<u64>)) {
+        let numbers = self.groups.entry(group).or_default();
+        self.sizes.remove(&(numbers.len(), group));
+        change(numbers);
+        match numbers.len() {
             0 => _ = self.groups.remove(&group),
             size => _ = self.sizes.insert((size, group)),
         }
@@ -111,7 +125,7 @@ impl Providers {
 
     fn oldest_of_largest(&self) -> Option<(RecordKey, PeerId)> {
         let (_, group) = self.sizes.last()?;
-        self.groups.get(group)?.values().next().cloned()
+        self.numbered.get(self.groups.get(group)?.first()?).cloned()
     }
 }
 
@@ -146,13 +160,24 @@ mod tests {
         let later = ProviderRecord::new(key(0), provider, Vec::new());
         assert!(providers.add(later.clone(), group(1)));
         assert_eq!(providers.of(&key(0)).collect::<Vec<_>>(), [&later]);
-        assert_eq!(providers.count, 1);
+        assert_eq!(providers.numbered.len(), 1);
         let expires = Instant::now().into_std().checked_sub(Duration::from_secs(1));
         assert!(providers.add(ProviderRecord { expires, ..later }, group(0)));
         assert_eq!(providers.of(&key(0)).count(), 0);
         providers.remove(&key(0), &provider);
-        assert_eq!((providers.count, providers.groups.len(), providers.per_provider.len()), (0, 0, 0));
+        assert_eq!((providers.numbered.len(), providers.groups.len(), providers.per_provider.len()), (0, 0, 0));
         assert!(!providers.add(record(&RecordKey::new(b"no hash"), provider), group(0)));
+    }
+
+    #[test]
+    fn what_has_expired_takes_no_room() {
+        let (mut providers, provider) = (Providers::default(), PeerId::random());
+        let expires = Instant::now().into_std().checked_sub(Duration::from_secs(1));
+        for number in 0..MAX_KEYS_PER_PROVIDER {
+            assert!(providers.add(ProviderRecord { expires, ..record(&key(number), provider) }, group(0)));
+        }
+        assert!(providers.add(record(&key(MAX_KEYS_PER_PROVIDER), provider), group(0)));
+        assert_eq!((providers.numbered.len(), providers.keys.len(), providers.per_provider[&provider]), (1, 1, 1));
     }
 
     #[test]
@@ -185,7 +210,7 @@ mod tests {
         for number in 0..MAX_PROVIDED_CONTENT + 10_000 {
             assert!(providers.add(record(&key(number), PeerId::random()), FLOOD));
         }
-        assert_eq!(providers.count, MAX_PROVIDED_CONTENT);
+        assert_eq!(providers.numbered.len(), MAX_PROVIDED_CONTENT);
         assert!(honest.iter().all(|(key, provider)| named(&providers, key).contains(provider)));
         assert_eq!(providers.keys.values().map(Vec::len).sum::<usize>(), MAX_PROVIDED_CONTENT);
         assert_eq!(providers.per_provider.values().sum::<usize>(), MAX_PROVIDED_CONTENT);

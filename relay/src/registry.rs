@@ -13,6 +13,7 @@ use ggen_shared::record::Version;
 use ggen_shared::registry::{
     Found, PeerError, Publication, PublishError, Published, Registry, SearchError, SearchOptions, SearchResults, Source,
 };
+use ggen_shared::reputation::PeerReputation;
 use ggen_shared::search::verified::{AnswerError, Asked, verify_package, verify_search};
 use libp2p::PeerId;
 
@@ -39,6 +40,11 @@ impl Local {
     /// How much evidence against other relays it keeps.
     pub(crate) fn evidence_count(&self) -> usize {
         self.work.evidence().count()
+    }
+
+    /// What this relay thinks of peers that it has asked for something, in no order.
+    pub fn reputations(&self) -> Vec<(PeerId, PeerReputation)> {
+        self.work.reputations().all()
     }
 
     /// What this relay's operator excludes.

@@ -31,6 +31,8 @@ const LATENCY_SHARE: f64 = 0.2;
 const PRIOR: f64 = 1.0;
 /// What one verified fault leaves of a score.
 const AFTER_FAULT: f64 = 0.1;
+/// How many faults it counts as that a peer signed what convicts it: anybody can be shown that, and no bad luck signs two answers to one question.
+const EVIDENCE_FAULTS: f64 = 2.0;
 
 /// What is remembered of a peer. All counts are decayed to `as_of` and bounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -78,8 +80,17 @@ impl PeerReputation {
 
     /// The peer sent what no honest and correct peer sends, such as a record that does not verify.
     pub fn record_fault(&mut self, now: Duration) {
+        self.record_faults(1.0, now);
+    }
+
+    /// There is evidence against the peer: something that it signed, and that shows to everybody that it breaks the rules.
+    pub fn record_evidence(&mut self, now: Duration) {
+        self.record_faults(EVIDENCE_FAULTS, now);
+    }
+
+    fn record_faults(&mut self, count: f64, now: Duration) {
         self.advance(now);
-        self.0.faults = (self.0.faults + 1.0).min(MAX_COUNT);
+        self.0.faults = (self.0.faults + count).min(MAX_COUNT);
         self.0.last_seen = Some(self.0.as_of);
     }
 
@@ -232,6 +243,13 @@ mod tests {
     }
 
     #[test]
+    fn evidence_weighs_most() {
+        let convicted = after(|peer| peer.record_evidence(NOW));
+        let faulted = after(|peer| peer.record_fault(NOW));
+        assert!(convicted.score(NOW) < 0.2 * faulted.score(NOW));
+    }
+
+    #[test]
     fn time_forgives_failures_sooner_than_faults() {
         let failed = after(|peer| (0..4).for_each(|_| peer.record_failure(NOW)));
         let faulted = after(|peer| peer.record_fault(NOW));
@@ -272,7 +290,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_score_is_a_number_from_0_to_1(
-            events in prop::collection::vec((0_u8..3, any::<u64>(), any::<u64>()), 0..200),
+            events in prop::collection::vec((0_u8..4, any::<u64>(), any::<u64>()), 0..200),
             now in any::<u64>(),
         ) {
             let mut peer = PeerReputation::new();
@@ -281,7 +299,8 @@ mod tests {
                 match event {
                     0 => peer.record_success(at, Duration::from_secs(latency)),
                     1 => peer.record_failure(at),
-                    _ => peer.record_fault(at),
+                    2 => peer.record_fault(at),
+                    _ => peer.record_evidence(at),
                 }
                 prop_assert!((0.0..=1.0).contains(&peer.score(Duration::from_secs(now))));
             }

@@ -72,7 +72,7 @@ test("what an operator leaves out and says so is no dispute, and is named", () =
   const others = { ...agreed, agree: ["a", "d"], differ: [by("d")] };
   assert.match(comparedWith(others), /^Asked 2 other relays .*: 2 the same, but for what they leave out\.$/, "who leaves out something agrees on the rest");
 
-  assert.match(meaning(answer(), others), /same list, but for what their operators leave out, and is named here\./);
+  assert.match(meaning(answer(), others), /same list, except for what their operators exclude, which is listed below\./);
   assert.doesNotMatch(meaning(answer(), agreed), /leave out/);
 
   const own = comparison({ differ: [by("asked"), { ...by("asked"), relay: "e" }] });

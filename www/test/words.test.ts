@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Connection } from "@ggen/market-client";
-import { summarize } from "../src/lib/connection-summary.ts";
+import { standing, summarize } from "../src/lib/connection-summary.ts";
 import { formatBytes, formatTime, plural, shortPeer } from "../src/lib/format.ts";
 import { describeUrl, webUrl } from "../src/lib/links.ts";
 import { describeProblem, isRefusal } from "../src/lib/problems.ts";
@@ -82,4 +82,17 @@ test("the connection summary names the connection that answers fastest, and is c
   assert.equal(summarize([connection("waiting")], true).text, "Reconnecting shortly");
   assert.equal(summarize([], true).text, "Looking for relays");
   assert.equal(summarize([], false).text, "Starting");
+});
+
+test("what is thought of a relay has a word that says why, and its number", () => {
+  const stranger = { score: 0.5, successes: 0, failures: 0, faults: 0 };
+  assert.equal(standing(stranger), "not asked for anything yet · reputation 0.50");
+  assert.equal(standing({ ...stranger, score: 0.876, successes: 3 }), "serves well · reputation 0.88");
+  assert.equal(standing({ ...stranger, score: 0.3, successes: 1, failures: 4 }), "failed of late · reputation 0.30");
+  assert.equal(standing({ ...stranger, score: 0.09, successes: 90, faults: 1 }), "sent what does not verify · reputation 0.09");
+});
+
+test("a checkpoint that is refused is told in words of its own", () => {
+  const problem = describeProblem(Object.assign(new Error("from the future"), { code: "checkpoint/future" }));
+  assert.equal(problem.title, "Refused: what the relay signed does not hold now");
 });

@@ -18,6 +18,7 @@ import type {
   Published,
   RawClient,
   Release,
+  Reputation,
   SearchAnswer,
   SearchOptions,
   Transport,
@@ -255,6 +256,15 @@ export class MarketClient {
    */
   connections(): Connection[] {
     return this.#now((raw) => raw.connections());
+  }
+
+  /**
+   * What this client thinks of a relay or a provider of content, by its peer id: a stranger's reputation for one that it never met.
+   *
+   * @throws {@link MarketError} `client/bad-options` for what is no peer id, `client/closed`.
+   */
+  reputation(peer: string): Reputation {
+    return this.#now((raw) => raw.reputation(peer));
   }
 
   /**

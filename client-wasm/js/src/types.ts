@@ -327,6 +327,22 @@ export interface Connection {
   problem?: string;
 }
 
+/** What is thought of a peer: from what it did, and what of that verified. It says whom to ask first, and never what is true. */
+export interface Reputation {
+  /** 0 to 1: whom to ask first. 0.5 is that of a stranger; what sent something that does not verify has less than 0.1. */
+  score: number;
+  /** Good answers; they count half after six hours, as failures do. Decayed to the last of all. */
+  successes: number;
+  /** Answers that came too late or not at all, and refusals. */
+  failures: number;
+  /** What does not verify; evidence that the peer signed counts twice. Half after two weeks. */
+  faults: number;
+  /** The moving average of how long good answers took, in milliseconds. */
+  latencyMs?: number;
+  /** When it was last heard of, in seconds since 1970. */
+  lastSeen?: number;
+}
+
 /** What happens without being asked for. */
 export type MarketEvent =
   | { type: "connections"; connections: Connection[] }
@@ -406,7 +422,7 @@ export interface ArchiveFault {
  * `network/unreachable`, `network/timeout`, `package/not-found`, `package/withdrawn`, `version/not-found`, `version/contested`,
  * `version/retracted`, `query/too-long`,
  * `query/too-many-words`, `query/bad-filter`, `query/bad-cursor`, `query/old-cursor` (search again), `checkpoint/*`, `delete/not-a-retraction`,
- * `publish/incomplete`, `publish/written-once`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
+ * `head/*`, `publish/incomplete`, `publish/written-once`, `name/invalid`, `relay/*` (what the relay says, or did wrong), `record/*`
  * (verification), `content/not-found`, `content/no-provider`, `content/*` (verification), `client/closed`, `client/bad-options`,
  * `evidence/refused` (what was given shows nothing),
  * `client/no-wasm` (the module could not be fetched or compiled), `client/internal` (a fault of the client itself).
@@ -454,6 +470,8 @@ export interface RawClient {
     gateways: Gateways,
   ): Promise<void>;
   connections(): Connection[];
+  /** What is thought of a relay or provider, by its peer id. */
+  reputation(peer: string): Reputation;
   /** The relays that served, for another visit. */
   remembered(): RememberedRelay[];
   /** Adds relays that are named later than at the start: multiaddrs. */

@@ -25,8 +25,8 @@ struct Arguments {
 enum Command {
     /// Run the relay until SIGTERM or Ctrl-C.
     Run(Run),
-    /// Keep a release, or all of a publisher, off all lists of this relay, and don't serve its content. The hash of the
-    /// list is part of what the relay signs.
+    /// Keep a release, or all of a publisher, off all lists of this relay, and stop serving its content by its CID. The
+    /// list is public, at /api/v1/exclusions, and its hash is part of what the relay signs.
     Exclude {
         /// The record id of the release, or the publisher's id, as `ggen-market info --json` and the page show them.
         id: RecordId,
@@ -63,7 +63,8 @@ struct Place {
 
 #[derive(clap::Args)]
 struct Run {
-    /// A TOML file with any of the fields below; the command line overrides it.
+    /// A TOML file with any of the fields below but `log-json`, and `sync = false` for `--no-sync`; the command line
+    /// overrides it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where identity, records and content are kept [default: ggen-relay-data].
@@ -159,8 +160,7 @@ async fn run(arguments: Run) -> anyhow::Result<()> {
 }
 
 /// When a relay that runs heeds a change.
-const HEEDED: &str =
-    "a running relay heeds it from its next checkpoint on, one of which it makes each epoch (a minute)";
+const HEEDED: &str = "a running relay heeds it from its next checkpoint on, one of which it makes each epoch";
 
 fn exclude(id: RecordId, reason: &str, place: Place) -> anyhow::Result<()> {
     match exclusions::add(&data_dir(place)?, id, reason)? {
@@ -179,7 +179,7 @@ fn include(id: RecordId, place: Place) -> anyhow::Result<()> {
 }
 
 fn show_exclusions(place: Place) -> anyhow::Result<()> {
-    print!("{}", exclusions::read(&data_dir(place)?)?);
+    print!("{}", exclusions::of_relay(&data_dir(place)?)?);
     Ok(())
 }
 
@@ -211,9 +211,9 @@ fn configuration(arguments: Run) -> Result<ggen_relay::Config, config::Error> {
 
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // Kademlia warns of every start without a relay to join, which is how a network begins; SCTP and DTLS of whatever a
+        // Kademlia warns of every start without a relay to join, which is how a network begins; AutoNAT, SCTP and DTLS of whatever a
         // stranger sends.
-        "info,libp2p_kad=error,libp2p_gossipsub=error,sctp_proto=off,dimpl=off".into()
+        "info,libp2p_kad=error,libp2p_gossipsub=error,libp2p_autonat=error,sctp_proto=off,dimpl=off".into()
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }

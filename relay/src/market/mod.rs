@@ -8,7 +8,6 @@ pub mod ledger;
 pub mod outbox;
 pub mod peer;
 pub mod publish;
-pub mod reputations;
 pub mod restore;
 pub mod seal;
 pub mod status;

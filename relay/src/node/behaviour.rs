@@ -4,31 +4,34 @@ use std::sync::Arc;
 
 use ggen_net::address::is_this_machine;
 use ggen_net::{P2PBehaviour, P2PConfig, Role};
-use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{Multiaddr, autonat, memory_connection_limits, relay, upnp};
+use libp2p::{Multiaddr, autonat, memory_connection_limits, relay};
 
+use super::dial_backs::DialBacks;
 use super::slots::{Limits, Slots};
 use crate::admission::Shelf;
 use crate::config::Circuits;
 use crate::heads::HeadStore;
 use crate::policy::{self, Refill};
+use crate::router::Router;
 
 #[derive(NetworkBehaviour)]
 pub(super) struct RelayBehaviour {
+    // Those that refuse connections come first: of one that is refused nobody says to the others that it has ended, and they would keep it.
+    memory: memory_connection_limits::Behaviour,
+    slots: Slots,
     pub(super) p2p: P2PBehaviour<HeadStore>,
     /// Lets peers behind NAT be reached.
     circuits: relay::Behaviour,
     /// Tells peers whether they can be reached.
-    reachability: autonat::v2::server::Behaviour,
+    reachability: DialBacks,
     /// Asks the router to let others in.
-    router: Toggle<upnp::tokio::Behaviour>,
-    slots: Slots,
-    limits: connection_limits::Behaviour,
-    memory: memory_connection_limits::Behaviour,
+    router: Toggle<Router>,
+    /// Asks other relays whether this one can be reached where its router says.
+    reached: Toggle<autonat::v2::client::Behaviour>,
 }
 
 impl RelayBehaviour {
@@ -44,17 +47,14 @@ impl RelayBehaviour {
         let mut hop = relay::Behaviour::new(local, hop_config(circuits));
         // An operator runs a relay to relay: it does not wait for others to confirm its addresses.
         hop.set_status(Some(if circuits.count > 0 { relay::Status::Enable } else { relay::Status::Disable }));
-        let limits = ConnectionLimits::default()
-            .with_max_established_incoming(Some(policy::MAX_CONNECTIONS + policy::MAX_CONNECTIONS_CLOSING))
-            .with_max_established_per_peer(Some(policy::MAX_CONNECTIONS_PER_PEER));
         Self {
+            memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MAX_MEMORY_SHARE),
+            slots: Slots::new(Limits::default()),
             p2p: P2PBehaviour::new(keypair, heads, config, Role::Relay),
             circuits: hop,
-            reachability: autonat::v2::server::Behaviour::default(),
-            router: upnp.then(upnp::tokio::Behaviour::default).into(),
-            slots: Slots::new(Limits::default()),
-            limits: connection_limits::Behaviour::new(limits),
-            memory: memory_connection_limits::Behaviour::with_max_percentage(policy::MAX_MEMORY_SHARE),
+            reachability: DialBacks::default(),
+            router: upnp.then(Router::default).into(),
+            reached: upnp.then(autonat::v2::client::Behaviour::default).into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod claims;
+mod dial_backs;
 mod incoming;
 mod neighbours;
 mod on_heap;
@@ -33,7 +34,7 @@ use crate::meter::Meter;
 use crate::query::Answer;
 use crate::registry::Local;
 use crate::store::{CommitError, LoadError, OpenError as StoreError, Store};
-use crate::{Config, http, policy, serve, transport};
+use crate::{Config, http, policy, reputations, serve, transport};
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +163,9 @@ impl Relay {
         let (tell, status) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
         let evidence = Kept::read(&config.data_dir, config.network.clone(), config.rules, &config.bootstrap);
-        let work = Arc::new(work::Work::new(shelf.clone(), evidence, answer(shelf.clone()), commands.clone()));
+        let reputations = reputations::Kept::read(&config.data_dir, now());
+        let answer = answer(shelf.clone());
+        let work = Arc::new(work::Work::new(shelf.clone(), evidence, reputations, answer, commands.clone()));
         let registry = Local::new(peer_id, work.clone());
         let (meet, met) = mpsc::channel(policy::SYNCS_WAITING);
         let mut node = swarm::Node::new(swarm, work.clone(), tell, meet, &config);
@@ -183,6 +186,7 @@ impl Relay {
                 }
             });
         }
+        tasks.spawn(remember_peers(work.clone(), stopped.clone()));
         tasks.spawn(make_checkpoints(checkpoints, heeded, work, stopped.clone()));
         tasks.spawn(pack_records(shelf.clone(), stopped.clone()));
         let mut relay = Self { peer_id, shelf, registry, status, commands, progress, meter, http: None, stop, tasks };
@@ -317,6 +321,18 @@ async fn heed(mut heeded: Heeded, work: &Arc<Work>) -> Heeded {
     // It may not have come while it was excluded.
     served.into_iter().for_each(|content| work.lacking().note(content));
     heeded
+}
+
+/// Writes down what is thought of peers, now and then and at the end.
+async fn remember_peers(work: Arc<Work>, mut stopped: watch::Receiver<bool>) {
+    let mut is_stopped = false;
+    while !is_stopped {
+        let stop = stopped.wait_for(|stop| *stop);
+        is_stopped = tokio::time::timeout(policy::REPUTATIONS_INTERVAL, stop).await.is_ok();
+        let work = work.clone();
+        // A panic there is told by the runtime.
+        _ = tokio::task::spawn_blocking(move || work.reputations().write()).await;
+    }
 }
 
 /// Packs for answers what the relay holds, in the background: else the first answers after a start would have to.

@@ -18,7 +18,8 @@ fn work(directory: &std::path::Path) -> (Arc<Work>, mpsc::Receiver<Command>) {
     let shelf = Arc::new(Shelf::open(Store::open(directory).unwrap(), network(), Rules::FIRST).unwrap().0);
     let (commands, inbox) = mpsc::channel(policy::COMMANDS);
     let evidence = Kept::read(directory, network(), Schedule::default(), &[]);
-    (Arc::new(Work::new(shelf.clone(), evidence, Box::new(shelf), commands)), inbox)
+    let reputations = reputations::Kept::read(directory, Duration::ZERO);
+    (Arc::new(Work::new(shelf.clone(), evidence, reputations, Box::new(shelf), commands)), inbox)
 }
 
 /// A publisher, and releases of packages named by number.

@@ -1,9 +1,13 @@
-//! What each peer uses of the relay: bounded for each, so that no one peer takes what is there for all.
+//! What each peer uses of the relay: bounded for each, so that no one peer takes what is there for all; and for all peers of a group of IP addresses
+//! together, because identities cost nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ggen_net::address::IpGroup;
+use ggen_shared::id::PublisherId;
 use libp2p::PeerId;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -12,7 +16,16 @@ use crate::policy::{self, Pace};
 
 /// The shares of peers that use something, or did a moment ago.
 #[derive(Debug, Default)]
-pub(crate) struct Peers(Mutex<HashMap<PeerId, Arc<Share>>>);
+pub(crate) struct Peers(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    shares: HashMap<PeerId, Arc<Share>>,
+    groups: HashMap<IpGroup, Arc<GroupShare>>,
+    publishers: HashMap<PublisherId, Arc<Allowance>>,
+    /// Where connected peers are that can be told apart by that.
+    places: HashMap<PeerId, IpGroup>,
+}
 
 /// What one peer may use.
 #[derive(Debug)]
@@ -39,11 +52,36 @@ pub(crate) struct Share {
     synced: Allowance,
     /// Package heads that it puts.
     heads: Allowance,
+    /// What it uses together with others.
+    group: Mutex<Option<Arc<GroupShare>>>,
+}
+
+/// What the peers of one group of IP addresses may use together.
+#[derive(Debug)]
+pub(crate) struct GroupShare {
+    /// Units of content that is being uploaded.
+    pub(crate) uploads: Arc<Semaphore>,
+    records: Allowance,
+    synced: Allowance,
+    heads: Allowance,
+}
+
+impl Default for GroupShare {
+    fn default() -> Self {
+        let of = |pace: Pace| Allowance::at(pace.times(policy::PEERS_OF_GROUP));
+        Self {
+            uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS_PER_GROUP as usize)),
+            records: of(policy::RECORDS),
+            synced: of(policy::SYNCED_RECORDS),
+            heads: of(policy::HEADS),
+        }
+    }
 }
 
 impl Default for Share {
     fn default() -> Self {
         Self {
+            group: Mutex::default(),
             streams: Arc::new(Semaphore::new(policy::MAX_STREAMS_PER_PEER)),
             bitswap: Arc::new(Semaphore::new(policy::MAX_BITSWAP_STREAMS_PER_PEER)),
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS_PER_PEER as usize)),
@@ -60,37 +98,111 @@ impl Default for Share {
 }
 
 impl Peers {
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The share of a peer. It counts as used for as long as the caller has it.
     pub(crate) fn of(&self, peer: PeerId) -> Arc<Share> {
-        let mut shares = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if shares.len() >= policy::MAX_PEERS_REMEMBERED && !shares.contains_key(&peer) {
-            let now = Instant::now();
-            // One that is forgotten and one that never used anything are the same.
-            shares.retain(|_, share| Arc::strong_count(share) > 1 || !share.is_whole(now));
+        let All { shares, groups, places, .. } = &mut *self.lock();
+        if let Some(share) = shares.get(&peer) {
+            return share.clone();
         }
-        shares.entry(peer).or_default().clone()
+        let share = one_of(shares, peer, Share::default, Share::is_whole);
+        *share.group_lock() = places.get(&peer).map(|group| group_of(groups, *group));
+        share
+    }
+
+    /// A peer is connected, from such an address: of two connections, the first counts.
+    pub(crate) fn connected(&self, peer: PeerId, group: IpGroup) {
+        let All { shares, groups, places, .. } = &mut *self.lock();
+        let group = *places.entry(peer).or_insert(group);
+        if let Some(share) = shares.get(&peer) {
+            *share.group_lock() = Some(group_of(groups, group));
+        }
+    }
+
+    /// A peer is not connected any more. What it used is remembered.
+    pub(crate) fn disconnected(&self, peer: &PeerId) {
+        self.lock().places.remove(peer);
+    }
+
+    fn publisher(&self, publisher: PublisherId) -> Arc<Allowance> {
+        let new = || Allowance::at(policy::RECORDS_OF_PUBLISHER);
+        one_of(&mut self.lock().publishers, publisher, new, Allowance::is_whole)
+    }
+
+    /// Waits until so many new records of a publisher may be added, whoever brings them.
+    pub(crate) async fn wait_to_add_of(&self, publisher: PublisherId, records: usize) {
+        self.publisher(publisher).wait(records).await;
+    }
+
+    /// Whether so many new records of a publisher may be added now, whoever brings them. To be asked about what is verified: nobody else uses it up.
+    pub(crate) fn may_add_of(&self, publisher: PublisherId, records: usize) -> bool {
+        self.publisher(publisher).spend_at_once(records, Instant::now())
+    }
+}
+
+fn group_of(groups: &mut HashMap<IpGroup, Arc<GroupShare>>, group: IpGroup) -> Arc<GroupShare> {
+    one_of(groups, group, GroupShare::default, GroupShare::is_whole)
+}
+
+/// The one of a key. One that is forgotten and one that never used anything are the same, so those are forgotten when there are many.
+fn one_of<K: Eq + Hash, T>(
+    all: &mut HashMap<K, Arc<T>>,
+    key: K,
+    new: impl FnOnce() -> T,
+    is_whole: impl Fn(&T, Instant) -> bool,
+) -> Arc<T> {
+    if all.len() >= policy::MAX_PEERS_REMEMBERED && !all.contains_key(&key) {
+        let now = Instant::now();
+        all.retain(|_, one| Arc::strong_count(one) > 1 || !is_whole(one, now));
+    }
+    all.entry(key).or_insert_with(|| Arc::new(new())).clone()
+}
+
+impl GroupShare {
+    fn is_whole(&self, now: Instant) -> bool {
+        [&self.records, &self.synced, &self.heads].iter().all(|allowance| allowance.is_whole(now))
     }
 }
 
 impl Share {
-    /// Waits until the peer may add so many new records.
-    pub(crate) async fn wait_to_add(&self, records: usize) {
-        self.records.wait(records).await;
+    fn group_lock(&self) -> MutexGuard<'_, Option<Arc<GroupShare>>> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the peer may add so many new records now.
+    /// What the peer uses together with others, if it is known where it is.
+    pub(crate) fn group(&self) -> Option<Arc<GroupShare>> {
+        self.group_lock().clone()
+    }
+
+    /// Waits until the peer, and its group, may add so many new records.
+    pub(crate) async fn wait_to_add(&self, records: usize) {
+        self.records.wait(records).await;
+        if let Some(group) = self.group() {
+            group.records.wait(records).await;
+        }
+    }
+
+    /// Whether the peer, and its group, may add so many new records now.
     pub(crate) fn may_add(&self, records: usize) -> bool {
-        self.records.spend_at_once(records, Instant::now())
+        let now = Instant::now();
+        self.records.spend_at_once(records, now)
+            && self.group().is_none_or(|group| group.records.spend_at_once(records, now))
     }
 
     /// Counts new records that the peer has sent in a sync: how long to leave it alone until they are made up for.
     pub(crate) fn spend_synced(&self, records: usize) -> Duration {
-        self.synced.spend(records, Instant::now())
+        let now = Instant::now();
+        let of_group = self.group().map_or(Duration::ZERO, |group| group.synced.spend(records, now));
+        self.synced.spend(records, now).max(of_group)
     }
 
     /// Whether a package head may be looked at that the peer puts.
     pub(crate) fn may_put_head(&self) -> bool {
-        self.heads.spend_at_once(1, Instant::now())
+        let now = Instant::now();
+        self.heads.spend_at_once(1, now) && self.group().is_none_or(|group| group.heads.spend_at_once(1, now))
     }
 
     /// As if the peer had put so many package heads just now.
@@ -200,6 +312,39 @@ mod tests {
     }
 
     #[test]
+    fn many_identities_of_one_place_do_as_much_together_as_a_few_peers() {
+        let (peers, flood, elsewhere) = (Peers::default(), IpGroup::V4([10, 66]), IpGroup::V4([10, 1]));
+        let come = |group| {
+            let peer = PeerId::random();
+            peers.connected(peer, group);
+            (peer, peers.of(peer))
+        };
+        let burst = policy::RECORDS.burst as usize;
+        let added = (0..4 * policy::PEERS_OF_GROUP).filter(|_| come(flood).1.may_add(burst)).count();
+        assert_eq!(added, policy::PEERS_OF_GROUP as usize);
+        let (other, share) = come(elsewhere);
+        assert!(share.may_add(burst), "elsewhere nobody notices");
+        assert!(peers.of(PeerId::random()).may_add(burst), "nor does who comes through a relay, or a proxy here");
+        // Whoever moves there after it had a share counts there.
+        peers.disconnected(&other);
+        peers.connected(other, flood);
+        assert!(Arc::ptr_eq(&share, &peers.of(other)));
+        assert!(Arc::ptr_eq(&share.group().unwrap(), &come(flood).1.group().unwrap()));
+        let uploads = |share: &Share| share.group().unwrap().uploads.available_permits();
+        assert_eq!(uploads(&share), policy::UPLOAD_UNITS_PER_GROUP as usize);
+        const { assert!(policy::UPLOAD_UNITS_PER_GROUP < policy::UPLOAD_UNITS, "some is left to others") };
+    }
+
+    #[test]
+    fn a_publisher_is_paced_whoever_brings_its_records() {
+        let (peers, [one, other]) = (Peers::default(), [1, 2].map(|byte| PublisherId::from_bytes([byte; 32])));
+        let burst = policy::RECORDS_OF_PUBLISHER.burst as usize;
+        assert!(peers.may_add_of(one, burst));
+        assert!(!peers.may_add_of(one, burst));
+        assert!(peers.may_add_of(other, 1));
+    }
+
+    #[test]
     fn peers_that_use_nothing_are_forgotten_and_others_are_not() {
         let (peers, [held, busy, syncing]) = (Peers::default(), [(); 3].map(|()| PeerId::random()));
         let share = peers.of(held);
@@ -209,7 +354,7 @@ mod tests {
         for _ in 0..policy::MAX_PEERS_REMEMBERED {
             peers.of(PeerId::random());
         }
-        assert!(peers.0.lock().unwrap().len() < policy::MAX_PEERS_REMEMBERED);
+        assert!(peers.lock().shares.len() < policy::MAX_PEERS_REMEMBERED);
         assert!(Arc::ptr_eq(&share, &peers.of(held)));
         assert!(!peers.of(busy).may_add(1));
         assert!(!peers.of(syncing).is_whole(Instant::now()));

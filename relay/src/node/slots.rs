@@ -3,16 +3,17 @@
 //! As long as there are free ones, anybody may have them. Where there are none left, a newcomer takes one of the group that has most, and of these
 //! the one that was taken last: a flood of connections takes its own places, and those who were here before it stay.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
 use ggen_net::address::{IpGroup, is_this_machine};
 use libp2p::PeerId;
-use libp2p::core::Multiaddr;
+use libp2p::core::transport::PortUse;
+use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour};
-use libp2p::swarm::{THandler, THandlerInEvent, ToSwarm, dummy};
+use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy};
 
 use crate::policy;
 
@@ -25,8 +26,12 @@ pub(super) struct Limits {
     pending: usize,
     /// Of these, those of one group.
     pending_of_group: usize,
-    /// Handshakes over UDP, where the sender of the first packet may be anybody. They are counted apart, and in no group.
+    /// Handshakes over QUIC, where the sender of the first packet may be anybody. They are counted apart, and in no group.
     pending_unproven: usize,
+    /// Connections of one peer, whoever made them.
+    of_peer: usize,
+    /// Connections that others made, with those that are being closed.
+    inbound: usize,
     /// Connections of a proxy on this machine before they count as those of a group do.
     of_proxy: usize,
 }
@@ -38,6 +43,8 @@ impl Default for Limits {
             pending: policy::MAX_PENDING_CONNECTIONS as usize,
             pending_of_group: policy::MAX_PENDING_CONNECTIONS_PER_GROUP,
             pending_unproven: policy::MAX_PENDING_UNPROVEN,
+            of_peer: policy::MAX_CONNECTIONS_PER_PEER as usize,
+            inbound: (policy::MAX_CONNECTIONS + policy::MAX_CONNECTIONS_CLOSING) as usize,
             of_proxy: policy::MAX_CONNECTIONS as usize / 2,
         }
     }
@@ -52,6 +59,10 @@ pub(super) struct Slots {
     numbers: HashMap<ConnectionId, u64>,
     next: u64,
     to_close: VecDeque<Slot>,
+    /// How many connections each peer has that has any.
+    of_peers: HashMap<PeerId, usize>,
+    /// Connections that others made, those that are being closed among them.
+    inbound: HashSet<ConnectionId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,9 +90,9 @@ impl Place {
 /// A handshake that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handshake {
-    /// Over TCP: whoever began it can be answered there.
+    /// Over TCP, or WebRTC, which has asked back by then: whoever began it can be answered there.
     At(Place),
-    /// Over UDP.
+    /// Over QUIC.
     Unproven,
 }
 
@@ -92,6 +103,8 @@ enum Refused {
     Pending,
     #[error("all slots are taken, and nobody else has more of them")]
     Full,
+    #[error("the peer has as many connections as it may")]
+    Peer,
 }
 
 impl Slots {
@@ -103,7 +116,15 @@ impl Slots {
             numbers: HashMap::new(),
             next: 0,
             to_close: VecDeque::new(),
+            of_peers: HashMap::new(),
+            inbound: HashSet::new(),
         }
+    }
+
+    /// Whether a peer may have one more connection.
+    fn may_connect(&self, peer: &PeerId) -> Result<(), Refused> {
+        let has_room = self.of_peers.get(peer).is_none_or(|count| *count < self.limits.of_peer);
+        has_room.then_some(()).ok_or(Refused::Peer)
     }
 
     fn may_shake_hands(&self, handshake: Handshake) -> bool {
@@ -115,6 +136,10 @@ impl Slots {
 
     /// Takes a slot, another's if there is none left.
     fn take(&mut self, slot: Slot) -> Result<(), Refused> {
+        self.may_connect(&slot.peer)?;
+        if self.inbound.len() >= self.limits.inbound {
+            return Err(Refused::Full);
+        }
         if self.taken.len() >= self.limits.connections {
             let number = self.to_give_up(slot.place).ok_or(Refused::Full)?;
             if let Some(closed) = self.taken.remove(&number) {
@@ -161,8 +186,8 @@ impl NetworkBehaviour for Slots {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let is_udp = local.iter().any(|part| matches!(part, Protocol::Udp(_)));
-        let handshake = if is_udp { Handshake::Unproven } else { Handshake::At(Place::of(remote)) };
+        let is_quic = local.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1));
+        let handshake = if is_quic { Handshake::Unproven } else { Handshake::At(Place::of(remote)) };
         if !self.may_shake_hands(handshake) {
             return Err(ConnectionDenied::new(Refused::Pending));
         }
@@ -182,11 +207,39 @@ impl NetworkBehaviour for Slots {
         Ok(dummy::ConnectionHandler)
     }
 
-    without_streams!(outbound);
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.may_connect(&peer).map_err(ConnectionDenied::new)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
-            FromSwarm::ConnectionClosed(closed) => self.leave(closed.connection_id),
+            FromSwarm::ConnectionEstablished(established) => {
+                *self.of_peers.entry(established.peer_id).or_default() += 1;
+                if established.endpoint.is_listener() {
+                    self.inbound.insert(established.connection_id);
+                }
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                self.inbound.remove(&closed.connection_id);
+                if closed.remaining_established == 0 {
+                    self.of_peers.remove(&closed.peer_id);
+                } else if let Some(count) = self.of_peers.get_mut(&closed.peer_id) {
+                    *count -= 1;
+                }
+                self.leave(closed.connection_id);
+            }
             FromSwarm::ListenFailure(failure) => self.leave(failure.connection_id),
             _ => {}
         }
@@ -201,6 +254,9 @@ impl NetworkBehaviour for Slots {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::core::ConnectedPoint;
+    use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
+
     use super::*;
 
     const FLOOD: &str = "/ip4/10.66.0.1/tcp/1";
@@ -268,6 +324,7 @@ mod tests {
     fn handshakes_are_bounded_for_each_group_and_where_the_sender_may_be_anybody() {
         let mut slots =
             Slots::new(Limits { pending: 20, pending_of_group: 5, pending_unproven: 10, ..Limits::default() });
+        let quic: Multiaddr = "/ip4/192.0.2.1/udp/4801/quic-v1".parse().unwrap();
         let webrtc: Multiaddr = "/ip4/192.0.2.1/udp/4803/webrtc-direct".parse().unwrap();
         let tcp: Multiaddr = "/ip4/192.0.2.1/tcp/4801".parse().unwrap();
         let mut number = 0;
@@ -278,7 +335,64 @@ mod tests {
         };
         assert_eq!((0..20).filter(|_| begin(&tcp, FLOOD.into())).count(), 5);
         let forged = |number| format!("/ip4/198.{number}.0.1/udp/1");
-        assert_eq!((0..20).filter(|number| begin(&webrtc, forged(*number))).count(), 10);
-        assert_eq!((0..20).filter(|number| begin(&tcp, format!("/ip4/199.{number}.0.1/tcp/1"))).count(), 15);
+        assert_eq!((0..20).filter(|number| begin(&quic, forged(*number))).count(), 10);
+        // Which keeps nobody out whose address is proven.
+        assert!(begin(&webrtc, "/ip4/197.1.0.1/udp/1".into()));
+        assert!(!begin(&webrtc, FLOOD.replace("tcp", "udp")), "counted where it is");
+        assert_eq!((0..20).filter(|number| begin(&tcp, format!("/ip4/199.{number}.0.1/tcp/1"))).count(), 14);
+    }
+
+    /// Tells of a connection that another one made.
+    fn established(slots: &mut Slots, number: usize, peer: PeerId, left: Option<usize>) {
+        let (connection_id, address): (_, Multiaddr) = (ConnectionId::new_unchecked(number), FLOOD.parse().unwrap());
+        let endpoint = ConnectedPoint::Listener { local_addr: address.clone(), send_back_addr: address };
+        slots.on_swarm_event(match left {
+            None => FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id: peer,
+                connection_id,
+                endpoint: &endpoint,
+                failed_addresses: &[],
+                other_established: 0,
+            }),
+            Some(remaining_established) => FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id: peer,
+                connection_id,
+                endpoint: &endpoint,
+                cause: None,
+                remaining_established,
+            }),
+        });
+    }
+
+    #[test]
+    fn a_peer_has_some_connections_and_leaves_nothing_behind() {
+        let mut slots = Slots::new(Limits { of_peer: 2, inbound: 4, ..Limits::default() });
+        let peer = PeerId::random();
+        let again = |slots: &mut Slots, number| {
+            let (id, from) = (ConnectionId::new_unchecked(number), FLOOD.parse().unwrap());
+            slots.handle_established_inbound_connection(id, peer, &from, &from).is_ok()
+        };
+        for number in 0..2 {
+            assert!(again(&mut slots, number));
+            established(&mut slots, number, peer, None);
+        }
+        assert!(!again(&mut slots, 2), "one too many");
+        let (id, to) = (ConnectionId::new_unchecked(3), FLOOD.parse().unwrap());
+        let dialed = slots.handle_established_outbound_connection(id, peer, &to, Endpoint::Dialer, PortUse::New);
+        assert!(dialed.is_err(), "whoever made it");
+        established(&mut slots, 0, peer, Some(1));
+        assert!(again(&mut slots, 4));
+        established(&mut slots, 4, peer, None);
+        // Past all that there may be nobody is let in, and nobody makes room.
+        for number in 5..7 {
+            connect(&mut slots, number, FLOOD).unwrap();
+            established(&mut slots, number, PeerId::random(), None);
+        }
+        assert!(connect(&mut slots, 7, "/ip4/198.1.0.1/tcp/1").is_err() && slots.to_close.is_empty());
+        for (number, left) in [(1, 1), (4, 0)] {
+            established(&mut slots, number, peer, Some(left));
+        }
+        assert!(!slots.of_peers.contains_key(&peer), "who is gone is forgotten");
+        assert_eq!((slots.inbound.len(), slots.taken.len()), (2, 2));
     }
 }

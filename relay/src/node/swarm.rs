@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use ggen_net::address::Transport;
+use ggen_net::address::{IpGroup, Transport};
 use ggen_net::light::Platform;
 use ggen_net::{P2PBehaviourEvent, address, dialable, evidence_topic, packages_topic, streams};
 use ggen_shared::client::Evidence;
@@ -60,6 +60,8 @@ pub(super) struct Node {
     /// Whether no relay was connected when it was looked last, and when those of the routing table are dialed again if that is still so.
     is_alone: bool,
     look_around_at: Instant,
+    /// Until when listeners' problems are not told.
+    warn_of_listeners_at: Instant,
 }
 
 impl Node {
@@ -94,6 +96,7 @@ impl Node {
             neighbours,
             is_alone: false,
             look_around_at: Instant::now(),
+            warn_of_listeners_at: Instant::now(),
         }
     }
 
@@ -147,7 +150,8 @@ impl Node {
                         )?;
                     }
                 }
-                _ => {}
+                // Who connects meanwhile is not forgotten.
+                other => self.on_swarm_event(other),
             }
         }
         for address in waiting.into_values() {
@@ -287,6 +291,11 @@ impl Node {
                 if endpoint.is_relayed() || Transport::of(own) == Transport::WebRtcDirect {
                     self.work.note_webrtc(peer_id);
                 }
+                // A relay and a proxy on this machine speak for everybody.
+                let remote = endpoint.get_remote_address();
+                if !endpoint.is_relayed() && !address::is_this_machine(remote) {
+                    self.work.peers().connected(peer_id, IpGroup::of(remote));
+                }
                 self.unreachable.remove(&peer_id);
                 self.tell_status();
             }
@@ -296,12 +305,15 @@ impl Node {
                 self.tell_status();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.swarm.remove_external_address(&address);
+                // What the operator named stays.
+                if self.names_itself {
+                    self.swarm.remove_external_address(&address);
+                }
                 self.tell_status();
             }
             SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ConnectionClosed { .. } => self.tell_status(),
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => self.on_dial_failed(peer_id, &error),
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has a problem"),
+            SwarmEvent::ListenerError { error, .. } => self.on_listener_error(&error),
             _ => {}
         }
     }
@@ -311,6 +323,15 @@ impl Node {
     fn reachable_at(&mut self, address: Multiaddr) {
         if self.names_itself && !address::is_unspecified(&address) {
             self.swarm.add_external_address(address);
+        }
+    }
+
+    /// Warns of a listener's problem now and then: some are made by single forged packets.
+    fn on_listener_error(&mut self, error: &std::io::Error) {
+        let now = Instant::now();
+        if now >= self.warn_of_listeners_at {
+            self.warn_of_listeners_at = now + policy::WARNING_INTERVAL;
+            tracing::warn!(%error, "a listener has a problem; others of the next minute are not told");
         }
     }
 

@@ -15,6 +15,7 @@ use ggen_shared::protocol::names;
 use ggen_shared::protocol::query::{Ask, Question};
 use ggen_shared::protocol::sync::RecordsOf;
 use ggen_shared::record::{self, Record, UnverifiedRecord};
+use ggen_shared::reputation::PeerReputation;
 use ggen_shared::rules::Rules;
 use ggen_shared::sync::{self, Descent, Part, SALT_BYTES, Step};
 use libp2p::PeerId;
@@ -121,6 +122,11 @@ fn on_end(relay: PeerId, ended: Result<(), Error>, cost: Cost, work: &Work) -> O
         Ok(()) if records == 0 => tracing::trace!(%relay, "nothing to sync"),
         Ok(()) => tracing::info!(%relay, records, sent, received, "synced"),
         Err(error) => {
+            match &error {
+                Error::Record(_) => work.note(relay, PeerReputation::record_fault),
+                error if error.is_theirs() => work.note(relay, PeerReputation::record_failure),
+                _ => {}
+            }
             tracing::info!(%relay, %error, records, sent, received, "a sync ended early");
             if let Error::TooMuch(pause) = error {
                 return Some(Instant::now() + pause);
@@ -145,8 +151,15 @@ impl Work {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt)?;
         let mut descent = Descent::new(salt);
-        let mut told = Instant::now();
+        let (mut told, mut delivered) = (Instant::now(), Instant::now());
+        let mut before = cost.records;
         while let Some(step) = descent.next_step()? {
+            if std::mem::replace(&mut before, cost.records) != cost.records {
+                delivered = Instant::now();
+            }
+            if delivered.elapsed() > policy::SYNC_PATIENCE {
+                return Err(Error::Timeout);
+            }
             match step {
                 Step::Compare(question) => {
                     let answer = self.ask(relay, cost, question.clone()).await?;
@@ -167,7 +180,10 @@ impl Work {
                         self.fetch_records(relay, &mut descent, parts, cost).await?;
                     }
                 }
-                Step::Wait => self.claims().released().await,
+                Step::Wait => {
+                    self.claims().released().await;
+                    delivered = Instant::now();
+                }
             }
             if told.elapsed() > policy::SYNC_REPORT_INTERVAL {
                 told = Instant::now();
@@ -274,9 +290,12 @@ impl Work {
             let mut stream = self.open(relay, names::QUERY).await.ok_or(Error::NotConnected)?;
             Ok::<_, Error>(exchange::ask_bytes(&mut stream, &ask).await?)
         };
+        let began = Instant::now();
         let reply = timeout(SYNC_TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))?;
         cost.received += reply.len() as u64;
-        Ok(exchange::answer_of::<Q>(&reply)?)
+        let answer = exchange::answer_of::<Q>(&reply)?;
+        self.note(relay, |reputation, now| reputation.record_success(now, began.elapsed()));
+        Ok(answer)
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::stream;
-use ggen_net::bitswap::{self, Exchange, NoGateways};
-use ggen_net::exchange;
+use ggen_net::bitswap::{self, Exchange, NoGateways, Tally};
 use ggen_net::streams::OpenError;
+use ggen_net::{address, exchange};
 use ggen_shared::client::evidence;
 use ggen_shared::content::{self, Assembler};
 use ggen_shared::id::PublisherId;
@@ -17,7 +17,7 @@ use ggen_shared::protocol::publish::{Offer, Receipt, ReceiptReply, Wanted, Wante
 use ggen_shared::protocol::query::{KeyLogOf, Refusal, Reply};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{self, Content, ContentId, KeyLog, Kind, Record, UnverifiedRecord};
-use ggen_shared::reputation::UNKNOWN_SCORE;
+use ggen_shared::reputation::PeerReputation;
 use ggen_shared::{checkpoint, codec};
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::{PeerId, Stream, StreamProtocol};
@@ -33,13 +33,14 @@ use crate::admission::{AdmitError, Shelf, check_created, contents};
 use crate::blocks::{self, Wants};
 use crate::evidence::Kept;
 use crate::market::peer::Tokio;
-use crate::policy;
 use crate::query::Answer;
+use crate::{policy, reputations};
 
 /// What a relay does for others.
 pub(crate) struct Work {
     shelf: Arc<Shelf>,
     evidence: Kept,
+    reputations: reputations::Kept,
     answer: Box<dyn Answer>,
     commands: mpsc::Sender<Command>,
     peers: Peers,
@@ -79,12 +80,14 @@ impl Work {
     pub(super) fn new(
         shelf: Arc<Shelf>,
         evidence: Kept,
+        reputations: reputations::Kept,
         answer: Box<dyn Answer>,
         commands: mpsc::Sender<Command>,
     ) -> Self {
         Self {
             shelf,
             evidence,
+            reputations,
             answer,
             commands,
             peers: Peers::default(),
@@ -113,6 +116,16 @@ impl Work {
     /// What it knows of relays that break the rules.
     pub(crate) const fn evidence(&self) -> &Kept {
         &self.evidence
+    }
+
+    /// What it thinks of peers that it has asked for something.
+    pub(crate) const fn reputations(&self) -> &reputations::Kept {
+        &self.reputations
+    }
+
+    /// Notes what came of asking a peer.
+    pub(super) fn note(&self, peer: PeerId, note: impl FnOnce(&mut PeerReputation, Duration)) {
+        self.reputations.note(peer, super::now(), note);
     }
 
     /// What is being fetched from other relays.
@@ -196,6 +209,10 @@ impl Work {
             Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
             Err(error) => return Err(error),
         };
+        // An offer is of one publisher. Counted now, because anybody can offer what somebody else has signed, without what is in it.
+        if let Some(publisher) = records.first().map(Record::publisher) {
+            self.peers.wait_to_add_of(publisher, self.shelf.count_new(&records)).await;
+        }
         match self.admit_offer(records, blocks).await {
             Ok(receipt) => end_with(stream, &Ok(receipt)).await,
             Err(error) => {
@@ -206,17 +223,17 @@ impl Work {
     }
 
     /// Waits until there is memory for the blocks of a session. Small packages do not wait for large ones as long as both fit.
-    async fn room_for(
-        &self,
-        share: &Share,
-        bytes: usize,
-    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), exchange::Error> {
+    async fn room_for(&self, share: &Share, bytes: usize) -> Result<Vec<OwnedSemaphorePermit>, exchange::Error> {
         let units = u32::try_from(bytes.div_ceil(policy::UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
         let units = units.min(policy::UPLOAD_UNITS_PER_PEER);
         let closed = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        // In this order a peer waits for itself before others wait for it.
-        let own = share.uploads.clone().acquire_many_owned(units).await.map_err(closed)?;
-        Ok((own, self.uploads.clone().acquire_many_owned(units).await.map_err(closed)?))
+        // In this order a peer waits for itself, and a group for itself, before others wait for them.
+        let of_group = share.group().map(|group| group.uploads.clone());
+        let mut permits = Vec::new();
+        for uploads in [Some(&share.uploads), of_group.as_ref(), Some(&self.uploads)].into_iter().flatten() {
+            permits.push(uploads.clone().acquire_many_owned(units).await.map_err(closed)?);
+        }
+        Ok(permits)
     }
 
     /// Takes what was handed over in this process, as from a peer.
@@ -289,10 +306,15 @@ impl Work {
         tokio::spawn(async move {
             let turn = share.verifying.acquire().await;
             let acceptance = match self.evidence.verify(&bytes) {
-                Ok(evidence) => match self.evidence.keep(evidence) {
-                    true => MessageAcceptance::Accept,
-                    false => MessageAcceptance::Ignore,
-                },
+                Ok(evidence) => {
+                    let relay = address::peer_of(evidence.relay());
+                    if self.evidence.keep(evidence) {
+                        relay.into_iter().for_each(|relay| self.note(relay, PeerReputation::record_evidence));
+                        MessageAcceptance::Accept
+                    } else {
+                        MessageAcceptance::Ignore
+                    }
+                }
                 // Who knows later rules may have verified it.
                 Err(evidence::Error::Checkpoint(checkpoint::Error::OtherRules(_))) => MessageAcceptance::Ignore,
                 Err(error) => {
@@ -338,8 +360,13 @@ impl Work {
                 records
             }
         };
+        let new = self.shelf.count_new(&records);
+        if records.first().is_some_and(|record| !self.peers.may_add_of(record.publisher(), new)) {
+            tracing::debug!(%from, "too many new records of one publisher: one is left to others");
+            return Err(Unannounced::Unknown);
+        }
         // The one itself is counted; a key log may be hundreds of records.
-        share.wait_to_add(self.shelf.count_new(&records).saturating_sub(1)).await;
+        share.wait_to_add(new.saturating_sub(1)).await;
         let content: Vec<Content> = contents(&records).collect();
         // It waits here for its rotation, as it will elsewhere.
         let is_page = records.iter().all(|record| record.kind() == Kind::KeepPage);
@@ -442,20 +469,25 @@ impl Work {
         let assembler = Assembler::checking_only(content)?;
         let incoming = Incoming::new(self.shelf.store());
         let providers = stream::iter(relays.into_iter().map(|peer| {
-            // In the order in which they are to be asked.
-            bitswap::Candidate { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, score: UNKNOWN_SCORE }
+            let score = self.reputations.of(&peer).score(super::now());
+            bitswap::Candidate { peer, in_flight: MAX_BLOCKS_IN_FLIGHT, score }
         }));
+        let mut tally = Tally::new(self.reputations.peers(), super::now);
         let work = self.clone();
         let opener: bitswap::Opener = Arc::new(move |peer| {
             let work = work.clone();
             Box::pin(async move { work.open_on(peer, names::BITSWAP).await })
         });
-        bitswap::download(&self.exchange, &opener, assembler, (&incoming, &NoGateways), providers, |event| {
+        let on_event = |event| {
+            tally.take(&event);
             if let bitswap::Event::Dropped(dropped) = event {
                 tracing::debug!(%dropped, "a provider of content was dropped");
             }
-        })
-        .await?;
+        };
+        let sources = (&incoming, &NoGateways);
+        let fetched = bitswap::download(&self.exchange, &opener, assembler, sources, providers, on_event).await;
+        drop(tally);
+        fetched?;
         Ok(incoming.commit().await?)
     }
 
@@ -472,8 +504,10 @@ impl Work {
                     let mut records = key_log.into_records();
                     records.push(Record::Release(Box::new(release)));
                     let new = self.shelf.count_new(&records);
-                    if new > 0 && !share.may_add(new) {
-                        tracing::debug!(%source, "too many new records of one peer: a package head is not kept");
+                    let publisher = records.first().map(Record::publisher);
+                    let may_add = || share.may_add(new) && publisher.is_none_or(|it| self.peers.may_add_of(it, new));
+                    if new > 0 && !may_add() {
+                        tracing::debug!(%source, "too many new records of one peer or publisher: a package head is not kept");
                     } else if let Err(error) = self.keep_head(records).await {
                         tracing::debug!(%source, %error, "a package head is not kept");
                     }
@@ -515,6 +549,7 @@ impl Work {
     /// Notes that a peer is not connected any more.
     pub(super) fn disconnected(&self, peer: PeerId) {
         self.webrtc().remove(&peer);
+        self.peers.disconnected(&peer);
         self.exchange.disconnected(peer);
     }
 

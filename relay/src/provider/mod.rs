@@ -5,7 +5,6 @@
 
 mod files;
 mod node;
-mod router;
 
 use std::sync::Arc;
 

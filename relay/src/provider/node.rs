@@ -20,11 +20,11 @@ use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, noise, ping, relay, tcp, upnp, yamux};
 use tokio::sync::mpsc;
 
-use super::router::Router;
 use super::{BITSWAP, Config, Host, Open, StartError, Status};
 use crate::holes::address::{Reach, reach};
 use crate::holes::{Holes, HolesEvent, Ways, When};
 use crate::market::peer::Tokio;
+use crate::router::Router;
 use crate::{causes, policy};
 
 /// How often relays are dialed again that were lost, and asked again for a reservation.
@@ -38,9 +38,10 @@ const MAX_ANNOUNCING: usize = 8;
 
 #[derive(NetworkBehaviour)]
 struct ProviderBehaviour {
+    // The first, because it refuses connections: the others would keep what they heard of one that is refused.
+    holes: Holes,
     p2p: P2PBehaviour<MemoryStore>,
     circuits: relay::client::Behaviour,
-    holes: Holes,
     reachability: autonat::v2::client::Behaviour,
     router: Toggle<Router>,
 }
@@ -58,9 +59,9 @@ impl ProviderBehaviour {
             .with_max_established_incoming(Some(policy::MAX_CONNECTIONS))
             .with_max_established_per_peer(Some(policy::MAX_CONNECTIONS_PER_PEER));
         Self {
+            holes: Holes::new(local, way.when, limits, way.ways),
             p2p: P2PBehaviour::new(keypair, store, config, Role::Light),
             circuits,
-            holes: Holes::new(local, way.when, limits, way.ways),
             reachability: autonat::v2::client::Behaviour::default(),
             router: way.upnp.then(Router::default).into(),
         }

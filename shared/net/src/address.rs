@@ -1,5 +1,7 @@
 //! What can be told from a multiaddr without dialing it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use ggen_shared::id::PublicKey;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, identity};
@@ -67,6 +69,24 @@ pub fn relay_of(address: &Multiaddr) -> Option<PeerId> {
     None
 }
 
+/// Whether the address names one host and no other: transports dial the last that is named, so one that names two counts as one place and leads to
+/// another.
+pub fn names_one_host(address: &Multiaddr) -> bool {
+    let is_host = |part: &Protocol<'_>| {
+        matches!(
+            part,
+            Protocol::Ip4(_)
+                | Protocol::Ip6(_)
+                | Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+                | Protocol::Dnsaddr(_)
+                | Protocol::Memory(_)
+        )
+    };
+    address.iter().filter(is_host).count() == 1
+}
+
 /// Whether the address names no host, as `0.0.0.0` does: it can be listened on, never dialed.
 pub fn is_unspecified(address: &Multiaddr) -> bool {
     address.iter().any(|part| match part {
@@ -80,8 +100,8 @@ pub fn is_unspecified(address: &Multiaddr) -> bool {
 /// such meaning.
 pub fn is_this_machine(address: &Multiaddr) -> bool {
     address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip == std::net::Ipv4Addr::LOCALHOST,
-        Protocol::Ip6(ip) => ip == std::net::Ipv6Addr::LOCALHOST,
+        Protocol::Ip4(ip) => ip == Ipv4Addr::LOCALHOST,
+        Protocol::Ip6(ip) => ip == Ipv6Addr::LOCALHOST,
         _ => false,
     })
 }
@@ -104,13 +124,7 @@ impl IpGroup {
     pub fn of(address: &Multiaddr) -> Self {
         let group = address.iter().find_map(|part| match part {
             Protocol::Ip4(ip) => Some(Self::of_v4(ip)),
-            Protocol::Ip6(ip) => Some(ip.to_ipv4_mapped().map_or_else(
-                || {
-                    let [a, b, c, d, ..] = ip.octets();
-                    Self::V6([a, b, c, d])
-                },
-                Self::of_v4,
-            )),
+            Protocol::Ip6(ip) => Some(Self::of_v6(ip)),
             Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name) => {
                 Some(Self::of_name(&name))
             }
@@ -120,16 +134,28 @@ impl IpGroup {
     }
 
     fn of_name(name: &str) -> Self {
-        let last_two = name.trim_end_matches('.').rsplit('.').take(2).flat_map(|label| label.bytes().chain(*b"."));
+        let name = name.trim_end_matches('.');
+        // Resolvers take an IP address for a name of itself.
+        match name.parse() {
+            Ok(IpAddr::V4(ip)) => return Self::of_v4(ip),
+            Ok(IpAddr::V6(ip)) => return Self::of_v6(ip),
+            Err(_) => {}
+        }
+        let last_two = name.rsplit('.').take(2).flat_map(|label| label.bytes().chain(*b"."));
         // FNV-1a: names that collide share a group, no more.
         Self::Name(last_two.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
         }))
     }
 
-    const fn of_v4(ip: std::net::Ipv4Addr) -> Self {
+    const fn of_v4(ip: Ipv4Addr) -> Self {
         let [a, b, ..] = ip.octets();
         Self::V4([a, b])
+    }
+
+    fn of_v6(ip: Ipv6Addr) -> Self {
+        let [a, b, c, d, ..] = ip.octets();
+        ip.to_ipv4_mapped().map_or(Self::V6([a, b, c, d]), Self::of_v4)
     }
 }
 
@@ -164,7 +190,30 @@ mod tests {
         assert_eq!(group("/dns4/relay.example.org/tcp/80"), group("/dns6/Other.Example.org/tcp/443/tls/ws"));
         assert_eq!(group("/dns4/example.org/tcp/80"), group("/dns/a.b.example.org/tcp/443"));
         assert_ne!(group("/dns4/relay.example.org/tcp/80"), group("/dns4/relay.example.net/tcp/80"));
+        assert_eq!(group("/dns/2001:db8::1/tcp/80"), group("/ip6/2001:db8:1::1/tcp/80"), "a name may be an address");
+        assert_eq!(group("/dns4/10.1.2.3./tcp/80"), group("/ip4/10.1.9.9/tcp/80"));
         assert_eq!(group("/memory/1"), IpGroup::Unknown);
+    }
+
+    #[test]
+    fn an_address_that_names_two_hosts_counts_for_none() {
+        let one = |text: &str| names_one_host(&text.parse().unwrap());
+        for plain in [
+            "/ip4/10.1.2.3/tcp/80",
+            "/ip6/2001:db8::1/udp/1/quic-v1",
+            "/dns4/relay.example.org/tcp/443/tls/sni/relay.example.org/ws",
+            "/dnsaddr/relay.example.org",
+            "/memory/1",
+        ] {
+            assert!(one(plain), "{plain}");
+        }
+        let relay = PeerId::random();
+        assert!(one(&format!("/ip4/10.1.2.3/tcp/80/p2p/{relay}/p2p-circuit")));
+        for forged in
+            ["/ip4/9.9.9.9/ip4/10.1.2.3/tcp/80", "/dns4/a.example/tcp/1/ip4/10.1.2.3/tcp/80", "/p2p-circuit", ""]
+        {
+            assert!(!one(forged), "{forged}");
+        }
     }
 
     #[test]

@@ -151,9 +151,10 @@ where
     }
 }
 
-/// The addresses that can be dialed at all, at most as many as one relay may have.
+/// The addresses that can be dialed at all, and lead where they seem to, at most as many as one relay may have.
 pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_ {
-    addresses.iter().filter(|address| !address::is_unspecified(address)).take(MAX_ADDRESSES_PER_RELAY).cloned()
+    let is_dialable = |address: &&Multiaddr| !address::is_unspecified(address) && address::names_one_host(address);
+    addresses.iter().filter(is_dialable).take(MAX_ADDRESSES_PER_RELAY).cloned()
 }
 
 fn kad_config(role: Role) -> kad::Config {

@@ -17,7 +17,7 @@ use libp2p::swarm::behaviour::DialFailure;
 use libp2p::swarm::{ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour};
 use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent, ToSwarm};
 
-use crate::address::IpGroup;
+use crate::address::{IpGroup, names_one_host};
 
 /// Peers of one group in the routing table.
 const MAX_OF_GROUP_IN_TABLE: usize = 3;
@@ -78,6 +78,11 @@ enum Lookup {
 #[derive(Debug, thiserror::Error)]
 #[error("lookups are connected to enough peers there")]
 struct EnoughOfGroup;
+
+/// The address seems to lead to one place, and leads to another.
+#[derive(Debug, thiserror::Error)]
+#[error("the address names more than one host, or none")]
+struct NotOneHost;
 
 impl<S> Kademlia<S>
 where
@@ -268,6 +273,7 @@ where
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         let mut found = self.kad.handle_pending_outbound_connection(connection, peer, addresses, role)?;
+        found.retain(names_one_host);
         if matches!(self.lookups.get(&connection), None | Some(Lookup::Turn)) {
             return Ok(found);
         }
@@ -294,6 +300,10 @@ where
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        // Whoever told of it.
+        if !names_one_host(address) {
+            return Err(ConnectionDenied::new(NotOneHost));
+        }
         if let Some(lookup) = self.lookups.get(&connection) {
             let group = IpGroup::of(address);
             if *lookup != Lookup::Turn && !self.may_connect(group) {
@@ -397,6 +407,22 @@ mod tests {
             kad::Config::new(libp2p::StreamProtocol::new("/test")),
             HashSet::new(),
         )
+    }
+
+    #[test]
+    fn an_address_that_leads_elsewhere_than_it_seems_to_is_neither_dialed_nor_kept() {
+        let (mut kademlia, peer, id) = (kademlia(), PeerId::random(), ConnectionId::new_unchecked(1));
+        let [forged, plain]: [Multiaddr; 2] =
+            ["/ip4/9.9.9.9/ip4/10.1.2.3/tcp/80", "/ip4/10.1.2.3/tcp/80"].map(|text| text.parse().unwrap());
+        kademlia.add_address(&peer, forged.clone());
+        kademlia.add_address(&peer, plain.clone());
+        let found = kademlia.handle_pending_outbound_connection(id, Some(peer), &[], Endpoint::Dialer).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().starts_with("/ip4/10.1.2.3/tcp/80"));
+        let mut connect = |address: &Multiaddr| {
+            kademlia.handle_established_outbound_connection(id, peer, address, Endpoint::Dialer, PortUse::Reuse).is_ok()
+        };
+        assert!(connect(&plain) && !connect(&forged));
     }
 
     /// Connects a peer, and puts it into the routing table if it may be there.

@@ -83,12 +83,6 @@ impl<P: Platform> P2PRegistry<P> {
         self.peer().evidence()
     }
 
-    /// Keeps evidence against a relay, and thinks less of it.
-    pub(crate) fn keep_evidence(&self, relay: PeerId, evidence: Evidence) {
-        self.peer().note_fault(relay);
-        self.peer().accuse(evidence);
-    }
-
     /// How many audits there were, and what came of them.
     pub fn audits(&self) -> Audits {
         self.memory().audits

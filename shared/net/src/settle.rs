@@ -184,7 +184,7 @@ impl<P: Platform> P2PRegistry<P> {
             let peer = self.peer();
             match Evidence::of(&key_log, release, status, entry, answers, peer.network(), peer.schedule()) {
                 Ok(evidence) => {
-                    self.keep_evidence(relay, evidence.clone());
+                    self.peer().accuse(evidence.clone());
                     return Ok(Some(evidence));
                 }
                 Err(evidence::Error::NotOneRoot) => {}

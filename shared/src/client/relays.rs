@@ -94,14 +94,17 @@ pub struct Relays<P, A> {
     relays: BTreeMap<P, Relay<A>>,
     wanted: usize,
     phase: u32,
+    /// Whether two addresses are at one place, such as in one network.
+    is_near: fn(&A, &A) -> bool,
     /// When it was last looked at what is to be done.
     stepped: Duration,
 }
 
 impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
-    /// No relay yet. `wanted`: how many connections to keep; every configured relay is dialed all the same.
-    pub const fn new(wanted: usize, phase: u32) -> Self {
-        Self { relays: BTreeMap::new(), wanted, phase, stepped: Duration::ZERO }
+    /// No relay yet. `wanted`: how many connections to keep; every configured relay is dialed all the same. `is_near`: whether two addresses are at one
+    /// place, which may fail as a whole, or be one party's.
+    pub const fn new(wanted: usize, phase: u32, is_near: fn(&A, &A) -> bool) -> Self {
+        Self { relays: BTreeMap::new(), wanted, phase, is_near, stepped: Duration::ZERO }
     }
 
     /// Learns of a relay or of more of its addresses. Past the bounds, what is discovered is forgotten.
@@ -166,7 +169,8 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
         }
     }
 
-    /// What is to be done now. Of relays that nobody configured those are dialed first that failed least, and of these those with the highest `score`.
+    /// What is to be done now. Of relays that nobody configured those are dialed first that failed least, of these those where fewest are that are in use,
+    /// and of these those with the highest `score`.
     pub fn step(&mut self, now: Duration, score: impl Fn(&P) -> f64) -> Vec<Dial<P, A>> {
         self.stepped = now;
         self.expire_dials(now);
@@ -181,17 +185,30 @@ impl<P: Ord + Clone, A: Clone + PartialEq> Relays<P, A> {
                 break;
             }
             while origin == Origin::Configured || engaged < self.wanted {
-                let due = self.relays.iter_mut().filter(|(_, relay)| relay.origin == origin && relay.is_due(now)).rev();
+                let due = self.relays.iter().filter(|(_, relay)| relay.origin == origin && relay.is_due(now)).rev();
                 let best = due.max_by(|(a, one), (b, other)| {
-                    other.failures.cmp(&one.failures).then_with(|| score(a).total_cmp(&score(b)))
+                    let fewer = other.failures.cmp(&one.failures);
+                    let elsewhere = || self.neighbours(other).cmp(&self.neighbours(one));
+                    fewer.then_with(elsewhere).then_with(|| score(a).total_cmp(&score(b)))
                 });
-                let Some((peer, relay)) = best else { break };
+                let Some(peer) = best.map(|(peer, _)| peer.clone()) else { break };
+                let Some(relay) = self.relays.get_mut(&peer) else { break };
                 relay.state = RelayState::Connecting(now);
                 engaged += 1;
-                dials.push(Dial { peer: peer.clone(), addresses: relay.addresses.clone() });
+                dials.push(Dial { peer, addresses: relay.addresses.clone() });
             }
         }
         dials
+    }
+
+    /// How many of the relays in use are where this one is.
+    fn neighbours(&self, relay: &Relay<A>) -> usize {
+        let in_use = self.relays.values().filter_map(|other| match &other.state {
+            RelayState::Connected(address) => Some(address),
+            RelayState::Connecting(_) => other.addresses.first(),
+            RelayState::Idle | RelayState::Waiting(_) => None,
+        });
+        in_use.filter(|there| relay.addresses.iter().any(|address| (self.is_near)(address, there))).count()
     }
 
     /// When those are turned to that are remembered, if nothing happens before: never while a configured relay is connected, at once (None) when all have
@@ -267,8 +284,12 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn str_eq(one: &&'static str, other: &&'static str) -> bool {
+        one == other
+    }
+
     fn one_relay() -> Relays<u8, &'static str> {
-        let mut relays = Relays::new(2, 500);
+        let mut relays = Relays::new(2, 500, str_eq);
         relays.add(1, ["a"], Origin::Configured);
         relays
     }
@@ -323,6 +344,23 @@ mod tests {
         }
         let dialed = relays.step(seconds(0), |peer| f64::from(u8::from(*peer == 7)));
         assert_eq!(dialed.iter().map(|dial| dial.peer).collect::<Vec<_>>(), [1, 7]);
+    }
+
+    #[test]
+    fn of_discovered_relays_those_elsewhere_are_dialed_before_better_ones_at_one_place() {
+        let mut relays: Relays<u8, &str> = Relays::new(3, 500, |a, b| a[..1] == b[..1]);
+        relays.add(1, ["a1"], Origin::Configured);
+        for (peer, address) in [(2, "c1"), (3, "b1"), (4, "b2"), (5, "a2")] {
+            relays.add(peer, [address], Origin::Discovered);
+        }
+        let dialed = relays.step(seconds(0), |peer| f64::from(*peer));
+        assert_eq!(dialed.iter().map(|dial| dial.peer).collect::<Vec<_>>(), [1, 4, 2]);
+        relays.on_disconnected(&2, None, seconds(0));
+        assert_eq!(
+            relays.step(seconds(0), |peer| f64::from(*peer))[0].peer,
+            5,
+            "where there is no other place, the best"
+        );
     }
 
     #[test]
@@ -401,7 +439,7 @@ mod tests {
 
     #[test]
     fn what_is_discovered_is_bounded() {
-        let mut relays: Relays<u32, &str> = Relays::new(2, 0);
+        let mut relays: Relays<u32, &'static str> = Relays::new(2, 0, str_eq);
         for peer in 0..10_000 {
             relays.add(peer, ["a"], Origin::Discovered);
         }
@@ -412,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_discovered_relay_that_failed_makes_room_for_another() {
-        let mut relays: Relays<u32, &str> = Relays::new(2, 0);
+        let mut relays: Relays<u32, &'static str> = Relays::new(2, 0, str_eq);
         for peer in 0..MAX_KNOWN as u32 {
             relays.add(peer, ["a"], Origin::Discovered);
         }

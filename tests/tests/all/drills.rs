@@ -406,6 +406,70 @@ async fn reservations_and_circuits_of_one_place_are_bounded_and_packets_slow_nob
     );
 }
 
+/// A peer says itself where a relay is to dial it back, and each dial is a socket until it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_has_a_relay_dial_two_addresses_at_once_and_no_more() {
+    const ASKED: usize = 8;
+    const AT_ONCE: usize = 2;
+    let _turn = TURN.lock().await;
+    let relay = TestRelay::start(&[]).await;
+    let (raw, _inbound) = RawPeer::connect_from(at(ATTACKERS, 1), &relay.address("/tcp/", false), &[]).await;
+    // Whoever dials it is connected, and hears nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let ask = async |nonce| {
+        let mut stream = raw.open("/libp2p/autonat/2/dial-request").await.unwrap();
+        let request = Proto::new().bytes(1, &address).fixed64(2, nonce);
+        stream.write_all(&sent(Proto::new().bytes(1, request))).await.unwrap();
+        stream.flush().await.unwrap();
+        // Because the address is not the one that it is seen at, it has to send up to 100 kB first.
+        assert!(message(&mut stream).await.is_some(), "how much is to be sent");
+        let data = sent(Proto::new().bytes(4, Proto::new().bytes(1, [0; 4000])));
+        for _ in 0..26 {
+            // Once it is enough nobody reads on.
+            _ = stream.write_all(&data).await;
+        }
+        _ = stream.flush().await;
+        message(&mut stream).await
+    };
+    let mut asking: futures::stream::FuturesUnordered<_> = (0..ASKED as u64).map(ask).collect();
+    let mut answers = async || while asking.next().await.is_some() {};
+    let dialing = async {
+        let mut dialed = std::collections::VecDeque::new();
+        for number in 0..ASKED {
+            dialed.push_back(within("a dial", silent.accept()).await.unwrap());
+            if dialed.len() == AT_ONCE {
+                if number + 1 == AT_ONCE {
+                    let more = tokio::time::timeout(Duration::from_secs(1), silent.accept()).await;
+                    assert!(more.is_err(), "the others wait");
+                }
+                // That dial fails, and the next one's turn has come.
+                dialed.pop_front();
+            }
+        }
+    };
+    within("all dials and answers", futures::future::join(answers(), dialing)).await;
+    // Nobody else is kept from it.
+    let (other, _inbound) = RawPeer::connect_from(at(NEWCOMERS, 1), &relay.address("/tcp/", false), &[]).await;
+    assert_eq!(searches(&other, 1).await.len(), 1);
+}
+
+/// The next message with its length as a varint before it.
+async fn message(stream: &mut libp2p::Stream) -> Option<Vec<u8>> {
+    let (mut length, mut shift, mut byte) = (0, 0, [0]);
+    loop {
+        stream.read_exact(&mut byte).await.ok()?;
+        length |= usize::from(byte[0] & 0x7f) << shift;
+        shift += 7;
+        if byte[0] < 0x80 {
+            break;
+        }
+    }
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).await.ok()?;
+    Some(message)
+}
+
 /// A STUN binding request as a browser sends it first, of RFC 5389 and RFC 8445: random names in the place of a session's.
 fn binding_request(random: &mut Random) -> Vec<u8> {
     let ufrag: String = random.bytes(16).iter().map(|byte| char::from(b'a' + byte % 26)).collect();

@@ -97,6 +97,37 @@ async fn what_streams_carry_is_measured_by_their_protocol() {
 }
 
 #[tokio::test]
+async fn what_a_relay_thinks_of_those_that_it_asks_is_shown_and_outlives_it() {
+    let mut other = TestRelay::start(&[]).await;
+    let package = Publisher::new(1).release("synced", "1.0.0", "is got by a sync", b"content");
+    package.publish_at(&other).await;
+    let mut relay = TestRelay::configured(|config| {
+        with_http(config);
+        config.bootstrap = vec![other.address("/tcp/", false)];
+    })
+    .await;
+    let asked = other.peer_id();
+    let thought_of = async |relay: &TestRelay| {
+        let all = get(http(relay), "/api/v1/reputations").await.json();
+        let own = all.as_array()?.iter().find(|it| it["peer"] == asked.to_string())?.clone();
+        let line = format!("ggen_relay_reputation{{peer=\"{asked}\"}} ");
+        let metrics = get(http(relay), "/metrics").await;
+        let shown: f64 = metrics.text().lines().find_map(|other| other.strip_prefix(&line))?.parse().unwrap();
+        // Between both it may have asked once more.
+        let score = own["score"].as_f64()?;
+        (score > 0.5 && (shown - score).abs() < 0.01).then_some(own)
+    };
+    let known = until("a sync", async || thought_of(&relay).await).await;
+    assert!(known["successes"].as_f64() >= Some(0.9) && known["faults"] == 0.0 && known["latency_ms"].is_number());
+    // Before it can have asked again: nobody is there.
+    other.stop().await;
+    relay.stop().await;
+    let relay = relay.restarted(with_http).await;
+    let known = thought_of(&relay).await.expect("what it thought before");
+    assert!(known["successes"].as_f64() >= Some(0.9), "{known}");
+}
+
+#[tokio::test]
 async fn relay_json_is_all_that_a_light_client_of_any_origin_needs() {
     let relay = TestRelay::configured(with_http).await;
     let answer = get(http(&relay), RELAY_JSON).await;

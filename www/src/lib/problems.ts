@@ -42,10 +42,17 @@ export function describeProblem(thrown: unknown): Problem {
   const code = codeOf(thrown);
   return {
     code,
-    title: TITLES[code] ?? (isRefusal(code) ? "Refused: the record did not verify" : "Something went wrong"),
+    title: TITLES[code] ?? titleOfKind(code),
     detail: thrown instanceof Error ? thrown.message : String(thrown),
     passing: code.startsWith("network/") || code === "content/not-found" || code === "content/no-provider",
   };
+}
+
+function titleOfKind(code: string): string {
+  if (isRefusal(code)) return "Refused: the record did not verify";
+  // Often a clock that is wrong, there or here, which the sentence below it tells.
+  if (code.startsWith("checkpoint/")) return "Refused: what the relay signed does not hold now";
+  return "Something went wrong";
 }
 
 /** Whether verification failed, rather than the network. */

@@ -33,7 +33,7 @@ export function meaning(answer: SearchAnswer, comparison: Comparison | undefined
     case "complete": {
       const others = agreeing(comparison) - 1;
       const commit = others === 1 ? "commits" : "commit";
-      const but = comparison?.differ.length === 0 ? "" : ", but for what their operators leave out, and is named here";
+      const but = comparison?.differ.length === 0 ? "" : ", except for what their operators exclude, which is listed below";
       const said = `${plural(others, "other relay")} that you or this page chose ${commit} to the same list${but}. If one of these ${count(others + 1)} relays is honest, nothing is missing from it.`;
       const since = "What is marked as not yet in a checkpoint is not part of that list: whether more came since is one relay’s word.";
       return recentCount(answer) === 0 ? said : `${said} ${since}`;

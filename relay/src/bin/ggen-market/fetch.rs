@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ggen_relay::causes;
+use ggen_relay::market::install::archives::Archives;
 use ggen_relay::package::unpack::unpack;
 use ggen_shared::id::FullName;
 use ggen_shared::record::{State, Version};
@@ -48,10 +49,14 @@ pub(crate) async fn run(Fetch { package: (name, version), to, ask }: Fetch) -> R
     let progress = progress::bar(release.artifact.size);
     let fetched = progress::fetch(registry.peer(), release.artifact, &progress).await;
     progress.finish_and_clear();
-    match fetched
-        .map_err(|error| causes::of(&error))
-        .and_then(|(archive, came)| unpack(&shown, &archive, &to).map(|()| came).map_err(|error| causes::of(&error)))
-    {
+    match fetched.map_err(|error| causes::of(&error)).and_then(|(archive, came)| {
+        unpack(&shown, &archive, &to).map_err(|error| causes::of(&error))?;
+        // For `install` and `serve`. What was asked for is there without it.
+        if let Err(error) = Archives::of_user().put(&release.artifact, &archive) {
+            eprintln!("warning: its archive is not kept: {error}");
+        }
+        Ok(came)
+    }) {
         Ok(came) => print(&got, &to, &came, is_json),
         Err(reason) => {
             eprintln!("error: {shown} is not fetched: {reason}");

@@ -49,27 +49,44 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Search packages. Each result is verified here; with several relays, the answer is compared among them.
+    ///
+    /// Exit code 0: something is found; 1: nothing is; 2: nobody could be asked.
     Search(find::Search),
     /// Show a package: its newest release, or the version asked for.
+    ///
+    /// Exit code 0: it is there; 1: it is not, or not to be had; 2: nobody could be asked.
     Info(find::Info),
     /// List the versions of a package, highest first.
+    ///
+    /// Exit code 0: it is there; 1: it is not, or not to be had; 2: nobody could be asked.
     Versions(find::Versions),
     /// Fetch a package, verified block by block, and unpack it.
+    ///
+    /// Exit code 0: it is there; 1: it is not to be had, or can't be unpacked; 2: nobody could be asked.
     Fetch(fetch::Fetch),
     /// Install packages with all that they need: versions that go together, confirmed by two relays, verified, and locked.
+    ///
+    /// Exit code 0: all is installed; 1: it is not; 2: nobody could be asked.
     Install(install::Install),
     /// Compare every file of what is installed with the archives that were published.
+    ///
+    /// Exit code 0: every file is as its archive has it; 1: some are not; 2: that could not be looked at.
     Verify(installed::Installed),
     /// List what is installed and not the newest: the newest that is allowed, and the newest of all.
+    ///
+    /// Exit code 0: all is the newest; 1: something is not; 2: nobody could be asked.
     Outdated(installed::Installed),
     /// Show what needs what.
+    ///
+    /// Exit code 0: it is shown; 2: nothing is installed there.
     Tree(installed::Tree),
     /// Publish package directories (package.toml or pack.toml) and .crate files. Records are public and permanent.
     ///
     /// What waits from before is delivered first. Where no relay can be reached, packages are signed and kept here until `publish` or
     /// `send` reaches one. For programs, standard output has a line `published NAME VERSION RECORD_ID CID` for each package, `already …`
     /// where every relay that took it had it before, `waiting …` where none could be reached. Exit code 0: all are published, but for
-    /// what was skipped; 1: some can't be; 2: nothing could be tried; 3: all are signed, and some wait for a relay.
+    /// what was skipped; 1: some can't be, or are published and can't be served with `--stay`; 2: nothing could be tried; 3: all are signed,
+    /// and some wait for a relay.
     Publish(publish::Publish),
     /// Deliver what was signed while no relay could be reached, in that order.
     ///
@@ -82,12 +99,20 @@ enum Command {
     /// nothing to serve, or no relay is named.
     Serve(serve::Serve),
     /// Say that a version is not to be chosen any more. Whoever asks for this very version still gets it.
+    ///
+    /// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried; 3: it is signed, and waits for a relay.
     Yank(say::Say),
     /// Take a yank or a deprecation back.
+    ///
+    /// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried; 3: it is signed, and waits for a relay.
     Unyank(say::Say),
     /// Say that a version works, and that there is something better.
+    ///
+    /// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried; 3: it is signed, and waits for a relay.
     Deprecate(say::Deprecate),
     /// Withdraw a version for good: out of listings and search, and its number is never used again.
+    ///
+    /// Exit code 0: it is said; 1: it could not be; 2: nothing could be tried; 3: it is signed, and waits for a relay.
     Retract(say::Say),
     /// Make, show, rotate or move a publisher's key.
     #[command(subcommand)]

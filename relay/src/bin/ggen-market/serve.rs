@@ -49,7 +49,7 @@ pub(crate) struct WayHere {
     /// Where to listen for those that can reach this machine by itself; repeatable [default: TCP and QUIC on all interfaces].
     #[arg(long = "listen", value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
-    /// Listen nowhere: only relays lead here, and nobody learns where this machine is.
+    /// Listen nowhere: only relays lead here, and nobody but them learns where this machine is.
     #[arg(long, conflicts_with = "listen")]
     relays_only: bool,
     /// Don't ask the router to let others in (UPnP).

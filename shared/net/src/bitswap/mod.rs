@@ -8,10 +8,12 @@ mod download;
 mod exchange;
 mod gateway;
 mod outbox;
+mod tally;
 mod wire;
 
 pub use download::{Blocks, Candidate, Event, NoBlocks, download};
 pub use exchange::Exchange;
 pub use gateway::{Archive, ArchiveError, Gateways, NoGateways};
 pub use outbox::{LINGER, Opener};
+pub use tally::Tally;
 pub use wire::{Error, read_body, read_length, read_message, write, write_at_once};

@@ -17,13 +17,13 @@ use ggen_shared::protocol::publish::{Offer, Receipt};
 use ggen_shared::protocol::query::{Ask, Question, Request};
 use ggen_shared::protocol::{head, names};
 use ggen_shared::record::{Content, ContentId, KeyLog, Release, Verified};
-use ggen_shared::reputation::{PeerReputation, Reputations, SLOW};
+use ggen_shared::reputation::{PeerReputation, Reputations};
 use ggen_shared::rules::{Rules, Schedule};
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::platform::Platform;
 use crate::address::Transport;
-use crate::bitswap::{self, Blocks, Candidate, Exchange, Gateways, NoBlocks, NoGateways, Opener};
+use crate::bitswap::{self, Blocks, Candidate, Exchange, Gateways, NoBlocks, NoGateways, Opener, Tally};
 use crate::in_turn::InTurn;
 use crate::{P2PConfig, address, exchange, streams};
 
@@ -291,7 +291,7 @@ impl<P: Platform> LightPeer<P> {
         self.dossier().all().cloned().collect()
     }
 
-    /// Keeps evidence that was found here, and tells everybody of it, if it is news.
+    /// Keeps evidence that was found here, thinks less of whom it convicts, and tells everybody of it, if it is news.
     pub(crate) fn accuse(&self, evidence: Evidence) {
         let connections = self.connections();
         let is_anchor = |relay: &PublicKey| {
@@ -299,6 +299,9 @@ impl<P: Platform> LightPeer<P> {
             connections.iter().any(|connection| connection.anchor && Some(connection.peer) == relay)
         };
         if self.dossier().keep(evidence.clone(), is_anchor) {
+            if let Some(relay) = address::peer_of(evidence.relay()) {
+                self.note(relay, PeerReputation::record_evidence);
+            }
             // Without a driver there is nobody to tell.
             _ = self.commands.clone().try_send(Command::Accuse { evidence: Box::new(evidence) });
         }
@@ -454,31 +457,16 @@ impl<P: Platform> LightPeer<P> {
         (blocks, gateways): (&impl Blocks, &impl Gateways),
         mut on_event: impl FnMut(bitswap::Event),
     ) -> Result<Assembler, FetchError> {
-        let (mut delivered, mut late) = (Vec::new(), Vec::new());
+        let mut tally = Tally::new(&self.reputations, || self.platform.now());
         let note = |event: bitswap::Event| {
-            match &event {
-                bitswap::Event::Delivered(peer) if !delivered.contains(peer) => delivered.push(*peer),
-                bitswap::Event::Late(peer) => late.push(*peer),
-                bitswap::Event::Dropped(dropped) if dropped.reason.is_fault() => self.note_fault(dropped.peer),
-                bitswap::Event::Dropped(dropped) => self.note(dropped.peer, PeerReputation::record_failure),
-                _ => {}
-            }
+            tally.take(&event);
             on_event(event);
         };
         let providers = self.providers(assembler.content(), gateways.peers());
         // On the heap: it holds a whole download's state, and callers would hold it once more.
         let (opener, sources) = (self.opener(), (blocks, gateways));
         let fetched = Box::pin(bitswap::download(&self.exchange, &opener, assembler, sources, providers, note)).await;
-        // Who delivered some of it at least is slow, which another one's speed says.
-        for peer in late.into_iter().filter(|late| !delivered.contains(late)) {
-            self.note(peer, PeerReputation::record_failure);
-        }
-        for peer in delivered {
-            // How long it took says little: a block waits for those before it.
-            self.note(peer, |reputation, now| {
-                reputation.record_success(now, reputation.latency().unwrap_or(SLOW));
-            });
-        }
+        drop(tally);
         Ok(fetched?)
     }
 

@@ -31,9 +31,10 @@ pub(super) struct LightBehaviour<H>
 where
     H: NetworkBehaviour<ToSwarm: Debug>,
 {
+    // The first, because it refuses connections: the others would keep what they heard of one that is refused.
+    pub(super) holes: H,
     pub(super) p2p: P2PBehaviour<MemoryStore>,
     pub(super) circuits: relay::client::Behaviour,
-    pub(super) holes: H,
 }
 
 /// A byte stream to a peer, before it is encrypted and shared.

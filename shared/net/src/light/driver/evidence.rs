@@ -44,7 +44,7 @@ impl<P: Platform> Driver<P> {
                 Ok(evidence) if self.keep(evidence.clone()) => {
                     let (now, thought_of) = (self.platform.now(), &self.reputations);
                     let mut thought_of = thought_of.lock().unwrap_or_else(PoisonError::into_inner);
-                    thought_of.note(relay, now, |reputation, now| reputation.record_fault(now));
+                    thought_of.note(relay, now, |reputation, now| reputation.record_evidence(now));
                     drop(thought_of);
                     self.tell(Event::Accused { evidence: Box::new(evidence), from: Some(from) });
                     MessageAcceptance::Accept

@@ -33,6 +33,7 @@ use super::peer::{Command, Connection, HeadFound, LightPeer, Shared};
 use super::platform::Platform;
 use super::providers::Providers;
 use super::swarm::{LightBehaviour, LightBehaviourEvent, Transports, swarm};
+use crate::address::IpGroup;
 use crate::behaviour::P2PBehaviourEvent;
 use crate::bitswap::Exchange;
 use crate::gossip::{evidence_topic, packages_topic};
@@ -58,7 +59,8 @@ pub fn start<P: Platform>(
     let connections = Arc::new(Mutex::new(Vec::new()));
     let swarm = swarm(keypair, transports, platform, &config);
     let phase = local.to_bytes().iter().rev().take(4).fold(0_u32, |phase, byte| phase << 8 | u32::from(*byte));
-    let mut relays = Relays::new(config.connections, phase);
+    let is_near = |one: &Multiaddr, other: &Multiaddr| IpGroup::of(one) == IpGroup::of(other);
+    let mut relays = Relays::new(config.connections, phase, is_near);
     for (addresses, origin) in [(&config.relays, Origin::Configured), (&config.remembered, Origin::Remembered)] {
         for address in addresses.iter().filter(|address| !address::is_unspecified(address)) {
             if let Some((peer, _)) = address::split_peer(address) {

@@ -10,7 +10,7 @@ use libp2p::swarm::{THandler, THandlerInEvent, THandlerOutEvent};
 use libp2p::{Multiaddr, PeerId, upnp};
 
 #[derive(Default)]
-pub(super) struct Router(upnp::tokio::Behaviour);
+pub(crate) struct Router(upnp::tokio::Behaviour);
 
 impl NetworkBehaviour for Router {
     type ConnectionHandler = <upnp::tokio::Behaviour as NetworkBehaviour>::ConnectionHandler;
