@@ -5,7 +5,7 @@
 //! checkpoint, and the proof under its root. Whoever verifies needs nothing else of the answer.
 //!
 //! `/api/v1/evidence` shows which relays are proven to break the rules, with what proves it; `/api/v1/reputations`, what this relay thinks of peers that
-//! it has asked for something ([`PeerReputation`](ggen_shared::reputation::PeerReputation)); `/api/v1/exclusions`, what this relay's operator
+//! it has asked for something ([`PeerReputation`]); `/api/v1/exclusions`, what this relay's operator
 //! excludes, in lines: an id, a space, the reason. Its hash is in the relay's checkpoints
 //! ([`Exclusions::hash`](ggen_shared::catalogue::Exclusions::hash)).
 
