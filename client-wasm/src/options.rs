@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use ggen_net::{P2PConfig, address};
+use ggen_shared::id::Network;
 use ggen_shared::limits::MAX_RESULTS;
 use ggen_shared::registry;
 use ggen_shared::reputation::PeerReputation;
@@ -50,6 +51,7 @@ pub(crate) struct Options {
     transports: Option<Vec<Transport>>,
     discover: Option<bool>,
     epoch_seconds: Option<f64>,
+    network: Option<String>,
 }
 
 /// What to start with.
@@ -100,7 +102,9 @@ impl Options {
                 .filter(|epoch| !epoch.is_zero())
                 .ok_or_else(|| Error::bad_options("epochSeconds is no length of time"))?,
         };
+        let network = self.network.map_or_else(|| Ok(Network::main()), Network::named);
         let config = P2PConfig {
+            network: network.map_err(|error| Error::bad_options(format!("network: {error}")))?,
             epoch,
             relays,
             remembered: known.iter().map(|relay| relay.address.clone()).collect(),
@@ -229,7 +233,7 @@ mod tests {
 
     fn options(relays: &[&str], transports: Option<Vec<Transport>>) -> Options {
         let relays = relays.iter().map(|address| format!("{address}/p2p/{PEER}")).collect();
-        Options { relays: Some(relays), transports, discover: None, epoch_seconds: None }
+        Options { relays: Some(relays), transports, discover: None, epoch_seconds: None, network: None }
     }
 
     fn code(options: Options) -> &'static str {
@@ -248,6 +252,18 @@ mod tests {
         assert_eq!(order(vec![Transport::WebSocket, Transport::WebRtcDirect]), [ws.clone(), webrtc.clone()]);
         assert_eq!(order(vec![Transport::WebRtcDirect, Transport::WebSocket]), [webrtc, ws.clone()]);
         assert_eq!(order(vec![Transport::WebSocket, Transport::WebSocket]), [ws]);
+    }
+
+    #[test]
+    fn a_network_of_its_own_is_named() {
+        let named = |name: Option<String>| {
+            Options { network: name, ..options(&["/ip4/1.2.3.4/tcp/2/ws"], None) }.check(|_| true, None)
+        };
+        assert_eq!(named(None).expect("valid").config.network, Network::main());
+        assert_eq!(named(Some("ours".into())).expect("valid").config.network.as_str(), "ours");
+        for name in [String::new(), "x".repeat(1000)] {
+            assert_eq!(named(Some(name)).expect_err("is none").code, "client/bad-options");
+        }
     }
 
     #[test]

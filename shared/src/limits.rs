@@ -33,8 +33,8 @@ pub const MAX_DEPENDENCIES: usize = 128;
 /// A requirement such as `>=1.2.3, <2.0.0`.
 pub const MAX_REQUIREMENT_BYTES: usize = 128;
 
-/// Record indices of an identity that proved no work. At most two records stand at one index.
-pub const BASE_QUOTA: u32 = 16 * 1024;
+/// Record indices of the identity that proved most, and of any where no work is asked for. At most two records stand at one index.
+pub const MAX_QUOTA: u32 = 16 * 1024;
 /// Records that may stand at one index, or claim one version, of a publisher: two prove a conflict, more add nothing.
 pub const MAX_CONFLICTING_RECORDS: usize = 2;
 
@@ -109,7 +109,7 @@ pub const MAX_KEPT_PER_PAGE: usize = 250;
 /// Ids of the pages that publishers write: whoever is shown one release downloads the page that keeps it.
 pub const KEPT_PER_PAGE: usize = 64;
 /// Keep pages of one rotation: as many as it takes to keep a record at every index below the quota.
-pub const MAX_PAGES_PER_ROTATION: usize = BASE_QUOTA as usize / KEPT_PER_PAGE;
+pub const MAX_PAGES_PER_ROTATION: usize = MAX_QUOTA as usize / KEPT_PER_PAGE;
 /// Keep pages that the rotations of one key log name, those of a fork's other branch aside: it takes two thirds of them to keep a record at
 /// every index below the quota, with a page left half empty by each rotation. So a key log without its pages is some forty kilobytes
 /// at most, and fits every answer and all evidence. As many come with one key log.

@@ -278,7 +278,7 @@ impl Publisher {
             next: KeyCommitment::to_key(&public(&next)),
             work: Work::NONE,
         };
-        let inception = sign(inception, &signing, &network).expect("a valid inception");
+        let inception = sign(inception.proven_for(&network), &signing, &network).expect("a valid inception");
         Self { key_log: KeyLog::new(inception), signing, network, next_index: 0 }
     }
 

@@ -1,10 +1,11 @@
-# Confirms the valid records and heads of records.json, and the checkpoints of checkpoints.json, with other implementations of BLAKE3,
-# CBOR and Ed25519 than ours; and merkle.json with an implementation of its own, written from the prose of shared/src/merkle:
-#     pip install blake3 cbor2 cryptography && python tests/vectors/confirm.py
+# Confirms the valid records and heads of records.json, the checkpoints of checkpoints.json, and work.json, with other implementations of
+# BLAKE3, CBOR, Ed25519 and Argon2 than ours; and merkle.json with an implementation of its own, written from the prose of shared/src/merkle:
+#     pip install argon2-cffi blake3 cbor2 cryptography && python tests/vectors/confirm.py
 # Worth a run whenever the vectors were changed on purpose; no test needs it.
 import base64, json, pathlib
 
 import blake3, cbor2
+from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 v=json.load(open(pathlib.Path(__file__).with_name('records.json')))
 b32=lambda b: base64.b32encode(b).decode().lower().rstrip('=')
@@ -87,6 +88,17 @@ for x in v['valid']:
     env=cbor2.dumps({'p':pay,'s':sig},canonical=True); assert env.hex()==x['checkpoint']
     assert dk("ggen marketplace 2026 checkpoint",env).hex()==x['hash'] and b32(d['relay'])==x['relay']
     print('checkpoint of epoch',x['epoch'],'ok')
+
+# Proofs of work.
+v=json.load(open(pathlib.Path(__file__).with_name('work.json')))
+for x in v['identities']:
+    pay=cbor2.loads(bytes.fromhex(x['record']))['p']; id=dk(ctx(1),pay); assert b32(id)==x['id']
+    hash=hash_secret_raw(id,b"ggen-work-v1",time_cost=1,memory_cost=8192,parallelism=1,hash_len=32,type=Type.ID,version=19)
+    assert hash.hex()==x['hash']
+    level=cbor2.loads(pay)['work']['level']; zeros=256-int.from_bytes(hash,'big').bit_length(); asked=x['network']=='ggen'
+    holds=level in range(8,13) and zeros>=level if asked else level==0
+    assert x['quota']==((4<<level if asked else 16384) if holds else None) and x['error']==(None if holds else 'record/wrong-work')
+    print('identity:',x['name'],'ok')
 
 # Merkle maps. Bits are texts of 0 and 1.
 class Refused(Exception): pass

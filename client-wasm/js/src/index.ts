@@ -69,6 +69,7 @@ export class MarketClient {
       transports: options.transports ?? DEFAULT_TRANSPORTS,
       discover: options.discover ?? true,
       epochSeconds: options.epochSeconds,
+      network: options.network,
     };
     client.#gateways = new KnownGateways(named?.gateways ?? new Map());
     KeptDownload.prepare();

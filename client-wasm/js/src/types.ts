@@ -20,6 +20,8 @@ export interface ClientOptions {
    * relay that was met may see the visitor come back. `false` forgets them. Default: `true`.
    */
   remember?: boolean;
+  /** The network whose records count. Default: `"ggen"`, everyone's. Only there has each publisher proved some work. */
+  network?: string;
   /** Seconds of an epoch of the network. Default: 60, as in everyone's network. */
   epochSeconds?: number;
   /** Where the wasm module is, or its bytes. Default: beside the script. */

@@ -12,6 +12,7 @@ export interface RawOptions {
   transports: Transport[];
   discover: boolean;
   epochSeconds?: number | undefined;
+  network?: string | undefined;
 }
 
 export class Client {

@@ -125,7 +125,7 @@ impl Desk {
         let standing = Standing {
             publisher: self.key.key_log.publisher(),
             signed_under: before.as_ref().map_or_else(|| self.key.key_log.head(), |before| before.signed_under),
-            index: before.as_ref().map_or_else(|| self.ledger.next_index(), |before| before.index),
+            index: before.as_ref().map_or_else(|| self.next_index(), |before| Ok(before.index))?,
             created: before.as_ref().map_or(now, |before| before.created),
         };
         let mut release = package.manifest.release(standing, artifact, readme);
@@ -147,6 +147,15 @@ impl Desk {
         let release = sign(release, &self.key.signing, &self.key.network)?;
         self.ledger.stage(Record::Release(Box::new(release.clone())))?;
         Ok(Signed { release, blocks, waits: true })
+    }
+
+    /// The index of what is signed next.
+    ///
+    /// # Errors
+    /// [`Error::QuotaUsed`].
+    pub(crate) fn next_index(&self) -> Result<u32, Error> {
+        let (next, quota) = (self.ledger.next_index(), self.key.key_log.quota());
+        if next < quota { Ok(next) } else { Err(Error::QuotaUsed(quota)) }
     }
 
     /// Writes down one record that has no content, kept in the outbox before.

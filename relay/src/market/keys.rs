@@ -16,6 +16,7 @@ pub use file::StoredKey;
 
 use super::ledger;
 use super::seal::{self, Passphrase};
+use super::work::Proving;
 use crate::files::{self, Existing};
 
 /// Why a key can't be made or used.
@@ -86,6 +87,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The inception is none, such as of a level of work that there is not.
+    #[error("the key can't be made: {0}")]
+    Inception(#[source] record::Error),
     /// The key log takes no more.
     #[error("the key can't be rotated: {0}")]
     Rotation(#[from] record::Error),
@@ -137,17 +141,18 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 impl PublisherKey {
-    /// Makes a new publisher, and writes its key, and its next key at a place apart; both encrypted, if there is a passphrase. An existing
-    /// file is never overwritten.
+    /// Makes a new publisher, who proves the work that the network asks for, and writes its key, and its next key at a place apart; both
+    /// encrypted, if there is a passphrase. An existing file is never overwritten. Blocks.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NextExists`], [`Error::NextBeside`], [`Error::Sealing`], [`Error::Write`], [`Error::Randomness`].
+    /// [`Error::Inception`], [`Error::Exists`], [`Error::NextExists`], [`Error::NextBeside`], [`Error::Sealing`], [`Error::Write`], [`Error::Randomness`].
     pub fn create(
         path: &Path,
         next_path: &Path,
         handle: Handle,
         network: Network,
         passphrase: Option<Passphrase>,
+        proving: Proving<'_>,
     ) -> Result<Self, Error> {
         // Asked for first only to say it well: the files are never replaced anyhow.
         if path.symlink_metadata().is_ok() {
@@ -157,7 +162,8 @@ impl PublisherKey {
         let (signing, next) = (random_key()?, random_key()?);
         let inception =
             Inception { handle, key: public(&signing), next: KeyCommitment::to_key(&public(&next)), work: Work::NONE };
-        let inception = sign(inception, &signing, &network).expect("an inception of checked fields is valid");
+        let inception = proving.prove(inception, &network).and_then(|proven| sign(proven, &signing, &network));
+        let inception = inception.map_err(Error::Inception)?;
         let created = Self { signing, key_log: KeyLog::new(inception), network, passphrase };
         let directory = directory_of(path);
         files::create_directory(directory).map_err(|source| files::Error::Write { path: directory.into(), source })?;

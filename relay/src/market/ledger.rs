@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use ggen_shared::id::{Network, PackageName, RecordId};
-use ggen_shared::limits::BASE_QUOTA;
+use ggen_shared::limits::MAX_QUOTA;
 use ggen_shared::record::{self, KeyLog, Record, Release, Status, UnverifiedRecord, Verified, Version};
 
 /// Why the ledger can't be used.
@@ -226,7 +226,7 @@ impl Ledger {
         if self.is_broken {
             return Err(error("it could not be written before"));
         }
-        if record.indexed().is_some_and(|indexed| indexed.index() >= BASE_QUOTA) {
+        if record.indexed().is_some_and(|indexed| indexed.index() >= MAX_QUOTA) {
             return Err(error("every index of this key is used: it can sign nothing more"));
         }
         self.staged.push_str(&BASE64.encode(record.bytes()));

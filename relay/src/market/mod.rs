@@ -12,3 +12,4 @@ pub mod restore;
 pub mod seal;
 pub mod status;
 pub mod survey;
+pub mod work;

@@ -53,6 +53,11 @@ pub enum Error {
     /// What was signed together with others could not be kept or written down.
     #[error("what was signed could not be written down, and is not sent: {0}")]
     NotWritten(String),
+    /// The key has signed as much as it may.
+    #[error(
+        "this key has used all of its {0} record indices, of which each release and each status takes one. Make another key with:          ggen-market key new --quota"
+    )]
+    QuotaUsed(u32),
     /// Nothing can be said of a version that nobody knows.
     #[error("{} cannot be found under this key: {}. See what there is with: ggen-market versions", .0.0, .0.1)]
     NoSuchVersion(Box<(Subject, GetError)>),

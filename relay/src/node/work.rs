@@ -186,10 +186,17 @@ impl Work {
             Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
             Err(error) => return Err(error),
         };
-        let verified = self.shelf.verify(&offer);
+        let shelf = self.shelf.clone();
+        // Signatures, and the work of a new publisher: not on a thread that serves others.
+        let verifying = tokio::task::spawn_blocking(move || (shelf.verify(&offer), offer));
+        let (verified, offer) = verifying.await.map_err(std::io::Error::other)?;
         let records = match verified.and_then(|records| check_created(&records, now()).map(|()| records)) {
             Ok(records) => records,
-            Err(error) => return refuse(stream, error.refusal()).await,
+            Err(error) => {
+                // It cost as much as a record that is kept, so it counts as one.
+                share.wait_to_add(1).await;
+                return refuse(stream, error.refusal()).await;
+            }
         };
         share.wait_to_add(self.shelf.count_new(&records)).await;
         let wanted = match self.shelf.store().missing(offer.blocks).await {
@@ -345,7 +352,10 @@ impl Work {
         }
         let records = match record {
             UnverifiedRecord::Inception(inception) => {
-                vec![Record::Inception(inception.verify(self.shelf.network()).map_err(|_| Unannounced::Invalid)?)]
+                let shelf = self.shelf.clone();
+                let verifying = tokio::task::spawn_blocking(move || inception.verify(shelf.network()));
+                let verified = verifying.await.map_err(|_| Unannounced::Unknown)?;
+                vec![Record::Inception(verified.map_err(|_| Unannounced::Invalid)?)]
             }
             record => {
                 let publisher = record.publisher();
@@ -404,7 +414,9 @@ impl Work {
     ) -> Option<(KeyLog, Vec<Record>)> {
         let mut stream = self.open(relay, names::QUERY).await?;
         let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
-        let key_log = KeyLog::verify(&answer.events, publisher, self.shelf.network()).ok()?;
+        let shelf = self.shelf.clone();
+        let verify = move || KeyLog::verify(&answer.events, publisher, shelf.network());
+        let key_log = tokio::task::spawn_blocking(verify).await.ok()?.ok()?;
         let records = key_log.clone().into_records();
         Some((key_log, records))
     }

@@ -72,8 +72,9 @@ impl Builder {
         self.0.insert(record).map(drop)
     }
 
-    /// Verifies encoded records and offers them. A record's whole key log is among them, or was offered before. Returns how many were left
-    /// out, because they do not verify or can't be offered.
+    /// Verifies encoded records that were verified before they were stored, and offers them: all but the work of identities, which would take
+    /// milliseconds for each. A record's whole key log is among them, or was offered before. Returns how many were left out, because they
+    /// do not verify or can't be offered.
     pub fn load<B: AsRef<[u8]> + Sync>(&mut self, encoded: &[B], network: &Network) -> usize {
         let mut left_out = 0;
         let (mut key_events, mut others) = (Vec::new(), Vec::new());
@@ -100,7 +101,15 @@ impl Builder {
         loop {
             let before = events.len();
             events.retain(|event| {
-                let verified = event.clone().verify(self.0.key_log(&event.publisher()), network);
+                let verified = match event.clone() {
+                    UnverifiedRecord::Inception(inception) => {
+                        inception.verify_signature(network).map(Record::Inception)
+                    }
+                    event => {
+                        let publisher = event.publisher();
+                        event.verify(self.0.key_log(&publisher), network)
+                    }
+                };
                 !self.offer(verified.ok())
             });
             if events.is_empty() || events.len() == before {

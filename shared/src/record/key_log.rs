@@ -12,7 +12,7 @@ use super::{
     Envelope, Error, Inception, Indexed, KeepPage, Payload, Record, RecordBytes, Rotation, Unverified, Verified,
 };
 use crate::id::{Handle, KeyCommitment, Network, PublicKey, PublisherId, RecordId};
-use crate::limits::{BASE_QUOTA, MAX_CONFLICTING_RECORDS, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
+use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
 
 /// The verified key events of one publisher, and those of its keep pages that are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +131,8 @@ impl KeyLog {
     }
 
     /// How many record indices the publisher has.
-    pub const fn quota(&self) -> u32 {
-        BASE_QUOTA
+    pub fn quota(&self) -> u32 {
+        self.inception.work.quota()
     }
 
     /// What verification of a record demands, the signature excepted: the key that it must be signed by.

@@ -12,16 +12,18 @@ mod status;
 mod tests;
 mod text;
 mod unknown;
+mod work;
 
 pub use any::{Record, UnverifiedRecord};
 pub use envelope::{Envelope, Kind, RecordBytes};
-pub use inception::{Inception, Work};
+pub use inception::Inception;
 pub use key_log::{Followed, KeyLog};
 pub use presumed::PresumedKeyLog;
 pub use release::{Artifact, Content, ContentId, Dependency, Release, Version};
 pub use rotation::{KeepPage, Rotation};
 pub use status::{State, Status, Weight};
 pub use unknown::{Unknown, sign_unknown};
+pub use work::{Prover, Work};
 
 pub(crate) use text::is_unprintable;
 
@@ -86,6 +88,11 @@ pub enum Error {
     /// The key that signed the record was rotated out, and the page that would keep the record is not here.
     #[error("the key log comes without the page that would keep the record {0}")]
     NoKeepPage(RecordId),
+    /// An identity has not done the work that its network asks for, or says that it has done some where none is asked for.
+    #[error(
+        "the identity has not proven the work that its network asks for: a key made for another network, or by hand"
+    )]
+    WrongWork,
     /// The record's index is not below the publisher's quota.
     #[error("the record index {index} is not below the publisher's quota of {quota}")]
     OverQuota {
@@ -112,6 +119,7 @@ impl Error {
             Self::NotCommitted(_) => "record/not-committed",
             Self::Void(_) => "record/void",
             Self::NoKeepPage(_) => "record/no-keep-page",
+            Self::WrongWork => "record/wrong-work",
             Self::OverQuota { .. } => "record/over-quota",
         }
     }
@@ -136,6 +144,14 @@ pub trait Payload: Serialize + DeserializeOwned + Clone {
     /// # Errors
     /// [`Error::Field`] for the first field that breaks a rule.
     fn check(&self) -> Result<(), Error>;
+
+    /// Checks what depends on the network and the record's id: costly, so it comes last.
+    ///
+    /// # Errors
+    /// [`Error::WrongWork`].
+    fn check_for(&self, _id: &RecordId, _network: &Network) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A record whose shape is right. Its signature has not been looked at: show nothing of it, store nothing of it.
@@ -240,11 +256,19 @@ const fn filled(lowest: u8, between: u8, highest: u8) -> [u8; 32] {
 }
 
 impl Unverified<Inception> {
-    /// Verifies an inception: it is signed by the key that it introduces.
+    /// Verifies an inception: it is signed by the key that it introduces, and proves the work that the network asks for. Takes some
+    /// milliseconds where that is any, the first time.
     ///
     /// # Errors
-    /// [`Error::WeakKey`], [`Error::BadSignature`].
+    /// [`Error::WeakKey`], [`Error::BadSignature`], [`Error::WrongWork`].
     pub fn verify(self, network: &Network) -> Result<Verified<Inception>, Error> {
+        let verified = self.verify_signature(network)?;
+        verified.check_for(&verified.id, network)?;
+        Ok(verified)
+    }
+
+    /// As [`Self::verify`], of an inception that was verified before it was stored: its work is not looked at again.
+    pub(crate) fn verify_signature(self, network: &Network) -> Result<Verified<Inception>, Error> {
         let key = self.payload.key;
         self.verify_under(&key, network)
     }
@@ -380,11 +404,13 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Verified<T> {
 /// Signs a payload. The result went through the same checks as a record from a peer, the signature excepted.
 ///
 /// # Errors
-/// [`Error::Field`] for a payload that breaks a rule, [`Error::Encoding`] when the record would be too long.
+/// [`Error::Field`] for a payload that breaks a rule, [`Error::WrongWork`] for an inception without the work that the network asks for,
+/// [`Error::Encoding`] when the record would be too long.
 pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Result<Verified<T>, Error> {
     payload.check()?;
     let encoded = codec::encode(&payload);
     let id = T::KIND.id_of(&encoded);
+    payload.check_for(&id, network)?;
     let signature = key.sign(&T::KIND.signed_message(network, &id)).to_bytes();
     let bytes = Envelope { kind: T::KIND.number().into(), payload: encoded, signature }.encode()?;
     Ok(Verified { payload, id, bytes })

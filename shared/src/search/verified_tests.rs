@@ -351,7 +351,7 @@ fn an_inception_that_a_rotation_follows_is_verified() {
 #[test]
 fn rejects_the_key_log_and_the_releases_of_another_network() {
     let (answer, relay) = honest("word");
-    let there = Publisher::of_network(1, "publisher-1", Network::main());
+    let there = Publisher::of_network(1, "publisher-1", Network::named("other").unwrap());
     assert_eq!(there.id(), Publisher::new(1).id());
     let mut log = answer.clone();
     log.key_logs[0] = there.key_log().events().map(|event| ByteBuf::from(event.to_vec())).collect();

@@ -13,7 +13,7 @@ export class Publisher {
     /** How many next keys were made. */
     publisher.nextKeys = 1;
     const made = ["key", "new", "--handle", handle, "--key", publisher.key, "--next-key", publisher.nextKey(1), "--no-passphrase"];
-    const shown = await run(MARKET, [...made, "--network", "ggen"]);
+    const shown = await run(MARKET, [...made, "--network", "ggen", "--quota", "1024"]);
     const field = (name) => shown.find(({ text }) => text.startsWith(`${name} `)).text.slice(name.length + 1);
     publisher.id = field("publisher");
     /** `handle~fingerprint`. */

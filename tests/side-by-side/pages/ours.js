@@ -17,7 +17,7 @@ Object.defineProperty(WebSocket.prototype, "onmessage", {
 });
 
 present(async () => {
-  const market = await MarketClient.start({ transports: ["websocket"], discover: false });
+  const market = await MarketClient.start({ network: "corpus", transports: ["websocket"], discover: false });
   return async (text) => {
     const { hits } = await market.search(text, { limit: 20 });
     // Decrypted, unpacked, decoded, verified, and handed over to JavaScript.

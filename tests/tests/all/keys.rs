@@ -78,3 +78,19 @@ async fn a_key_goes_to_another_machine_and_goes_on_where_it_was() {
     let same = there.with_relays(&["publish", &there.package("my-thing", "0.1.0")]).await;
     assert!(same.code == 0 && same.out.starts_with("already my-thing 0.1.0 "), "{same:?}");
 }
+
+#[tokio::test]
+async fn a_key_of_everybodys_network_proves_its_work_and_can_sign_so_much() {
+    let terminal = Terminal::without_key(&[]);
+    let next = terminal.next_key(1);
+    let new = ["key", "new", "--handle", "alice", "--no-passphrase", "--next-key", &next, "--quota", "1024"];
+    let elsewhere = terminal.run(&[&new[..], &["--network", "test"]].concat()).await;
+    assert!(elsewhere.code == 2 && elsewhere.err.contains("--quota is for everybody's network"), "{elsewhere:?}");
+    let odd = terminal.run(&[&new[..8], &["1000"]].concat()).await;
+    assert!(odd.code == 2 && odd.err.contains("1024, 2048, 4096, 8192, 16384"), "{odd:?}");
+    let made = terminal.run(&new).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    // The key file is verified like what a peer sends.
+    let status = terminal.run(&["status"]).await;
+    assert!(status.out.contains("0 of 1024 indices are used"), "{status:?}");
+}

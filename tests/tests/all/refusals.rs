@@ -34,7 +34,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let relay = TestRelay::start(&[]).await;
+        Self::of(network()).await
+    }
+
+    async fn of(network: Network) -> Self {
+        let relay = TestRelay::configured(|config| config.network = network).await;
         let (sender, listener) = (TestPeer::start(&[&relay]).await, TestPeer::start(&[&relay]).await);
         Self { relay, sender, listener }
     }
@@ -173,6 +177,39 @@ async fn a_key_of_small_order_is_refused() {
         assert_eq!(refused, "record/weak-key");
     }
     scene.nothing_was_forwarded().await;
+}
+
+#[tokio::test]
+async fn an_identity_that_has_not_done_what_its_network_asks_for_is_refused() {
+    let here = Publisher::new(11);
+    let proven = Publisher::of_network(11, Network::main());
+    let read = |publisher: &Publisher| {
+        let events: Vec<_> = publisher.key_log.events().cloned().collect();
+        let envelope = Envelope::decode(&events[0]).unwrap();
+        codec::decode::<Inception>(&envelope.payload, MAX_RECORD_BYTES).unwrap()
+    };
+    let (free, costly) = (read(&here), read(&proven));
+    let claimed = Work { nonce: costly.work.nonce + 1, ..costly.work };
+    let on = |network: &Network, inception: &Inception| {
+        let (kind, payload) = (Kind::Inception, codec::encode(inception));
+        let signature = here.signing.sign(&kind.signed_message(network, &kind.id_of(&payload))).to_bytes();
+        Envelope { kind: kind.number().into(), payload, signature }.encode().unwrap().to_vec()
+    };
+
+    let scene = Scene::new().await;
+    let refused = scene.refused_records(vec![on(&network(), &costly)]).await;
+    assert_eq!(refused, "record/wrong-work", "none is asked for here");
+    scene.nothing_was_forwarded().await;
+
+    let main = Network::main();
+    let scene = Scene::of(main.clone()).await;
+    for inception in [free, Inception { work: claimed, ..costly.clone() }] {
+        assert_eq!(scene.refused_records(vec![on(&main, &inception)]).await, "record/wrong-work");
+    }
+    let offer = Offer { records: vec![on(&main, &costly).into()], blocks: Vec::new() };
+    let receipt = within("the receipt", scene.sender.peer.publish(scene.relay.peer_id(), &offer, |_| None)).await;
+    assert_eq!(receipt.unwrap().new.len(), 1);
+    assert_eq!(scene.records(), [proven.key_log.publisher().inception()]);
 }
 
 #[tokio::test]

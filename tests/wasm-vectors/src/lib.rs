@@ -4,7 +4,7 @@
 //! The module for wasm32 has no imports at all: whatever can instantiate it with `{}` can check it. [`check`] gives the number
 //! of vectors that hold, or -1; then [`message_ptr`] and [`message_len`] say which one does not, and why.
 //!
-//! `records.json`, `messages.json`, `analyser.json`, `merkle.json` and `checkpoints.json` are made by this crate's test `golden`, which fails when it makes others: a format
+//! `records.json`, `messages.json`, `analyser.json`, `merkle.json`, `checkpoints.json` and `work.json` are made by this crate's test `golden`, which fails when it makes others: a format
 //! or a rule has changed, and records that are out there are read differently. To change them on purpose:
 //! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` was computed by another implementation and is never made here.
 
@@ -14,6 +14,7 @@ mod content;
 mod merkle;
 mod messages;
 mod records;
+mod work;
 
 use std::sync::OnceLock;
 
@@ -33,6 +34,8 @@ pub struct Vectors<'a> {
     pub merkle: &'a str,
     /// `checkpoints.json`.
     pub checkpoints: &'a str,
+    /// `work.json`.
+    pub work: &'a str,
     /// `content.json`.
     pub content: &'a str,
 }
@@ -44,6 +47,7 @@ pub const VECTORS: Vectors<'static> = Vectors {
     analyser: include_str!("../../vectors/analyser.json"),
     merkle: include_str!("../../vectors/merkle.json"),
     checkpoints: include_str!("../../vectors/checkpoints.json"),
+    work: include_str!("../../vectors/work.json"),
     content: include_str!("../../vectors/content.json"),
 };
 
@@ -59,6 +63,7 @@ impl Vectors<'_> {
             self.check_analyser(),
             self.check_merkle(),
             self.check_checkpoints(),
+            self.check_work(),
             content::check(self.content),
         ];
         checked.into_iter().sum()
@@ -102,6 +107,14 @@ impl Vectors<'_> {
     /// As [`Vectors::check_all`].
     pub fn check_checkpoints(&self) -> Checked {
         checkpoints::check(self.checkpoints)
+    }
+
+    /// Checks what identities cost.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_work(&self) -> Checked {
+        work::check(self.work)
     }
 }
 

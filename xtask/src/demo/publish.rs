@@ -111,7 +111,10 @@ fn write_publishers(state: &Path, keys: &Path, crates: &[CrateFile]) -> Result<P
             say::line(&format!("making the key of {handle}"));
             // Nobody would type twelve passphrases, and no demo's key is worth one.
             let next_key = key_file(&next_keys, handle).display().to_string();
-            market(["key", "new", "--handle", handle, "--no-passphrase", "--next-key", &next_key], &key)?;
+            market(
+                ["key", "new", "--handle", handle, "--no-passphrase", "--quota", "1024", "--next-key", &next_key],
+                &key,
+            )?;
         }
         let shown = market(["key", "show"], &key)?;
         let id = shown.lines().find_map(|line| line.strip_prefix("publisher "));

@@ -14,16 +14,17 @@ use ggen_relay::market::publish::{Publishing, Taken};
 use ggen_relay::market::restore::{self, Restored};
 use ggen_relay::market::seal;
 use ggen_relay::market::status::Subject;
+use ggen_relay::market::work::Proving;
 use ggen_shared::id::{Handle, Network};
 use ggen_shared::protocol::query::KeyLogOf;
-use ggen_shared::record::KeyLog;
+use ggen_shared::record::{KeyLog, Work};
 use ggen_shared::search::verified::verify_key_log;
 use libp2p::PeerId;
 use serde_json::{Value, json};
 
 use crate::own::{KeyFile, Opened, Own};
-use crate::passphrase;
 use crate::report::{failures_json, warn_of};
+use crate::{passphrase, progress};
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
@@ -46,6 +47,10 @@ pub(crate) enum Key {
         /// The network it signs for.
         #[arg(long, default_value = "ggen")]
         network: String,
+        /// How many releases and status changes it can ever sign [default: 4096]. Everybody's network asks for a proof of work, some seconds of
+        /// all cores for 4096, and in proportion for others; another network asks for none, and gives each key 16384.
+        #[arg(long, value_name = "RECORDS", value_parser = level_of)]
+        quota: Option<u8>,
     },
     /// Show who a key makes you. It takes no passphrase.
     Show {
@@ -111,13 +116,35 @@ pub(crate) enum Key {
     },
 }
 
+/// What a key proves unless more or less is asked for.
+const DEFAULT_LEVEL: u8 = 10;
+
+/// The level of work that gives so many records.
+fn level_of(records: &str) -> Result<u8, String> {
+    let levels = Work::MIN_LEVEL..=Work::MAX_LEVEL;
+    let quota = |level| Work { level, nonce: 0 }.quota().to_string();
+    let found = levels.clone().find(|level| quota(*level) == records);
+    found.ok_or_else(|| format!("there are keys for {} records", levels.map(quota).collect::<Vec<_>>().join(", ")))
+}
+
 pub(crate) async fn run(command: Key) -> Result<ExitCode> {
     match command {
-        Key::New { handle, next_key, no_passphrase, key, network } => {
+        Key::New { handle, next_key, no_passphrase, key, network, quota } => {
             let path = key.path();
             let network = Network::named(network)?;
+            if quota.is_some() && network != Network::main() {
+                bail!(
+                    "--quota is for everybody's network: in another one each key can sign the same number of records"
+                );
+            }
             let passphrase = if no_passphrase { None } else { Some(key.passphrase().to_seal("the new key")?) };
-            let made = PublisherKey::create(&path, &next_key, handle, network, passphrase)?;
+            let level = quota.unwrap_or(DEFAULT_LEVEL);
+            let progress = progress::tries(level);
+            let proving = Proving { level, tried: &|| progress.inc(1) };
+            let create = || PublisherKey::create(&path, &next_key, handle, network, passphrase, proving);
+            let made = tokio::task::block_in_place(create);
+            progress.finish_and_clear();
+            let made = made?;
             print_publisher(&made.key_log, key.is_json());
             eprintln!("key written to {}", path.display());
             say_where_next_is(&next_key);

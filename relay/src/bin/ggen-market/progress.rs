@@ -20,6 +20,12 @@ pub(crate) fn bar(bytes: u64) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style)
 }
 
+/// A bar for the tries that it takes on the average to prove a level of work. It may take some times as many.
+pub(crate) fn tries(level: u8) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} proof of work: {pos} tries of about {len}, {elapsed}");
+    ProgressBar::new(1 << level).with_style(style.expect("a template of known keys"))
+}
+
 /// How content came.
 #[derive(Debug, Default)]
 pub(crate) struct Came {

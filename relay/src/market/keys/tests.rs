@@ -3,6 +3,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::market::ledger::{Ledger, Locked};
 
+fn network() -> Network {
+    Network::named("test").unwrap()
+}
+
 /// Places for a key, and for its next keys apart.
 struct Places {
     home: TempDir,
@@ -23,7 +27,14 @@ impl Places {
     }
 
     fn create(&self, passphrase: Option<Passphrase>) -> Result<PublisherKey, Error> {
-        PublisherKey::create(&self.key(), &self.next(1), Handle::new("alice").unwrap(), Network::main(), passphrase)
+        PublisherKey::create(
+            &self.key(),
+            &self.next(1),
+            Handle::new("alice").unwrap(),
+            network(),
+            passphrase,
+            Proving::LEAST,
+        )
     }
 
     fn rotate(&self, key: &PublisherKey, next: &Path, number: usize) -> Result<PublisherKey, Error> {
@@ -61,6 +72,41 @@ fn sign_something(key: &PublisherKey, path: &Path) -> RecordId {
 }
 
 #[test]
+fn a_key_that_has_signed_as_much_as_it_may_says_so_before_it_signs_more() {
+    use crate::market::desk::Desk;
+    use crate::market::outbox::{self, Outbox};
+    use crate::market::publish;
+    let places = Places::new();
+    let (main, next) = (Network::main(), places.next(1));
+    let made =
+        PublisherKey::create(&places.key(), &next, Handle::new("alice").unwrap(), main.clone(), None, Proving::LEAST);
+    let key = made.unwrap();
+    assert_eq!(PublisherKey::load(&places.key()).unwrap().key_log.quota(), 1024);
+    let last = |index| record::Status {
+        publisher: key.key_log.publisher(),
+        signed_under: key.key_log.head(),
+        index,
+        name: "my-thing".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        seq: 1,
+        state: record::State::Yanked,
+        reason: String::new(),
+        instead: None,
+    };
+    let at = |index| {
+        let mut ledger = ledger_of(&key, &places.key());
+        let status = sign(last(index), &key.signing, &main).unwrap();
+        ledger.stage(record::Record::Status(Box::new(status))).unwrap();
+        let outbox = Outbox::open(&outbox::path_of(&places.key())).unwrap();
+        Desk::new(key.clone(), ledger, outbox, publish::Publishers::new()).unwrap().next_index()
+    };
+    assert_eq!(at(1022).unwrap(), 1023);
+    let used = at(1023).unwrap_err();
+    assert!(matches!(used, publish::Error::QuotaUsed(1024)));
+    assert!(used.to_string().contains("all of its 1024 record indices") && used.to_string().contains("key new"));
+}
+
+#[test]
 fn a_key_that_is_there_is_kept_and_named() {
     let places = Places::new();
     let publisher = places.create(None).unwrap().key_log.publisher();
@@ -82,7 +128,8 @@ fn the_next_key_goes_to_a_place_apart() {
     let beside = places.home.path().join("next");
     let again = places.home.path().join("../").join(places.home.path().file_name().unwrap()).join("next");
     for next in [&beside, &again] {
-        let made = PublisherKey::create(&places.key(), next, Handle::new("a").unwrap(), Network::main(), None);
+        let made =
+            PublisherKey::create(&places.key(), next, Handle::new("a").unwrap(), network(), None, Proving::LEAST);
         assert!(matches!(made, Err(Error::NextBeside(_))), "{}", next.display());
     }
     assert!(!places.key().exists());
@@ -173,7 +220,7 @@ fn a_damaged_key_and_a_newer_one_are_told_apart_and_left_as_they_are() {
         sound.replace("secret = ", "encrypted = "),
         format!("encrypted = \"\"\n{sound}"),
         format!("anything = 1\n{sound}"),
-        sound.replace("network = \"ggen\"", "network = \"other\""),
+        sound.replace("network = \"test\"", "network = \"other\""),
     ] {
         let error = read(&damaged);
         let sealed = matches!(error, Error::Sealed { .. });

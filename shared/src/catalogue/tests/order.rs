@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::catalogue::testing::{Publisher, catalogue, depends_on, other_artifact, record};
 use crate::catalogue::{Catalogue, InsertError, Inserted, Leaf, keys};
 use crate::id::RecordId;
-use crate::limits::BASE_QUOTA;
+use crate::limits::MAX_QUOTA;
 use crate::merkle::Map;
 use crate::record::{self, Release, Verified};
 
@@ -187,7 +187,7 @@ fn a_release_without_its_key_log_is_refused() {
 fn a_release_that_its_key_log_does_not_allow_is_refused() {
     let (one, two) = (Publisher::new(1), Publisher::new(2));
     let mut catalogue = catalogue(&[&one, &two], []);
-    let over_quota = one.release(BASE_QUOTA, "a", "1.0.0", |_| {});
+    let over_quota = one.release(MAX_QUOTA, "a", "1.0.0", |_| {});
     let under_another = one.release(0, "a", "1.0.0", |release| release.signed_under = two.inception.id());
     for (release, code) in [(over_quota, "record/over-quota"), (under_another, "record/unknown-key-event")] {
         let refused = catalogue.insert(record(release));
@@ -195,7 +195,7 @@ fn a_release_that_its_key_log_does_not_allow_is_refused() {
         assert_eq!(refused.map_err(|error| error.code()), Err(code));
     }
     assert_eq!(catalogue.record_count(), 2);
-    assert!(catalogue.insert(record(one.release(BASE_QUOTA - 1, "a", "1.0.0", |_| {}))).is_ok());
+    assert!(catalogue.insert(record(one.release(MAX_QUOTA - 1, "a", "1.0.0", |_| {}))).is_ok());
 }
 
 #[test]

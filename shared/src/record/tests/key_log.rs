@@ -1,7 +1,7 @@
 //! A key log is one publisher's, and holds the key that a record names.
 
 use super::*;
-use crate::limits::{BASE_QUOTA, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
+use crate::limits::{MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG, MAX_QUOTA};
 
 fn events() -> Vec<Vec<u8>> {
     key_log().events().map(|event| event.to_vec()).collect()
@@ -19,7 +19,7 @@ fn a_key_log_is_verified_and_says_whose_it_is() {
     assert_eq!(verified.head().as_bytes(), verified.publisher().as_bytes());
     assert_eq!(verified.key_at(&verified.head()), Some(&public(&key(1))));
     assert_eq!(verified.key_at(&RecordId::from_bytes([0; 32])), None);
-    assert_eq!(verified.quota(), BASE_QUOTA);
+    assert_eq!(verified.quota(), MAX_QUOTA);
     let records = verified.clone().into_records();
     assert_eq!(records.iter().map(Record::id).collect::<Vec<_>>(), [verified.head()]);
     assert_eq!(events().len(), 1);
@@ -76,7 +76,7 @@ fn rejects_a_release_under_a_key_event_that_the_log_does_not_hold() {
 #[test]
 fn rejects_a_release_beyond_the_quota() {
     let at = |index| verify(sign(Release { index, ..minimal() }, &key(1), &network()).unwrap().bytes());
-    assert!(at(BASE_QUOTA - 1).is_ok());
-    assert_eq!(at(BASE_QUOTA), Err(Error::OverQuota { index: BASE_QUOTA, quota: BASE_QUOTA }));
-    assert_eq!(at(u32::MAX), Err(Error::OverQuota { index: u32::MAX, quota: BASE_QUOTA }));
+    assert!(at(MAX_QUOTA - 1).is_ok());
+    assert_eq!(at(MAX_QUOTA), Err(Error::OverQuota { index: MAX_QUOTA, quota: MAX_QUOTA }));
+    assert_eq!(at(u32::MAX), Err(Error::OverQuota { index: u32::MAX, quota: MAX_QUOTA }));
 }

@@ -6,7 +6,7 @@ use ipld_core::ipld::Ipld;
 
 use super::*;
 use crate::limits::{
-    BASE_QUOTA, KEPT_PER_PAGE, MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION, MAX_REASON_BYTES, MAX_RECORD_BYTES,
+    KEPT_PER_PAGE, MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION, MAX_QUOTA, MAX_REASON_BYTES, MAX_RECORD_BYTES,
 };
 
 fn ids(count: usize) -> Vec<RecordId> {
@@ -107,7 +107,7 @@ fn the_longest_lists_fit_a_record_and_all_indices_fit_a_rotation() {
         sign(rotation(&ids(MAX_PAGES_PER_ROTATION)), &key(2), &network()).unwrap().bytes().len(),
     ];
     assert!(longest.iter().all(|bytes| *bytes <= MAX_RECORD_BYTES), "{longest:?}");
-    assert!(MAX_PAGES_PER_ROTATION * KEPT_PER_PAGE >= BASE_QUOTA as usize);
+    assert!(MAX_PAGES_PER_ROTATION * KEPT_PER_PAGE >= MAX_QUOTA as usize);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn an_unknown_kind_has_a_publisher_a_key_event_and_an_index_and_whatever_else() 
     }
     assert_eq!(unknown(|fields| _ = fields.insert("index", Ipld::Integer(-1))), Err("record/field"));
     assert_eq!(unknown(|fields| _ = fields.insert("index", Ipld::Integer(1 << 32))), Err("record/field"));
-    let over = Ipld::Integer(BASE_QUOTA.into());
+    let over = Ipld::Integer(MAX_QUOTA.into());
     assert_eq!(unknown(|fields| _ = fields.insert("index", over)), Err("record/over-quota"));
 }
 

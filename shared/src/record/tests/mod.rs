@@ -250,6 +250,7 @@ fn error_codes_are_stable() {
         (Error::NotCommitted(id), "record/not-committed"),
         (Error::Void(id), "record/void"),
         (Error::NoKeepPage(id), "record/no-keep-page"),
+        (Error::WrongWork, "record/wrong-work"),
         (Error::OverQuota { index: 1, quota: 1 }, "record/over-quota"),
     ];
     let of_key_log = ["no-key-log", "unknown-key-event", "void", "no-keep-page"];

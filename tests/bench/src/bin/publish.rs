@@ -18,6 +18,7 @@ use ggen_relay::market::outbox::{self, Outbox};
 use ggen_relay::market::peer;
 use ggen_relay::market::publish::{Delivery, Publishers, Publishing};
 use ggen_relay::market::survey::{self, Finding};
+use ggen_relay::market::work::Proving;
 use ggen_shared::id::Handle;
 
 /// Crates that are published.
@@ -74,7 +75,7 @@ async fn publishing(directory: &Path, relays: &[Relay]) -> Result<Publishing<pee
     let (home, safe) = (directory.join("home"), directory.join("safe"));
     std::fs::create_dir(&safe)?;
     let path = home.join("key");
-    let key = PublisherKey::create(&path, &safe.join("next"), Handle::new("bench")?, network(), None)?;
+    let key = PublisherKey::create(&path, &safe.join("next"), Handle::new("bench")?, network(), None, Proving::LEAST)?;
     let ledger = Locked::of(&ledger::path_of(&path))?.read(&key.key_log, &key.network)?;
     let desk = Desk::new(key, ledger, Outbox::open(&outbox::path_of(&path))?, Publishers::new())?;
     let addresses = relays.iter().filter_map(|relay| relay.addresses().into_iter().next()).collect();

@@ -10,12 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ggen_bench::queries::QUERIES;
 use ggen_bench::report::{Row, publish, quantile};
-use ggen_bench::{debian, records_in};
+use ggen_bench::{debian, network, records};
 use ggen_relay::store::{Batch, Store};
 use ggen_relay::{Config, Relay};
 use ggen_shared::catalogue::build::Builder;
 use ggen_shared::checkpoint::EPOCH_SECONDS;
-use ggen_shared::id::Network;
 use ggen_shared::record::Record;
 use ggen_shared::rules::Schedule;
 use ggen_side_by_side::{documents, node, plain};
@@ -48,7 +47,7 @@ async fn main() -> Result<()> {
         anyhow::bail!("usage: side-by-side SCRIPTS DIRECTORY CHROMIUM [JSON FILE]");
     };
     fs::create_dir_all(directory)?;
-    let (_, records) = records_in(&Network::main(), &debian()?);
+    let (_, records) = records(&debian()?);
     let data = tempfile::tempdir()?;
     fill(data.path(), &records).await?;
     let mut builder = Builder::new();
@@ -101,7 +100,7 @@ fn config(data: &Path, www: &Path) -> Config {
         http: Some(([127, 0, 0, 1], 0).into()),
         external: Vec::new(),
         www: Some(www.into()),
-        network: Network::main(),
+        network: network(),
         epoch: Duration::from_secs(EPOCH_SECONDS),
         rules: Schedule::default(),
         upnp: false,

@@ -9,6 +9,7 @@ mod make;
 mod merkle;
 mod messages;
 mod refused;
+mod work;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,11 @@ fn checkpoints_are_signed_as_they_always_were() {
 }
 
 #[test]
+fn work_is_proven_as_it_always_was() {
+    compare("work.json", VECTORS.work, &work::work());
+}
+
+#[test]
 fn every_vector_holds() {
     let count = VECTORS.check_all().unwrap();
     assert!(count > 150, "{count}");
@@ -95,6 +101,11 @@ fn a_vector_with_anything_changed_does_not_hold() {
             ggen_wasm_vectors::Vectors { checkpoints: &changed, ..VECTORS }.check_checkpoints().is_err(),
             "{pointer}"
         );
+    }
+    let work: Value = serde_json::from_str(VECTORS.work).unwrap();
+    for (pointer, changed) in changes(&work) {
+        let changed = changed.to_string();
+        assert!(ggen_wasm_vectors::Vectors { work: &changed, ..VECTORS }.check_work().is_err(), "{pointer}");
     }
 }
 

@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use ggen_shared::id::{FullName, KeyCommitment, Network, PublicKey, PublisherId, RecordId};
-use ggen_shared::limits::BASE_QUOTA;
+use ggen_shared::limits::MAX_QUOTA;
 use ggen_shared::protocol::{announcement, head};
 use ggen_shared::record::{
     self, Artifact, Content, ContentId, Dependency, Envelope, Inception, KeepPage, KeyLog, Payload, Record, Release,
@@ -177,7 +177,7 @@ pub(crate) fn minimal() -> Release {
 
 pub(crate) fn full() -> Release {
     Release {
-        index: BASE_QUOTA - 1,
+        index: MAX_QUOTA - 1,
         name: "event-sourcing.axum_2".parse().unwrap(),
         version: "1.20.3-rc.1".parse().unwrap(),
         artifact: Artifact { cid: ContentId::of_dag_pb(b"artifact"), size: 300_000 },

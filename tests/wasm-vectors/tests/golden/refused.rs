@@ -7,7 +7,7 @@ use ed25519_dalek::Signer;
 use ggen_shared::codec;
 use ggen_shared::id::{KeyCommitment, Network, PublicKey, PublisherId, RecordId};
 use ggen_shared::limits::{
-    BASE_QUOTA, MAX_ARTIFACT_BYTES, MAX_HEAD_BYTES, MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION, MAX_REASON_BYTES,
+    MAX_ARTIFACT_BYTES, MAX_HEAD_BYTES, MAX_KEPT_PER_PAGE, MAX_PAGES_PER_ROTATION, MAX_QUOTA, MAX_REASON_BYTES,
     MAX_RECORD_BYTES, MAX_TAGS,
 };
 use ggen_shared::protocol::head;
@@ -185,7 +185,7 @@ fn bad_contexts(list: &mut List) {
     let publisher = PublisherId::from_inception(stranger);
     list.push("record/wrong-publisher", "another publisher", &release(&|it| it.publisher = publisher));
     list.push("record/unknown-key-event", "an unknown key event", &release(&|it| it.signed_under = stranger));
-    list.push("record/over-quota", "an index at the quota", &release(&|it| it.index = BASE_QUOTA));
+    list.push("record/over-quota", "an index at the quota", &release(&|it| it.index = MAX_QUOTA));
     list.push_with(
         "record/wrong-id",
         "another record than asked for",
@@ -305,7 +305,7 @@ fn bad_statuses(list: &mut List) {
     one("record/field", "with a long reason", &|it| it.reason = "a".repeat(MAX_REASON_BYTES + 1));
     one("record/field", "with a reason of two lines", &|it| it.reason = "a\nb".into());
     one("record/field", "that yanks and names another", &|it| it.instead = Some(it.package()));
-    one("record/over-quota", "at an index over the quota", &|it| it.index = BASE_QUOTA);
+    one("record/over-quota", "at an index over the quota", &|it| it.index = MAX_QUOTA);
     one("record/unknown-key-event", "under an unknown key event", &|it| it.signed_under = stranger);
     one("record/wrong-publisher", "of another publisher", &|it| it.publisher = PublisherId::from_inception(stranger));
     let payload = codec::encode(&yank());
@@ -354,7 +354,7 @@ fn bad_unknown_kinds(list: &mut List) {
     list.push("record/wrong-publisher", "unknown kind of another publisher", &sealed(kind, &publisher));
     let event = with(&payload, "signed_under", stranger);
     list.push("record/unknown-key-event", "unknown kind under an unknown key event", &sealed(kind, &event));
-    let index = with(&payload, "index", cbor::head(0, BASE_QUOTA.into()));
+    let index = with(&payload, "index", cbor::head(0, MAX_QUOTA.into()));
     list.push("record/over-quota", "unknown kind at an index over the quota", &sealed(kind, &index));
     let error = "record/bad-signature";
     let signature = key(SEED).sign(&kind.signed_message(&network(), &kind.id_of(&payload))).to_bytes();
@@ -393,7 +393,7 @@ fn rotated_out(list: &mut List) {
     one("record/not-committed", "a rotation beside another, by the key in force", ROTATED, fork.bytes());
     let on = signed_by(FRESH_SEED, Rotation { prev: signed_by(NEXT_SEED, rotation()).id(), ..thief });
     one("record/not-committed", "a rotation after another, by the key in force", ROTATED, on.bytes());
-    let quota = signed_by(FRESH_SEED, Release { index: BASE_QUOTA, ..after_rotation() });
+    let quota = signed_by(FRESH_SEED, Release { index: MAX_QUOTA, ..after_rotation() });
     one("record/over-quota", "a release after a rotation, with an index at the quota", ROTATED, quota.bytes());
 }
 
