@@ -16,6 +16,7 @@ use ggen_shared::record::{
     self, Content, ContentId, KeepPage, KeyLog, Kind, Record, Release, Rotation, UnverifiedRecord, Verified,
 };
 use ggen_shared::rules::Rules;
+use serde_bytes::ByteBuf;
 
 use crate::derivation::Derivation;
 use crate::policy;
@@ -310,6 +311,24 @@ impl Shelf {
         Ok(records)
     }
 
+    fn is_here(&self, id: &RecordId) -> bool {
+        self.catalogue().record(id).is_some()
+    }
+
+    /// How many identities that are new here claim work in some records: each takes milliseconds to verify.
+    pub(crate) fn count_claims(&self, records: &[ByteBuf]) -> usize {
+        let claims = |bytes: &ByteBuf| match UnverifiedRecord::decode(bytes) {
+            Ok(UnverifiedRecord::Inception(inception)) => inception.claims_work() && !self.is_here(&inception.id()),
+            _ => false,
+        };
+        records.iter().take(MAX_RECORDS_PER_OFFER).filter(|bytes| claims(bytes)).count()
+    }
+
+    /// Whether to verify what a publisher says takes the work of an identity that is new here.
+    pub(crate) fn lacks_work_of(&self, publisher: &PublisherId) -> bool {
+        self.network.asks_for_work() && self.catalogue().key_log(publisher).is_none()
+    }
+
     /// Verifies records against the key events among them, in whatever order they come, and those already here. In the result each stands
     /// behind what it needs.
     ///
@@ -558,7 +577,13 @@ impl Offered<'_> {
     fn verify_key_event(&mut self, event: UnverifiedRecord) -> Result<(), AdmitError> {
         let publisher = event.publisher();
         let network = &self.shelf.network;
-        let record = event.verify(self.key_log(publisher).as_deref(), network)?;
+        let record = match event {
+            // Its work is known: it comes again with each release.
+            UnverifiedRecord::Inception(inception) if self.shelf.is_here(&inception.id()) => {
+                Record::Inception(inception.verify_again(network)?)
+            }
+            event => event.verify(self.key_log(publisher).as_deref(), network)?,
+        };
         match &record {
             Record::Inception(inception) => {
                 self.key_logs.entry(publisher).or_insert_with(|| KeyLog::new(inception.clone()));

@@ -122,6 +122,11 @@ pub const RECORDS_OF_PUBLISHER: Pace = RECORDS.times(4);
 /// New records that one peer publishes or announces. In the long run far more than people publish, and a pace that the disk and others can
 /// bear; an import of thousands of packages is not slowed.
 pub const RECORDS: Pace = Pace { per_second: 200, burst: 2000 };
+/// What an identity that claims some work counts for among the records that a peer adds, whatever becomes of it: to check it takes five and a
+/// half milliseconds of a core, so a peer has a thirtieth of one in the long run.
+pub const IDENTITY_IN_RECORDS: usize = 40;
+/// What is verified at a time on threads that serve nobody meanwhile: the work of an identity takes eight mebibytes.
+pub const MAX_VERIFYING: usize = 4;
 /// New records that one relay sends in syncs. A relay that joins gets all there is of a large network without waiting; past that, who makes up
 /// records without end keeps a quarter of a core busy, and the others have their turn.
 pub const SYNCED_RECORDS: Pace = Pace { per_second: 2000, burst: 100_000 };

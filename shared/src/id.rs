@@ -326,6 +326,11 @@ impl Network {
         Self("ggen".into())
     }
 
+    /// Whether an identity has to prove some work in it: in everyone's. Whoever has a network of his own knows who publishes there.
+    pub fn asks_for_work(&self) -> bool {
+        *self == Self::main()
+    }
+
     /// A network of one's own.
     ///
     /// # Errors

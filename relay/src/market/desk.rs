@@ -13,6 +13,9 @@ use super::publish::{Error, Publishers};
 use super::status::Subject;
 use crate::package::{Package, Standing};
 
+/// Indices that no release takes: what was published can be withdrawn to the end.
+pub(crate) const KEPT_FOR_STATUSES: u32 = 64;
+
 /// A key, its ledger and what waits for relays.
 pub struct Desk {
     pub(super) key: PublisherKey,
@@ -125,7 +128,7 @@ impl Desk {
         let standing = Standing {
             publisher: self.key.key_log.publisher(),
             signed_under: before.as_ref().map_or_else(|| self.key.key_log.head(), |before| before.signed_under),
-            index: before.as_ref().map_or_else(|| self.next_index(), |before| Ok(before.index))?,
+            index: before.as_ref().map_or_else(|| self.next_index(KEPT_FOR_STATUSES), |before| Ok(before.index))?,
             created: before.as_ref().map_or(now, |before| before.created),
         };
         let mut release = package.manifest.release(standing, artifact, readme);
@@ -149,13 +152,13 @@ impl Desk {
         Ok(Signed { release, blocks, waits: true })
     }
 
-    /// The index of what is signed next.
+    /// The index of what is signed next, if more than so many are left.
     ///
     /// # Errors
     /// [`Error::QuotaUsed`].
-    pub(crate) fn next_index(&self) -> Result<u32, Error> {
+    pub(crate) fn next_index(&self, kept: u32) -> Result<u32, Error> {
         let (next, quota) = (self.ledger.next_index(), self.key.key_log.quota());
-        if next < quota { Ok(next) } else { Err(Error::QuotaUsed(quota)) }
+        if next + kept < quota { Ok(next) } else { Err(Error::QuotaUsed(quota)) }
     }
 
     /// Writes down one record that has no content, kept in the outbox before.

@@ -51,6 +51,12 @@ pub enum Error {
     /// There is no such file.
     #[error("{0} does not exist. Make a key with: ggen-market key new --handle HANDLE --next-key FILE --key {0}")]
     Missing(PathBuf),
+    /// It was made before everybody's network asked for work.
+    #[error(
+        "{0} is a key without the proof of work that its network asks for, such as an earlier ggen-market made: no relay takes what \
+         it signs. Move it away, and make another one with: ggen-market key new --handle HANDLE --next-key FILE"
+    )]
+    Unproven(PathBuf),
     /// Something newer wrote it.
     #[error("{0} was written by a newer ggen-market: use that version, or a later one")]
     Newer(PathBuf),
@@ -159,14 +165,18 @@ impl PublisherKey {
             return Err(Error::Exists(path.into()));
         }
         check_place(path, next_path)?;
+        // Before the work, which is not to be in vain.
+        let directory = directory_of(path);
+        for directory in [directory, directory_of(next_path)] {
+            let writable = files::create_directory(directory).and_then(|()| tempfile::tempfile_in(directory).map(drop));
+            writable.map_err(|source| files::Error::Write { path: directory.into(), source })?;
+        }
         let (signing, next) = (random_key()?, random_key()?);
         let inception =
             Inception { handle, key: public(&signing), next: KeyCommitment::to_key(&public(&next)), work: Work::NONE };
         let inception = proving.prove(inception, &network).and_then(|proven| sign(proven, &signing, &network));
         let inception = inception.map_err(Error::Inception)?;
         let created = Self { signing, key_log: KeyLog::new(inception), network, passphrase };
-        let directory = directory_of(path);
-        files::create_directory(directory).map_err(|source| files::Error::Write { path: directory.into(), source })?;
         created.write(path, next_path, &next, Existing::Refuse)?;
         Ok(created)
     }

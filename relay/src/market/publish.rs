@@ -55,7 +55,8 @@ pub enum Error {
     NotWritten(String),
     /// The key has signed as much as it may.
     #[error(
-        "this key has used all of its {0} record indices, of which each release and each status takes one. Make another key with:          ggen-market key new --quota"
+        "this key has signed as much as it ever can: {0} records, of which the last are for yank, deprecate and retract. \
+         Make another one with: ggen-market key new --handle HANDLE --next-key FILE --key OTHER_FILE"
     )]
     QuotaUsed(u32),
     /// Nothing can be said of a version that nobody knows.

@@ -122,7 +122,7 @@ impl<P: Platform> Publishing<P> {
         let status = Status {
             publisher: desk.key.key_log.publisher(),
             signed_under: desk.key.key_log.head(),
-            index: desk.next_index()?,
+            index: desk.next_index(0)?,
             name: subject.name.clone(),
             version: subject.version.clone(),
             seq,

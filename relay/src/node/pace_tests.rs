@@ -15,20 +15,27 @@ fn network() -> Network {
 
 /// A relay's work without a network: what it tells is read by nobody.
 fn work(directory: &std::path::Path) -> (Arc<Work>, mpsc::Receiver<Command>) {
-    let shelf = Arc::new(Shelf::open(Store::open(directory).unwrap(), network(), Rules::FIRST).unwrap().0);
+    work_in(directory, network())
+}
+
+fn work_in(directory: &std::path::Path, network: Network) -> (Arc<Work>, mpsc::Receiver<Command>) {
+    let shelf = Arc::new(Shelf::open(Store::open(directory).unwrap(), network.clone(), Rules::FIRST).unwrap().0);
     let (commands, inbox) = mpsc::channel(policy::COMMANDS);
-    let evidence = Kept::read(directory, network(), Schedule::default(), &[]);
+    let evidence = Kept::read(directory, network, Schedule::default(), &[]);
     let reputations = reputations::Kept::read(directory, Duration::ZERO);
     (Arc::new(Work::new(shelf.clone(), evidence, reputations, Box::new(shelf), commands)), inbox)
+}
+
+fn inception() -> Inception {
+    let public = |seed: u8| PublicKey::from_bytes(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes());
+    let next = KeyCommitment::to_key(&public(2));
+    Inception { handle: "one".parse().unwrap(), key: public(1), next, work: ProofOfWork::NONE }
 }
 
 /// A publisher, and releases of packages named by number.
 fn publisher() -> (KeyLog, impl Fn(u32) -> Verified<Release>) {
     let signing = SigningKey::from_bytes(&[1; 32]);
-    let public = |key: &SigningKey| PublicKey::from_bytes(key.verifying_key().to_bytes());
-    let next = KeyCommitment::to_key(&public(&SigningKey::from_bytes(&[2; 32])));
-    let inception = Inception { handle: "one".parse().unwrap(), key: public(&signing), next, work: ProofOfWork::NONE };
-    let key_log = KeyLog::new(sign(inception, &signing, &network()).unwrap());
+    let key_log = KeyLog::new(sign(inception(), &signing, &network()).unwrap());
     let (publisher, signed_under) = (key_log.publisher(), key_log.head());
     let release = move |index: u32| {
         let release = Release {
@@ -85,6 +92,23 @@ async fn who_puts_too_many_heads_is_left_to_others_and_others_are_heard() {
     until("another peer's head", || here(&release(2))).await;
     assert!(!here(&release(1)));
     assert_eq!(share.verifying_heads.available_permits(), policy::MAX_VERIFYING_HEADS_PER_PEER, "it was not looked at");
+}
+
+#[tokio::test]
+async fn a_relay_that_sends_an_identity_without_its_work_is_at_fault_and_nothing_of_it_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (work, _inbox) = work_in(directory.path(), Network::main());
+    let claimed = ProofOfWork { level: ProofOfWork::MIN_LEVEL, nonce: 0 };
+    for claim in [ProofOfWork::NONE, claimed] {
+        let inception = Inception { work: claim, ..inception() };
+        let (kind, payload) = (Kind::Inception, codec::encode(&inception));
+        let message = kind.signed_message(&Network::main(), &kind.id_of(&payload));
+        let signature = ed25519_dalek::Signer::sign(&SigningKey::from_bytes(&[1; 32]), &message).to_bytes();
+        let record = record::Envelope { kind: kind.number().into(), payload, signature }.encode().unwrap().to_vec();
+        let ended = work.keep_synced(PeerId::random(), vec![ByteBuf::from(record)]).await;
+        assert!(matches!(ended, Err(super::super::sync::Error::Record(record::Error::WrongWork))), "{ended:?}");
+    }
+    assert_eq!(work.shelf().catalogue().record_count(), 0);
 }
 
 #[tokio::test]

@@ -226,9 +226,9 @@ impl Work {
     /// Keeps what is to be kept of some records. How many of them are new.
     pub(super) async fn keep_synced(self: &Arc<Self>, relay: PeerId, bytes: Vec<ByteBuf>) -> Result<u64, Error> {
         let bytes = Arc::new(bytes);
-        let (shelf, all) = (self.shelf().clone(), bytes.clone());
-        let verified = tokio::task::spawn_blocking(move || shelf.verify_all(all.iter().map(|bytes| &bytes[..])));
-        if let Ok(records) = verified.await.map_err(|_| Error::Stopping)? {
+        let all = bytes.clone();
+        let verified = self.verify(move |shelf| shelf.verify_all(all.iter().map(|bytes| &bytes[..])));
+        if let Ok(records) = verified.await.ok_or(Error::Stopping)? {
             return self.keep_records(relay, records).await;
         }
         // One of them does not hold as things are here: each by itself then.
@@ -241,13 +241,20 @@ impl Work {
 
     /// Keeps a record if it is to be kept. How many are new.
     async fn keep_one(self: &Arc<Self>, relay: PeerId, bytes: &[u8]) -> Result<u64, Error> {
-        let verify = || self.shelf().verify_all(std::iter::once(bytes));
-        let mut verified = verify();
+        let verify = async || {
+            let bytes = bytes.to_vec();
+            self.verify(move |shelf| shelf.verify_all(std::iter::once(&bytes[..]))).await.ok_or(Error::Stopping)
+        };
+        let mut verified = verify().await?;
         if let Err(AdmitError::UnknownPublisher(publisher)) = verified {
             let found = timeout(policy::KEY_LOG_TIMEOUT, self.fetch_key_log_from(relay, publisher)).await;
-            if let Ok(Some((_, key_log))) = found {
-                _ = self.keep_records(relay, key_log).await?;
-                verified = verify();
+            match found {
+                Ok(Ok(Some((_, key_log)))) => {
+                    _ = self.keep_records(relay, key_log).await?;
+                    verified = verify().await?;
+                }
+                Ok(Err(error)) if is_fault(&error) => return Err(error.into()),
+                _ => {}
             }
         }
         match verified {
@@ -307,6 +314,7 @@ const fn is_fault(error: &record::Error) -> bool {
             | record::Error::Field { .. }
             | record::Error::WeakKey
             | record::Error::BadSignature
+            | record::Error::WrongWork
             | record::Error::OverQuota { .. }
     )
 }

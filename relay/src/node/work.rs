@@ -51,6 +51,7 @@ pub(crate) struct Work {
     uploads: Arc<Semaphore>,
     announcements: Arc<Semaphore>,
     verifying_heads: Arc<Semaphore>,
+    verifying: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
     fetching: Semaphore,
     /// Which relay is the first that is asked besides the one that passed something on.
@@ -97,6 +98,7 @@ impl Work {
             uploads: Arc::new(Semaphore::new(policy::UPLOAD_UNITS as usize)),
             announcements: Arc::new(Semaphore::new(policy::MAX_ANNOUNCEMENTS)),
             verifying_heads: Arc::new(Semaphore::new(policy::MAX_VERIFYING_HEADS)),
+            verifying: Arc::new(Semaphore::new(policy::MAX_VERIFYING)),
             fetches: Arc::new(Semaphore::new(policy::MAX_FETCHES)),
             fetching: Semaphore::new(policy::MAX_FETCHING),
             next_other: AtomicUsize::new(0),
@@ -186,10 +188,9 @@ impl Work {
             Err(exchange::Error::Protocol(error)) => return refuse(stream, malformed(&error)).await,
             Err(error) => return Err(error),
         };
-        let shelf = self.shelf.clone();
-        // Signatures, and the work of a new publisher: not on a thread that serves others.
-        let verifying = tokio::task::spawn_blocking(move || (shelf.verify(&offer), offer));
-        let (verified, offer) = verifying.await.map_err(std::io::Error::other)?;
+        share.wait_to_add(self.shelf.count_claims(&offer.records) * policy::IDENTITY_IN_RECORDS).await;
+        let verified = self.verify(move |shelf| (shelf.verify(&offer), offer)).await;
+        let (verified, offer) = verified.ok_or_else(|| std::io::Error::other("the relay is stopping"))?;
         let records = match verified.and_then(|records| check_created(&records, now()).map(|()| records)) {
             Ok(records) => records,
             Err(error) => {
@@ -352,13 +353,18 @@ impl Work {
         }
         let records = match record {
             UnverifiedRecord::Inception(inception) => {
-                let shelf = self.shelf.clone();
-                let verifying = tokio::task::spawn_blocking(move || inception.verify(shelf.network()));
-                let verified = verifying.await.map_err(|_| Unannounced::Unknown)?;
-                vec![Record::Inception(verified.map_err(|_| Unannounced::Invalid)?)]
+                if inception.claims_work() && !share.may_add(policy::IDENTITY_IN_RECORDS) {
+                    return Err(Unannounced::Unknown);
+                }
+                let verified = self.verify(|shelf| inception.verify(shelf.network())).await;
+                vec![Record::Inception(verified.ok_or(Unannounced::Unknown)?.map_err(|_| Unannounced::Invalid)?)]
             }
             record => {
                 let publisher = record.publisher();
+                if self.shelf.lacks_work_of(&publisher) && !share.may_add(policy::IDENTITY_IN_RECORDS) {
+                    tracing::debug!(%from, "too many new publishers of one peer: one is left to others");
+                    return Err(Unannounced::Unknown);
+                }
                 let known = self.shelf.catalogue().key_log(&publisher).cloned();
                 let (key_log, mut records) = match known {
                     Some(key_log) => (key_log, Vec::new()),
@@ -400,25 +406,41 @@ impl Work {
     async fn fetch_key_log(&self, from: PeerId, publisher: PublisherId) -> Option<(KeyLog, Vec<Record>)> {
         for relay in self.to_ask(from).await {
             let asked = timeout(policy::KEY_LOG_TIMEOUT, self.fetch_key_log_from(relay, publisher)).await;
-            if let Ok(Some(found)) = asked {
+            if let Ok(Ok(Some(found))) = asked {
                 return Some(found);
             }
         }
         None
     }
 
+    /// Asks a relay for a key log. None: it gave none. An error: what it gave is none.
     pub(super) async fn fetch_key_log_from(
         &self,
         relay: PeerId,
         publisher: PublisherId,
-    ) -> Option<(KeyLog, Vec<Record>)> {
-        let mut stream = self.open(relay, names::QUERY).await?;
-        let answer = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await.ok()?;
+    ) -> Result<Option<(KeyLog, Vec<Record>)>, record::Error> {
+        let Some(mut stream) = self.open(relay, names::QUERY).await else { return Ok(None) };
+        let asked = exchange::ask(&mut stream, KeyLogOf { publisher }, DEFAULT_WINDOW_BYTES).await;
+        let Ok(answer) = asked else { return Ok(None) };
+        let verify = move |shelf: &Shelf| KeyLog::verify(&answer.events, publisher, shelf.network());
+        let Some(verified) = self.verify(verify).await else { return Ok(None) };
+        verified.map(|key_log| Some((key_log.clone(), key_log.into_records())))
+    }
+
+    /// Signatures, and the work of new publishers: on a thread that serves nobody meanwhile, and few at a time. None when the relay stops.
+    pub(super) async fn verify<T: Send + 'static>(
+        &self,
+        verify: impl FnOnce(&Shelf) -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = self.verifying.clone().acquire_owned().await.ok()?;
         let shelf = self.shelf.clone();
-        let verify = move || KeyLog::verify(&answer.events, publisher, shelf.network());
-        let key_log = tokio::task::spawn_blocking(verify).await.ok()?.ok()?;
-        let records = key_log.clone().into_records();
-        Some((key_log, records))
+        // The thread goes on when nobody waits for it any more, so it keeps its turn.
+        let verifying = tokio::task::spawn_blocking(move || {
+            let verified = verify(&shelf);
+            drop(turn);
+            verified
+        });
+        verifying.await.ok()
     }
 
     /// What each peer uses.
@@ -511,8 +533,14 @@ impl Work {
         }
         let Some(permits) = both(&self.verifying_heads, &share.verifying_heads) else { return };
         tokio::spawn(async move {
-            match head::verify(&key, &value, self.shelf.network()) {
-                Ok((key_log, release)) => {
+            let is_new = head::package_of(&key).is_ok_and(|package| self.shelf.lacks_work_of(&package.publisher));
+            if is_new && !share.may_add(policy::IDENTITY_IN_RECORDS) {
+                return tracing::debug!(%source, "too many new publishers of one peer: a package head is not looked at");
+            }
+            let verified = self.verify(move |shelf| head::verify(&key, &value, shelf.network())).await;
+            match verified {
+                None => {}
+                Some(Ok((key_log, release))) => {
                     let mut records = key_log.into_records();
                     records.push(Record::Release(Box::new(release)));
                     let new = self.shelf.count_new(&records);
@@ -524,7 +552,7 @@ impl Work {
                         tracing::debug!(%source, %error, "a package head is not kept");
                     }
                 }
-                Err(error) => tracing::debug!(%source, %error, "a package head is refused"),
+                Some(Err(error)) => tracing::debug!(%source, %error, "a package head is refused"),
             }
             drop(permits);
         });

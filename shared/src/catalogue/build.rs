@@ -102,9 +102,7 @@ impl Builder {
             let before = events.len();
             events.retain(|event| {
                 let verified = match event.clone() {
-                    UnverifiedRecord::Inception(inception) => {
-                        inception.verify_signature(network).map(Record::Inception)
-                    }
+                    UnverifiedRecord::Inception(inception) => inception.verify_again(network).map(Record::Inception),
                     event => {
                         let publisher = event.publisher();
                         event.verify(self.0.key_log(&publisher), network)

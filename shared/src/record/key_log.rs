@@ -12,7 +12,7 @@ use super::{
     Envelope, Error, Inception, Indexed, KeepPage, Payload, Record, RecordBytes, Rotation, Unverified, Verified,
 };
 use crate::id::{Handle, KeyCommitment, Network, PublicKey, PublisherId, RecordId};
-use crate::limits::{MAX_CONFLICTING_RECORDS, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
+use crate::limits::{KEPT_PER_PAGE, MAX_CONFLICTING_RECORDS, MAX_KEY_EVENTS, MAX_PAGES_PER_KEY_LOG};
 
 /// The verified key events of one publisher, and those of its keep pages that are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,13 @@ impl KeyLog {
         let [inception, rest @ ..] = events else {
             return Err(Error::field("key_log", "is empty"));
         };
-        let inception = Unverified::<Inception>::decode(inception.as_ref())?.verify(network)?;
-        Self::continued(inception.expect_id(publisher.inception())?, rest, network)
+        let inception = Unverified::<Inception>::decode(inception.as_ref())?;
+        let (expected, actual) = (publisher.inception(), inception.id());
+        // First, because it costs nothing.
+        if actual != expected {
+            return Err(Error::WrongId { expected, actual });
+        }
+        Self::continued(inception.verify(network)?, rest, network)
     }
 
     /// As [`Self::verify`], behind an inception.
@@ -190,14 +195,16 @@ impl KeyLog {
     ///
     /// # Errors
     /// As [`Unverified::verify`], for a rotation that was never checked against this log; [`Error::Field`] when the log is full, or would name
-    /// more than [`MAX_PAGES_PER_KEY_LOG`] pages. Both depend on nothing but what the rotation follows.
+    /// more pages than its quota takes. Both depend on nothing but what the rotation follows.
     pub fn follow(&mut self, rotation: Verified<Rotation>) -> Result<Followed, Error> {
         let position = self.check_follower(&*rotation)?;
         if position + 1 >= MAX_KEY_EVENTS {
             return Err(Error::field("key_log", "has as many events as a key log may have"));
         }
         let before = self.rotations.iter().take(position).map(|rotation| rotation.pages.len()).sum::<usize>();
-        if before + rotation.pages.len() > MAX_PAGES_PER_KEY_LOG {
+        // As many as it takes to keep a record at each index, and twice that of all rotations.
+        let pages = self.quota() as usize / KEPT_PER_PAGE;
+        if rotation.pages.len() > pages || before + rotation.pages.len() > 2 * pages {
             return Err(Error::field("key_log", "names more pages than a key log may have"));
         }
         let mut rivals = self.followers(position).to_vec();

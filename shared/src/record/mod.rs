@@ -262,15 +262,25 @@ impl Unverified<Inception> {
     /// # Errors
     /// [`Error::WeakKey`], [`Error::BadSignature`], [`Error::WrongWork`].
     pub fn verify(self, network: &Network) -> Result<Verified<Inception>, Error> {
-        let verified = self.verify_signature(network)?;
+        let verified = self.verify_again(network)?;
         verified.check_for(&verified.id, network)?;
         Ok(verified)
     }
 
-    /// As [`Self::verify`], of an inception that was verified before it was stored: its work is not looked at again.
-    pub(crate) fn verify_signature(self, network: &Network) -> Result<Verified<Inception>, Error> {
+    /// As [`Self::verify`], of an inception that was verified when it was stored: what its work hashes to is not looked at again.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_again(self, network: &Network) -> Result<Verified<Inception>, Error> {
         let key = self.payload.key;
-        self.verify_under(&key, network)
+        let verified = self.verify_under(&key, network)?;
+        verified.work.check_claim(network)?;
+        Ok(verified)
+    }
+
+    /// Whether to verify it takes milliseconds: whoever sends it has to pay for that.
+    pub const fn claims_work(&self) -> bool {
+        self.payload.work.level > 0
     }
 }
 

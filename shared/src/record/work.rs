@@ -65,17 +65,22 @@ impl Work {
         Err(Error::field("work", "has a level that these rules do not know"))
     }
 
+    /// Demands that work is claimed where a network asks for it, and nowhere else.
+    ///
+    /// # Errors
+    /// [`Error::WrongWork`].
+    pub(super) fn check_claim(self, network: &Network) -> Result<(), Error> {
+        if network.asks_for_work() == (self.level > 0) { Ok(()) } else { Err(Error::WrongWork) }
+    }
+
     /// Demands the work that a network asks for, of the inception with this id.
     ///
     /// # Errors
     /// [`Error::WrongWork`].
     pub(super) fn check_for(self, id: &RecordId, network: &Network) -> Result<(), Error> {
-        let is_asked_for = *network == Network::main();
-        if is_asked_for != (self.level > 0) {
-            return Err(Error::WrongWork);
-        }
+        self.check_claim(network)?;
         // The lock is not held over the hash: others verify at the same time.
-        if !is_asked_for || proven().has(id) {
+        if self.level == 0 || proven().has(id) {
             return Ok(());
         }
         if !Memory::new().proves(id, self.level) {
@@ -116,7 +121,7 @@ impl Inception {
     /// The inception with the least work that a network asks for: of the nonces in their order the first that comes out right. Where it asks for
     /// none, as it is.
     pub fn proven_for(self, network: &Network) -> Self {
-        if *network != Network::main() {
+        if !network.asks_for_work() {
             return Self { work: Work::NONE, ..self };
         }
         let mut prover = Prover { inception: self, memory: Memory::new() };

@@ -1,6 +1,11 @@
 use super::*;
-use crate::record::tests::{enveloped, inception, key, network};
-use crate::record::{KeyLog, Unverified, sign};
+use crate::id::{KeyCommitment, PublicKey};
+use crate::record::tests::{enveloped, inception, key, minimal, network};
+use crate::record::{KeyLog, Release, Rotation, Unverified, sign};
+
+fn public(seed: u8) -> PublicKey {
+    PublicKey::from_bytes(key(seed).verifying_key().to_bytes())
+}
 
 fn signed_anyhow(inception: &Inception, network: &Network) -> Vec<u8> {
     use ed25519_dalek::Signer;
@@ -46,6 +51,61 @@ fn what_was_not_proven_counts_for_nothing() {
     assert_eq!(with(0, 1).map_err(|error| error.code()), Err("record/field"));
     let unproven = Inception { work: Work { level, nonce: nonce + 1 }, ..proven };
     assert_eq!(sign(unproven, &key(1), &main), Err(Error::WrongWork));
+}
+
+/// An inception that says `level` and proves exactly some zero bits.
+fn with_exactly(zeros: u32, level: u8) -> Inception {
+    let mut memory = Memory::new();
+    let at = |nonce| Inception { work: Work { level, nonce }, ..inception() };
+    let mut is_so = |tried: &Inception| {
+        let id = Kind::Inception.id_of(&codec::encode(tried));
+        leading_zeros(&memory.hash(&id)) == zeros
+    };
+    (0..).map(at).find(|tried| is_so(tried)).unwrap()
+}
+
+#[test]
+fn as_many_bits_as_the_level_says_are_enough_and_one_less_is_not() {
+    let main = Network::main();
+    assert_eq!(verify(&with_exactly(8, 8), &main), Ok(1024));
+    assert_eq!(verify(&with_exactly(7, 8), &main), Err(Error::WrongWork));
+    assert_eq!(verify(&with_exactly(8, 9), &main), Err(Error::WrongWork));
+    assert_eq!(verify(&with_exactly(8, Work::MAX_LEVEL), &main), Err(Error::WrongWork));
+}
+
+#[test]
+fn what_was_proven_says_how_much_can_be_signed_and_kept() {
+    let main = Network::main();
+    let signed = sign(inception().proven_for(&main), &key(1), &main).unwrap();
+    let mut log = KeyLog::new(signed);
+    let at = |index| Release { publisher: log.publisher(), signed_under: log.head(), index, ..minimal() };
+    let code = |index| log.check(&at(index), &RecordId::from_bytes([1; 32])).map(drop).map_err(|error| error.code());
+    assert_eq!(code(1023), Ok(()));
+    assert_eq!(code(1024), Err("record/over-quota"));
+    let pages = |count: u8| (0..count).map(|at| RecordId::from_bytes([at; 32])).collect();
+    let rotation = |count| {
+        let (publisher, prev, revealed) = (log.publisher(), log.head(), public(2));
+        let (fresh, next) = (public(3), KeyCommitment::to_key(&public(4)));
+        let rotation = Rotation { publisher, prev, revealed, key: fresh, next, pages: pages(count) };
+        sign(rotation, &key(2), &main).unwrap()
+    };
+    let (most, more) = (rotation(16), rotation(17));
+    assert_eq!(log.follow(more).map_err(|error| error.code()), Err("record/field"));
+    assert_eq!(log.follow(most).map_err(|error| error.code()), Ok(crate::record::Followed::New));
+}
+
+#[test]
+fn what_is_stored_is_not_hashed_again_but_claims_what_its_network_asks_for() {
+    let main = Network::main();
+    let again = |inception: &Inception, network: &Network| {
+        let read = Unverified::<Inception>::decode(&signed_anyhow(inception, network)).unwrap();
+        read.verify_again(network).map(drop)
+    };
+    let claimed = Inception { work: Work { level: Work::MIN_LEVEL, nonce: 0 }, ..inception() };
+    assert_eq!(again(&claimed, &main), Ok(()));
+    assert_eq!(again(&claimed, &network()), Err(Error::WrongWork));
+    assert_eq!(again(&inception(), &main), Err(Error::WrongWork));
+    assert_eq!(again(&inception(), &network()), Ok(()));
 }
 
 #[test]

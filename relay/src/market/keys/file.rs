@@ -89,7 +89,10 @@ impl StoredKey {
         let secret = Secret::of(file.secret, file.encrypted)
             .ok_or_else(|| damaged("it needs either `secret`, which is a key, or `encrypted`".into()))?;
         let inception = decode(&file.inception).ok_or_else(|| damaged("`inception` is not base64".into()))?;
-        let inception = verify_inception(&inception, &network).map_err(|error| damaged(error.to_string()))?;
+        let inception = verify_inception(&inception, &network).map_err(|error| match error {
+            record::Error::WrongWork => Error::Unproven(path.into()),
+            error => damaged(error.to_string()),
+        })?;
         let mut key_log = KeyLog::new(inception);
         for event in &file.events {
             let event = decode(event).ok_or_else(|| damaged("`events` are not base64".into()))?;

@@ -98,12 +98,17 @@ fn a_key_that_has_signed_as_much_as_it_may_says_so_before_it_signs_more() {
         let status = sign(last(index), &key.signing, &main).unwrap();
         ledger.stage(record::Record::Status(Box::new(status))).unwrap();
         let outbox = Outbox::open(&outbox::path_of(&places.key())).unwrap();
-        Desk::new(key.clone(), ledger, outbox, publish::Publishers::new()).unwrap().next_index()
+        Desk::new(key.clone(), ledger, outbox, publish::Publishers::new()).unwrap()
     };
-    assert_eq!(at(1022).unwrap(), 1023);
-    let used = at(1023).unwrap_err();
-    assert!(matches!(used, publish::Error::QuotaUsed(1024)));
-    assert!(used.to_string().contains("all of its 1024 record indices") && used.to_string().contains("key new"));
+    use crate::market::desk::KEPT_FOR_STATUSES;
+    assert_eq!(at(1022 - KEPT_FOR_STATUSES).next_index(KEPT_FOR_STATUSES).unwrap(), 1023 - KEPT_FOR_STATUSES);
+    let desk = at(1023 - KEPT_FOR_STATUSES);
+    assert!(matches!(desk.next_index(KEPT_FOR_STATUSES), Err(publish::Error::QuotaUsed(1024))));
+    assert_eq!(desk.next_index(0).unwrap(), 1024 - KEPT_FOR_STATUSES, "what was published can still be withdrawn");
+    // It holds the ledger.
+    drop(desk);
+    let used = at(1023).next_index(0).unwrap_err();
+    assert!(used.to_string().contains("1024 records") && used.to_string().contains("key new"));
 }
 
 #[test]

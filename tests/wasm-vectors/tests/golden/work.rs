@@ -13,6 +13,10 @@ pub(crate) fn work() -> Value {
     let least = inception().proven_for(&main);
     let mut prover = Prover::new(inception(), Work::MIN_LEVEL + 1).unwrap();
     let more = (0..).find_map(|nonce| prover.attempt(nonce)).unwrap();
+    let exactly = |zeros: u32, level: u8| {
+        let at = |nonce| Inception { work: Work { level, nonce }, ..inception() };
+        (0..).map(at).find(|tried| zeros_of(tried) == zeros).unwrap()
+    };
     let with = |work| Inception { work, ..inception() };
     let next = Work { nonce: least.work.nonce + 1, ..least.work };
     json!({
@@ -23,10 +27,18 @@ pub(crate) fn work() -> Value {
             vector("no work where some is asked for", &main, &inception()),
             vector("a nonce that does not come out right", &main, &with(next)),
             vector("more than was proven", &main, &with(Work { level: Work::MAX_LEVEL, ..least.work })),
+            vector("as many bits as the level says", &main, &exactly(8, 8)),
+            vector("a bit less than the level says", &main, &exactly(8, 9)),
+            vector("four bits less than the level says", &main, &exactly(8, 12)),
             vector("no work where none is asked for", &network(), &inception()),
             vector("work where none is asked for", &network(), &least),
         ],
     })
+}
+
+fn zeros_of(inception: &Inception) -> u32 {
+    let hash = Work::hash_of(&Kind::Inception.id_of(&codec::encode(inception)));
+    u32::from_be_bytes(hash[..4].try_into().unwrap()).leading_zeros()
 }
 
 fn vector(name: &str, network: &Network, inception: &Inception) -> Value {

@@ -67,14 +67,8 @@ impl<P: Platform> Driver<P> {
             return self.report(&message, from, MessageAcceptance::Ignore);
         }
         match record {
-            UnverifiedRecord::Inception(inception) => match inception.verify(&self.network) {
-                Ok(inception) => {
-                    // Whether it is all of the key log or not: it is valid.
-                    _ = self.key_logs.remember(KeyLog::new(inception));
-                    self.report(&message, from, MessageAcceptance::Accept);
-                }
-                Err(error) => self.settle(Checked { message, from, outcome: Err(Wrong::Announced(error)) }),
-            },
+            // No relay announces it: it comes with what its publisher signs.
+            UnverifiedRecord::Inception(_) => self.report(&message, from, MessageAcceptance::Ignore),
             UnverifiedRecord::Release(release) => match self.key_logs.get(&release.publisher()) {
                 Some(key_log) if key_log.key_at(&release.signed_under()).is_some() => {
                     match release.clone().verify(key_log, &self.network) {
