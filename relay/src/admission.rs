@@ -576,13 +576,16 @@ impl Offered<'_> {
 
     fn verify_key_event(&mut self, event: UnverifiedRecord) -> Result<(), AdmitError> {
         let publisher = event.publisher();
-        let network = &self.shelf.network;
+        let shelf = self.shelf;
+        let network = &shelf.network;
+        // Asked for whatever the event is: from here on it stands among the batch's own, with all that is known of it here.
+        let key_log = self.key_log(publisher);
         let record = match event {
             // Its work is known: it comes again with each release.
-            UnverifiedRecord::Inception(inception) if self.shelf.is_here(&inception.id()) => {
+            UnverifiedRecord::Inception(inception) if shelf.is_here(&inception.id()) => {
                 Record::Inception(inception.verify_again(network)?)
             }
-            event => event.verify(self.key_log(publisher).as_deref(), network)?,
+            event => event.verify(key_log.as_deref(), network)?,
         };
         match &record {
             Record::Inception(inception) => {
