@@ -90,7 +90,7 @@ pub enum Error {
     NoKeepPage(RecordId),
     /// An identity has not done the work that its network asks for, or says that it has done some where none is asked for.
     #[error(
-        "the identity has not proven the work that its network asks for: a key made for another network, or by hand"
+        "the identity has not proven the work that this network asks for, or has proven some where none is asked for"
     )]
     WrongWork,
     /// The record's index is not below the publisher's quota.

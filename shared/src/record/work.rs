@@ -124,8 +124,7 @@ impl Inception {
         if !network.asks_for_work() {
             return Self { work: Work::NONE, ..self };
         }
-        let mut prover = Prover { inception: self, memory: Memory::new() };
-        prover.inception.work.level = Work::MIN_LEVEL;
+        let mut prover = Prover::new(self, Work::MIN_LEVEL).expect("there is such a level");
         (0..).find_map(|nonce| prover.attempt(nonce)).expect("of 256 nonces one comes out right")
     }
 }

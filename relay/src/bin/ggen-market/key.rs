@@ -132,7 +132,7 @@ pub(crate) async fn run(command: Key) -> Result<ExitCode> {
         Key::New { handle, next_key, no_passphrase, key, network, quota } => {
             let path = key.path();
             let network = Network::named(network)?;
-            if quota.is_some() && network != Network::main() {
+            if quota.is_some() && !network.asks_for_work() {
                 bail!(
                     "--quota is for everybody's network: in another one each key can sign the same number of records"
                 );
