@@ -25,6 +25,11 @@ const MAX_KAD_PACKET_BYTES: usize = 64 * 1024;
 /// How often a relay looks for others in every part of its routing table: between kubo's ten minutes and the hour of the Kademlia paper. Each time
 /// connects it to a hundred, and whoever joins makes itself known. Clients keep libp2p's five minutes: they dial nobody for it.
 const BOOTSTRAP_INTERVAL_OF_RELAYS: Duration = Duration::from_secs(1800);
+/// How many peers a lookup waits for at once, and by how many paths it goes. Of relays: between the paper's three and kubo's ten. A peer that is dead without
+/// having said so takes one of these places for as long as Kademlia waits for it, ten seconds, and of those that live most have to be dialed first. Clients
+/// wait for fewer: they are connected to relays that answer, and each dial costs a page a hundredth of a second.
+const PARALLELISM_OF_RELAYS: usize = 6;
+const PARALLELISM_OF_CLIENTS: usize = 3;
 /// Addresses of one peer that are kept and passed on: what names it in more than this wants to fill others' messages.
 const MAX_ADDRESSES_BYTES: usize = 1536;
 
@@ -159,6 +164,7 @@ pub fn dialable(addresses: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> + '_
 
 fn kad_config(role: Role) -> kad::Config {
     let mut config = kad::Config::new(StreamProtocol::new(names::KADEMLIA));
+    let parallelism = if role == Role::Relay { PARALLELISM_OF_RELAYS } else { PARALLELISM_OF_CLIENTS };
     config
         // An answer carries up to twenty peers with their addresses, and a head: far more than the default of 16 KiB.
         .set_max_packet_size(MAX_KAD_PACKET_BYTES)
@@ -171,7 +177,7 @@ fn kad_config(role: Role) -> kad::Config {
         .set_replication_interval(None)
         .set_publication_interval(None)
         .set_caching(kad::Caching::Disabled)
-        .set_parallelism(NonZeroUsize::new(3).expect("3 is not 0"));
+        .set_parallelism(NonZeroUsize::new(parallelism).expect("neither is 0"));
     if role == Role::Relay {
         config.set_periodic_bootstrap_interval(Some(BOOTSTRAP_INTERVAL_OF_RELAYS));
     }
