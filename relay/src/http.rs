@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use ggen_shared::protocol::names;
@@ -28,6 +28,9 @@ use crate::{Local, policy};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self' ws: wss: http: https:; font-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
+
+/// Said of what its name vouches for.
+const KEPT_FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
 /// What the handlers know.
 #[derive(Clone)]
@@ -106,7 +109,7 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
         ))
         .with_state(Gateway::new(state.shelf.clone()));
     let page = match www {
-        Some(www) => Router::new().fallback_service(page(www)),
+        Some(www) => page(www),
         None => Router::new().fallback(|| async { (StatusCode::NOT_FOUND, "this relay serves no page\n") }),
     };
     page.merge(api)
@@ -119,8 +122,22 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
 }
 
 /// The page's files; a path of the page itself, such as a package's, gets the page.
-fn page(www: &Path) -> ServeDir<ServeFile> {
-    ServeDir::new(www).precompressed_br().precompressed_gzip().fallback(ServeFile::new(www.join("index.html")))
+///
+/// What the build has named by its content is kept by browsers for good, with what they compile of it; the page, which names these files,
+/// is asked for again each time.
+fn page(www: &Path) -> Router {
+    let files = |directory: &Path| ServeDir::new(directory).precompressed_br().precompressed_gzip();
+    let for_good = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, |answer: &Response| {
+        // A page of another version names files that are not here: they are not missing for good.
+        let is_there = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
+        is_there.then(|| HeaderValue::from_static(KEPT_FOR_GOOD))
+    });
+    let again = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let assets = Router::new().fallback_service(files(&www.join("assets"))).layer(for_good);
+    Router::new()
+        .nest_service("/assets", assets)
+        .fallback_service(files(www).fallback(ServeFile::new(www.join("index.html"))))
+        .layer(again)
 }
 
 fn constant_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -265,6 +265,15 @@ async fn the_page_is_served_under_its_own_paths_with_a_strict_policy() {
     assert_eq!((script.status, script.header("content-type")), (200, Some("text/javascript")));
     let wasm = get(http(&relay), "/assets/app.wasm").await;
     assert_eq!((wasm.status, wasm.header("content-type")), (200, Some("application/wasm")));
+    for path in ["/assets/app.js", "/assets/app.wasm"] {
+        let answer = get(http(&relay), path).await;
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+    }
+    // What names them is asked for again, and that one of them is missing is not kept.
+    for (path, status) in [("/", 200), ("/p/a/b", 200), ("/assets/app-of-another-version.js", 404)] {
+        let answer = get(http(&relay), path).await;
+        assert_eq!((answer.status, answer.header("cache-control")), (status, Some("no-cache")), "{path}");
+    }
     for path in ["/", "/p/a/b", "/assets/app.js", RELAY_JSON, "/healthz"] {
         let answer = get(http(&relay), path).await;
         let policy = answer.header("content-security-policy").unwrap_or_else(|| panic!("no policy for {path}"));
