@@ -181,6 +181,9 @@ fn wanted(parameters: &Parameters, headers: &HeaderMap) -> Result<Format, Refuse
         .ok_or(unknown)
 }
 
+/// What is said of an answer whose address vouches for it, as the specification of gateways has it.
+pub(crate) const KEPT_FOR_GOOD: &str = "public, max-age=29030400, immutable";
+
 /// What names the answer for browsers and caches.
 fn names(cid: &ContentId, format: Format, scope: Option<&Range<u64>>) -> [(HeaderName, String); 6] {
     let (media, ending, disposition) = match format {
@@ -192,7 +195,7 @@ fn names(cid: &ContentId, format: Format, scope: Option<&Range<u64>>) -> [(Heade
     };
     [
         (header::CONTENT_TYPE, media.into()),
-        (header::CACHE_CONTROL, "public, max-age=29030400, immutable".into()),
+        (header::CACHE_CONTROL, KEPT_FOR_GOOD.into()),
         (header::ETAG, format!("\"{cid}.{ending}\"")),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{cid}.{disposition}\"")),
         (HeaderName::from_static("x-ipfs-path"), format!("/ipfs/{cid}")),

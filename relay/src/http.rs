@@ -18,7 +18,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::admission::Shelf;
 use crate::api::{self, Api};
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, KEPT_FOR_GOOD};
 use crate::meter::Meter;
 use crate::metrics::{self, Metrics};
 use crate::node::{Command, Progress, Status};
@@ -28,9 +28,6 @@ use crate::{Local, policy};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self' ws: wss: http: https:; font-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'";
-
-/// Said of what its name vouches for.
-const KEPT_FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
 /// What the handlers know.
 #[derive(Clone)]
@@ -123,8 +120,7 @@ pub fn router(state: State, www: Option<&Path>) -> Router {
 
 /// The page's files; a path of the page itself, such as a package's, gets the page.
 ///
-/// What the build has named by its content is kept by browsers for good, with what they compile of it; the page, which names these files,
-/// is asked for again each time.
+/// What the build has named by its content is kept by browsers for good; the page, which names these files, is asked for again each time.
 fn page(www: &Path) -> Router {
     let files = |directory: &Path| ServeDir::new(directory).precompressed_br().precompressed_gzip();
     let for_good = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, |answer: &Response| {

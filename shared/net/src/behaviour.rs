@@ -183,3 +183,40 @@ fn kad_config(role: Role) -> kad::Config {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use futures::task::noop_waker;
+    use libp2p::PeerId;
+    use libp2p::kad::RecordKey;
+    use libp2p::kad::store::MemoryStore;
+    use libp2p::swarm::{NetworkBehaviour, ToSwarm};
+
+    use super::*;
+
+    /// How many peers a lookup turns to while none of them answers.
+    fn waited_for(role: Role) -> usize {
+        let local = PeerId::random();
+        let mut kad = Kademlia::new(local, MemoryStore::new(local), kad_config(role), HashSet::new());
+        for number in 0..30 {
+            let address = format!("/ip4/10.{number}.0.1/tcp/1").parse().unwrap();
+            kad.add_address(&PeerId::random(), address);
+        }
+        kad.get_record(RecordKey::new(b"something"));
+        let waker = noop_waker();
+        let mut dialed = HashSet::new();
+        while let Poll::Ready(event) = kad.poll(&mut Context::from_waker(&waker)) {
+            if let ToSwarm::Dial { opts } = event {
+                dialed.extend(opts.get_peer_id());
+            }
+        }
+        dialed.len()
+    }
+
+    #[test]
+    fn a_lookup_of_a_relay_waits_for_six_peers_at_once_and_one_of_a_client_for_three_by_all_paths_together() {
+        assert_eq!((waited_for(Role::Relay), waited_for(Role::Light)), (6, 3));
+    }
+}

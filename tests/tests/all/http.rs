@@ -8,7 +8,7 @@ use ggen_net::light::HeadError;
 use ggen_relay::{Config, policy};
 use ggen_shared::id::FullName;
 use ggen_shared::protocol::{names, query};
-use ggen_tests::http::{Answer, get};
+use ggen_tests::http::{Answer, get, get_with};
 use ggen_tests::{Publisher, TestPeer, TestRelay, until};
 use libp2p::{Multiaddr, PeerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -266,8 +266,14 @@ async fn the_page_is_served_under_its_own_paths_with_a_strict_policy() {
     let wasm = get(http(&relay), "/assets/app.wasm").await;
     assert_eq!((wasm.status, wasm.header("content-type")), (200, Some("application/wasm")));
     for path in ["/assets/app.js", "/assets/app.wasm"] {
-        let answer = get(http(&relay), path).await;
-        assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+        let unchanged = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
+        for (headers, status) in [(&[][..], 200), (&unchanged[..], 304)] {
+            let answer = get_with(http(&relay), path, headers).await;
+            let kept = answer.header("cache-control");
+            assert_eq!((answer.status, kept), (status, Some("public, max-age=29030400, immutable")), "{path}");
+        }
+        // Caches that several share keep what is compressed apart.
+        assert_eq!(get(http(&relay), path).await.header("vary"), Some("accept-encoding"), "{path}");
     }
     // What names them is asked for again, and that one of them is missing is not kept.
     for (path, status) in [("/", 200), ("/p/a/b", 200), ("/assets/app-of-another-version.js", 404)] {
