@@ -34,6 +34,10 @@ pub(crate) const MAX_UNSENT_BYTES: usize = 256 * 1024;
 /// The same of all channels of a connection, those included that were closed meanwhile. At twice as much, which is what ends and
 /// beginnings of channels make of it, the connection ends.
 pub(crate) const MAX_UNACKED_BYTES: usize = 1024 * 1024;
+/// Below that: so much, and so much more for each millisecond of the shortest round trip. SCTP sends what it may at once, and Chromium's socket has room
+/// for some 57 datagrams: of a larger burst, some are lost. Nearby there is no need for as much; on a long way a burst spreads.
+pub(crate) const NEARBY_UNACKED_BYTES: usize = 24 * 1024;
+pub(crate) const UNACKED_BYTES_OF_A_MS: usize = 32 * 1024;
 /// What SCTP keeps for a message beside its bytes, in bytes.
 pub(crate) const MESSAGE_COST: usize = 128;
 /// A peer that has acknowledged nothing for so long, of what it was sent, takes no more.

@@ -20,7 +20,7 @@ use crate::dcep;
 use crate::error::Error;
 use crate::limits::{
     MAX_CHANNELS, MAX_DATAGRAM_BYTES, MAX_MESSAGE_BYTES, MAX_OUTGOING_DATAGRAMS, MAX_REFUSED_CHANNELS,
-    MAX_UNACKED_BYTES, MAX_UNREAD_BYTES, MAX_UNSENT_BYTES, MAX_WAITING_BYTES, WINDOW_BYTES,
+    MAX_UNREAD_BYTES, MAX_UNSENT_BYTES, MAX_WAITING_BYTES, WINDOW_BYTES,
 };
 
 mod channels;
@@ -163,11 +163,17 @@ impl Session {
         if let Err(error) = taken {
             return self.end(Error::Dtls(error));
         }
-        self.advance(now);
+        self.step(now);
     }
 
-    /// Does what is due. To be called at [`Session::deadline`], and after channels were used.
+    /// Does what is due. To be called at [`Session::deadline`], after datagrams were received, and after channels were used.
     pub(crate) fn advance(&mut self, now: Instant) {
+        self.step(now);
+        // Once for all that was received.
+        self.channels.let_go_on();
+    }
+
+    fn step(&mut self, now: Instant) {
         if self.over {
             return;
         }
@@ -325,7 +331,7 @@ impl Session {
         let is_all = |count: u64, expected: u64| count == 0 || count == expected;
         let expected = admitted.acknowledgements.len() as u64;
         if acknowledgements == expected {
-            admitted.acknowledgements.into_iter().for_each(|tsn| self.channels.watch.acknowledge(tsn));
+            admitted.acknowledgements.into_iter().for_each(|tsn| self.channels.watch.acknowledge(now, tsn));
         }
         let is_closed = self.association.as_ref().is_some_and(|(_, association)| association.is_closed());
         let has_found_others = !is_all(pieces, admitted.pieces) || !is_all(acknowledgements, expected);
@@ -376,7 +382,7 @@ impl Session {
             };
             let Transmit { payload: Payload::RawEncode(packets), .. } = transmit else { continue };
             for packet in packets {
-                self.with_channels(|channels, association| channels.sent(&packet, association));
+                self.with_channels(|channels, association| channels.sent(now, &packet, association));
                 if let Err(error) = self.dtls.send_application_data(&packet) {
                     return self.end(Error::Dtls(error));
                 }
@@ -385,7 +391,6 @@ impl Session {
             }
             self.take_events();
         }
-        self.channels.let_go_on();
     }
 
     fn take_events(&mut self) {

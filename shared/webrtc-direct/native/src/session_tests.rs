@@ -1,16 +1,24 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
 use futures::task::noop_waker;
+use webrtc_direct::frame::MAX_FRAME_BYTES;
 
 use super::*;
-use crate::limits::{MAX_UNREAD_PIECES, WINDOW_BYTES};
+use crate::limits::{
+    MAX_UNACKED_BYTES, MAX_UNREAD_PIECES, MESSAGE_COST, NEARBY_UNACKED_BYTES, UNACKED_BYTES_OF_A_MS, WINDOW_BYTES,
+};
 
 /// SCTP forgets the padding of many tiny pieces when it puts them into one packet.
 const MOST_BYTES: usize = 1450;
 
-/// Both ends of a connection, and a network between that loses nothing and takes no time.
+/// Both ends of a connection, and a network between that loses nothing and, if nothing else is said, takes no time.
 struct Pair {
     client: Session,
     server: Session,
     now: Instant,
+    /// What a datagram takes.
+    way: Duration,
 }
 
 fn config() -> Arc<Config> {
@@ -38,10 +46,15 @@ mod loss;
 
 impl Pair {
     fn new() -> Self {
+        Self::far(Duration::ZERO)
+    }
+
+    /// With a network in which a datagram takes so long.
+    fn far(way: Duration) -> Self {
         let now = crate::clock::now();
         let client = Session::new(config(), Role::Client, now).unwrap();
         let server = Session::new(config(), Role::Server, now).unwrap();
-        let mut pair = Self { client, server, now };
+        let mut pair = Self { client, server, now, way };
         pair.pass();
         assert!(pair.client.is_established() && pair.server.is_established());
         pair
@@ -52,19 +65,17 @@ impl Pair {
         loop {
             self.client.advance(self.now);
             self.server.advance(self.now);
-            let mut passed = false;
-            while let Some(datagram) = self.client.next_datagram() {
-                assert!(datagram.len() <= MOST_BYTES);
-                self.server.receive(self.now, &datagram);
-                passed = true;
-            }
-            while let Some(datagram) = self.server.next_datagram() {
-                assert!(datagram.len() <= MOST_BYTES);
-                self.client.receive(self.now, &datagram);
-                passed = true;
-            }
-            if !passed {
+            let [to_server, to_client] = [&mut self.client, &mut self.server]
+                .map(|from| std::iter::from_fn(|| from.next_datagram()).collect::<Vec<_>>());
+            if to_server.is_empty() && to_client.is_empty() {
                 return;
+            }
+            self.now += self.way;
+            for (to, datagrams) in [(&mut self.server, to_server), (&mut self.client, to_client)] {
+                for datagram in datagrams {
+                    assert!(datagram.len() <= MOST_BYTES);
+                    to.receive(self.now, &datagram);
+                }
             }
         }
     }
@@ -214,9 +225,81 @@ fn one_channel_that_nobody_reads_leaves_room_for_others() {
     }
 }
 
+/// What may be written on one channel after the other before anything of it is taken.
+fn written_at_once(pair: &mut Pair) -> usize {
+    let mut sent = 0;
+    for _ in 0..5 {
+        let channel = poll!(poll_open(pair.client)).flatten().unwrap();
+        while poll!(poll_ready(pair.client, channel)).is_some_and(|ready| ready.is_ok()) {
+            pair.client.send(channel, &[3; MAX_FRAME_BYTES]).unwrap();
+            sent += MAX_FRAME_BYTES;
+        }
+    }
+    sent
+}
+
+#[test]
+fn the_farther_a_peer_is_the_more_is_under_way_to_it() {
+    for (way_ms, bound) in
+        [(0, NEARBY_UNACKED_BYTES), (2, NEARBY_UNACKED_BYTES + 4 * UNACKED_BYTES_OF_A_MS), (40, MAX_UNACKED_BYTES)]
+    {
+        let mut pair = Pair::far(Duration::from_millis(way_ms));
+        let (client, _) = pair.open();
+        pair.settle();
+        // Of two pieces that come one behind the other, the second is acknowledged at once.
+        pair.client.send(client, &[1; 2000]).unwrap();
+        pair.settle();
+        let sent = written_at_once(&mut pair);
+        // Each message, and each channel's beginning, costs something beside its bytes.
+        let costs = (sent / MAX_FRAME_BYTES + 5) * (MESSAGE_COST + 16);
+        assert!((bound..bound + costs + MAX_FRAME_BYTES).contains(&(sent + costs)), "{way_ms} ms: {sent}, {bound}");
+    }
+}
+
+/// How often somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_waits_has_a_turn_though_those_before_have_nothing_to_send_any_longer() {
+    let mut pair = Pair::new();
+    let waiting: Vec<_> = (0..20).map(|_| pair.open()).collect();
+    let woken = Arc::new(Woken::default());
+    let waker = woken.clone().into();
+    while poll!(poll_ready(pair.client, waiting[0].0)).is_some() {
+        pair.client.send(waiting[0].0, &[3; MAX_FRAME_BYTES]).unwrap();
+    }
+    for (channel, _) in &waiting {
+        assert!(pair.client.poll_ready(*channel, &Context::from_waker(&waker)).is_pending());
+    }
+    pair.client.advance(pair.now);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0, "there is no room");
+    for _ in 0..10 {
+        pair.now += Duration::from_millis(100);
+        pair.server.advance(pair.now);
+        while let Some(datagram) = pair.client.next_datagram() {
+            pair.server.receive(pair.now, &datagram);
+        }
+        while let Some(datagram) = pair.server.next_datagram() {
+            pair.client.receive(pair.now, &datagram);
+        }
+    }
+    assert_eq!(pair.client.channels.watch.unacknowledged(), 0, "nothing more will come that wakes anybody");
+    pair.client.advance(pair.now);
+    assert_eq!(woken.0.load(Ordering::Relaxed), waiting.len());
+}
+
 #[test]
 fn writers_wait_for_all_that_a_connection_has_to_send() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::far(Duration::from_millis(20));
+    pair.open();
+    pair.settle();
     let mut sent = 0;
     for _ in 0..100 {
         let channel = poll!(poll_open(pair.client)).flatten().unwrap();
@@ -399,6 +482,7 @@ fn a_handshake_survives_losses() {
     let now = crate::clock::now();
     for lost in 0..12 {
         let mut pair = Pair {
+            way: Duration::ZERO,
             client: Session::new(config(), Role::Client, now).unwrap(),
             server: Session::new(config(), Role::Server, now).unwrap(),
             now,

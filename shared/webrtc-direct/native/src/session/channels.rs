@@ -1,5 +1,7 @@
 //! The data channels of one connection: SCTP's streams, what has come on them and who waits for it.
 
+use webrtc_direct::frame::MAX_FRAME_BYTES;
+
 use super::watch::{Told, Watch};
 use super::*;
 use crate::limits::{FORGIVE_EVERY, MAX_NUMBER, MAX_RESETS, MAX_STRAY_PIECES, MAX_STRAYS, MAX_UNREAD_PIECES};
@@ -29,7 +31,7 @@ pub(super) struct Channels {
     pub(super) strays: usize,
     pub(super) watch: Watch,
     /// Who waits until less of what was written is unacknowledged.
-    pub(super) crowded: Vec<ChannelId>,
+    pub(super) crowded: VecDeque<ChannelId>,
     pub(super) refused: usize,
     forgiven: Option<Instant>,
     /// There is room again, which the peer does not know.
@@ -86,7 +88,7 @@ impl Channels {
             pieces: 0,
             strays: 0,
             watch: Watch::default(),
-            crowded: Vec::new(),
+            crowded: VecDeque::new(),
             refused: 0,
             forgiven: None,
             news: false,
@@ -217,8 +219,8 @@ impl Channels {
     }
 
     /// Takes note of a packet that is sent.
-    pub(super) fn sent(&mut self, packet: &[u8], association: &mut Association) -> Result<(), Error> {
-        let Told { holds_nothing, reset } = self.watch.sent(packet);
+    pub(super) fn sent(&mut self, now: Instant, packet: &[u8], association: &mut Association) -> Result<(), Error> {
+        let Told { holds_nothing, reset } = self.watch.sent(now, packet);
         if holds_nothing {
             (self.pieces, self.strays) = (0, 0);
         }
@@ -310,13 +312,14 @@ impl Channels {
         Some(())
     }
 
-    /// Lets go on who waited until more was acknowledged.
+    /// Lets go on who waited until more was acknowledged: as many as there is room for, if each sends a message.
     pub(super) fn let_go_on(&mut self) {
-        if self.watch.unacknowledged() < MAX_UNACKED_BYTES / 2 {
-            for channel in std::mem::take(&mut self.crowded) {
-                if let Some(entry) = self.entries.get_mut(&channel) {
-                    wake(&mut entry.waker);
-                }
+        // Some may have nothing to send any longer. Where more is acknowledged later, others have their turn then.
+        let is_last = self.watch.unacknowledged() == 0;
+        let count = if is_last { usize::MAX } else { self.watch.room().div_ceil(MAX_FRAME_BYTES) };
+        for channel in self.crowded.drain(..count.min(self.crowded.len())) {
+            if let Some(entry) = self.entries.get_mut(&channel) {
+                wake(&mut entry.waker);
             }
         }
     }

@@ -73,14 +73,14 @@ impl Session {
             let Some(mut stream) = entry.stream.and_then(|stream| association.stream(stream).ok()) else {
                 return Ok(None);
             };
-            let is_crowded = channels.watch.unacknowledged() >= MAX_UNACKED_BYTES;
+            let is_crowded = channels.watch.room() == 0;
             if !is_crowded && stream.buffered_amount().unwrap_or(0) < MAX_UNSENT_BYTES {
                 return Ok(Some(true));
             }
             _ = stream.set_buffered_amount_low_threshold(MAX_UNSENT_BYTES / 2);
             entry.waker = Some(context.waker().clone());
             if is_crowded && !channels.crowded.contains(&channel) {
-                channels.crowded.push(channel);
+                channels.crowded.push_back(channel);
             }
             Ok(Some(false))
         });

@@ -2,13 +2,16 @@
 //! acknowledged, whatever became of its stream, and which pieces sctp-proto would keep without a bound.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 use crate::error::Error;
-use crate::limits::{ACKNOWLEDGED_WITHIN, MAX_TSN_AHEAD, MAX_UNACKED_BYTES, MESSAGE_COST, WINDOW_BYTES};
+use crate::limits::{
+    ACKNOWLEDGED_WITHIN, MAX_TSN_AHEAD, MAX_UNACKED_BYTES, MESSAGE_COST, NEARBY_UNACKED_BYTES, UNACKED_BYTES_OF_A_MS,
+    WINDOW_BYTES,
+};
 
 #[cfg(test)]
 #[path = "watch_tests.rs"]
@@ -46,6 +49,10 @@ pub(super) struct Watch {
     /// The part of it that was sent, by TSN: from the one behind `acknowledged` on.
     flight: VecDeque<usize>,
     acknowledged: Option<u32>,
+    /// A piece of the flight, and when it was sent.
+    timed: Option<(u32, Instant)>,
+    /// The shortest of all round trips that were timed.
+    round_trip: Option<Duration>,
     /// Something was acknowledged, or there was nothing to acknowledge, the last time at `since`.
     progressed: bool,
     since: Option<Instant>,
@@ -231,11 +238,11 @@ impl Watch {
     }
 
     /// Takes note of a packet that is sent to the peer.
-    pub(super) fn sent(&mut self, packet: &[u8]) -> Told {
+    pub(super) fn sent(&mut self, now: Instant, packet: &[u8]) -> Told {
         let mut told = Told::default();
         for chunk in chunks(packet).flatten() {
             match chunk.kind {
-                kind::DATA => self.sent_piece(&chunk),
+                kind::DATA => self.sent_piece(now, &chunk),
                 kind::SACK => {
                     self.received = u32_at(chunk.body, 0);
                     told.holds_nothing = u32_at(chunk.body, 4) == Some(WINDOW_BYTES);
@@ -256,13 +263,14 @@ impl Watch {
         told
     }
 
-    fn sent_piece(&mut self, chunk: &Chunk<'_>) {
+    fn sent_piece(&mut self, now: Instant, chunk: &Chunk<'_>) {
         let Some(tsn) = u32_at(chunk.body, 0) else { return };
         let before = *self.acknowledged.get_or_insert(tsn.wrapping_sub(1));
         // All others were sent before.
         if tsn.wrapping_sub(before) as usize == self.flight.len() + 1 {
             let message = if chunk.flags & BEGINS_MESSAGE == 0 { 0 } else { MESSAGE_COST };
             self.flight.push_back(chunk.body.len().saturating_sub(DATA_HEADER_BYTES) + message);
+            self.timed.get_or_insert((tsn, now));
         }
     }
 
@@ -272,7 +280,7 @@ impl Watch {
     }
 
     /// SCTP has taken an acknowledgement.
-    pub(super) fn acknowledge(&mut self, tsn: u32) {
+    pub(super) fn acknowledge(&mut self, now: Instant, tsn: u32) {
         let Some(before) = self.acknowledged else { return };
         let count = tsn.wrapping_sub(before) as usize;
         // What was acknowledged before, or never sent, SCTP has not taken.
@@ -281,12 +289,23 @@ impl Watch {
             self.unacknowledged = self.unacknowledged.saturating_sub(acknowledged);
             self.acknowledged = Some(tsn);
             self.progressed = true;
+            if let Some((_, sent)) = self.timed.take_if(|(timed, _)| !is_behind(*timed, tsn)) {
+                let took = now.saturating_duration_since(sent);
+                self.round_trip = Some(self.round_trip.map_or(took, |shortest| shortest.min(took)));
+            }
         }
     }
 
     /// What of all that was written is not acknowledged.
     pub(super) fn unacknowledged(&self) -> usize {
         self.unacknowledged
+    }
+
+    /// How much more may be written.
+    pub(super) fn room(&self) -> usize {
+        let micros = self.round_trip.unwrap_or_default().as_micros();
+        let farther = usize::try_from(micros).unwrap_or(usize::MAX).saturating_mul(UNACKED_BYTES_OF_A_MS) / 1000;
+        NEARBY_UNACKED_BYTES.saturating_add(farther).min(MAX_UNACKED_BYTES).saturating_sub(self.unacknowledged)
     }
 
     /// When [`Watch::advance`] has something to do.

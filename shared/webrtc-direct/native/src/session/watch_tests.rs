@@ -75,9 +75,9 @@ fn an_acknowledgement_tells_of_each_piece_once() {
 #[test]
 fn a_window_that_is_whole_tells_that_nothing_is_held() {
     let mut watch = Watch::default();
-    assert!(watch.sent(&packet(&[sack(1, WINDOW_BYTES)])).holds_nothing);
-    assert!(!watch.sent(&packet(&[sack(1, WINDOW_BYTES - 1)])).holds_nothing);
-    assert_eq!(watch.sent(&packet(&[data(1, 3, 1)])), Told::default());
+    assert!(watch.sent(clock::now(), &packet(&[sack(1, WINDOW_BYTES)])).holds_nothing);
+    assert!(!watch.sent(clock::now(), &packet(&[sack(1, WINDOW_BYTES - 1)])).holds_nothing);
+    assert_eq!(watch.sent(clock::now(), &packet(&[data(1, 3, 1)])), Told::default());
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn a_request_waits_for_its_answer_and_no_other_one_takes_its_place() {
     };
     assert!(passes(&mut watch, on(10, 2)) && !passes(&mut watch, on(11, 2)) && passes(&mut watch, on(11, 3)));
     for (number, result) in [(5, IN_PROGRESS), (4, PERFORMED)] {
-        assert_eq!(watch.sent(&response(number, result)), Told::default());
+        assert_eq!(watch.sent(clock::now(), &response(number, result)), Told::default());
         assert!(!passes(&mut watch, on(11, 2)));
     }
-    assert_eq!(watch.sent(&response(5, PERFORMED)).reset, Some(vec![2]));
+    assert_eq!(watch.sent(clock::now(), &response(5, PERFORMED)).reset, Some(vec![2]));
     assert!(passes(&mut watch, on(11, 2)) && passes(&mut watch, request(6, 2)));
     // One that is refused.
-    assert_eq!(watch.sent(&response(6, 5)), Told::default());
+    assert_eq!(watch.sent(clock::now(), &response(6, 5)), Told::default());
     assert!(passes(&mut watch, on(11, 2)));
 }
 
@@ -138,7 +138,7 @@ proptest! {
                     let pieces = size.div_ceil(1000);
                     for piece in 0..pieces {
                         let bytes = (size - piece * 1000).min(1000);
-                        watch.sent(&packet(&[data(next, if piece == 0 { BEGINS_MESSAGE } else { 0 }, bytes)]));
+                        watch.sent(clock::now(), &packet(&[data(next, if piece == 0 { BEGINS_MESSAGE } else { 0 }, bytes)]));
                         costs.insert(next, bytes + if piece == 0 { MESSAGE_COST } else { 0 });
                         next = next.wrapping_add(1);
                     }
@@ -153,10 +153,10 @@ proptest! {
                             expected -= costs[&acknowledged];
                         }
                     }
-                    watch.acknowledge(tsn);
+                    watch.acknowledge(clock::now(), tsn);
                 }
                 // Again.
-                _ => _ = costs.keys().next().map(|tsn| watch.sent(&packet(&[data(*tsn, 3, size)]))),
+                _ => _ = costs.keys().next().map(|tsn| watch.sent(clock::now(), &packet(&[data(*tsn, 3, size)]))),
             }
             prop_assert_eq!(watch.unacknowledged(), expected);
         }
@@ -170,7 +170,7 @@ proptest! {
         if let Ok(admitted) = watch.admit(bytes.clone()) {
             prop_assert!(admitted.packets.iter().map(Bytes::len).sum::<usize>() <= bytes.len());
         }
-        watch.sent(&bytes);
+        watch.sent(clock::now(), &bytes);
         prop_assert!(watch.advance(clock::now()).is_ok());
     }
 }
