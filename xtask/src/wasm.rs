@@ -12,7 +12,7 @@ use crate::{paths, say, tools};
 
 /// What `wasm-opt` may use: what rustc uses for wasm32 by default, and every browser of the last years has. Named one by
 /// one, because "all features" gives a module that Chromium refuses.
-const SHRINK: [&str; 19] = [
+const SHRINK: [&str; 20] = [
     // What compresses best: -Oz makes a smaller module of which 10 kB more have to be downloaded.
     "-O1",
     "--duplicate-function-elimination",
@@ -33,6 +33,7 @@ const SHRINK: [&str; 19] = [
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-simd",
     "--strip-producers",
 ];
 

@@ -51,7 +51,7 @@ fn check_content(content: &Content) -> Checked {
     Ok(1)
 }
 
-fn fill(fill: &str, size: usize) -> Option<Vec<u8>> {
+pub(crate) fn fill(fill: &str, size: usize) -> Option<Vec<u8>> {
     match fill {
         "zero" => Some(vec![0; size]),
         "lcg" => {

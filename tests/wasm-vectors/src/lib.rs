@@ -6,10 +6,12 @@
 //!
 //! `records.json`, `messages.json`, `analyser.json`, `merkle.json`, `checkpoints.json` and `work.json` are made by this crate's test `golden`, which fails when it makes others: a format
 //! or a rule has changed, and records that are out there are read differently. To change them on purpose:
-//! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` was computed by another implementation and is never made here.
+//! `GGEN_BLESS=1 cargo test -p ggen-wasm-vectors`. `content.json` and `cipher.json` were computed by other implementations
+//! and are never made here.
 
 mod analyser;
 mod checkpoints;
+mod cipher;
 mod content;
 mod merkle;
 mod messages;
@@ -38,6 +40,8 @@ pub struct Vectors<'a> {
     pub work: &'a str,
     /// `content.json`.
     pub content: &'a str,
+    /// `cipher.json`.
+    pub cipher: &'a str,
 }
 
 /// The vectors that this crate was built with.
@@ -49,6 +53,7 @@ pub const VECTORS: Vectors<'static> = Vectors {
     checkpoints: include_str!("../../vectors/checkpoints.json"),
     work: include_str!("../../vectors/work.json"),
     content: include_str!("../../vectors/content.json"),
+    cipher: include_str!("../../vectors/cipher.json"),
 };
 
 impl Vectors<'_> {
@@ -65,6 +70,7 @@ impl Vectors<'_> {
             self.check_checkpoints(),
             self.check_work(),
             content::check(self.content),
+            self.check_cipher(),
         ];
         checked.into_iter().sum()
     }
@@ -115,6 +121,14 @@ impl Vectors<'_> {
     /// As [`Vectors::check_all`].
     pub fn check_work(&self) -> Checked {
         work::check(self.work)
+    }
+
+    /// Checks what connections are encrypted by.
+    ///
+    /// # Errors
+    /// As [`Vectors::check_all`].
+    pub fn check_cipher(&self) -> Checked {
+        cipher::check(self.cipher)
     }
 }
 

@@ -107,6 +107,11 @@ fn a_vector_with_anything_changed_does_not_hold() {
         let changed = changed.to_string();
         assert!(ggen_wasm_vectors::Vectors { work: &changed, ..VECTORS }.check_work().is_err(), "{pointer}");
     }
+    let cipher: Value = serde_json::from_str(VECTORS.cipher).unwrap();
+    for (pointer, changed) in changes(&cipher) {
+        let changed = changed.to_string();
+        assert!(ggen_wasm_vectors::Vectors { cipher: &changed, ..VECTORS }.check_cipher().is_err(), "{pointer}");
+    }
 }
 
 /// The document with one value changed, for each value that says something: what is refused is as bad when it is changed, and
@@ -119,7 +124,7 @@ fn changes(document: &Value) -> Vec<(String, Value)> {
         match parts[..] {
             ["", "invalid" | "invalid_heads" | "invalid_key_logs" | "refused", _, field] => field == "error",
             ["", "refused" | "invalid" | "invalid_key_logs", ..] => false,
-            ["", "about"] | ["", "texts", _, "text"] | [.., "name"] => false,
+            ["", "about" | "computed_by" | "fill"] | ["", "texts", _, "text"] | [.., "name"] => false,
             ["", "prefixes", _, field] => field == "valid",
             // Behind another place the same may stand, and of what is not there, there is more.
             ["", "proofs", _, "after"] => false,
