@@ -25,8 +25,9 @@ pub type Nonce = GenericArray<u8, U12>;
 /// What authenticates a message, in 16 bytes.
 pub type Tag = GenericArray<u8, U16>;
 
-/// The bytes of a keystream are counted by blocks of 64 in 32 bits, and the first block is the key of Poly1305 (RFC 8439, section 2.8).
-const MAX_MESSAGE_BYTES: u64 = 64 * (u32::MAX as u64);
+/// A keystream has as many blocks of 64 bytes as 32 bits count, of which the first one is the key of Poly1305 (RFC 8439, section 2.8) and RustCrypto's does not
+/// give the last.
+const MAX_MESSAGE_BYTES: u64 = 64 * (u32::MAX as u64 - 1);
 
 /// Encrypts and authenticates under one key.
 #[derive(Clone)]

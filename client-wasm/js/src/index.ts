@@ -56,13 +56,15 @@ export class MarketClient {
    */
   static async start(options: ClientOptions = {}): Promise<MarketClient> {
     const client = new MarketClient();
+    // First of all, because it takes longest: to read what is remembered stops the page.
+    const wasm = loadWasm(options.wasm);
     const remembered = Remembered.open(options.remember ?? true);
     const others = options.discover === false ? [] : remembered.relays;
     const resolve = () => resolveRelays(options.relays, globalThis.location?.origin);
     const [named] = await Promise.all([
       // Without anybody to turn to, there is nothing to start.
       resolve().catch((thrown: unknown) => (others.length > 0 && isNetworkError(thrown) ? undefined : Promise.reject(thrown))),
-      loadWasm(options.wasm),
+      wasm,
     ]);
     const rawOptions = {
       relays: named?.addresses ?? [],

@@ -6,11 +6,14 @@ await turn(async ({ relay, transport }) => {
   const connect = async () => {
     const client = await MarketClient.start({ relays: [relay], transports: [transport], discover: false });
     await connected(client);
-    client.close();
+    return client;
   };
-  await connect();
+  const clients = [await connect()];
   const page = performance.now();
-  return { page, dial: await timed(connect) };
+  // The first one stays: its end would be part of the time.
+  const dial = await timed(async () => clients.push(await connect()));
+  for (const client of clients) client.close();
+  return { page, dial };
 });
 
 function connected(client) {

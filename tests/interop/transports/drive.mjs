@@ -8,24 +8,31 @@ const { origin, rounds, volume, pings, transports, socket } = JSON.parse(readFil
 const browser = await startUnwatched(executablePath, origin, async (_, offer) => JSON.stringify(await answer(JSON.parse(offer))));
 
 const samples = {};
-const note = (of, whose, milliseconds) => ((samples[of] ??= {})[whose] ??= []).push(...[milliseconds].flat());
+const perform = async (round, page, task, of, whose) => {
+  const told = await browser.perform(`${page}: ${of}`, { page, ...task });
+  if (round === 0) return;
+  for (const [what, milliseconds] of Object.entries(told)) ((samples[`${of}, ${what}`] ??= {})[whose] ??= []).push(...[milliseconds].flat());
+};
 try {
-  // The first round warms up. In turn, so that what else the machine does is shared by all.
+  // The first round warms up. In turn, so that what else the machine does is shared by all; and who begins takes turns, because a page has to wait for what
+  // the one before has left behind. Connections come first: pages that have moved hundreds of megabytes leave much.
   for (let round = 0; round <= rounds; round += 1) {
-    const keep = round > 0 ? note : () => {};
-    const perform = async (page, task, of, whose) => {
-      const told = await browser.perform(`${page}: ${of}`, { page, ...task });
-      for (const [what, milliseconds] of Object.entries(told)) keep(`${of}, ${what}`, whose, milliseconds);
-    };
-    for (const { name, transport, relay, peer } of transports) {
+    for (const { name, transport, relay } of transports) {
+      const pages = [
+        () => perform(round, "client", { relay, transport }, name, "ours"),
+        () => perform(round, "libp2p", { relay }, name, "js-libp2p"),
+      ];
+      for (const page of round % 2 === 0 ? pages : pages.reverse()) await page();
+    }
+  }
+  for (let round = 0; round <= rounds; round += 1) {
+    for (const { name, transport, peer } of transports) {
       const bare = name === "WebSocket" ? { socket } : {};
-      await perform("client", { relay, transport }, name, "ours");
-      await perform("libp2p", { relay }, name, "js-libp2p");
-      await perform("perf", { peer, transport, volume }, name, "ours");
-      await perform("libp2p", { peer, volume }, name, "js-libp2p");
-      await perform("bare", { ...bare, volume }, name, "bare");
-      await perform("perf", { peer, transport, pings }, name, "ours");
-      await perform("bare", { socket, pings }, name, "bare");
+      await perform(round, "perf", { peer, transport, volume }, name, "ours");
+      await perform(round, "libp2p", { peer, volume }, name, "js-libp2p");
+      await perform(round, "bare", { ...bare, volume }, name, "bare");
+      await perform(round, "perf", { peer, transport, pings }, name, "ours");
+      await perform(round, "bare", { socket, pings }, name, "bare");
     }
     console.log(`round ${round} of ${rounds}`);
     writeFileSync(samplesFile, JSON.stringify({ chromium: browser.version, samples }));

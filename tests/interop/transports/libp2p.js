@@ -32,10 +32,9 @@ await turn(async ({ relay, peer, volume }) => {
   }
   await node.dial(multiaddr(relay));
   const page = performance.now();
-  await node.stop();
   const other = await start();
   const dial = await timed(() => other.dial(multiaddr(relay)));
-  await other.stop();
+  await Promise.all([node.stop(), other.stop()]);
   return { page, dial };
 });
 

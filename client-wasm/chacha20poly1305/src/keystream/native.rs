@@ -1,4 +1,4 @@
-//! RustCrypto's ChaCha20, which has what each processor offers.
+//! RustCrypto's ChaCha20.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};

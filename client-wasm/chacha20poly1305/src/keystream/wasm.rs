@@ -50,6 +50,7 @@ impl Keystream {
             let mut keystream = [0; BYTES];
             four_blocks(&self.words, self.next, &mut keystream);
             combine(last, &keystream);
+            keystream.zeroize();
         }
     }
 }

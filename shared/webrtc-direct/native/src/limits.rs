@@ -38,6 +38,9 @@ pub(crate) const MAX_UNACKED_BYTES: usize = 1024 * 1024;
 /// for some 57 datagrams: of a larger burst, some are lost. Nearby there is no need for as much; on a long way a burst spreads.
 pub(crate) const NEARBY_UNACKED_BYTES: usize = 24 * 1024;
 pub(crate) const UNACKED_BYTES_OF_A_MS: usize = 32 * 1024;
+/// The shortest round trip is that of so long and as long before. Later ones may be longer for good; where they are because much is under way, more of that follows
+/// until something is lost, and then they are short again.
+pub(crate) const ROUND_TRIPS_OF: Duration = Duration::from_secs(10);
 /// What SCTP keeps for a message beside its bytes, in bytes.
 pub(crate) const MESSAGE_COST: usize = 128;
 /// A peer that has acknowledged nothing for so long, of what it was sent, takes no more.

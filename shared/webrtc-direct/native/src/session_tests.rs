@@ -249,6 +249,9 @@ fn the_farther_a_peer_is_the_more_is_under_way_to_it() {
         // Of two pieces that come one behind the other, the second is acknowledged at once.
         pair.client.send(client, &[1; 2000]).unwrap();
         pair.settle();
+        // One alone is acknowledged later, which says nothing of the way.
+        pair.client.send(client, &[1; 10]).unwrap();
+        pair.settle();
         let sent = written_at_once(&mut pair);
         // Each message, and each channel's beginning, costs something beside its bytes.
         let costs = (sent / MAX_FRAME_BYTES + 5) * (MESSAGE_COST + 16);
@@ -293,6 +296,59 @@ fn who_waits_has_a_turn_though_those_before_have_nothing_to_send_any_longer() {
     assert_eq!(pair.client.channels.watch.unacknowledged(), 0, "nothing more will come that wakes anybody");
     pair.client.advance(pair.now);
     assert_eq!(woken.0.load(Ordering::Relaxed), waiting.len());
+}
+
+#[test]
+fn who_writes_much_and_fast_takes_nothing_from_others() {
+    let mut pair = Pair::new();
+    let channels: Vec<_> = (0..6).map(|_| pair.open().0).collect();
+    // Two pieces are acknowledged at once, which took no time.
+    pair.client.send(channels[0], &[1; 2000]).unwrap();
+    pair.settle();
+    let woken: Vec<_> = channels.iter().map(|_| Arc::new(Woken::default())).collect();
+    let all = || woken.iter().map(|woken| woken.0.load(Ordering::Relaxed)).sum::<usize>();
+    let mut sent = vec![0; channels.len()];
+    let mut seen = vec![usize::MAX; channels.len()];
+    for round in 0..15 {
+        loop {
+            // Each writes as much as it can whenever it is let go on, and the first ones are always faster.
+            let before = sent.clone();
+            for (at, channel) in channels.iter().enumerate() {
+                let count = woken[at].0.load(Ordering::Relaxed);
+                if std::mem::replace(&mut seen[at], count) == count {
+                    continue;
+                }
+                let waker = woken[at].clone().into();
+                while pair.client.poll_ready(*channel, &Context::from_waker(&waker)).is_ready() {
+                    pair.client.send(*channel, &[3; MAX_FRAME_BYTES]).unwrap();
+                    sent[at] += 1;
+                }
+            }
+            let told = all();
+            pair.client.advance(pair.now);
+            assert!(all() - told <= 1, "{round}: one after the other");
+            if sent == before {
+                break;
+            }
+        }
+        let told = all();
+        for _ in 0..12 {
+            pair.now += Duration::from_millis(50);
+            pair.server.advance(pair.now);
+            while let Some(datagram) = pair.client.next_datagram() {
+                pair.server.receive(pair.now, &datagram);
+            }
+            while let Some(datagram) = pair.server.next_datagram() {
+                pair.client.receive(pair.now, &datagram);
+            }
+        }
+        assert_eq!(all(), told, "once for all that came, and not with each acknowledgement");
+        // Something is under way still.
+        pair.client.send(pair.client.handshake(), b"x").unwrap();
+        pair.client.advance(pair.now);
+    }
+    let (least, most) = (sent.iter().min().unwrap(), sent.iter().max().unwrap());
+    assert!(*least >= 4 && most - least <= 3, "{sent:?}");
 }
 
 #[test]

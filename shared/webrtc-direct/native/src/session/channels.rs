@@ -1,7 +1,5 @@
 //! The data channels of one connection: SCTP's streams, what has come on them and who waits for it.
 
-use webrtc_direct::frame::MAX_FRAME_BYTES;
-
 use super::watch::{Told, Watch};
 use super::*;
 use crate::limits::{FORGIVE_EVERY, MAX_NUMBER, MAX_RESETS, MAX_STRAY_PIECES, MAX_STRAYS, MAX_UNREAD_PIECES};
@@ -49,6 +47,8 @@ pub(super) struct Entry {
     /// Something was left in SCTP, because there was no room for it.
     pub(super) held: bool,
     pub(super) waker: Option<Waker>,
+    /// It was let go on, and has sent nothing since.
+    pub(super) has_turn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,9 @@ impl Channels {
     fn insert(&mut self, stream: u16, state: State) -> ChannelId {
         let id = self.next;
         self.next += 1;
-        self.entries.insert(id, Entry { stream: Some(stream), state, unread: Vec::new(), held: false, waker: None });
+        let entry =
+            Entry { stream: Some(stream), state, unread: Vec::new(), held: false, waker: None, has_turn: false };
+        self.entries.insert(id, entry);
         self.by_stream.insert(stream, id);
         id
     }
@@ -312,14 +314,22 @@ impl Channels {
         Some(())
     }
 
-    /// Lets go on who waited until more was acknowledged: as many as there is room for, if each sends a message.
+    /// Lets go on who has waited longest until more was acknowledged. Once that one has sent something, which wakes the driver, it is the next one's turn.
     pub(super) fn let_go_on(&mut self) {
-        // Some may have nothing to send any longer. Where more is acknowledged later, others have their turn then.
+        if self.watch.room() == 0 {
+            return;
+        }
+        // Some may have nothing to send any longer. While something is under way others have their turn when it is acknowledged.
         let is_last = self.watch.unacknowledged() == 0;
-        let count = if is_last { usize::MAX } else { self.watch.room().div_ceil(MAX_FRAME_BYTES) };
-        for channel in self.crowded.drain(..count.min(self.crowded.len())) {
-            if let Some(entry) = self.entries.get_mut(&channel) {
-                wake(&mut entry.waker);
+        while let Some(channel) = self.crowded.pop_front() {
+            if let Some(entry) = self.entries.get_mut(&channel)
+                && let Some(waker) = entry.waker.take()
+            {
+                entry.has_turn = true;
+                waker.wake();
+                if !is_last {
+                    return;
+                }
             }
         }
     }

@@ -73,7 +73,8 @@ impl Session {
             let Some(mut stream) = entry.stream.and_then(|stream| association.stream(stream).ok()) else {
                 return Ok(None);
             };
-            let is_crowded = channels.watch.room() == 0;
+            // Nobody passes those that wait.
+            let is_crowded = channels.watch.room() == 0 || (!entry.has_turn && !channels.crowded.is_empty());
             if !is_crowded && stream.buffered_amount().unwrap_or(0) < MAX_UNSENT_BYTES {
                 return Ok(Some(true));
             }
@@ -97,7 +98,11 @@ impl Session {
     /// Sends a message on a channel that is ready.
     pub(crate) fn send(&mut self, channel: ChannelId, message: &[u8]) -> io::Result<()> {
         let sent = self.with_channels(|channels, association| {
-            let stream = channels.entries.get(&channel).and_then(|entry| entry.stream);
+            let entry = channels.entries.get_mut(&channel);
+            let stream = entry.and_then(|entry| {
+                entry.has_turn = false;
+                entry.stream
+            });
             Ok(stream.and_then(|stream| channels.write(stream, message, Protocol::Binary, association)))
         });
         self.wake_driver();

@@ -9,8 +9,8 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 
 use crate::error::Error;
 use crate::limits::{
-    ACKNOWLEDGED_WITHIN, MAX_TSN_AHEAD, MAX_UNACKED_BYTES, MESSAGE_COST, NEARBY_UNACKED_BYTES, UNACKED_BYTES_OF_A_MS,
-    WINDOW_BYTES,
+    ACKNOWLEDGED_WITHIN, MAX_TSN_AHEAD, MAX_UNACKED_BYTES, MESSAGE_COST, NEARBY_UNACKED_BYTES, ROUND_TRIPS_OF,
+    UNACKED_BYTES_OF_A_MS, WINDOW_BYTES,
 };
 
 #[cfg(test)]
@@ -51,8 +51,7 @@ pub(super) struct Watch {
     acknowledged: Option<u32>,
     /// A piece of the flight, and when it was sent.
     timed: Option<(u32, Instant)>,
-    /// The shortest of all round trips that were timed.
-    round_trip: Option<Duration>,
+    round_trips: RoundTrips,
     /// Something was acknowledged, or there was nothing to acknowledge, the last time at `since`.
     progressed: bool,
     since: Option<Instant>,
@@ -60,6 +59,30 @@ pub(super) struct Watch {
     received: Option<u32>,
     /// The peer's request that waits for its answer. By RFC 6525 it has no other one meanwhile.
     reset: Option<ResetRequest>,
+}
+
+/// The shortest round trip of late.
+#[derive(Default)]
+struct RoundTrips {
+    /// Since when, and the shortest since.
+    current: Option<(Instant, Duration)>,
+    before: Option<Duration>,
+}
+
+impl RoundTrips {
+    fn add(&mut self, now: Instant, took: Duration) {
+        match &mut self.current {
+            Some((since, shortest)) if now < *since + ROUND_TRIPS_OF => *shortest = took.min(*shortest),
+            current => {
+                self.before = current.take().map(|(_, shortest)| shortest);
+                self.current = Some((now, took));
+            }
+        }
+    }
+
+    fn shortest(&self) -> Option<Duration> {
+        self.current.map(|(_, shortest)| shortest).into_iter().chain(self.before).min()
+    }
 }
 
 /// Resets streams behind what was sent on them before.
@@ -290,8 +313,7 @@ impl Watch {
             self.acknowledged = Some(tsn);
             self.progressed = true;
             if let Some((_, sent)) = self.timed.take_if(|(timed, _)| !is_behind(*timed, tsn)) {
-                let took = now.saturating_duration_since(sent);
-                self.round_trip = Some(self.round_trip.map_or(took, |shortest| shortest.min(took)));
+                self.round_trips.add(now, now.saturating_duration_since(sent));
             }
         }
     }
@@ -301,9 +323,9 @@ impl Watch {
         self.unacknowledged
     }
 
-    /// How much more may be written.
+    /// How much more may be written. A message may be larger.
     pub(super) fn room(&self) -> usize {
-        let micros = self.round_trip.unwrap_or_default().as_micros();
+        let micros = self.round_trips.shortest().unwrap_or_default().as_micros();
         let farther = usize::try_from(micros).unwrap_or(usize::MAX).saturating_mul(UNACKED_BYTES_OF_A_MS) / 1000;
         NEARBY_UNACKED_BYTES.saturating_add(farther).min(MAX_UNACKED_BYTES).saturating_sub(self.unacknowledged)
     }

@@ -120,6 +120,35 @@ fn much_more_than_may_be_written_ends_the_connection() {
     assert!(matches!(watch.advance(now), Err(Error::Unacknowledged)));
 }
 
+#[test]
+fn the_shortest_round_trip_of_late_is_known_and_older_ones_are_forgotten() {
+    let mut watch = Watch::default();
+    let mut now = clock::now();
+    let mut tsn = u32::MAX - 3;
+    // One that takes so long, and whether another piece behind it, or another acknowledgement, changes that.
+    let mut exchange = |watch: &mut Watch, now: &mut Instant, took_ms: u64| {
+        watch.sent(*now, &packet(&[data(tsn, 3, 100)]));
+        *now += Duration::from_millis(took_ms);
+        watch.sent(*now, &packet(&[data(tsn.wrapping_add(1), 3, 100)]));
+        watch.acknowledge(*now, tsn.wrapping_sub(1));
+        watch.acknowledge(*now, tsn.wrapping_add(1));
+        tsn = tsn.wrapping_add(2);
+        watch.round_trips.shortest().unwrap().as_millis()
+    };
+    for (took_ms, shortest) in [(50, 50), (20, 20), (80, 20)] {
+        assert_eq!(exchange(&mut watch, &mut now, took_ms), shortest);
+    }
+    assert_eq!(watch.room(), NEARBY_UNACKED_BYTES + 20 * UNACKED_BYTES_OF_A_MS);
+    now += ROUND_TRIPS_OF;
+    assert_eq!(exchange(&mut watch, &mut now, 30), 20, "of the time before");
+    now += ROUND_TRIPS_OF;
+    assert_eq!(exchange(&mut watch, &mut now, 40), 30, "of the time before");
+    watch.written(NEARBY_UNACKED_BYTES);
+    assert_eq!(watch.room(), 30 * UNACKED_BYTES_OF_A_MS - MESSAGE_COST);
+    watch.written(MAX_UNACKED_BYTES);
+    assert_eq!(watch.room(), 0);
+}
+
 proptest! {
     /// Messages are written, sent in pieces, some of them again, and acknowledged in any way.
     #[test]
