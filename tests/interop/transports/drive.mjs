@@ -14,22 +14,28 @@ const perform = async (round, page, task, of, whose) => {
   for (const [what, milliseconds] of Object.entries(told)) ((samples[`${of}, ${what}`] ??= {})[whose] ??= []).push(...[milliseconds].flat());
 };
 try {
-  // The first round warms up. In turn, so that what else the machine does is shared by all; and who begins takes turns, because a page has to wait for what
-  // the one before has left behind. Connections come first: pages that have moved hundreds of megabytes leave much.
+  // The first round warms up. In turn, so that what else the machine does is shared by all. A page has to wait for what the one before has left behind: so connections
+  // come first, because pages that have moved hundreds of megabytes leave much, each behind one that leaves nothing; and who begins takes turns.
   for (let round = 0; round <= rounds; round += 1) {
     for (const { name, transport, relay } of transports) {
       const pages = [
         () => perform(round, "client", { relay, transport }, name, "ours"),
         () => perform(round, "libp2p", { relay }, name, "js-libp2p"),
       ];
-      for (const page of round % 2 === 0 ? pages : pages.reverse()) await page();
+      for (const page of round % 2 === 0 ? pages : pages.reverse()) {
+        await browser.perform("a page between", { page: "bare", socket, pings: 1 });
+        await page();
+      }
     }
   }
   for (let round = 0; round <= rounds; round += 1) {
     for (const { name, transport, peer } of transports) {
       const bare = name === "WebSocket" ? { socket } : {};
-      await perform(round, "perf", { peer, transport, volume }, name, "ours");
-      await perform(round, "libp2p", { peer, volume }, name, "js-libp2p");
+      const pages = [
+        () => perform(round, "perf", { peer, transport, volume }, name, "ours"),
+        () => perform(round, "libp2p", { peer, volume }, name, "js-libp2p"),
+      ];
+      for (const page of round % 2 === 0 ? pages : pages.reverse()) await page();
       await perform(round, "bare", { ...bare, volume }, name, "bare");
       await perform(round, "perf", { peer, transport, pings }, name, "ours");
       await perform(round, "bare", { socket, pings }, name, "bare");

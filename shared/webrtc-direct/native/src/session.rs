@@ -215,7 +215,9 @@ impl Session {
             return None;
         }
         let sctp = self.association.as_ref().and_then(|(_, association)| association.poll_timeout());
-        sctp.into_iter().chain(self.dtls_deadline).chain(self.channels.deadline()).min()
+        // Whose turn it is may have nothing to send any longer.
+        let soon = self.channels.can_let_go_on().then_some(self.now);
+        sctp.into_iter().chain(self.dtls_deadline).chain(self.channels.deadline()).chain(soon).min()
     }
 
     /// Whether channels can be used.

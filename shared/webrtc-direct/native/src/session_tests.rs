@@ -259,6 +259,26 @@ fn the_farther_a_peer_is_the_more_is_under_way_to_it() {
     }
 }
 
+#[test]
+fn who_finds_no_room_wakes_nobody_and_leaves_no_place_behind() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let (other, _) = pair.open();
+    while poll!(poll_ready(pair.client, client)).is_some() {
+        pair.client.send(client, &[3; MAX_FRAME_BYTES]).unwrap();
+    }
+    pair.client.advance(pair.now);
+    let driver = Arc::new(Woken::default());
+    pair.client.set_driver(&driver.clone().into());
+    for _ in 0..3 {
+        assert!(poll!(poll_ready(pair.client, other)).is_none());
+    }
+    assert_eq!(driver.0.load(Ordering::Relaxed), 0, "a task that drives and writes would never rest");
+    assert_eq!(pair.client.channels.crowded, [client, other]);
+    pair.client.close_channel(other);
+    assert_eq!(pair.client.channels.crowded, [client]);
+}
+
 /// How often somebody was woken.
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -294,8 +314,12 @@ fn who_waits_has_a_turn_though_those_before_have_nothing_to_send_any_longer() {
         }
     }
     assert_eq!(pair.client.channels.watch.unacknowledged(), 0, "nothing more will come that wakes anybody");
-    pair.client.advance(pair.now);
-    assert_eq!(woken.0.load(Ordering::Relaxed), waiting.len());
+    for turn in 1..=waiting.len() {
+        assert!(pair.client.deadline().unwrap() <= pair.now, "{turn}");
+        pair.client.advance(pair.now);
+        assert_eq!(woken.0.load(Ordering::Relaxed), turn);
+    }
+    assert!(pair.client.deadline().is_none_or(|deadline| deadline > pair.now));
 }
 
 #[test]
@@ -354,7 +378,8 @@ fn who_writes_much_and_fast_takes_nothing_from_others() {
 #[test]
 fn writers_wait_for_all_that_a_connection_has_to_send() {
     let mut pair = Pair::far(Duration::from_millis(20));
-    pair.open();
+    let (first, _) = pair.open();
+    pair.client.send(first, &[1; 2000]).unwrap();
     pair.settle();
     let mut sent = 0;
     for _ in 0..100 {

@@ -314,22 +314,21 @@ impl Channels {
         Some(())
     }
 
-    /// Lets go on who has waited longest until more was acknowledged. Once that one has sent something, which wakes the driver, it is the next one's turn.
+    /// Whether somebody waits, and has not to.
+    pub(super) fn can_let_go_on(&self) -> bool {
+        !self.crowded.is_empty() && self.watch.room() > 0
+    }
+
+    /// Lets go on who has waited longest until more was acknowledged. Once that one has sent something, which wakes the driver, it is the next one's turn;
+    /// and soon after, if it has nothing to send any longer.
     pub(super) fn let_go_on(&mut self) {
-        if self.watch.room() == 0 {
-            return;
-        }
-        // Some may have nothing to send any longer. While something is under way others have their turn when it is acknowledged.
-        let is_last = self.watch.unacknowledged() == 0;
-        while let Some(channel) = self.crowded.pop_front() {
-            if let Some(entry) = self.entries.get_mut(&channel)
-                && let Some(waker) = entry.waker.take()
-            {
-                entry.has_turn = true;
-                waker.wake();
-                if !is_last {
-                    return;
-                }
+        while self.can_let_go_on()
+            && let Some(channel) = self.crowded.pop_front()
+        {
+            let Some(entry) = self.entries.get_mut(&channel) else { continue };
+            entry.has_turn = true;
+            if let Some(waker) = entry.waker.take() {
+                return waker.wake();
             }
         }
     }

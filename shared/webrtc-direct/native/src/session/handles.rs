@@ -81,6 +81,7 @@ impl Session {
             _ = stream.set_buffered_amount_low_threshold(MAX_UNSENT_BYTES / 2);
             entry.waker = Some(context.waker().clone());
             if is_crowded && !channels.crowded.contains(&channel) {
+                entry.has_turn = false;
                 channels.crowded.push_back(channel);
             }
             Ok(Some(false))
@@ -89,7 +90,10 @@ impl Session {
             None => Poll::Ready(Err(gone())),
             Some(true) => Poll::Ready(Ok(())),
             Some(false) => {
-                self.wake_driver();
+                // Not in any case: it may be the driver's own task that asks, each time it is woken.
+                if self.channels.can_let_go_on() {
+                    self.wake_driver();
+                }
                 Poll::Pending
             }
         }
@@ -115,6 +119,7 @@ impl Session {
         self.channels.unread -= entry.unread.len();
         entry.unread = Vec::new();
         entry.waker = None;
+        self.channels.crowded.retain(|waiting| *waiting != channel);
         // What SCTP holds of it, nobody reads.
         self.channels.news |= std::mem::take(&mut entry.held);
         match entry.stream {

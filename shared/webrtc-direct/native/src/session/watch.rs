@@ -49,7 +49,7 @@ pub(super) struct Watch {
     /// The part of it that was sent, by TSN: from the one behind `acknowledged` on.
     flight: VecDeque<usize>,
     acknowledged: Option<u32>,
-    /// A piece of the flight, and when it was sent.
+    /// The last piece of a packet, and when it was sent.
     timed: Option<(u32, Instant)>,
     round_trips: RoundTrips,
     /// Something was acknowledged, or there was nothing to acknowledge, the last time at `since`.
@@ -263,9 +263,10 @@ impl Watch {
     /// Takes note of a packet that is sent to the peer.
     pub(super) fn sent(&mut self, now: Instant, packet: &[u8]) -> Told {
         let mut told = Told::default();
+        let mut last = None;
         for chunk in chunks(packet).flatten() {
             match chunk.kind {
-                kind::DATA => self.sent_piece(now, &chunk),
+                kind::DATA => last = self.sent_piece(&chunk).or(last),
                 kind::SACK => {
                     self.received = u32_at(chunk.body, 0);
                     told.holds_nothing = u32_at(chunk.body, 4) == Some(WINDOW_BYTES);
@@ -283,18 +284,23 @@ impl Watch {
                 _ => {}
             }
         }
+        if let Some(tsn) = last {
+            self.timed.get_or_insert((tsn, now));
+        }
         told
     }
 
-    fn sent_piece(&mut self, now: Instant, chunk: &Chunk<'_>) {
-        let Some(tsn) = u32_at(chunk.body, 0) else { return };
+    /// The piece's TSN, if it is sent for the first time.
+    fn sent_piece(&mut self, chunk: &Chunk<'_>) -> Option<u32> {
+        let tsn = u32_at(chunk.body, 0)?;
         let before = *self.acknowledged.get_or_insert(tsn.wrapping_sub(1));
         // All others were sent before.
-        if tsn.wrapping_sub(before) as usize == self.flight.len() + 1 {
+        let is_new = tsn.wrapping_sub(before) as usize == self.flight.len() + 1;
+        if is_new {
             let message = if chunk.flags & BEGINS_MESSAGE == 0 { 0 } else { MESSAGE_COST };
             self.flight.push_back(chunk.body.len().saturating_sub(DATA_HEADER_BYTES) + message);
-            self.timed.get_or_insert((tsn, now));
         }
+        is_new.then_some(tsn)
     }
 
     /// A message of so many bytes is to be sent.
@@ -312,7 +318,10 @@ impl Watch {
             self.unacknowledged = self.unacknowledged.saturating_sub(acknowledged);
             self.acknowledged = Some(tsn);
             self.progressed = true;
-            if let Some((_, sent)) = self.timed.take_if(|(timed, _)| !is_behind(*timed, tsn)) {
+            // A packet alone is acknowledged after a while, or with what the peer says next; of two, the second one is at once.
+            if let Some((timed, sent)) = self.timed.take_if(|(timed, _)| !is_behind(*timed, tsn))
+                && timed != tsn
+            {
                 self.round_trips.add(now, now.saturating_duration_since(sent));
             }
         }

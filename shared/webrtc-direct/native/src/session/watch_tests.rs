@@ -135,6 +135,10 @@ fn the_shortest_round_trip_of_late_is_known_and_older_ones_are_forgotten() {
         tsn = tsn.wrapping_add(2);
         watch.round_trips.shortest().unwrap().as_millis()
     };
+    // One alone says nothing.
+    watch.sent(now, &packet(&[data(u32::MAX - 4, 3, 100)]));
+    watch.acknowledge(now, u32::MAX - 4);
+    assert_eq!(watch.round_trips.shortest(), None);
     for (took_ms, shortest) in [(50, 50), (20, 20), (80, 20)] {
         assert_eq!(exchange(&mut watch, &mut now, took_ms), shortest);
     }
