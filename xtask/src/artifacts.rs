@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use wasmparser::{Parser, Payload};
 
-/// A crate of ours that takes the place of another one (`[patch]`), whose version it has.
-const IN_PLACE_OF_ANOTHER: &str = "chacha20poly1305";
-
 use crate::cargo::{cargo, output, program};
 use crate::{paths, say};
+
+/// A crate of ours that takes the place of another one (`[patch]`), whose version it has.
+const IN_PLACE_OF_ANOTHER: &str = "chacha20poly1305";
 
 /// The most that the module may weigh on its way to a browser.
 const MAX_MODULE_BROTLI_BYTES: u64 = 645_000;

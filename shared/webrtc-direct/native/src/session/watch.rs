@@ -328,6 +328,7 @@ impl Watch {
     }
 
     /// What of all that was written is not acknowledged.
+    #[cfg(test)]
     pub(super) fn unacknowledged(&self) -> usize {
         self.unacknowledged
     }
