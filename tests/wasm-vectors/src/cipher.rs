@@ -3,18 +3,8 @@
 use chacha20poly1305::{AeadInPlace, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use serde::Deserialize;
 
-use crate::content::fill;
+use crate::content::{Computed, fill};
 use crate::{Checked, hex, parse, same};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(rename = "computed_by")]
-    _computed_by: String,
-    #[serde(rename = "fill")]
-    _fill: String,
-    sealed: Vec<Sealed>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +18,7 @@ struct Sealed {
 }
 
 pub(crate) fn check(json: &str) -> Checked {
-    parse::<File>("cipher.json", json)?.sealed.iter().map(check_sealed).sum()
+    parse::<Computed<Sealed>>("cipher.json", json)?.vectors.iter().map(check_sealed).sum()
 }
 
 fn check_sealed(sealed: &Sealed) -> Checked {

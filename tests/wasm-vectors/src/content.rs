@@ -6,14 +6,16 @@ use serde::Deserialize;
 
 use crate::{Checked, parse, same};
 
+/// What another implementation has computed of texts that it was told how to fill.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct Computed<T> {
     #[serde(rename = "computed_by")]
-    _computed_by: String,
+    _by: String,
     #[serde(rename = "fill")]
     _fill: String,
-    contents: Vec<Content>,
+    #[serde(alias = "contents", alias = "sealed")]
+    pub(crate) vectors: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +30,7 @@ struct Content {
 }
 
 pub(crate) fn check(json: &str) -> Checked {
-    let contents = parse::<File>("content.json", json)?.contents;
+    let contents = parse::<Computed<Content>>("content.json", json)?.vectors;
     // Other shapes than the protocol's are a matter of ggen-shared's own tests.
     let ours = contents.iter().filter(|it| it.chunk_bytes == CHUNK_BYTES && it.max_links == MAX_LINKS);
     ours.map(check_content).sum()

@@ -82,7 +82,7 @@ macro_rules! rotate {
     };
 }
 
-/// The keystream from block `number` on.
+/// Encrypts, or decrypts, by the keystream from block `number` on; of zeros, that is the keystream.
 #[target_feature(enable = "simd128")]
 fn four_blocks(words: &[u32; 16], number: u32, message: &mut [u8; BYTES]) {
     let mut begin = [u32x4_splat(0); 16];

@@ -80,7 +80,19 @@ impl Pair {
         }
     }
 
-    /// The same, and lets the time pass in which delayed confirmations are sent.
+    /// Passes on, later, what the client has sent and what the server says to it; the client's writers are not told.
+    fn deliver(&mut self, later: Duration) {
+        self.now += later;
+        self.server.advance(self.now);
+        while let Some(datagram) = self.client.next_datagram() {
+            self.server.receive(self.now, &datagram);
+        }
+        while let Some(datagram) = self.server.next_datagram() {
+            self.client.receive(self.now, &datagram);
+        }
+    }
+
+    /// Passes datagrams on, and lets the time pass in which delayed confirmations are sent.
     fn settle(&mut self) {
         for _ in 0..30 {
             self.pass();
@@ -304,14 +316,7 @@ fn who_waits_has_a_turn_though_those_before_have_nothing_to_send_any_longer() {
     pair.client.advance(pair.now);
     assert_eq!(woken.0.load(Ordering::Relaxed), 0, "there is no room");
     for _ in 0..10 {
-        pair.now += Duration::from_millis(100);
-        pair.server.advance(pair.now);
-        while let Some(datagram) = pair.client.next_datagram() {
-            pair.server.receive(pair.now, &datagram);
-        }
-        while let Some(datagram) = pair.server.next_datagram() {
-            pair.client.receive(pair.now, &datagram);
-        }
+        pair.deliver(Duration::from_millis(100));
     }
     assert_eq!(pair.client.channels.watch.unacknowledged(), 0, "nothing more will come that wakes anybody");
     for turn in 1..=waiting.len() {
@@ -357,14 +362,7 @@ fn who_writes_much_and_fast_takes_nothing_from_others() {
         }
         let told = all();
         for _ in 0..12 {
-            pair.now += Duration::from_millis(50);
-            pair.server.advance(pair.now);
-            while let Some(datagram) = pair.client.next_datagram() {
-                pair.server.receive(pair.now, &datagram);
-            }
-            while let Some(datagram) = pair.server.next_datagram() {
-                pair.client.receive(pair.now, &datagram);
-            }
+            pair.deliver(Duration::from_millis(50));
         }
         assert_eq!(all(), told, "once for all that came, and not with each acknowledgement");
         // Something is under way still.
