@@ -47,11 +47,15 @@ pub struct Client {
     remembered: Vec<Known>,
     /// The last first page, to compare with what other relays commit to.
     shown: RefCell<Option<Shown>>,
+    /// First pages that were asked for.
+    asked: Cell<u64>,
 }
 
 /// A page that was answered, and what it answers.
 #[derive(Clone)]
 struct Shown {
+    /// Which one it is of all that were asked for.
+    number: u64,
     query: String,
     options: registry::SearchOptions,
     results: SearchResults,
@@ -77,16 +81,26 @@ impl Client {
         let changes = Changes::default();
         Browser.spawn(tell(first, news, on_event, changes.clone()));
         registry.keep_auditing(entropy);
-        let (closed, shown) = Default::default();
-        Ok(Self { registry, changes, closed, transports: start.transports, remembered: start.remembered, shown })
+        let (closed, shown, asked) = Default::default();
+        Ok(Self { registry, changes, closed, transports: start.transports, remembered: start.remembered, shown, asked })
     }
 
     /// `Promise<SearchAnswer>`.
     pub async fn search(&self, query: String, given: JsValue) -> Result<JsValue, Error> {
-        let options: registry::SearchOptions = options::<SearchOptions>(given)?.try_into()?;
-        let results = self.registry().await?.search(&query, options.clone()).await?;
-        if options.cursor.is_none() {
-            self.shown.replace(Some(Shown { query: query.clone(), options, results: results.clone() }));
+        let given = options::<SearchOptions>(given)?;
+        let typing = given.typing;
+        let options: registry::SearchOptions = given.try_into()?;
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let registry = self.registry().await?;
+        let results = match typing {
+            true => registry.search_typed(&query, options.clone()).await?,
+            false => registry.search(&query, options.clone()).await?,
+        };
+        // An answer that comes late takes the place of none that was asked for behind it.
+        let is_newer = self.shown.borrow().as_ref().is_none_or(|shown| shown.number < number);
+        if options.cursor.is_none() && is_newer {
+            self.shown.replace(Some(Shown { number, query: query.clone(), options, results: results.clone() }));
         }
         to_js(&view::SearchAnswer::new(query, results))
     }

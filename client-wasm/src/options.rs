@@ -183,6 +183,9 @@ pub(crate) struct SearchOptions {
     #[serde(default)]
     filters: SearchFilters,
     order: Option<Order>,
+    /// Whether somebody types it.
+    #[serde(default)]
+    pub(crate) typing: bool,
 }
 
 /// What packages have to be besides. Publishers and packages are named as the page knows them.

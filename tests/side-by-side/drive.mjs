@@ -1,6 +1,7 @@
 // Types queries into the three pages: `drive.mjs CHROMIUM ORIGIN ENDPOINT QUERIES SAMPLES`. Writes what each page took: milliseconds for each
 // key press, milliseconds and bytes for the first answer; and how long the client works on what came before it has verified rows.
 import { readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { FLAGS } from "../browser/support/flags.mjs";
 import { deadline } from "../browser/support/wait.mjs";
@@ -10,13 +11,15 @@ const FILES = { ours: "index", MiniSearch: "minisearch", "plain JSON": "plain" }
 const FIRST_QUERY = "web server";
 const FIRST_ANSWERS = 9;
 const DEADLINE_MS = 60_000;
+/** Somebody who types fast. */
+const BETWEEN_KEYS_MS = 100;
 
 const [executablePath, origin, endpoint, queriesFile, samplesFile] = process.argv.slice(2);
 const queries = JSON.parse(readFileSync(queriesFile, "utf8"));
 const browser = await chromium.launch({ executablePath, args: FLAGS });
 
 /** Opens a page with an empty cache, counts what comes over the wire, and waits for the first answer. */
-async function open(kind, query) {
+async function open(kind, query, whole) {
   const context = await browser.newContext();
   const page = await context.newPage();
   const faults = [];
@@ -31,6 +34,7 @@ async function open(kind, query) {
   const url = new URL(`/${FILES[kind]}.html`, origin);
   url.searchParams.set("endpoint", endpoint);
   if (query) url.searchParams.set("q", query);
+  if (whole) url.searchParams.set("whole", "");
   await page.goto(url.href);
   const shown = await answered(page, query ?? "");
   if (faults.length > 0) throw faults[0];
@@ -68,6 +72,7 @@ async function typed(kind) {
       await input.press(query[end - 1] === " " ? "Space" : query[end - 1]);
       const shown = await answered(page, query.slice(0, end));
       took.push(shown.took);
+      await sleep(BETWEEN_KEYS_MS);
     }
   }
   await context.close();
@@ -76,7 +81,7 @@ async function typed(kind) {
 
 /** What the client takes from the last byte of an answer to its verified rows. Each query is asked once, whole, in one visit. */
 async function worked() {
-  const { context, page } = await open("ours");
+  const { context, page } = await open("ours", undefined, true);
   const took = [];
   for (const query of queries) {
     await page.locator("input").fill(query);

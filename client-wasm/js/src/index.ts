@@ -90,7 +90,8 @@ export class MarketClient {
    * @throws {@link MarketError} `query/*`, `network/*`, `relay/*`, `client/closed`.
    */
   search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
-    return this.#ask((raw) => raw.search(query, options));
+    const typing = options.typing === true && !savesData();
+    return this.#ask((raw) => raw.search(query, { ...options, typing }));
   }
 
   /**
@@ -352,6 +353,12 @@ export class MarketClient {
 
 function isNetworkError(thrown: unknown): boolean {
   return thrown instanceof MarketError && thrown.code.startsWith("network/");
+}
+
+/** Whether the visitor asked for fewer bytes. Not every browser tells. */
+function savesData(): boolean {
+  const { connection } = navigator as { connection?: { saveData?: boolean } };
+  return connection?.saveData === true;
 }
 
 async function guarded<T>(call: () => Promise<T>): Promise<T> {

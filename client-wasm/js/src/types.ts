@@ -233,6 +233,11 @@ export interface SearchOptions {
   filters?: SearchFilters;
   /** What comes first, default `best`. */
   order?: SearchOrder;
+  /**
+   * Somebody types the query: what is likely typed next is asked for ahead, so that most key presses are answered at once, without a relay. An answer may
+   * then be ten seconds old. Without effect where the browser is to save data. Default: `false`.
+   */
+  typing?: boolean;
 }
 
 /** Each is compared as a whole, however it is written: `Command line` is `command-line`. */

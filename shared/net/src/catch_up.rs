@@ -65,6 +65,12 @@ impl<P: Platform> P2PRegistry<P> {
                             Event::Announced { release, .. } if !told.note(release.id()) => continue,
                             _ => {}
                         }
+                        if !matches!(event, Event::Connections(_) | Event::Refused { .. })
+                            && let Some(registry) = Self::upgrade(&shared)
+                        {
+                            // What was found before does not have it.
+                            registry.ahead().note_change(platform.now());
+                        }
                         if !matches!(event, Event::Missed) && outbox.send(News::Heard(event)).await.is_err() {
                             return;
                         }

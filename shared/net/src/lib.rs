@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod ahead;
 mod audit;
 mod behaviour;
 pub mod bitswap;

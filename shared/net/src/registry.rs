@@ -16,6 +16,7 @@ use ggen_shared::rules::Rules;
 use ggen_shared::search::verified::{AnswerError, Asked, Known, VerifiedSearch, verify_package, verify_search_knowing};
 use libp2p::PeerId;
 
+use crate::ahead::Ahead;
 use crate::audit::Audits;
 use crate::held::Held;
 use crate::light::{AskError, LightPeer, Platform};
@@ -38,6 +39,7 @@ pub(crate) struct Shared<P> {
     memory: Mutex<Memory>,
     known: Mutex<Known>,
     held: Mutex<Held>,
+    ahead: Mutex<Ahead>,
 }
 
 /// What is remembered of relays.
@@ -59,6 +61,7 @@ impl<P: Platform> P2PRegistry<P> {
                 memory: Mutex::default(),
                 known: Mutex::default(),
                 held: Mutex::default(),
+                ahead: Mutex::default(),
             }),
         }
     }
@@ -123,6 +126,16 @@ impl<P: Platform> P2PRegistry<P> {
         self.shared.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps a page of results for when nobody can be asked.
+    pub(crate) fn hold(&self, question: query::Search, results: &SearchResults) {
+        self.held().keep_search(question, results);
+    }
+
+    /// What was asked for ahead.
+    pub(crate) fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.shared.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The light peer.
     pub fn peer(&self) -> &LightPeer<P> {
         &self.shared.peer
@@ -152,6 +165,38 @@ impl<P: Platform> P2PRegistry<P> {
             }
         }
         Err(failure)
+    }
+
+    /// Asks for a page of results.
+    pub(crate) async fn find(&self, question: &query::Search) -> Result<SearchResults, PeerError> {
+        let registry = self.now();
+        registry
+            .ask_any(question, |relay, answer| {
+                let verified = registry.verified(relay, |asked| {
+                    let verified = registry.verify_search(question, answer, asked)?;
+                    verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
+                        // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
+                        Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),
+                        seen => seen,
+                    })?;
+                    Ok(verified)
+                })?;
+                self.note_refused(relay, verified.hits.iter().any(Result::is_err));
+                Ok::<_, PeerError>(SearchResults::of(verified, source(relay)))
+            })
+            .await
+    }
+
+    /// Asks for a page of results; that of before, where nobody can be asked.
+    pub(crate) async fn search_held(&self, question: query::Search) -> Result<SearchResults, SearchError> {
+        match self.find(&question).await {
+            Ok(results) => {
+                self.hold(question, &results);
+                Ok(results)
+            }
+            Err(error) if error.is_offline() => Ok(self.held().search(&question).ok_or(error)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The packages that depend on one, those first that most publishers depend on, unless `options` say otherwise: proven and counted like
@@ -220,30 +265,11 @@ impl<P: Platform> Registry for P2PRegistry<P> {
         let question = options.question(text);
         // What is no query is nobody's fault but the asker's, and no relay is asked.
         question.read()?;
-        let registry = self.now();
-        let found = registry
-            .ask_any(&question, |relay, answer| {
-                let verified = registry.verified(relay, |asked| {
-                    let verified = registry.verify_search(&question, answer, asked)?;
-                    verified.proven.iter().try_for_each(|proven| match self.witness(&proven.checkpoint) {
-                        // A page that is read on stands on the checkpoint of the page before it, which may be an old one.
-                        Err(AnswerError::Rollback) if question.cursor.is_some() => Ok(()),
-                        seen => seen,
-                    })?;
-                    Ok(verified)
-                })?;
-                self.note_refused(relay, verified.hits.iter().any(Result::is_err));
-                Ok::<_, PeerError>(SearchResults::of(verified, source(relay)))
-            })
-            .await;
-        match found {
-            Ok(results) => {
-                self.held().keep_search(question, &results);
-                Ok(results)
-            }
-            Err(error) if error.is_offline() => Ok(self.held().search(&question).ok_or(error)?),
-            Err(error) => Err(error.into()),
+        if question.cursor.is_none() {
+            // Who asks anew wants what is newer than that.
+            self.ahead().forget();
         }
+        self.search_held(question).await
     }
 
     async fn look_up(&self, name: &FullName, version: Option<&Version>) -> Result<Found, PeerError> {

@@ -27,6 +27,8 @@ pub use work::{Prover, Work};
 
 pub(crate) use text::is_unprintable;
 
+use std::sync::Arc;
+
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -198,7 +200,7 @@ impl<T> Unverified<T> {
         let id = self.id;
         let key = sound_key(key)?;
         verify_strictly(&key, &self.kind.signed_message(network, &id), &self.signature)?;
-        Ok(Verified { payload: self.payload, id, bytes: self.bytes })
+        Ok(Verified { payload: Arc::new(self.payload), id, bytes: self.bytes })
     }
 }
 
@@ -369,12 +371,18 @@ impl Unverified<KeepPage> {
 }
 
 /// A record whose encoding, fields, hash and signature hold. There is no other way to one than `verify` and
-/// [`sign`], but inside of a [`PresumedKeyLog`].
-#[derive(Clone, PartialEq, Eq)]
+/// [`sign`], but inside of a [`PresumedKeyLog`]. Clones share what it says.
+#[derive(PartialEq, Eq)]
 pub struct Verified<T> {
-    payload: T,
+    payload: Arc<T>,
     id: RecordId,
     bytes: RecordBytes,
+}
+
+impl<T> Clone for Verified<T> {
+    fn clone(&self) -> Self {
+        Self { payload: Arc::clone(&self.payload), id: self.id, bytes: self.bytes.clone() }
+    }
 }
 
 impl<T> Verified<T> {
@@ -423,5 +431,5 @@ pub fn sign<T: Payload>(payload: T, key: &SigningKey, network: &Network) -> Resu
     payload.check_for(&id, network)?;
     let signature = key.sign(&T::KIND.signed_message(network, &id)).to_bytes();
     let bytes = Envelope { kind: T::KIND.number().into(), payload: encoded, signature }.encode()?;
-    Ok(Verified { payload, id, bytes })
+    Ok(Verified { payload: Arc::new(payload), id, bytes })
 }

@@ -1,5 +1,7 @@
 //! A key log that is good enough to show a release by.
 
+use std::sync::Arc;
+
 use super::{Error, Inception, Indexed, KeyLog, Payload, RecordBytes, Unverified, Verified};
 use crate::id::{Handle, Network, PublisherId};
 
@@ -28,7 +30,10 @@ impl PresumedKeyLog {
     ) -> Result<Self, Error> {
         if rest.is_empty() {
             let Unverified { payload, id, bytes, .. } = inception;
-            return Ok(Self { key_log: KeyLog::new(Verified { payload, id, bytes }), is_signed: false });
+            return Ok(Self {
+                key_log: KeyLog::new(Verified { payload: Arc::new(payload), id, bytes }),
+                is_signed: false,
+            });
         }
         Ok(KeyLog::continued(inception.verify(network)?, rest, network)?.into())
     }

@@ -2,6 +2,7 @@
 //! same records; nothing is derived from them, and nobody is shown one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};
 use ipld_core::ipld::Ipld;
@@ -69,5 +70,5 @@ pub fn sign_unknown(
     let id = sealed.id_of(&payload);
     let signature = key.sign(&sealed.signed_message(network, &id)).to_bytes();
     let bytes = Envelope { kind: kind.into(), payload, signature }.encode()?;
-    Ok(Verified { payload: unknown, id, bytes })
+    Ok(Verified { payload: Arc::new(unknown), id, bytes })
 }

@@ -20,6 +20,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use crate::limits::{MAX_TOKEN_BYTES, MAX_TOKENS_PER_PACKAGE};
 use crate::record::Release;
@@ -38,23 +39,16 @@ const MAX_RUN: usize = 2;
 pub struct Token(String);
 
 impl Token {
-    /// The token of a word: folded and cut. None of nothing.
+    /// The token of a word. None of nothing.
     fn of(word: &str) -> Option<Self> {
-        let mut token: String = if word.is_ascii() {
-            word.to_ascii_lowercase()
-        } else {
-            nfkc(&mut word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)).into_iter().collect()
-        };
-        token.truncate(token.floor_char_boundary(MAX_TOKEN_BYTES));
-        make_singular(&mut token);
+        let mut token = String::new();
+        fold(word, &mut token);
         (!token.is_empty()).then_some(Self(token))
     }
 
     /// All words of a text run together, whatever stands between them. None when there are none.
     pub fn joined(text: &str) -> Option<Self> {
-        let mut joined = String::new();
-        each_name(&normalised(text), |parts| joined.extend(parts.iter().copied()));
-        Self::of(&joined)
+        Self::of(&joined(text))
     }
 
     /// The token as text.
@@ -69,20 +63,42 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Rule 6. No singular is a plural, so that a token is its own token.
-fn make_singular(token: &mut String) {
-    let ends_with = |endings: &[&str]| endings.iter().any(|ending| token.ends_with(ending));
-    let is_word = || token.len() >= 4 && token.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if !token.ends_with('s') || !is_word() || ends_with(&["ss", "us", "is", "js"]) {
-        return;
+/// Puts the token of a word behind a text: rules 4 to 6. Of nothing, nothing.
+fn fold(word: &str, text: &mut String) {
+    let begin = text.len();
+    if word.is_ascii() {
+        text.push_str(word);
+        text[begin..].make_ascii_lowercase();
+    } else {
+        text.extend(nfkc(&mut word.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)));
     }
-    let (without, is_y) = match () {
+    text.truncate(text.floor_char_boundary(begin + MAX_TOKEN_BYTES));
+    if let Some((without, is_y)) = plural_ending(&text[begin..]) {
+        text.truncate(text.len() - without);
+        text.extend(is_y.then_some('y'));
+    }
+}
+
+/// Rule 6: how many letters the singular lacks, and whether it has a `y` in their place. None of what is no plural. No singular is one, so
+/// that a token is its own token.
+fn plural_ending(word: &str) -> Option<(usize, bool)> {
+    let ends_with = |endings: &[&str]| endings.iter().any(|ending| word.ends_with(ending));
+    let is_word = || word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !word.ends_with('s') || !is_word() || ends_with(&["ss", "us", "is", "js"]) {
+        return None;
+    }
+    Some(match () {
         () if ends_with(&["ies"]) => (3, true),
         () if ends_with(&["sses", "shes", "ches", "xes"]) => (2, false),
         () => (1, false),
-    };
-    token.truncate(token.len() - without);
-    token.extend(is_y.then_some('y'));
+    })
+}
+
+/// The words of a text run together, not yet folded.
+fn joined(text: &str) -> String {
+    let mut joined = String::new();
+    each_name(&normalised(text), |parts| joined.extend(parts.iter().copied()));
+    joined
 }
 
 /// The names of a text run together, in order: what a query looks for.
@@ -95,15 +111,16 @@ pub fn wholes(text: &str) -> Vec<Token> {
 /// The tokens that a text is found by: each part and each name run together, in order, repetitions included.
 pub fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
-    each_token(text, |token| tokens.push(token));
+    each_word(text, |word| tokens.extend(Token::of(word)));
     tokens
 }
 
-fn each_token(text: &str, mut each: impl FnMut(Token)) {
+/// Gives each part and each name run together, not yet folded.
+fn each_word(text: &str, mut each: impl FnMut(&str)) {
     each_name(&normalised(text), |parts| {
-        parts.iter().filter_map(|part| Token::of(part)).for_each(&mut each);
+        parts.iter().copied().for_each(&mut each);
         if parts.len() > 1 {
-            Token::of(&parts.concat()).into_iter().for_each(&mut each);
+            each(&parts.concat());
         }
     });
 }
@@ -277,27 +294,45 @@ pub struct Tokens(Box<str>);
 impl Tokens {
     /// The tokens of a release.
     pub fn of(release: &Release) -> Self {
+        Self::of_texts(release, &release.description)
+    }
+
+    /// Those that are found by their beginnings, too.
+    pub fn beside_description(release: &Release) -> Self {
+        Self::of_texts(release, "")
+    }
+
+    fn of_texts(release: &Release, description: &str) -> Self {
         let name = release.name.as_str();
-        // In order of their bytes.
-        let mut kept: Vec<(Token, Fields)> = Vec::new();
-        let mut keep = |token: Token, field| match kept.binary_search_by(|(known, _)| known.cmp(&token)) {
-            Ok(at) => kept[at].1 = kept[at].1.and(Fields::only(field)),
-            Err(at) if kept.len() < MAX_TOKENS_PER_PACKAGE => kept.insert(at, (token, Fields::only(field))),
-            Err(_) => {}
+        // Tokens one behind the other as they come, and where each stands, in order of their bytes: most of a description are there already.
+        let mut all = String::new();
+        let mut kept: Vec<(Range<usize>, Fields)> = Vec::new();
+        let mut keep = |word: &str, field| {
+            let begin = all.len();
+            fold(word, &mut all);
+            let token = begin..all.len();
+            match kept.binary_search_by(|(known, _)| all[known.clone()].cmp(&all[token.clone()])) {
+                Ok(at) => kept[at].1 = kept[at].1.and(Fields::only(field)),
+                Err(at) if !token.is_empty() && kept.len() < MAX_TOKENS_PER_PACKAGE => {
+                    return kept.insert(at, (token, Fields::only(field)));
+                }
+                Err(_) => {}
+            }
+            all.truncate(begin);
         };
-        Token::joined(name).into_iter().for_each(|token| keep(token, Field::Name));
+        keep(&joined(name), Field::Name);
         let texts = [(name, Field::NamePart)].into_iter();
         let texts = texts.chain(release.title.iter().map(|text| (text.as_str(), Field::Title)));
         let texts = texts.chain(release.tags.iter().map(|text| (text.as_str(), Field::Tag)));
         let texts = texts.chain(release.categories.iter().map(|text| (text.as_str(), Field::Category)));
-        for (text, field) in texts.chain([(release.description.as_str(), Field::Description)]) {
-            each_token(text, |token| keep(token, field));
+        for (text, field) in texts.chain([(description, Field::Description)]) {
+            each_word(text, |word| keep(word, field));
         }
-        let mut packed = String::new();
+        let mut packed = String::with_capacity(all.len() + 2 * kept.len());
         for (token, fields) in kept {
             // A token has at most MAX_TOKEN_BYTES.
-            packed.extend([char::from(token.0.len() as u8), char::from(fields.0)]);
-            packed.push_str(&token.0);
+            packed.extend([char::from(token.len() as u8), char::from(fields.0)]);
+            packed.push_str(&all[token]);
         }
         Self(packed.into())
     }

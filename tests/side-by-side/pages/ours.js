@@ -16,10 +16,13 @@ Object.defineProperty(WebSocket.prototype, "onmessage", {
   },
 });
 
+/** While an answer is timed by itself, none is asked for ahead. */
+const typing = !new URLSearchParams(location.search).has("whole");
+
 present(async () => {
   const market = await MarketClient.start({ network: "corpus", transports: ["websocket"], discover: false });
   return async (text) => {
-    const { hits } = await market.search(text, { limit: 20 });
+    const { hits } = await market.search(text, { limit: 20, typing });
     // Decrypted, unpacked, decoded, verified, and handed over to JavaScript.
     const worked = performance.now() - arrived;
     if (hits.some(({ status }) => status !== "verified")) throw new Error("an honest relay was refused");

@@ -34,6 +34,7 @@ mod statuses;
 mod sync;
 mod theft;
 mod theft_install;
+mod typed;
 mod upgrade;
 
 /// A file that no line above names would be compiled by nobody.

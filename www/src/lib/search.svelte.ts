@@ -42,9 +42,10 @@ class Search {
 
   /** Asks a new question, whatever is under way. */
   async ask(client: MarketClient, route: SearchRoute): Promise<void> {
+    const typing = this.#answer !== undefined && route.query !== this.#route.query;
     this.#route = route;
     this.#pages = 1;
-    await this.#request(client, (fresh) => ({ ...fresh, hits: uniqueHits(fresh.hits) }));
+    await this.#request(client, (fresh) => ({ ...fresh, hits: uniqueHits(fresh.hits) }), typing);
   }
 
   /** Asks the same question again; never cuts short a question under way, so that a slow relay gets to answer. */
@@ -88,17 +89,17 @@ class Search {
     }
   }
 
-  #request(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer): Promise<void> {
-    return (this.#running = this.#run(client, accept));
+  #request(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer, typing = false): Promise<void> {
+    return (this.#running = this.#run(client, accept, typing));
   }
 
-  async #run(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer): Promise<void> {
+  async #run(client: MarketClient, accept: (fresh: SearchAnswer) => SearchAnswer, typing: boolean): Promise<void> {
     const ticket = ++this.#asked;
     const route = this.#route;
     this.#busy = true;
     this.#renewAgain = false;
     try {
-      const fresh = await client.search(route.query, options(route));
+      const fresh = await client.search(route.query, { ...options(route), typing });
       if (ticket !== this.#asked) return;
       this.#answer = accept({ ...fresh, query: route.query });
       this.#answered = route;
