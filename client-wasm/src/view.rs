@@ -12,7 +12,7 @@ use ggen_shared::registry::{self, PackageView, PublisherView, RefusedRecord, Rel
 use ggen_shared::reputation::PeerReputation;
 use ggen_shared::search::verified::Proven;
 use libp2p::PeerId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A publisher, as its key log proves it.
 #[derive(Debug, Serialize)]
@@ -29,16 +29,6 @@ struct Publisher {
 struct ContentRef {
     cid: String,
     size: f64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Dependency {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publisher: Option<String>,
-    name: String,
-    requirement: String,
-    optional: bool,
 }
 
 /// What is told of a download.
@@ -68,35 +58,76 @@ impl ContentEvent {
     }
 }
 
-/// A release whose signature and hash were verified here.
-#[derive(Debug, Serialize)]
+/// A release whose signature and hash were verified here. Most of an answer is what releases say, so it is read where it lies.
+#[derive(Debug)]
+pub(crate) struct Release(ReleaseView);
+
+impl Serialize for Release {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ReleaseView { publisher, release, .. } = &self.0;
+        let said = ReleaseFields {
+            id: release.id().to_string(),
+            publisher: publisher.into(),
+            name: release.name.as_str(),
+            full_name: publisher.full_name(&release.package()).to_string(),
+            version: release.version.to_string(),
+            title: release.title.as_deref(),
+            description: &release.description,
+            categories: &release.categories,
+            tags: &release.tags,
+            license: release.license.as_deref(),
+            authors: &release.authors,
+            homepage: release.homepage.as_deref(),
+            repository: release.repository.as_deref(),
+            documentation: release.documentation.as_deref(),
+            dependencies: release.dependencies.iter().map(Into::into).collect(),
+            artifact: release.artifact.into(),
+            readme: release.readme.map(Into::into),
+            created: number(release.created),
+            signed_under: release.signed_under.to_string(),
+        };
+        said.serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Release {
+struct ReleaseFields<'a> {
     id: String,
     publisher: Publisher,
-    name: String,
+    name: &'a str,
     full_name: String,
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-    description: String,
-    categories: Vec<String>,
-    tags: Vec<String>,
+    title: Option<&'a str>,
+    description: &'a str,
+    categories: &'a [String],
+    tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    license: Option<String>,
-    authors: Vec<String>,
+    license: Option<&'a str>,
+    authors: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    homepage: Option<String>,
+    homepage: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    repository: Option<String>,
+    repository: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    documentation: Option<String>,
-    dependencies: Vec<Dependency>,
+    documentation: Option<&'a str>,
+    dependencies: Vec<Dependency<'a>>,
     artifact: ContentRef,
     #[serde(skip_serializing_if = "Option::is_none")]
     readme: Option<ContentRef>,
     created: f64,
     signed_under: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependency<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
+    name: &'a str,
+    requirement: &'a str,
+    optional: bool,
 }
 
 /// Why something that a peer sent was not accepted.
@@ -445,35 +476,7 @@ impl From<ggen_net::Audits> for Audits {
 
 impl From<ReleaseView> for Release {
     fn from(view: ReleaseView) -> Self {
-        let full_name = view.publisher.full_name(&view.release.package()).to_string();
-        let id = view.release.id();
-        Self::new(id, full_name, &view.publisher, (*view.release).clone())
-    }
-}
-
-impl Release {
-    fn new(id: RecordId, full_name: String, publisher: &PublisherView, release: record::Release) -> Self {
-        Self {
-            id: id.to_string(),
-            publisher: publisher.into(),
-            name: release.name.to_string(),
-            full_name,
-            version: release.version.to_string(),
-            title: release.title,
-            description: release.description,
-            categories: release.categories,
-            tags: release.tags,
-            license: release.license,
-            authors: release.authors,
-            homepage: release.homepage,
-            repository: release.repository,
-            documentation: release.documentation,
-            dependencies: release.dependencies.into_iter().map(Into::into).collect(),
-            artifact: release.artifact.into(),
-            readme: release.readme.map(Into::into),
-            created: number(release.created),
-            signed_under: release.signed_under.to_string(),
-        }
+        Self(view)
     }
 }
 
@@ -493,12 +496,12 @@ impl From<record::Content> for ContentRef {
     }
 }
 
-impl From<record::Dependency> for Dependency {
-    fn from(dependency: record::Dependency) -> Self {
+impl<'a> From<&'a record::Dependency> for Dependency<'a> {
+    fn from(dependency: &'a record::Dependency) -> Self {
         Self {
             publisher: dependency.publisher.map(|publisher| publisher.to_string()),
-            name: dependency.name.to_string(),
-            requirement: dependency.requirement,
+            name: dependency.name.as_str(),
+            requirement: &dependency.requirement,
             optional: dependency.optional,
         }
     }

@@ -1,7 +1,7 @@
 // What relays commit to is proven in the browser, and compared between relays.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TRANSPORTS, connected, firstSight, openPage, proofState, results, search, useBrowser } from "./support/browser.mjs";
+import { TRANSPORTS, ask, connected, firstSight, openPage, proofState, results, search, useBrowser } from "./support/browser.mjs";
 import { openOwnPage } from "./support/own-page.mjs";
 import { Publisher, samplePackage } from "./support/publisher.mjs";
 import { Relay } from "./support/relay.mjs";
@@ -132,10 +132,10 @@ test("a relay that is proven to break the rules is named in the list of relays",
   const page = await openPage(t, honest);
   await connected(page);
   const fault = page.getByTestId("connection-fault");
-  await until("the fault", async () => {
-    await search(page, "same");
-    return (await fault.count()) > 0;
-  });
+  // Somebody types once, and stops: then the page compares.
+  await until("both relays", async () => (await ask(page, "connections")).value.filter(({ state }) => state === "connected").length === 2);
+  await search(page, "same");
+  await until("the fault", async () => (await fault.count()) > 0);
   await page.getByTestId("connection").click();
   const row = page.getByTestId("connection-row").filter({ has: fault });
   assert.match(await row.innerText(), /^It (leaves out a package that it holds|signed two different states .*): proven by what it signed\.$/m);
