@@ -148,7 +148,7 @@ impl<P: Platform> P2PRegistry<P> {
             Err(oneshot::Canceled) => {
                 let results = self.search_held(question).await?;
                 let mut ahead = self.ahead();
-                if !results.offline && ahead.forgotten == forgotten {
+                if is_good(&results) && ahead.forgotten == forgotten {
                     let answer = Answer::There(Box::new(results.clone()));
                     ahead.keep(page, self.peer().platform().now(), answer);
                 }
@@ -190,7 +190,7 @@ impl<P: Platform> P2PRegistry<P> {
             let registry = self.clone();
             self.peer().platform().spawn(async move {
                 let results = registry.find(&question).await;
-                registry.ahead().settle(number, results.ok());
+                registry.ahead().settle(number, results.ok().filter(is_good));
             });
         }
     }
@@ -198,6 +198,11 @@ impl<P: Platform> P2PRegistry<P> {
     fn page(&self, query: Query, limit: u16) -> Page {
         Page { query, limit, rules: self.peer().rules(), epoch: self.peer().epoch() }
     }
+}
+
+/// Whether it is worth to be kept: what was refused is asked for again, and may come from another relay.
+fn is_good(results: &SearchResults) -> bool {
+    !results.offline && results.hits.iter().all(Result::is_ok)
 }
 
 /// The next page is asked for as one of the text that stands there now, which may be written otherwise.
