@@ -47,7 +47,7 @@ pub struct Client {
     remembered: Vec<Known>,
     /// The last first page, to compare with what other relays commit to.
     shown: RefCell<Option<Shown>>,
-    /// First pages that were asked for.
+    /// Searches that were asked for.
     asked: Cell<u64>,
 }
 

@@ -5,8 +5,6 @@
 //! evidence, neither puts a key in force, and what was signed under the event stays valid if either of them keeps it. Of more than two,
 //! those with the smallest ids count, so that the log is a function of the rotations, not of their order.
 
-use std::sync::Arc;
-
 use super::rotation::Follower;
 use super::{
     Envelope, Error, Inception, Indexed, KeepPage, Payload, Record, RecordBytes, Rotation, Unverified, Verified,
@@ -19,11 +17,11 @@ use crate::limits::{KEPT_PER_PAGE, MAX_CONFLICTING_RECORDS, MAX_KEY_EVENTS, MAX_
 pub struct KeyLog {
     inception: Verified<Inception>,
     /// The rotations that follow one another.
-    rotations: Vec<Arc<Verified<Rotation>>>,
+    rotations: Vec<Verified<Rotation>>,
     /// The rotations that follow the last of them: none, or the two of a fork, the smaller id first.
-    fork: Vec<Arc<Verified<Rotation>>>,
+    fork: Vec<Verified<Rotation>>,
     /// By id; each is named by one of the rotations.
-    pages: Vec<Arc<Verified<KeepPage>>>,
+    pages: Vec<Verified<KeepPage>>,
 }
 
 /// What a rotation or a keep page did to a key log.
@@ -108,7 +106,7 @@ impl KeyLog {
     }
 
     /// The rotations that follow the event at a place.
-    fn followers(&self, position: usize) -> &[Arc<Verified<Rotation>>] {
+    fn followers(&self, position: usize) -> &[Verified<Rotation>] {
         self.rotations.get(position..=position).unwrap_or(&self.fork)
     }
 
@@ -173,7 +171,7 @@ impl KeyLog {
 
     /// A keep page that is here.
     fn page(&self, id: &RecordId) -> Option<&Verified<KeepPage>> {
-        self.pages.binary_search_by_key(id, |page| page.id()).ok().map(|at| &*self.pages[at])
+        self.pages.binary_search_by_key(id, |page| page.id()).ok().map(|at| &self.pages[at])
     }
 
     /// What verification of a rotation or a keep page demands, the signature excepted. Where the event that it follows stands.
@@ -214,7 +212,7 @@ impl KeyLog {
         if at >= MAX_CONFLICTING_RECORDS {
             return Ok(Followed::NotKept);
         }
-        rivals.insert(at, Arc::new(rotation));
+        rivals.insert(at, rotation);
         rivals.truncate(MAX_CONFLICTING_RECORDS);
         self.rotations.truncate(position);
         self.fork.clear();
@@ -242,7 +240,7 @@ impl KeyLog {
         match self.pages.binary_search_by_key(&page.id(), |known| known.id()) {
             Ok(_) => Ok(Followed::AlreadyKnown),
             Err(at) if self.is_named(&page) => {
-                self.pages.insert(at, Arc::new(page));
+                self.pages.insert(at, page);
                 Ok(Followed::New)
             }
             Err(_) => Ok(Followed::NotKept),
@@ -251,12 +249,12 @@ impl KeyLog {
 
     /// The rotations, those of a fork last.
     pub fn rotations(&self) -> impl Iterator<Item = &Verified<Rotation>> {
-        self.rotations.iter().chain(&self.fork).map(|rotation| &**rotation)
+        self.rotations.iter().chain(&self.fork)
     }
 
     /// The keep pages that are here.
     pub fn pages(&self) -> impl Iterator<Item = &Verified<KeepPage>> {
-        self.pages.iter().map(|page| &**page)
+        self.pages.iter()
     }
 
     /// The events as records, pages before the rotations that name them: the order to offer them in.
