@@ -158,13 +158,14 @@ fn each_name<'a>(text: &'a str, mut each: impl FnMut(&[&'a str])) {
             at = next;
             continue;
         }
-        let run = run(&text[at..], class(c));
+        let class = class(c);
+        let run = run(&text[at..], class);
         let after = at + run.len();
-        let joins = begin.is_some() && run.chars().count() <= MAX_RUN;
-        let word_follows = text[after..].starts_with(char::is_alphanumeric);
-        let (end, ends_name) = match class(c) {
-            Class::Connector => (at, !(joins && word_follows)),
-            Class::Suffix if joins && !word_follows => (after, true),
+        let joins = || begin.is_some() && run.chars().count() <= MAX_RUN;
+        let word_follows = || text[after..].starts_with(char::is_alphanumeric);
+        let (end, ends_name) = match class {
+            Class::Connector => (at, !(joins() && word_follows())),
+            Class::Suffix if joins() && !word_follows() => (after, true),
             Class::Suffix | Class::Other => (at, true),
         };
         if let Some(begin) = begin.take() {
@@ -213,11 +214,12 @@ const fn class(c: char) -> Class {
 
 /// The characters of one class at the beginning of a text; of those that separate, one is enough.
 fn run(text: &str, of: Class) -> &str {
-    let behind = match of {
-        Class::Other => text.char_indices().nth(1).map(|(at, _)| at),
-        of => text.find(|c| class(c) != of),
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    let others = match of {
+        Class::Other => 0,
+        of => text[first..].find(|c| class(c) != of).unwrap_or(text.len() - first),
     };
-    &text[..behind.unwrap_or(text.len())]
+    &text[..first + others]
 }
 
 /// Whether camel case begins a word with `c`.

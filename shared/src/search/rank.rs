@@ -129,6 +129,15 @@ impl Rank {
         Self(bytes)
     }
 
+    /// This rank of a package that nobody depends on, if it were so popular.
+    #[must_use]
+    pub fn with(self, popularity: Popularity) -> Self {
+        let Self(mut bytes) = self;
+        let points = self.points().saturating_sub(u16::from(popularity.0) * POINTS_PER_BUCKET);
+        bytes[..2].copy_from_slice(&points.to_be_bytes());
+        Self(bytes)
+    }
+
     /// How popular a package is whose rank is this one, and would be `plain` if nobody depended on it; None when no popularity
     /// makes the one of the other.
     pub fn popularity_beyond(&self, plain: &Self) -> Option<Popularity> {
@@ -232,6 +241,7 @@ mod tests {
     fn popularity_is_told_from_the_points_beyond_a_plain_rank() {
         let rank = |popularity, created| Rank::best(whole(Field::Tag), brevity("a"), popularity, created);
         let (plain, four) = (rank(Popularity::default(), 9), rank(Popularity::of(4), 9));
+        assert_eq!((plain.with(Popularity::of(4)), plain.with(Popularity::default())), (four, plain));
         assert_eq!(four.popularity_beyond(&plain), Some(Popularity::of(4)));
         assert_eq!(plain.popularity_beyond(&plain), Some(Popularity::default()));
         assert_eq!(plain.popularity_beyond(&four), None, "no popularity takes points away");

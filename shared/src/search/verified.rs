@@ -152,13 +152,12 @@ pub fn verify_search_knowing(
     let behind = after.filter(|_| is_ordered).map(|after| [&bytes[..], after].concat());
     let range = Range { prefix: Prefix::of(&bytes), after: behind };
     let epoch = cursor.as_ref().map(|cursor| cursor.epoch);
-    let checkpoint = verify_checkpoint(evidence, epoch, asked)?;
-
     known.enter(asked.network);
+    let checkpoint = verify_checkpoint(evidence, epoch, asked, known)?;
     let candidates: Vec<_> = answer
         .releases
         .iter()
-        .map(|bytes| Candidate::read(bytes, known).map(|it| Derived::of(it, asked.rules)))
+        .map(|release| Candidate::read(release, known).map(|it| Derived::of(it, asked.rules, &bytes)))
         .collect();
     // What a proof leaves to be told by the records is what an honest relay's map has of them: nothing else gives the root.
     let filters: Vec<_> =
@@ -287,9 +286,9 @@ impl<'a> Entry<'a> {
 
     /// How popular the entry says that its package is, which can't be seen from its release; None when the rules do not list the release so.
     fn popularity(&self, range: &[u8], derived: &Derived) -> Option<Popularity> {
-        let plain = derived.place(range, Popularity::default())?;
+        let plain = derived.plain.as_deref()?;
         // Where only age or name counts, popularity moves nothing.
-        let popularity = match (Place::from_bytes(&plain), Place::from_bytes(self.rest)) {
+        let popularity = match (Place::from_bytes(plain), Place::from_bytes(self.rest)) {
             _ if plain == self.rest => Some(Popularity::default()),
             (Some(plain), Some(here)) if keys::is_by_popularity(range) => here.rank.popularity_beyond(&plain.rank),
             _ => None,
@@ -303,20 +302,29 @@ struct Derived {
     candidate: Candidate,
     tokens: Tokens,
     filter: Filter,
+    /// What the key of its entry in the range that is searched has behind the range's bytes if nobody depends on the package; None when it has no
+    /// entry there.
+    plain: Option<Vec<u8>>,
 }
 
 impl Derived {
-    fn of(candidate: Candidate, rules: Rules) -> Self {
-        let (release, _) = candidate.claims();
+    fn of(candidate: Candidate, rules: Rules, range: &[u8]) -> Self {
+        let (release, id) = candidate.claims();
         let tokens = rules.tokens(release);
         let filter = Filter::of(release, &tokens);
-        Self { candidate, tokens, filter }
+        let plain = keys::listing_in(range, &id, release, &tokens, Popularity::default());
+        Self { candidate, tokens, filter, plain }
     }
 
-    /// What the key of its entry in a range has behind the range's bytes; None when it has none there.
+    /// What the key of its entry has behind the range's bytes if the package is so popular; None when it has no entry there.
     fn place(&self, range: &[u8], popularity: Popularity) -> Option<Vec<u8>> {
-        let (release, id) = self.candidate.claims();
-        keys::listing_in(range, &id, release, &self.tokens, popularity)
+        let plain = self.plain.as_ref()?;
+        Some(match Place::from_bytes(plain) {
+            Some(Place { rank, head }) if keys::is_by_popularity(range) => {
+                Place { rank: rank.with(popularity), head }.to_bytes().to_vec()
+            }
+            _ => plain.clone(),
+        })
     }
 }
 
@@ -338,7 +346,7 @@ fn verify_evidence<'a>(
     bytes: &[u8],
     asked: &Asked<'_>,
 ) -> Result<(Run<'a>, Proven), AnswerError> {
-    verify_proof(verify_checkpoint(evidence, None, asked)?, evidence, range, bytes, &|_, _| None)
+    verify_proof(verify_checkpoint(evidence, None, asked, &mut Known::default())?, evidence, range, bytes, &|_, _| None)
 }
 
 /// Verifies what the relay committed to. `epoch`: that of the checkpoint that a page before it stood on.
@@ -346,8 +354,9 @@ fn verify_checkpoint(
     evidence: &Evidence,
     epoch: Option<u64>,
     asked: &Asked<'_>,
+    known: &mut Known,
 ) -> Result<Signed<Checkpoint>, AnswerError> {
-    let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
+    let checkpoint = known.checkpoint(&evidence.checkpoint, asked.network)?;
     // A page that is read on stands on the checkpoint of the page before it, however old that is.
     let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch), asked.rules)?;
     if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {

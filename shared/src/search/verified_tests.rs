@@ -393,6 +393,32 @@ fn what_is_known_is_taken_as_if_it_were_verified_again() {
 }
 
 #[test]
+fn a_checkpoint_that_is_known_stands_for_no_other() {
+    let (answer, relay) = honest("word");
+    let known = &mut Known::default();
+    assert_eq!(rows_knowing(&relay, &answer, known), ["a", "b", "c"]);
+    let mut changed = answer.clone();
+    let checkpoint = &mut changed.evidence.as_mut().unwrap().checkpoint;
+    let last = checkpoint.len() - 1;
+    flip(checkpoint, last);
+    let code = |answer: &SearchAnswer, asked: &Asked<'_>, known: &mut Known| {
+        let error = verify_search_knowing(&ask("word"), answer.clone(), asked, known).unwrap_err();
+        assert_eq!(Some(error.code()), verify_search(&ask("word"), answer.clone(), asked).err().map(|it| it.code()));
+        error.code()
+    };
+    assert_eq!(code(&changed, &relay.asked(), known), "checkpoint/bad-signature");
+    // What was refused is not known, and what is known is still looked at: whose it is, and of which network and epoch.
+    assert_eq!(code(&changed, &relay.asked(), known), "checkpoint/bad-signature");
+    let elsewhere = Network::main();
+    assert_eq!(code(&answer, &Asked { network: &elsewhere, ..relay.asked() }, known), "checkpoint/wrong-network");
+    assert_eq!(rows_knowing(&relay, &answer, known), ["a", "b", "c"]);
+    let other = PublicKey::from_bytes([9; 32]);
+    assert_eq!(code(&answer, &Asked { relay: &other, ..relay.asked() }, known), "checkpoint/wrong-relay");
+    let epoch = relay.asked().epoch + 100;
+    assert_eq!(code(&answer, &Asked { epoch, ..relay.asked() }, known), "checkpoint/not-fresh");
+}
+
+#[test]
 fn what_is_known_of_one_network_is_nothing_in_another() {
     let (answer, relay) = honest("word");
     let known = &mut Known::default();

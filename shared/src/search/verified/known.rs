@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde_bytes::ByteBuf;
 
 use super::Hit;
+use crate::checkpoint::{self, Checkpoint, Signed};
 use crate::id::{Network, PublisherId};
 use crate::limits::MAX_KNOWN_BYTES;
 use crate::record::PresumedKeyLog;
@@ -18,6 +19,8 @@ pub struct Known {
     network: Option<Network>,
     key_logs: Last<KnownKeyLog>,
     releases: Last<Hit>,
+    /// What the last answer stood on: the next ones of the relay mostly stand on it too.
+    checkpoint: Option<Signed<Checkpoint>>,
 }
 
 #[derive(Debug)]
@@ -35,62 +38,104 @@ impl Known {
         }
     }
 
+    /// The checkpoint with these bytes, verified. This has to be the network that was entered, or none was.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::verify`].
+    pub(super) fn checkpoint(
+        &mut self,
+        bytes: &ByteBuf,
+        network: &Network,
+    ) -> Result<Signed<Checkpoint>, checkpoint::Error> {
+        if let Some(known) = self.checkpoint.as_ref().filter(|known| known.bytes() == bytes) {
+            return Ok(known.clone());
+        }
+        let checkpoint = Checkpoint::verify(bytes, network)?;
+        Ok(self.checkpoint.insert(checkpoint).clone())
+    }
+
     /// The key log of these events.
     pub(super) fn key_log(&self, events: &[ByteBuf]) -> Option<(PublisherId, PresumedKeyLog)> {
-        let known = self.key_logs.items.iter().find(|known| known.events == events)?;
+        let known = self.key_logs.find(tail_of(events), |known| known.events == events)?;
         Some((known.publisher, known.key_log.clone()))
     }
 
     pub(super) fn keep_key_log(&mut self, events: &[ByteBuf], publisher: PublisherId, key_log: &PresumedKeyLog) {
         let size = |known: &KnownKeyLog| known.events.iter().map(|event| event.len()).sum();
-        self.key_logs.keep(KnownKeyLog { events: events.to_vec(), publisher, key_log: key_log.clone() }, size);
+        let known = KnownKeyLog { events: events.to_vec(), publisher, key_log: key_log.clone() };
+        self.key_logs.keep(tail_of(events), known, size);
     }
 
     /// The release with these bytes, as it was verified under its publisher's key log.
     pub(super) fn release(&self, bytes: &[u8]) -> Option<&Hit> {
-        self.releases.items.iter().find(|known| known.release.bytes()[..] == *bytes)
+        self.releases.find(tail(bytes), |known| known.release.bytes()[..] == *bytes)
     }
 
     /// Keeps a release in place of what was known of it under another key log.
     pub(super) fn keep_release(&mut self, hit: &Hit) {
         // A key log may be far longer than the release, and be held by nothing else.
         let size = |known: &Hit| known.release.bytes().len() + known.key_log.events().map(|it| it.len()).sum::<usize>();
-        self.releases.drop_first(|known| known.release.bytes() == hit.release.bytes(), size);
-        self.releases.keep(hit.clone(), size);
+        let tail = tail(hit.release.bytes());
+        self.releases.drop_first(tail, |known| known.release.bytes() == hit.release.bytes(), size);
+        self.releases.keep(tail, hit.clone(), size);
     }
+}
+
+/// The last bytes of a record, which are of its signature: hardly two have the same.
+fn tail(record: &[u8]) -> u64 {
+    record.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail))
+}
+
+fn tail_of(events: &[ByteBuf]) -> u64 {
+    events.last().map_or(0, |event| tail(event))
 }
 
 /// As many of the last items as there is room for.
 #[derive(Debug)]
 struct Last<T> {
     items: VecDeque<T>,
+    /// What tells most items from the others, in their order: there may be thousands, which are looked through for each row of an answer.
+    tails: VecDeque<u64>,
     bytes: usize,
 }
 
 impl<T> Default for Last<T> {
     fn default() -> Self {
-        Self { items: VecDeque::new(), bytes: 0 }
+        Self { items: VecDeque::new(), tails: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl<T> Last<T> {
+    fn position(&self, tail: u64, is_it: impl Fn(&T) -> bool) -> Option<usize> {
+        let mut alike = self.tails.iter().enumerate().filter(|(_, here)| **here == tail).map(|(at, _)| at);
+        alike.find(|at| is_it(&self.items[*at]))
+    }
+
+    fn find(&self, tail: u64, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        self.position(tail, is_it).map(|at| &self.items[at])
+    }
+
     /// Keeps an item, unless it takes the room of all others.
-    fn keep(&mut self, item: T, size: impl Fn(&T) -> usize) {
+    fn keep(&mut self, tail: u64, item: T, size: impl Fn(&T) -> usize) {
         if size(&item) > MAX_KNOWN_BYTES / 2 {
             return;
         }
         self.bytes += size(&item);
         self.items.push_back(item);
+        self.tails.push_back(tail);
         while self.bytes > MAX_KNOWN_BYTES
             && let Some(first) = self.items.pop_front()
         {
+            self.tails.pop_front();
             self.bytes -= size(&first);
         }
     }
 
-    fn drop_first(&mut self, is_it: impl FnMut(&T) -> bool, size: impl Fn(&T) -> usize) {
-        let dropped = self.items.iter().position(is_it).and_then(|at| self.items.remove(at));
-        self.bytes -= dropped.as_ref().map_or(0, size);
+    fn drop_first(&mut self, tail: u64, is_it: impl Fn(&T) -> bool, size: impl Fn(&T) -> usize) {
+        if let Some(at) = self.position(tail, is_it) {
+            self.tails.remove(at);
+            self.bytes -= self.items.remove(at).as_ref().map_or(0, size);
+        }
     }
 }
 
@@ -119,15 +164,31 @@ mod tests {
         let size = |item: &usize| *item;
         let half = MAX_KNOWN_BYTES / 2;
         for item in [half, half] {
-            last.keep(item, size);
+            last.keep(7, item, size);
         }
         assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half, half][..], 2 * half));
-        last.keep(2, size);
+        last.keep(7, 2, size);
         assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half, 2][..], half + 2));
-        last.keep(half + 1, size);
+        last.keep(7, half + 1, size);
         assert_eq!((last.items.len(), last.bytes), (2, half + 2), "what is too long is not kept");
-        last.drop_first(|item| *item == 2, size);
-        last.drop_first(|item| *item == 2, size);
+        last.drop_first(8, |item| *item == 2, size);
+        assert_eq!(last.items.len(), 2, "what has another tail is not it");
+        last.drop_first(7, |item| *item == 2, size);
+        last.drop_first(7, |item| *item == 2, size);
         assert_eq!((last.items.make_contiguous(), last.bytes), (&mut [half][..], half));
+        assert_eq!(last.tails, [7]);
+    }
+
+    #[test]
+    fn of_items_with_one_tail_the_right_one_is_found() {
+        let mut last = Last::default();
+        for (tail, item) in [(1, 10), (2, 20), (2, 21), (3, 30)] {
+            last.keep(tail, item, |_| 1);
+        }
+        assert_eq!(last.find(2, |item| *item == 21), Some(&21));
+        assert_eq!((last.find(2, |item| *item == 30), last.find(4, |_| true)), (None, None));
+        last.drop_first(2, |item| *item == 20, |_| 1);
+        assert_eq!((last.find(2, |_| true), last.find(3, |_| true), last.bytes), (Some(&21), Some(&30), 3));
+        assert_eq!((tail(&[1, 0, 0, 0, 0, 0, 0, 0, 2]), tail(&[1; 7]), tail_of(&[])), (2 << 56, 0, 0));
     }
 }
