@@ -23,7 +23,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::Error;
 use crate::gateways::{Gateways, JsGateways};
-use crate::js::{options, report, to_js};
+use crate::js::{options, report, to_js, to_js_at_once};
 use crate::kept::{Kept, KeptBlocks};
 use crate::names::Meant;
 use crate::options::{Known, MAX_REMEMBERED, Options, Remembered, SearchOptions, Transport, relays, whole};
@@ -102,7 +102,7 @@ impl Client {
         if options.cursor.is_none() && is_newer {
             self.shown.replace(Some(Shown { number, query: query.clone(), options, results: results.clone() }));
         }
-        to_js(&view::SearchAnswer::new(query, results))
+        to_js_at_once(&view::SearchAnswer::new(query, results))
     }
 
     /// `Promise<SearchAnswer>` of the packages that depend on one.
@@ -116,7 +116,7 @@ impl Client {
         };
         let package = PackageId { publisher, name: meant.full_name.name };
         let results = self.registry().await?.dependents(&package, options).await?;
-        to_js(&view::SearchAnswer::new(String::new(), results))
+        to_js_at_once(&view::SearchAnswer::new(String::new(), results))
     }
 
     /// `Promise<Comparison>`, of the first page of this query, if it was the last one asked for.

@@ -13,6 +13,12 @@ pub(crate) fn to_js(view: &impl Serialize) -> Result<JsValue, Error> {
     view.serialize(&Serializer::json_compatible()).map_err(|error| Error::internal(error.to_string()))
 }
 
+/// As [`to_js`], of what is much: JavaScript reads one text in less time than it takes to be handed each string of it.
+pub(crate) fn to_js_at_once(view: &impl Serialize) -> Result<JsValue, Error> {
+    let text = serde_json::to_string(view).map_err(|error| Error::internal(error.to_string()))?;
+    js_sys::JSON::parse(&text).map_err(|_| Error::internal("no JSON was written"))
+}
+
 /// Reads options; `undefined` and `null` are the defaults.
 pub(crate) fn options<T: DeserializeOwned + Default>(value: JsValue) -> Result<T, Error> {
     if value.is_undefined() || value.is_null() {

@@ -28,7 +28,7 @@ struct Publisher {
 #[serde(rename_all = "camelCase")]
 struct ContentRef {
     cid: String,
-    size: f64,
+    size: u64,
 }
 
 /// What is told of a download.
@@ -116,7 +116,7 @@ struct ReleaseFields<'a> {
     artifact: ContentRef,
     #[serde(skip_serializing_if = "Option::is_none")]
     readme: Option<ContentRef>,
-    created: f64,
+    created: u64,
     signed_under: String,
 }
 
@@ -164,7 +164,7 @@ enum Hit {
 pub(crate) struct SearchAnswer {
     query: String,
     hits: Vec<Hit>,
-    total: f64,
+    total: u64,
     total_is_exact: bool,
     relay: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,13 +179,13 @@ pub(crate) struct SearchAnswer {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Proof {
-    epoch: f64,
+    epoch: u64,
     root: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     range_hash: Option<String>,
-    entries: f64,
-    walked: f64,
-    bytes: f64,
+    entries: u64,
+    walked: u64,
+    bytes: u64,
 }
 
 /// One package.
@@ -199,7 +199,7 @@ pub(crate) struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     instead: Option<Instead>,
     versions: Vec<Version>,
-    missing: f64,
+    missing: u64,
     refused: Vec<Refusal>,
     relay: String,
     offline: bool,
@@ -212,7 +212,7 @@ pub(crate) struct Package {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Versions {
     versions: Vec<Version>,
-    missing: f64,
+    missing: u64,
     refused: Vec<Refusal>,
     relay: String,
     offline: bool,
@@ -247,7 +247,7 @@ struct Difference {
     excluded: Vec<Excluded>,
     lacks: Vec<String>,
     outdated: Vec<String>,
-    unbacked: f64,
+    unbacked: u64,
     faults: Vec<Fault>,
 }
 
@@ -276,9 +276,9 @@ pub(crate) struct Fault {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Audits {
-    passed: f64,
-    failed: f64,
-    unfinished: f64,
+    passed: u64,
+    failed: u64,
+    unfinished: u64,
 }
 
 /// The package that a publisher names in place of a deprecated one.
@@ -295,7 +295,7 @@ struct Instead {
 pub(crate) struct Version {
     version: String,
     id: String,
-    created: f64,
+    created: u64,
     state: &'static str,
 }
 
@@ -650,10 +650,9 @@ impl Event {
 }
 
 /// The number as JavaScript has it. A publisher may claim any `u64`, which must not make an answer unreadable: past what
-/// a `number` holds exactly, it is the nearest one.
-#[expect(clippy::cast_precision_loss, reason = "only past 2⁵³, where no honest count or time lies")]
-const fn number(number: u64) -> f64 {
-    number as f64
+/// a `number` holds exactly, where no honest count or time lies, it is the largest that it does.
+fn number(number: u64) -> u64 {
+    number.min((1 << 53) - 1)
 }
 
 #[cfg(test)]
@@ -700,7 +699,7 @@ mod tests {
         };
         let answer = serde_json::to_value(SearchAnswer::new("q".into(), results)).expect("plain data");
         let expected = json!({
-            "query": "q", "hits": [], "total": 18_446_744_073_709_551_615.0_f64, "totalIsExact": false, "relay": "relay",
+            "query": "q", "hits": [], "total": 9_007_199_254_740_991_u64, "totalIsExact": false, "relay": "relay",
             "cursor": "AQI", "suggestions": ["r"], "offline": false,
         });
         assert_eq!(answer, expected);
