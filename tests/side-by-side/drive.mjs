@@ -103,7 +103,9 @@ for (let run = 0; run < FIRST_ANSWERS; run += 1) {
     await context.close();
   }
 }
-for (const kind of PAGES) samples[kind].keys = await typed(kind);
-samples.ours.worked = await worked();
+for (const kind of PAGES) {
+  samples[kind].keys = await typed(kind);
+  samples.ours.worked.push(...(await worked()));
+}
 await browser.close();
 writeFileSync(samplesFile, JSON.stringify(samples));
