@@ -8,12 +8,13 @@ use wasm_bindgen::JsValue;
 
 use crate::error::Error;
 
-/// A plain object: numbers are `number`, maps are objects.
+/// A plain object: numbers are `number`, maps are objects, bytes are `Uint8Array`.
 pub(crate) fn to_js(view: &impl Serialize) -> Result<JsValue, Error> {
-    view.serialize(&Serializer::json_compatible()).map_err(|error| Error::internal(error.to_string()))
+    view.serialize(&Serializer::json_compatible().serialize_bytes_as_arrays(false))
+        .map_err(|error| Error::internal(error.to_string()))
 }
 
-/// As [`to_js`], of what is much: JavaScript reads one text in less time than it takes to be handed each string of it.
+/// As [`to_js`], of what is much and has no bytes: JavaScript reads one text in less time than it takes to be handed each string of it.
 pub(crate) fn to_js_at_once(view: &impl Serialize) -> Result<JsValue, Error> {
     let text = serde_json::to_string(view).map_err(|error| Error::internal(error.to_string()))?;
     js_sys::JSON::parse(&text).map_err(|_| Error::internal("no JSON was written"))

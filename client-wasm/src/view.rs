@@ -28,7 +28,7 @@ struct Publisher {
 #[serde(rename_all = "camelCase")]
 struct ContentRef {
     cid: String,
-    size: u64,
+    size: Number,
 }
 
 /// What is told of a download.
@@ -116,7 +116,7 @@ struct ReleaseFields<'a> {
     artifact: ContentRef,
     #[serde(skip_serializing_if = "Option::is_none")]
     readme: Option<ContentRef>,
-    created: u64,
+    created: Number,
     signed_under: String,
 }
 
@@ -164,7 +164,7 @@ enum Hit {
 pub(crate) struct SearchAnswer {
     query: String,
     hits: Vec<Hit>,
-    total: u64,
+    total: Number,
     total_is_exact: bool,
     relay: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,13 +179,13 @@ pub(crate) struct SearchAnswer {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Proof {
-    epoch: u64,
+    epoch: Number,
     root: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     range_hash: Option<String>,
-    entries: u64,
-    walked: u64,
-    bytes: u64,
+    entries: Number,
+    walked: Number,
+    bytes: Number,
 }
 
 /// One package.
@@ -199,7 +199,7 @@ pub(crate) struct Package {
     #[serde(skip_serializing_if = "Option::is_none")]
     instead: Option<Instead>,
     versions: Vec<Version>,
-    missing: u64,
+    missing: Number,
     refused: Vec<Refusal>,
     relay: String,
     offline: bool,
@@ -212,7 +212,7 @@ pub(crate) struct Package {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Versions {
     versions: Vec<Version>,
-    missing: u64,
+    missing: Number,
     refused: Vec<Refusal>,
     relay: String,
     offline: bool,
@@ -247,7 +247,7 @@ struct Difference {
     excluded: Vec<Excluded>,
     lacks: Vec<String>,
     outdated: Vec<String>,
-    unbacked: u64,
+    unbacked: Number,
     faults: Vec<Fault>,
 }
 
@@ -276,9 +276,9 @@ pub(crate) struct Fault {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Audits {
-    passed: u64,
-    failed: u64,
-    unfinished: u64,
+    passed: Number,
+    failed: Number,
+    unfinished: Number,
 }
 
 /// The package that a publisher names in place of a deprecated one.
@@ -295,7 +295,7 @@ struct Instead {
 pub(crate) struct Version {
     version: String,
     id: String,
-    created: u64,
+    created: Number,
     state: &'static str,
 }
 
@@ -649,10 +649,15 @@ impl Event {
     }
 }
 
-/// The number as JavaScript has it. A publisher may claim any `u64`, which must not make an answer unreadable: past what
+/// A number as JavaScript has it. A publisher may claim any `u64`, which must not make an answer unreadable: past what
 /// a `number` holds exactly, where no honest count or time lies, it is the largest that it does.
-fn number(number: u64) -> u64 {
-    number.min((1 << 53) - 1)
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Number(u64);
+
+const fn number(number: u64) -> Number {
+    const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+    Number(if number < MAX_SAFE_INTEGER { number } else { MAX_SAFE_INTEGER })
 }
 
 #[cfg(test)]

@@ -117,6 +117,7 @@ async function convinces({ relay, code, release, evidence }) {
   await newClient([honest]);
   const shown = await page.evaluate((evidence) => {
     const fault = globalThis.client.checkEvidence(new Uint8Array(evidence));
+    if (!(fault.evidence instanceof Uint8Array)) throw new Error("evidence is bytes");
     return { ...fault, evidence: [...fault.evidence] };
   }, evidence);
   assert.deepEqual(shown, { relay, code, evidence, ...(release && { release }) });

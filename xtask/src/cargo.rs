@@ -42,8 +42,17 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
 ///
 /// Two of the flags are not stable yet. They change no behaviour but texts; a compiler that drops them says so here.
 pub(crate) fn cargo_wasm<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    cargo_wasm_with(&["-Zfmt-debug=none"], arguments)
+}
+
+/// As [`cargo_wasm`], with debug prints.
+pub(crate) fn cargo_wasm_in_words<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    cargo_wasm_with(&[], arguments)
+}
+
+fn cargo_wasm_with<S: AsRef<OsStr>>(more: &[&str], arguments: impl IntoIterator<Item = S>) -> Command {
     let mut flags = remaps();
-    flags.extend(["-Zlocation-detail=none", "-Zfmt-debug=none"].map(String::from));
+    flags.extend(["-Zlocation-detail=none"].iter().chain(more).map(ToString::to_string));
     flags.push(lean::flag());
     let mut command = cargo(arguments);
     lean::wrap(&mut command);

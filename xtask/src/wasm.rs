@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::cargo::{cargo, cargo_wasm, program, run};
+use crate::cargo::{cargo_wasm, cargo_wasm_in_words, program, run};
 use crate::stamp::{Freshness, Inputs};
 use crate::{paths, say, tools};
 
@@ -110,9 +110,12 @@ fn bind_and_shrink(package: &Path) -> Result<()> {
     run(&mut shrink, "cannot shrink the wasm module; see what wasm-opt says above")
 }
 
-/// Builds the golden vectors as a module without imports.
+/// Builds the golden vectors as a module without imports: of the code that the client has.
 pub(crate) fn vectors() -> Result<()> {
     tools::wasm_target()?;
     say::line("building the golden vectors for wasm32");
-    run(&mut cargo(VECTORS), "the golden vectors do not build for wasm32; the compiler's message above says why")
+    run(
+        &mut cargo_wasm_in_words(VECTORS),
+        "the golden vectors do not build for wasm32; the compiler's message above says why",
+    )
 }

@@ -129,9 +129,9 @@ impl Rank {
         Self(bytes)
     }
 
-    /// This rank of a package that nobody depends on, if it were so popular.
+    /// What this rank, of a package that nobody depends on, is where it is so popular. Ranks have far more points to spare than popularity takes.
     #[must_use]
-    pub fn with(self, popularity: Popularity) -> Self {
+    pub fn made_popular(self, popularity: Popularity) -> Self {
         let Self(mut bytes) = self;
         let points = self.points().saturating_sub(u16::from(popularity.0) * POINTS_PER_BUCKET);
         bytes[..2].copy_from_slice(&points.to_be_bytes());
@@ -241,7 +241,7 @@ mod tests {
     fn popularity_is_told_from_the_points_beyond_a_plain_rank() {
         let rank = |popularity, created| Rank::best(whole(Field::Tag), brevity("a"), popularity, created);
         let (plain, four) = (rank(Popularity::default(), 9), rank(Popularity::of(4), 9));
-        assert_eq!((plain.with(Popularity::of(4)), plain.with(Popularity::default())), (four, plain));
+        assert_eq!((plain.made_popular(Popularity::of(4)), plain.made_popular(Popularity::default())), (four, plain));
         assert_eq!(four.popularity_beyond(&plain), Some(Popularity::of(4)));
         assert_eq!(plain.popularity_beyond(&plain), Some(Popularity::default()));
         assert_eq!(plain.popularity_beyond(&four), None, "no popularity takes points away");

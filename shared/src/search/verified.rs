@@ -321,7 +321,7 @@ impl Derived {
         let plain = self.plain.as_ref()?;
         Some(match Place::from_bytes(plain) {
             Some(Place { rank, head }) if keys::is_by_popularity(range) => {
-                Place { rank: rank.with(popularity), head }.to_bytes().to_vec()
+                Place { rank: rank.made_popular(popularity), head }.to_bytes().to_vec()
             }
             _ => plain.clone(),
         })
@@ -349,7 +349,7 @@ fn verify_evidence<'a>(
     verify_proof(verify_checkpoint(evidence, None, asked, &mut Known::default())?, evidence, range, bytes, &|_, _| None)
 }
 
-/// Verifies what the relay committed to. `epoch`: that of the checkpoint that a page before it stood on.
+/// Verifies what the relay committed to, but for a signature that is known to hold. `epoch`: that of the checkpoint that a page before it stood on.
 fn verify_checkpoint(
     evidence: &Evidence,
     epoch: Option<u64>,

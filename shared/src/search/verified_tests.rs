@@ -363,6 +363,34 @@ fn rejects_the_key_log_and_the_releases_of_another_network() {
     assert_eq!(rows(&relay, release), ["b", "c", "0 record/bad-signature"]);
 }
 
+#[test]
+fn an_entry_is_where_the_popularity_that_a_proof_says_puts_it() {
+    let (publisher, other) = (Publisher::new(1), Publisher::new(2).release(0, "other", "1.0.0", |_| {}));
+    // A name of seven letters: behind it, an entry of the list by name is as long as a place.
+    let release = publisher.release(0, "towered", "1.0.0", |release| {
+        release.tags = vec!["tower".into()];
+        release.categories = vec!["Buildings".into()];
+        release.license = Some("MIT".into());
+        release.description = "It stands".into();
+        release.dependencies = vec![depends_on(&other.package())];
+    });
+    let tokens = Rules::FIRST.tokens(&release);
+    let mut by_popularity = 0;
+    for plain in keys::listing(&release.id(), &release, &tokens, Popularity::default()) {
+        let (range, _) = plain.split_at(if plain.starts_with(b"a/") { 2 } else { plain.len() - Place::BYTES });
+        let candidate = Candidate::read(release.bytes(), &Known::default()).unwrap();
+        let derived = Derived::of(candidate, Rules::FIRST, range);
+        for popularity in [0, 1, 3, usize::MAX].map(Popularity::of) {
+            let expected = keys::listing_in(range, &release.id(), &release, &tokens, popularity);
+            assert!(expected.is_some());
+            assert_eq!(derived.place(range, popularity), expected, "{range:?} {popularity:?}");
+            by_popularity += u32::from(expected.as_deref() != plain.strip_prefix(range));
+        }
+        assert_eq!(Derived { plain: None, ..derived }.place(range, Popularity::default()), None);
+    }
+    assert!(by_popularity > 60, "{by_popularity}");
+}
+
 /// What came of an answer to `word` for somebody who knows some records already.
 fn rows_knowing(relay: &Relay, answer: &SearchAnswer, known: &mut Known) -> Vec<String> {
     let verified = verify_search_knowing(&ask("word"), answer.clone(), &relay.asked(), known).unwrap();
@@ -416,6 +444,21 @@ fn a_checkpoint_that_is_known_stands_for_no_other() {
     assert_eq!(code(&answer, &Asked { relay: &other, ..relay.asked() }, known), "checkpoint/wrong-relay");
     let epoch = relay.asked().epoch + 100;
     assert_eq!(code(&answer, &Asked { epoch, ..relay.asked() }, known), "checkpoint/not-fresh");
+    assert_eq!(code(&answer, &Asked { rules: OTHER_RULES, ..relay.asked() }, known), "checkpoint/other-rules");
+}
+
+#[test]
+fn a_checkpoint_is_known_in_its_network_only() {
+    let (answer, relay) = honest("word");
+    let mut known = Known::default();
+    let bytes = &answer.evidence.as_ref().unwrap().checkpoint;
+    let network = relay.asked().network;
+    let first = known.checkpoint(bytes, network).unwrap();
+    assert_eq!(known.checkpoint(bytes, network).unwrap(), first);
+    assert_eq!(
+        known.checkpoint(bytes, &Network::main()).map_err(|error| error.code()),
+        Err("checkpoint/wrong-network")
+    );
 }
 
 #[test]

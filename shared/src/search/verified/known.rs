@@ -11,7 +11,7 @@ use crate::id::{Network, PublisherId};
 use crate::limits::MAX_KNOWN_BYTES;
 use crate::record::PresumedKeyLog;
 
-/// Releases and key logs that were verified, the last ones: at most [`MAX_KNOWN_BYTES`] of each, key logs of releases included. What is known is only taken for what has
+/// Releases and key logs that were verified, and a checkpoint, the last ones: at most [`MAX_KNOWN_BYTES`] of each, key logs of releases included. What is known is only taken for what has
 /// the very same bytes and stands under the very same key log.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -19,7 +19,7 @@ pub struct Known {
     network: Option<Network>,
     key_logs: Last<KnownKeyLog>,
     releases: Last<Hit>,
-    /// What the last answer stood on: the next ones of the relay mostly stand on it too.
+    /// The last one whose signature was checked: what one answer stands on, the relay's next ones mostly do too.
     checkpoint: Option<Signed<Checkpoint>>,
 }
 
@@ -38,7 +38,7 @@ impl Known {
         }
     }
 
-    /// The checkpoint with these bytes, verified. This has to be the network that was entered, or none was.
+    /// The checkpoint of this network with these bytes, verified.
     ///
     /// # Errors
     /// As [`Checkpoint::verify`].
@@ -47,7 +47,9 @@ impl Known {
         bytes: &ByteBuf,
         network: &Network,
     ) -> Result<Signed<Checkpoint>, checkpoint::Error> {
-        if let Some(known) = self.checkpoint.as_ref().filter(|known| known.bytes() == bytes) {
+        if let Some(known) =
+            self.checkpoint.as_ref().filter(|known| known.network == *network && known.bytes() == bytes)
+        {
             return Ok(known.clone());
         }
         let checkpoint = Checkpoint::verify(bytes, network)?;
@@ -189,6 +191,12 @@ mod tests {
         assert_eq!((last.find(2, |item| *item == 30), last.find(4, |_| true)), (None, None));
         last.drop_first(2, |item| *item == 20, |_| 1);
         assert_eq!((last.find(2, |_| true), last.find(3, |_| true), last.bytes), (Some(&21), Some(&30), 3));
-        assert_eq!((tail(&[1, 0, 0, 0, 0, 0, 0, 0, 2]), tail(&[1; 7]), tail_of(&[])), (2 << 56, 0, 0));
+    }
+
+    #[test]
+    fn the_last_bytes_of_the_last_record_are_the_tail() {
+        let record = [1, 0, 0, 0, 0, 0, 0, 0, 2];
+        assert_eq!((tail(&record), tail(&[1; 7])), (2 << 56, 0));
+        assert_eq!((tail_of(&[ByteBuf::from([1; 9]), ByteBuf::from(record)]), tail_of(&[])), (2 << 56, 0));
     }
 }
