@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_ipld_dagcbor::ser::{BufWriter, Serializer};
 
 /// Characters of the decoder's own text that an error keeps.
 const MAX_REASON_CHARS: usize = 200;
@@ -31,14 +30,7 @@ pub enum Error {
 /// # Panics
 /// Never for our types: memory is the only sink, and they hold no floating-point numbers or maps with other keys than text.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    encode_sized(value, 0)
-}
-
-/// As [`encode`], into a buffer that has room for so many bytes.
-fn encode_sized<T: Serialize>(value: &T, bytes: usize) -> Vec<u8> {
-    let mut serializer = Serializer::new(BufWriter::new(Vec::with_capacity(bytes)));
-    value.serialize(&mut serializer).expect("our types have only what dag-cbor can hold");
-    serializer.into_inner().into_inner()
+    serde_ipld_dagcbor::to_vec(value).expect("our types have only what dag-cbor can hold")
 }
 
 /// Reads a message of at most `limit` bytes. The decoder is strict; that the encoding is the only one is not demanded of what is
@@ -61,7 +53,7 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     let value: T = read(bytes, limit)?;
     // The decoder is strict about numbers, keys and trailing bytes; this also catches absent fields written out, and makes
     // "one encoding" hold whatever becomes of the decoder.
-    if encode_sized(&value, bytes.len()) != bytes {
+    if encode(&value) != bytes {
         return Err(Error::NotCanonical);
     }
     Ok(value)

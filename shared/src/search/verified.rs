@@ -153,7 +153,7 @@ pub fn verify_search_knowing(
     let range = Range { prefix: Prefix::of(&bytes), after: behind };
     let epoch = cursor.as_ref().map(|cursor| cursor.epoch);
     known.enter(asked.network);
-    let checkpoint = verify_checkpoint(evidence, epoch, asked, known)?;
+    let checkpoint = expect_checkpoint(known.checkpoint(&evidence.checkpoint, asked.network)?, epoch, asked)?;
     let candidates: Vec<_> = answer
         .releases
         .iter()
@@ -346,17 +346,16 @@ fn verify_evidence<'a>(
     bytes: &[u8],
     asked: &Asked<'_>,
 ) -> Result<(Run<'a>, Proven), AnswerError> {
-    verify_proof(verify_checkpoint(evidence, None, asked, &mut Known::default())?, evidence, range, bytes, &|_, _| None)
+    let checkpoint = Checkpoint::verify(&evidence.checkpoint, asked.network)?;
+    verify_proof(expect_checkpoint(checkpoint, None, asked)?, evidence, range, bytes, &|_, _| None)
 }
 
-/// Verifies what the relay committed to, but for a signature that is known to hold. `epoch`: that of the checkpoint that a page before it stood on.
-fn verify_checkpoint(
-    evidence: &Evidence,
+/// Demands that a checkpoint is what the answer may stand on. `epoch`: that of the checkpoint that a page before it stood on.
+fn expect_checkpoint(
+    checkpoint: Signed<Checkpoint>,
     epoch: Option<u64>,
     asked: &Asked<'_>,
-    known: &mut Known,
 ) -> Result<Signed<Checkpoint>, AnswerError> {
-    let checkpoint = known.checkpoint(&evidence.checkpoint, asked.network)?;
     // A page that is read on stands on the checkpoint of the page before it, however old that is.
     let checkpoint = checkpoint.expect(asked.relay, epoch.unwrap_or(asked.epoch), asked.rules)?;
     if epoch.is_some_and(|epoch| epoch != checkpoint.epoch) {
