@@ -231,7 +231,13 @@ impl Catalogue {
             shown.map_or_else(|| (Vec::new(), Leaf::NONE), |shown| (shown.entries(&key, version), shown.leaf.clone()))
         };
         let before: (Vec<Vec<u8>>, Leaf) = entries(package);
+        let was_stated = package.is_stated(version);
         change(package);
+        if package.is_stated(version) {
+            self.stated.insert(key);
+        } else if was_stated && !package.versions().any(|version| package.is_stated(version)) {
+            self.stated.remove(&key);
+        }
         let after = entries(package);
         if before == after {
             return;

@@ -75,6 +75,8 @@ pub struct Catalogue {
     records: BTreeMap<RecordId, Record>,
     publishers: BTreeMap<PublisherId, Publisher>,
     packages: BTreeMap<PackageKey, Package>,
+    /// Those of which some version is not just active: few, so that an answer need not look up what is said of all others.
+    stated: BTreeSet<PackageKey>,
     /// How many packages of each publisher depend on a package, listed here or not; its own publisher's don't count.
     dependents: BTreeMap<PackageKey, BTreeMap<PublisherId, usize>>,
     map: Map<Leaf>,
@@ -98,6 +100,7 @@ impl PartialEq for Catalogue {
         self.records == other.records
             && self.publishers == other.publishers
             && self.packages == other.packages
+            && self.stated == other.stated
             && self.dependents == other.dependents
             && self.map == other.map
             && self.record_bytes == other.record_bytes

@@ -217,6 +217,16 @@ impl Package {
         self.versions[self.find(version).ok()?].1.decision()
     }
 
+    /// Whether a version is anything but active, as statuses say.
+    pub(super) fn is_stated(&self, version: &Version) -> bool {
+        self.decision(version).is_some_and(|(state, _)| state != State::Active)
+    }
+
+    /// All versions of which anything is known.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter().map(|(version, _)| version)
+    }
+
     /// How many releases the versions have, each with what contests it.
     pub(super) fn release_count(&self) -> usize {
         self.versions_shown().map(|(_, shown)| 1 + usize::from(shown.contesting.is_some())).sum()

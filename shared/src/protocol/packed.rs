@@ -43,6 +43,8 @@ const PACKED: u8 = 1;
 const JOINED: u8 = 2;
 /// Raw DEFLATE with the whole window.
 const RAW_WINDOW: i32 = -15;
+/// Ids that a page of twenty mostly has room for.
+pub(crate) const USUAL_IDS: usize = 112;
 /// How hard the packer looks for what was said before: to look harder takes a third longer and saves nothing that can be told.
 const EFFORT: i32 = 6;
 
@@ -145,7 +147,8 @@ impl PackedRecords {
         key_logs: impl IntoIterator<Item = (Option<PublisherId>, Vec<&'a Packed>)>,
         records: impl IntoIterator<Item = &'a Packed>,
     ) -> Self {
-        let mut table = Table::default();
+        let mut table =
+            Table { known: HashMap::with_capacity_and_hasher(USUAL_IDS, Default::default()), ids: Vec::new() };
         let (publishers, key_logs): (Vec<_>, Vec<_>) = key_logs.into_iter().unzip();
         let key_logs =
             key_logs.into_iter().map(|events| events.into_iter().map(|event| table.put(event)).collect()).collect();
@@ -236,7 +239,6 @@ fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
     Some(PublisherId::from_inception(Unverified::<Inception>::decode(events.first()?).ok()?.id()))
 }
 
-#[derive(Default)]
 struct Table {
     known: HashMap<Id, usize, BuildHasherDefault<EightBytes>>,
     ids: Vec<u8>,

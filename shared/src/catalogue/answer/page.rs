@@ -1,12 +1,13 @@
 //! What a page of results is made of, and what it has room for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasherDefault;
 
 use super::BYTES_PER_ITEM;
 use crate::catalogue::{Catalogue, Listed};
 use crate::id::{PublisherId, RecordId};
 use crate::limits::{MAX_ANSWER_BYTES, MAX_SEARCH_BYTES};
-use crate::protocol::packed::{Ids, Packed};
+use crate::protocol::packed::{Ids, Packed, USUAL_IDS};
 use crate::record::{KeepPage, KeyLog, RecordBytes, State, Status, Verified};
 use crate::search::query::Query;
 
@@ -33,7 +34,7 @@ impl<'a> Page<'a> {
             seen: BTreeMap::new(),
             pages: BTreeSet::new(),
             statuses: BTreeMap::new(),
-            ids: Ids::default(),
+            ids: Ids::with_capacity_and_hasher(USUAL_IDS, BuildHasherDefault::default()),
             key_logs: Vec::new(),
         }
     }
@@ -81,6 +82,9 @@ impl<'a> Page<'a> {
     /// What the publisher says of a release that matches, if it is anything but that nothing is the matter. A snapshot lists what was withdrawn
     /// since.
     fn status_of(&self, listed: &Listed) -> Option<&'a Verified<Status>> {
+        if !self.catalogue.stated.contains(&listed.package) {
+            return None;
+        }
         let release = self.catalogue.record(&listed.head)?.release()?;
         let (state, id) = self.catalogue.packages.get(&listed.package)?.decision(&release.version)?;
         let is_shown = || self.query.matches(&listed.tokens) && self.query.admits(release);
