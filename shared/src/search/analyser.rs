@@ -308,16 +308,17 @@ impl Tokens {
         let name = release.name.as_str();
         // Tokens one behind the other as they come, and where each stands, in order of their bytes: most of a description are there already.
         let mut all = String::new();
-        let mut kept: Vec<(Range<usize>, Fields)> = Vec::new();
+        let mut kept: Vec<Kept> = Vec::new();
         let mut keep = |word: &str, field| {
             let begin = all.len();
             fold(word, &mut all);
-            let token = begin..all.len();
-            match kept.binary_search_by(|(known, _)| all[known.clone()].cmp(&all[token.clone()])) {
-                Ok(at) => kept[at].1 = kept[at].1.and(Fields::only(field)),
-                Err(at) if !token.is_empty() && kept.len() < MAX_TOKENS_PER_PACKAGE => {
-                    return kept.insert(at, (token, Fields::only(field)));
-                }
+            let token = Kept::new(begin, &all[begin..], field);
+            let place = |known: &Kept| {
+                known.begins.cmp(&token.begins).then_with(|| all[known.place()].cmp(&all[token.place()]))
+            };
+            match kept.binary_search_by(place) {
+                Ok(at) => kept[at].fields = kept[at].fields.and(token.fields),
+                Err(at) if token.length > 0 && kept.len() < MAX_TOKENS_PER_PACKAGE => return kept.insert(at, token),
                 Err(_) => {}
             }
             all.truncate(begin);
@@ -331,10 +332,9 @@ impl Tokens {
             each_word(text, |word| keep(word, field));
         }
         let mut packed = String::with_capacity(all.len() + 2 * kept.len());
-        for (token, fields) in kept {
-            // A token has at most MAX_TOKEN_BYTES.
-            packed.extend([char::from(token.len() as u8), char::from(fields.0)]);
-            packed.push_str(&all[token]);
+        for token in kept {
+            packed.extend([char::from(token.length), char::from(token.fields.0)]);
+            packed.push_str(&all[token.place()]);
         }
         Self(packed.into())
     }
@@ -373,6 +373,34 @@ impl Tokens {
     /// Bytes of the package's name, its parts run together: [`MAX_TOKEN_BYTES`] at most.
     pub fn name_bytes(&self) -> usize {
         self.iter().find(|(_, fields)| fields.have(Field::Name)).map_or(MAX_TOKEN_BYTES, |(name, _)| name.len())
+    }
+}
+
+/// A token of a text that is read.
+struct Kept {
+    /// Its first bytes as a number, zeros behind the last: they tell it from most others without a look at where it stands.
+    begins: u64,
+    begin: u32,
+    /// [`MAX_TOKEN_BYTES`] at most.
+    length: u8,
+    fields: Fields,
+}
+
+impl Kept {
+    fn new(begin: usize, token: &str, field: Field) -> Self {
+        let mut begins = [0; 8];
+        let first = token.len().min(begins.len());
+        begins[..first].copy_from_slice(&token.as_bytes()[..first]);
+        Self {
+            begins: u64::from_be_bytes(begins),
+            begin: begin as u32,
+            length: token.len() as u8,
+            fields: Fields::only(field),
+        }
+    }
+
+    const fn place(&self) -> Range<usize> {
+        self.begin as usize..self.begin as usize + self.length as usize
     }
 }
 
