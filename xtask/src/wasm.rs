@@ -99,7 +99,8 @@ fn bind_and_shrink(package: &Path) -> Result<()> {
     Bindgen::new()
         .input_path(paths::client_built())
         .web(true)?
-        .typescript(true)
+        // The package declares by hand what it uses.
+        .typescript(false)
         .generate(package)
         .context("cannot generate the bindings: is wasm-bindgen in Cargo.lock the version that xtask uses?")?;
 

@@ -1,4 +1,4 @@
-import init, { Client } from "#wasm";
+import init, { Client } from "../wasm/ggen_client_wasm.js";
 import { MarketError, toMarketError } from "./error.ts";
 import { KnownGateways } from "./gateways.ts";
 import { KeptDownload } from "./kept.ts";

@@ -13,7 +13,6 @@ const TYPES = { ".js": "text/javascript", ".wasm": "application/wasm" };
 const PAGE = `<!doctype html>
 <title>A page of one's own</title>
 <link rel="icon" href="data:,">
-<script type="importmap">{ "imports": { "#wasm": "/wasm/ggen_client_wasm.js" } }</script>
 <script type="module">
   import { MarketClient } from "/dist/index.js";
   globalThis.MarketClient = MarketClient;
