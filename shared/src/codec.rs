@@ -1,7 +1,11 @@
 //! Strict dag-cbor: one value has one encoding, and nothing else is read.
 
+mod writer;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use writer::Writer;
 
 /// Characters of the decoder's own text that an error keeps.
 const MAX_REASON_CHARS: usize = 200;
@@ -30,7 +34,11 @@ pub enum Error {
 /// # Panics
 /// Never for our types: memory is the only sink, and they hold no floating-point numbers or maps with other keys than text.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_ipld_dagcbor::to_vec(value).expect("our types have only what dag-cbor can hold")
+    let mut writer = Writer::default();
+    value.serialize(&mut writer).expect("our types have only what dag-cbor can hold");
+    let bytes = writer.into_bytes();
+    debug_assert_eq!(serde_ipld_dagcbor::to_vec(value).ok().as_ref(), Some(&bytes), "as the library has it");
+    bytes
 }
 
 /// Reads a message of at most `limit` bytes. The decoder is strict; that the encoding is the only one is not demanded of what is

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::catalogue::build::Builder;
+use crate::catalogue::package::Package;
 use crate::catalogue::testing::{Publisher, Relay, catalogue, other_artifact, record};
 use crate::catalogue::{Catalogue, InsertError, Inserted};
 use crate::id::RecordId;
@@ -94,6 +95,9 @@ proptest! {
         prop_assert_eq!(ids(&one), ids(&other));
         prop_assert_eq!(one.root(), other.root());
         prop_assert!(one == other);
+        let is_stated = |package: &Package| package.versions().any(|version| package.is_stated(version));
+        let stated = one.packages.iter().filter(|(_, package)| is_stated(package)).map(|(key, _)| *key);
+        prop_assert_eq!(stated.collect::<BTreeSet<_>>(), one.stated.clone());
 
         // Equal to what is built at once from the members, and to what is derived from nothing but them.
         let members: Vec<Record> = one.records().cloned().collect();
