@@ -34,7 +34,7 @@ pub enum Error {
 /// # Panics
 /// Never for our types: memory is the only sink, and they hold no floating-point numbers or maps with other keys than text.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut writer = Writer::new();
     value.serialize(&mut writer).expect("our types have only what dag-cbor can hold");
     let bytes = writer.into_bytes();
     debug_assert_eq!(serde_ipld_dagcbor::to_vec(value).ok().as_ref(), Some(&bytes), "as the library has it");

@@ -35,8 +35,11 @@ fn unwritable<T>(what: &str) -> Result<T, Unwritable> {
     Err(ser::Error::custom(what))
 }
 
+/// Room that it begins with: records mostly fit, and what is longer need not grow from nothing.
+const USUAL_BYTES: usize = 1024;
+
 /// The bytes so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
     /// Where the entries of the maps begin that are being written, inner ones behind outer ones.
@@ -46,6 +49,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    pub(super) fn new() -> Self {
+        Self { bytes: Vec::with_capacity(USUAL_BYTES), entries: Vec::new(), is_cid: false }
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

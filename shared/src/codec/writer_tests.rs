@@ -7,7 +7,7 @@ use super::*;
 use crate::record::ContentId;
 
 fn written(value: &impl Serialize) -> Option<Vec<u8>> {
-    let mut writer = Writer::default();
+    let mut writer = Writer::new();
     value.serialize(&mut writer).ok()?;
     assert_eq!((&writer.entries[..], writer.is_cid), (&[][..], false), "all is ended");
     Some(writer.into_bytes())
