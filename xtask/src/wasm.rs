@@ -66,7 +66,7 @@ pub(crate) fn client() -> Result<()> {
     )?;
 
     let built = paths::client_built();
-    let mut inputs = Inputs::of(&format!("{SHRINK:?} {}", env!("CARGO_PKG_VERSION")));
+    let mut inputs = Inputs::of(&format!("{SHRINK:?} no declarations {}", env!("CARGO_PKG_VERSION")));
     inputs.add(&built)?;
     inputs.add(&paths::at("node_modules/binaryen/package.json"))?;
     let Freshness::Stale(ticket) = inputs.fresh("client-wasm") else {

@@ -231,11 +231,10 @@ impl Catalogue {
             shown.map_or_else(|| (Vec::new(), Leaf::NONE), |shown| (shown.entries(&key, version), shown.leaf.clone()))
         };
         let before: (Vec<Vec<u8>>, Leaf) = entries(package);
-        let was_stated = package.is_stated(version);
         change(package);
-        if package.is_stated(version) {
+        if package.is_stated() {
             self.stated.insert(key);
-        } else if was_stated && !package.versions().any(|version| package.is_stated(version)) {
+        } else {
             self.stated.remove(&key);
         }
         let after = entries(package);

@@ -96,6 +96,11 @@ impl Said {
         Some((*state, id.0))
     }
 
+    /// Whether a status says that it is anything but active.
+    fn is_stated(&self) -> bool {
+        self.decision().is_some_and(|(state, _)| state != State::Active)
+    }
+
     fn is_empty(&self) -> bool {
         self.releases.is_empty() && self.more.is_none()
     }
@@ -127,13 +132,15 @@ pub(super) struct Package {
     pub(super) id: PackageId,
     /// In order.
     versions: Vec<(Version, Said)>,
+    /// How many of them are anything but active, as statuses say.
+    stated: usize,
     /// How it is listed: the value of its entries.
     pub(super) listing: Option<Leaf>,
 }
 
 impl Package {
     pub(super) const fn new(id: PackageId) -> Self {
-        Self { id, versions: Vec::new(), listing: None }
+        Self { id, versions: Vec::new(), stated: 0, listing: None }
     }
 
     /// How it is listed.
@@ -179,9 +186,12 @@ impl Package {
             self.versions.insert(at, (version.clone(), Said::default()));
             at
         });
-        change(&mut self.versions[at].1);
-        self.versions[at].1.settle();
-        if self.versions[at].1.is_empty() {
+        let said = &mut self.versions[at].1;
+        self.stated -= usize::from(said.is_stated());
+        change(said);
+        said.settle();
+        self.stated += usize::from(said.is_stated());
+        if said.is_empty() {
             self.versions.remove(at);
         }
     }
@@ -217,14 +227,9 @@ impl Package {
         self.versions[self.find(version).ok()?].1.decision()
     }
 
-    /// Whether a version is anything but active, as statuses say.
-    pub(super) fn is_stated(&self, version: &Version) -> bool {
-        self.decision(version).is_some_and(|(state, _)| state != State::Active)
-    }
-
-    /// All versions of which anything is known.
-    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.versions.iter().map(|(version, _)| version)
+    /// Whether any version is anything but active, as statuses say.
+    pub(super) const fn is_stated(&self) -> bool {
+        self.stated > 0
     }
 
     /// How many releases the versions have, each with what contests it.

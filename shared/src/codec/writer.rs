@@ -1,5 +1,5 @@
-//! Writes dag-cbor: what `serde_ipld_dagcbor` writes, which collects each field of a struct by itself and puts the fields in order afterwards. Here they
-//! are written where they belong, and moved only if they came in another order: that is a tenth of the time of an answer in a browser. Dev builds
+//! Writes dag-cbor: what `serde_ipld_dagcbor` writes, which collects the fields of a struct one by one, each with allocations of its own. Here they
+//! are written one behind the other, and put in order in place, if they came in another one: that is a tenth of the time of an answer in a browser. Dev builds
 //! compare every byte with the library's.
 
 use std::ops::Range;
@@ -128,9 +128,11 @@ impl Map<'_> {
             if !places.is_sorted_by(|one, other| key(one.start) < key(other.start)) {
                 return unwritable("a map has a key twice");
             }
-            let ordered: Vec<u8> = places.into_iter().flat_map(|place| &bytes[place]).copied().collect();
-            let begin = bytes.len() - ordered.len();
-            bytes[begin..].copy_from_slice(&ordered);
+            let (begin, end) = (starts[0], bytes.len());
+            // Behind the end, in order; then to where they belong.
+            places.into_iter().for_each(|place| bytes.extend_from_within(place));
+            bytes.copy_within(end.., begin);
+            bytes.truncate(end);
         }
         entries.truncate(self.first);
         Ok(())
@@ -268,7 +270,8 @@ impl<'w> ser::Serializer for &'w mut Writer {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<(), Unwritable> {
         self.is_cid = name == CID_SERDE_PRIVATE_IDENTIFIER;
-        value.serialize(self)
+        value.serialize(&mut *self)?;
+        if std::mem::take(&mut self.is_cid) { unwritable("a CID that is no bytes") } else { Ok(()) }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -43,7 +43,7 @@ const PACKED: u8 = 1;
 const JOINED: u8 = 2;
 /// Raw DEFLATE with the whole window.
 const RAW_WINDOW: i32 = -15;
-/// Ids that a page of twenty mostly has room for.
+/// As many ids as a page of twenty mostly has.
 pub(crate) const USUAL_IDS: usize = 112;
 /// How hard the packer looks for what was said before: to look harder takes a third longer and saves nothing that can be told.
 const EFFORT: i32 = 6;
