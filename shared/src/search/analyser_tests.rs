@@ -96,6 +96,18 @@ fn a_token_has_every_field_that_it_stands_in() {
 }
 
 #[test]
+fn tokens_that_begin_alike_are_each_kept_in_the_order_of_their_bytes() {
+    let text = "recompilation b recompile\u{301} recompil recompiler a recompiled ab recompilable recompil";
+    let release = Publisher::new(1).release(0, "aa", "1.0.0", |release| release.description = text.into());
+    let tokens = Tokens::of(&release);
+    let found: Vec<_> = tokens.iter().map(|(token, _)| token).collect();
+    let mut expected: Vec<_> = words(text).into_iter().chain(["aa".to_owned()]).collect();
+    expected.sort();
+    expected.dedup();
+    assert_eq!((&found[..], found.len()), (&expected.iter().map(String::as_str).collect::<Vec<_>>()[..], 10));
+}
+
+#[test]
 fn the_name_is_as_long_as_its_letters() {
     let length = |name: &str| Tokens::of(&Publisher::new(1).release(0, name, "1.0.0", |_| {})).name_bytes();
     assert_eq!((length("serde_json"), length("a"), length("a-".repeat(20).trim_end_matches('-'))), (9, 1, 20));
