@@ -43,8 +43,6 @@ const PACKED: u8 = 1;
 const JOINED: u8 = 2;
 /// Raw DEFLATE with the whole window.
 const RAW_WINDOW: i32 = -15;
-/// As many ids as a page of twenty mostly has.
-pub(crate) const USUAL_IDS: usize = 112;
 /// How hard the packer looks for what was said before: to look harder takes a third longer and saves nothing that can be told.
 const EFFORT: i32 = 6;
 
@@ -85,17 +83,17 @@ pub enum Error {
 /// A record, packed but for its references: what is the same in every answer. Made once and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
-    /// One behind the other, because an answer is made of many of these and each place in memory that has to be looked for takes time: the first byte and
-    /// the deflated text, or the record as it is; ids; signatures and digests.
-    bytes: Box<[u8]>,
-    text_bytes: u32,
-    id_bytes: u32,
+    /// The first byte and the deflated text, or the record as it is.
+    text: Box<[u8]>,
+    ids: Box<[Id]>,
+    /// Signatures and digests.
+    raw: Box<[u8]>,
 }
 
 impl Packed {
     /// Packs a record; any bytes can be packed.
     pub fn of(bytes: &[u8]) -> Self {
-        let as_is = || Self::put_together(&[&[AS_IS], bytes].concat(), &[], &[]);
+        let as_is = || Self { text: [&[AS_IS], bytes].concat().into(), ids: Box::default(), raw: Box::default() };
         if bytes.len() > MAX_RECORD_BYTES {
             return as_is();
         }
@@ -103,29 +101,15 @@ impl Packed {
         let put_back = Source { ids: ids.iter(), raw: &raw }.put_back(&text);
         let deflated = deflate(&text).filter(|_| put_back.as_deref() == Ok(bytes));
         let deflated = deflated.map(|text| [&[PACKED], &text[..]].concat());
-        let packed = deflated.map(|text| Self::put_together(&text, &ids, &raw));
+        let packed = deflated.map(|text| Self { text: text.into(), ids: ids.into(), raw: raw.into() });
         packed.into_iter().chain([as_is()]).min_by_key(|it| it.cost(|_| false)).unwrap_or_else(as_is)
-    }
-
-    fn put_together(text: &[u8], ids: &[Id], raw: &[u8]) -> Self {
-        let ids = ids.as_flattened();
-        let bytes = [text, ids, raw].concat().into();
-        Self { bytes, text_bytes: text.len() as u32, id_bytes: ids.len() as u32 }
-    }
-
-    /// The text, ids, and signatures and digests.
-    fn parts(&self) -> (&[u8], &[Id], &[u8]) {
-        let (text, rest) = self.bytes.split_at(self.text_bytes as usize);
-        let (ids, raw) = rest.split_at(self.id_bytes as usize);
-        (text, ids.as_chunks().0, raw)
     }
 
     /// How many bytes it adds to an answer, if all of its ids but those that are known are new: rather too many than too few. Each id is asked about
     /// once.
     pub fn cost(&self, mut is_known: impl FnMut(&Id) -> bool) -> usize {
-        let (text, ids, raw) = self.parts();
-        let new = ids.iter().filter(|id| !is_known(id)).count();
-        text.len() + raw.len() + 2 * ids.len() + new * size_of::<Id>()
+        let new = self.ids.iter().filter(|id| !is_known(id)).count();
+        self.text.len() + self.raw.len() + 2 * self.ids.len() + new * size_of::<Id>()
     }
 }
 
@@ -161,10 +145,7 @@ impl PackedRecords {
         key_logs: impl IntoIterator<Item = (Option<PublisherId>, Vec<&'a Packed>)>,
         records: impl IntoIterator<Item = &'a Packed>,
     ) -> Self {
-        let mut table = Table {
-            known: HashMap::with_capacity_and_hasher(USUAL_IDS, Default::default()),
-            ids: Vec::with_capacity(USUAL_IDS * size_of::<Id>()),
-        };
+        let mut table = Table::default();
         let (publishers, key_logs): (Vec<_>, Vec<_>) = key_logs.into_iter().unzip();
         let key_logs =
             key_logs.into_iter().map(|events| events.into_iter().map(|event| table.put(event)).collect()).collect();
@@ -255,6 +236,7 @@ fn publisher_of(events: &[ByteBuf]) -> Option<PublisherId> {
     Some(PublisherId::from_inception(Unverified::<Inception>::decode(events.first()?).ok()?.id()))
 }
 
+#[derive(Default)]
 struct Table {
     known: HashMap<Id, usize, BuildHasherDefault<EightBytes>>,
     ids: Vec<u8>,
@@ -262,10 +244,9 @@ struct Table {
 
 impl Table {
     fn put(&mut self, packed: &Packed) -> ByteBuf {
-        let (text, ids, raw) = packed.parts();
-        let mut bytes = Vec::with_capacity(text.len() + 2 * ids.len() + raw.len());
-        bytes.extend_from_slice(text);
-        for id in ids {
+        let mut bytes = Vec::with_capacity(packed.text.len() + 2 * packed.ids.len() + packed.raw.len());
+        bytes.extend_from_slice(&packed.text);
+        for id in &packed.ids {
             let next = 2 * (self.ids.len() / size_of::<Id>()) + 1;
             let reference = *self.known.entry(*id).or_insert(next);
             if reference == next {
@@ -273,7 +254,7 @@ impl Table {
             }
             varint::put(&mut bytes, reference as u64);
         }
-        bytes.extend_from_slice(raw);
+        bytes.extend_from_slice(&packed.raw);
         ByteBuf::from(bytes)
     }
 }

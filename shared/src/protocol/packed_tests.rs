@@ -126,7 +126,7 @@ fn records_come_out_as_they_went_in_and_are_a_third_as_long() {
     assert_eq!(packed.unpack(), Ok(unpacked.clone()));
     assert_eq!(packed.count(), unpacked.records.len());
     // A signature, and the digest of an artifact.
-    assert_eq!(Packed::of(&unpacked.records[0]).parts().2.len(), 64 + 32);
+    assert_eq!(Packed::of(&unpacked.records[0]).raw.len(), 64 + 32);
     let bytes: usize = unpacked.records.iter().map(|record| record.len()).sum();
     let length: usize = packed.records.iter().map(|record| record.len()).sum();
     assert!(3 * length < bytes, "{length} of {bytes}");
@@ -185,11 +185,11 @@ fn references_to_nothing_are_refused() {
 fn what_an_answer_can_hold_is_packed_where_that_makes_it_shorter() {
     let id = [&[0x58, 0x20][..], &[7; 32]].concat();
     let long = |length: usize| [vec![b'a'; length - id.len()], id.clone()].concat();
-    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES)).bytes[0], PACKED);
-    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES + 1)).bytes[0], AS_IS);
+    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES)).text[0], PACKED);
+    assert_eq!(Packed::of(&long(MAX_RECORD_BYTES + 1)).text[0], AS_IS);
     let noise: Vec<u8> = (0..100_u8).flat_map(|at| *blake3::hash(&[at]).as_bytes()).collect();
     for length in [1, 40, 3200] {
-        assert_eq!(Packed::of(&noise[..length]).bytes[0], AS_IS);
+        assert_eq!(Packed::of(&noise[..length]).text[0], AS_IS);
         assert_eq!(Packed::of(&noise[..length]).cost(|_| false), length + 1);
     }
 }
@@ -200,7 +200,7 @@ fn a_cost_is_what_the_record_adds_to_an_answer() {
     let bytes = [1, 2, 1].into_iter().flat_map(|id| [&text[..], &[0x58, 0x20], &[id; 32]].concat()).collect::<Vec<_>>();
     let bytes = [&bytes[..], &[0x58, 0x40], &[9; 64]].concat();
     let packed = Packed::of(&bytes);
-    assert_eq!(packed.parts().1.len(), 3);
+    assert_eq!(packed.ids.len(), 3);
     let answer = PackedRecords::of([], [&packed]);
     // Each reference takes one byte here, and two are counted.
     assert_eq!(packed.cost(|_| true), answer.records[0].len() + 3);

@@ -87,7 +87,7 @@ pub struct RecordBytes(Arc<Shared>);
 
 struct Shared {
     bytes: Box<[u8]>,
-    packed: OnceLock<Packed>,
+    packed: OnceLock<Box<Packed>>,
 }
 
 impl RecordBytes {
@@ -97,7 +97,7 @@ impl RecordBytes {
 
     /// The record as it travels in answers: packed when it is first asked for, and kept.
     pub fn packed(&self) -> &Packed {
-        self.0.packed.get_or_init(|| Packed::of(self))
+        self.0.packed.get_or_init(|| Box::new(Packed::of(self)))
     }
 }
 

@@ -1,13 +1,12 @@
 //! What a page of results is made of, and what it has room for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::BuildHasherDefault;
 
 use super::BYTES_PER_ITEM;
 use crate::catalogue::{Catalogue, Listed};
 use crate::id::{PublisherId, RecordId};
 use crate::limits::{MAX_ANSWER_BYTES, MAX_SEARCH_BYTES};
-use crate::protocol::packed::{Ids, Packed, USUAL_IDS};
+use crate::protocol::packed::{Ids, Packed};
 use crate::record::{KeepPage, KeyLog, RecordBytes, State, Status, Verified};
 use crate::search::query::Query;
 
@@ -34,7 +33,7 @@ impl<'a> Page<'a> {
             seen: BTreeMap::new(),
             pages: BTreeSet::new(),
             statuses: BTreeMap::new(),
-            ids: Ids::with_capacity_and_hasher(USUAL_IDS, BuildHasherDefault::default()),
+            ids: Ids::default(),
             key_logs: Vec::new(),
         }
     }
