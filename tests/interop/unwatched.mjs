@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,7 +59,8 @@ export async function startUnwatched(executablePath, origin, others) {
       await ended.catch(() => {});
       server.close();
       server.closeAllConnections();
-      rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+      // Its helpers write a moment longer than it does.
+      await rm(profile, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
