@@ -8,7 +8,7 @@ use crate::say;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How long each of the seven parsers is fed: as many at once as there are cores, so on two it takes four times as long.
+    /// How long each of the parsers is fed: as many at once as there are cores, the others behind them.
     #[arg(long, default_value_t = 600)]
     seconds: u64,
 }
