@@ -1,10 +1,12 @@
 //! A libp2p transport over the WebSocket of a browser, for pages and workers.
 //!
 //! Everything is driven by the socket's own events (`open`, `message`, `error`, `close`): no interval runs, so an idle
-//! connection costs nothing and a flush never waits for a clock. Three things that a browser does not offer shape it:
+//! connection costs nothing and a flush never waits for a clock. Four things about browsers shape it:
 //!
 //! - **Nothing pauses a WebSocket.** What arrives is queued up to a bound; a peer that overruns it is disconnected.
 //! - **No event tells that `bufferedAmount` fell.** A writer waits only above a bound; see [`outbound`].
+//! - **A browser moves bytes between our tasks only.** It holds back what comes until an event has ended, and hands on what is sent in tasks of its
+//!   own. So a large message is decrypted after its event, and a writer makes way again and again: both sides work at once then.
 //! - **A failure has no reason.** Scripts are told neither the HTTP status nor the socket error, so [`Error`] cannot
 //!   tell them either.
 //!
@@ -23,7 +25,7 @@ pub(crate) use self::browser::Transport;
 
 /// How many bytes may wait unread, in bytes.
 ///
-/// The reader runs as a microtask after each message, so this fills only while the reader itself is held up. A peer that
+/// The reader runs after each message, in its event or in the next turn, so this fills only while the reader itself is held up. A peer that
 /// respects a multiplexer's windows (256 KiB a stream to begin with) then stays well below it. One message is always taken
 /// whole by the browser before a script sees it: larger ones are dropped on arrival.
 const MAX_UNREAD_BYTES: usize = 4 * 1024 * 1024;

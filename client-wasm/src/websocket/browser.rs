@@ -3,5 +3,6 @@
 mod connection;
 mod socket;
 mod transport;
+mod turn;
 
 pub(crate) use self::transport::Transport;

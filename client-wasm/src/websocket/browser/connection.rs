@@ -74,6 +74,7 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let inner: &mut Inner = &mut self.get_mut().0;
         ready!(inner.poll_room(context))?;
+        ready!(inner.socket.poll_turn(context));
         let written = inner.outbound.write(data, |message| inner.socket.send(message))?;
         Poll::Ready(Ok(written))
     }

@@ -2,15 +2,19 @@
 
 use std::{
     cell::RefCell,
+    mem::replace,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 use js_sys::{ArrayBuffer, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
-use super::super::{Error, MAX_UNREAD_BYTES};
+use super::{
+    super::{Error, MAX_UNREAD_BYTES},
+    turn::Turn,
+};
 use crate::inbound::Inbound;
 
 /// The end of a stream in the words of RFC 6455: normal, going away, and no code given.
@@ -20,6 +24,20 @@ const CLOSE_NORMAL: u16 = 1000;
 /// 1003 (unsupported data) and 1009 (too big).
 const CLOSE_NOT_BINARY: u16 = 4003;
 const CLOSE_OVERRUN: u16 = 4009;
+
+#[wasm_bindgen]
+extern "C" {
+    /// An `ArrayBuffer` with what `js_sys` does not have of it.
+    type Buffer;
+
+    #[wasm_bindgen(method, catch)]
+    fn transfer(this: &Buffer, bytes: u32) -> Result<JsValue, JsValue>;
+}
+
+/// A message of at least so many bytes is worked on in a turn of its own; a smaller one at once, which is quicker for an answer.
+const LARGE_BYTES: usize = 8 * 1024;
+/// A writer that sent so many bytes lets the browser have its turn.
+const TURN_BYTES: usize = 64 * 1024;
 
 /// A socket with its handlers attached. Dropping it detaches them and closes the socket.
 pub(super) struct Socket {
@@ -31,6 +49,7 @@ pub(super) struct Socket {
 /// What the handlers and the owner share.
 struct Core {
     socket: WebSocket,
+    turn: Turn,
     url: String,
     /// Never borrowed while a waker or the browser is called.
     state: RefCell<State>,
@@ -43,6 +62,10 @@ struct State {
     reader: Option<Waker>,
     /// Who waits for `bufferedAmount` to fall.
     writer: Option<Waker>,
+    /// Whether the browser's turn was asked for, and did not come yet.
+    asked: bool,
+    /// Bytes that were sent since the last turn that was asked for.
+    sent: usize,
 }
 
 enum Phase {
@@ -59,21 +82,22 @@ struct Handlers {
     message: Closure<dyn Fn(MessageEvent)>,
     error: Closure<dyn Fn()>,
     close: Closure<dyn Fn(CloseEvent)>,
+    turn: Closure<dyn Fn()>,
 }
 
 impl Socket {
     /// Begins to open `url`.
     pub(super) fn new(url: String) -> Result<Self, Error> {
-        let socket = match WebSocket::new(&url) {
-            Ok(socket) => socket,
+        let (turn, socket) = match Turn::new().and_then(|turn| Ok((turn, WebSocket::new(&url)?))) {
+            Ok(made) => made,
             Err(exception) => {
                 return Err(Error::Refused { url, reason: text_of(&exception) });
             }
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
-        let state =
-            State { phase: Phase::Connecting, inbound: Inbound::new(MAX_UNREAD_BYTES), reader: None, writer: None };
-        let core = Rc::new(Core { socket, url, state: RefCell::new(state) });
+        let inbound = Inbound::new(MAX_UNREAD_BYTES);
+        let state = State { phase: Phase::Connecting, inbound, reader: None, writer: None, asked: false, sent: 0 };
+        let core = Rc::new(Core { socket, turn, url, state: RefCell::new(state) });
         let handlers = Handlers::attach(&core);
         Ok(Self { core, _handlers: handlers })
     }
@@ -113,8 +137,22 @@ impl Socket {
     /// Hands one message to the browser.
     pub(super) fn send(&self, message: &[u8]) -> Result<(), Error> {
         self.check_open()?;
+        self.core.state.borrow_mut().sent += message.len();
         // Throws only before the socket is open.
         self.core.socket.send_with_u8_array(message).map_err(|_| Error::Broken)
+    }
+
+    /// Ready when something more may be sent, as far as the browser's turn goes: what it is given it hands on in tasks of its own, a small
+    /// piece in each, so whoever keeps sending keeps it from that, and then waits for all of it to be done.
+    pub(super) fn poll_turn(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.core.state.borrow_mut();
+        if state.sent < TURN_BYTES {
+            return Poll::Ready(());
+        }
+        register(&mut state.writer, context);
+        drop(state);
+        self.core.ask_turn();
+        Poll::Pending
     }
 
     /// An error once nothing can be sent any more. A browser takes bytes after the end as well, and drops them: then
@@ -151,6 +189,7 @@ impl Drop for Socket {
         socket.set_onmessage(None);
         socket.set_onerror(None);
         socket.set_onclose(None);
+        self.core.turn.set_handler(None);
         self.close();
     }
 }
@@ -174,12 +213,17 @@ impl Handlers {
                 let core = Rc::clone(core);
                 move |event: CloseEvent| core.on_close(&event)
             }),
+            turn: Closure::new({
+                let core = Rc::clone(core);
+                move || core.on_turn()
+            }),
         };
         let socket = &core.socket;
         socket.set_onopen(Some(handlers.open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(handlers.message.as_ref().unchecked_ref()));
         socket.set_onerror(Some(handlers.error.as_ref().unchecked_ref()));
         socket.set_onclose(Some(handlers.close.as_ref().unchecked_ref()));
+        core.turn.set_handler(Some(handlers.turn.as_ref().unchecked_ref()));
         handlers
     }
 }
@@ -196,7 +240,12 @@ impl Core {
 
     fn on_message(&self, event: &MessageEvent) {
         match event.data().dyn_into::<ArrayBuffer>() {
-            Ok(data) => self.take(&Uint8Array::new(&data)),
+            Ok(data) => {
+                self.take(&Uint8Array::new(&data));
+                // It was copied. What is given away is freed at once, and its memory used for the next one, still warm; where a browser
+                // does not know this it is freed later.
+                let _ = data.unchecked_into::<Buffer>().transfer(0);
+            }
             Err(_) => self.end(Phase::Failed(Error::NotBinary), CLOSE_NOT_BINARY),
         }
     }
@@ -214,6 +263,8 @@ impl Core {
         }
         drop(state);
         match taken {
+            // Until this event has ended Chromium takes nothing more of what came: the next message comes while this one is decrypted.
+            Ok(()) if len >= LARGE_BYTES => self.ask_turn(),
             // The peer has usually sent this because it got something, so a writer may find room now.
             Ok(()) => self.wake(),
             Err(_) => self.end(Phase::Failed(Error::Overrun), CLOSE_OVERRUN),
@@ -259,6 +310,19 @@ impl Core {
             let _ = self.socket.close_with_code(code);
             self.wake();
         }
+    }
+
+    fn ask_turn(&self) {
+        if !replace(&mut self.state.borrow_mut().asked, true) {
+            self.turn.ask();
+        }
+    }
+
+    fn on_turn(&self) {
+        let mut state = self.state.borrow_mut();
+        (state.asked, state.sent) = (false, 0);
+        drop(state);
+        self.wake();
     }
 
     /// Wakes both sides.
