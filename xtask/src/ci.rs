@@ -48,9 +48,9 @@ fn format() -> Result<()> {
     run_command(&mut cargo(["fmt", "--all", "--check"]), "the format differs: run `cargo fmt --all`")
 }
 
-/// Workspaces beside this one, of what is measured beside ours: nothing else builds them, so nothing else sees that they need other packages now.
+/// Nothing else builds the workspaces beside this one, so nothing else sees that they need other packages now.
 fn lock_files() -> Result<()> {
-    for beside in ["tests/webrtc-beside", "tests/side-by-side/tantivy"] {
+    for beside in paths::BESIDE {
         say::line(&format!("checking the lock file of {beside}"));
         let mut check = cargo(["update", "--workspace", "--locked", "--quiet"]);
         let failure = format!("it is not up to date: run `cargo metadata` in {beside}");

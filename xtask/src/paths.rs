@@ -12,6 +12,9 @@ pub(crate) fn at(relative: &str) -> PathBuf {
     root().join(relative)
 }
 
+/// Workspaces beside this one, of what is measured beside ours.
+pub(crate) const BESIDE: [&str; 2] = ["tests/webrtc-beside", "tests/side-by-side/tantivy"];
+
 /// Where xtask keeps its stamps, logs and reports.
 pub(crate) fn state() -> PathBuf {
     at("target/xtask-state")
