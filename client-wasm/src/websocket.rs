@@ -5,8 +5,7 @@
 //!
 //! - **Nothing pauses a WebSocket.** What arrives is queued up to a bound; a peer that overruns it is disconnected.
 //! - **No event tells that `bufferedAmount` fell.** A writer waits only above a bound; see [`outbound`].
-//! - **A browser moves bytes between our tasks only.** It holds back what comes until an event has ended, and hands on what is sent in tasks of its
-//!   own. So a large message is decrypted after its event, and a writer makes way again and again: both sides work at once then.
+//! - **A browser moves bytes between our tasks only.** So a large message is worked on after its event, and a writer makes way; see [`turns`].
 //! - **A failure has no reason.** Scripts are told neither the HTTP status nor the socket error, so [`Error`] cannot
 //!   tell them either.
 //!
@@ -17,6 +16,7 @@ mod address;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 mod outbound;
+mod turns;
 
 use std::io;
 
@@ -25,8 +25,8 @@ pub(crate) use self::browser::Transport;
 
 /// How many bytes may wait unread, in bytes.
 ///
-/// The reader runs after each message, in its event or in the next turn, so this fills only while the reader itself is held up. A peer that
-/// respects a multiplexer's windows (256 KiB a stream to begin with) then stays well below it. One message is always taken
+/// The reader runs after each message, or in the next turn if little waits, so this fills only while the reader itself is held up. A
+/// peer that respects a multiplexer's windows (256 KiB a stream to begin with) then stays well below it. One message is always taken
 /// whole by the browser before a script sees it: larger ones are dropped on arrival.
 const MAX_UNREAD_BYTES: usize = 4 * 1024 * 1024;
 

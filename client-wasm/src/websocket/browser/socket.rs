@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    mem::replace,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -12,7 +11,10 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use super::{
-    super::{Error, MAX_UNREAD_BYTES},
+    super::{
+        Error, MAX_UNREAD_BYTES,
+        turns::{Turns, can_wait, is_large},
+    },
     turn::Turn,
 };
 use crate::inbound::Inbound;
@@ -33,11 +35,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn transfer(this: &Buffer, bytes: u32) -> Result<JsValue, JsValue>;
 }
-
-/// A message of at least so many bytes is worked on in a turn of its own; a smaller one at once, which is quicker for an answer.
-const LARGE_BYTES: usize = 8 * 1024;
-/// A writer that sent so many bytes lets the browser have its turn.
-const TURN_BYTES: usize = 64 * 1024;
 
 /// A socket with its handlers attached. Dropping it detaches them and closes the socket.
 pub(super) struct Socket {
@@ -60,12 +57,9 @@ struct State {
     inbound: Inbound,
     /// Who waits for `open` or for bytes.
     reader: Option<Waker>,
-    /// Who waits for `bufferedAmount` to fall.
+    /// Who waits for `bufferedAmount` to fall, or for the browser's turn.
     writer: Option<Waker>,
-    /// Whether the browser's turn was asked for, and did not come yet.
-    asked: bool,
-    /// Bytes that were sent since the last turn that was asked for.
-    sent: usize,
+    turns: Turns,
 }
 
 enum Phase {
@@ -96,7 +90,7 @@ impl Socket {
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
         let inbound = Inbound::new(MAX_UNREAD_BYTES);
-        let state = State { phase: Phase::Connecting, inbound, reader: None, writer: None, asked: false, sent: 0 };
+        let state = State { phase: Phase::Connecting, inbound, reader: None, writer: None, turns: Turns::default() };
         let core = Rc::new(Core { socket, turn, url, state: RefCell::new(state) });
         let handlers = Handlers::attach(&core);
         Ok(Self { core, _handlers: handlers })
@@ -137,16 +131,15 @@ impl Socket {
     /// Hands one message to the browser.
     pub(super) fn send(&self, message: &[u8]) -> Result<(), Error> {
         self.check_open()?;
-        self.core.state.borrow_mut().sent += message.len();
+        self.core.state.borrow_mut().turns.count(message.len());
         // Throws only before the socket is open.
         self.core.socket.send_with_u8_array(message).map_err(|_| Error::Broken)
     }
 
-    /// Ready when something more may be sent, as far as the browser's turn goes: what it is given it hands on in tasks of its own, a small
-    /// piece in each, so whoever keeps sending keeps it from that, and then waits for all of it to be done.
+    /// Ready when a writer need not make way for the browser.
     pub(super) fn poll_turn(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.core.state.borrow_mut();
-        if state.sent < TURN_BYTES {
+        if state.turns.admits() {
             return Poll::Ready(());
         }
         register(&mut state.writer, context);
@@ -241,10 +234,14 @@ impl Core {
     fn on_message(&self, event: &MessageEvent) {
         match event.data().dyn_into::<ArrayBuffer>() {
             Ok(data) => {
-                self.take(&Uint8Array::new(&data));
-                // It was copied. What is given away is freed at once, and its memory used for the next one, still warm; where a browser
-                // does not know this it is freed later.
-                let _ = data.unchecked_into::<Buffer>().transfer(0);
+                let bytes = Uint8Array::new(&data);
+                let is_large = is_large(length_of(&bytes));
+                self.take(&bytes);
+                if is_large {
+                    // It was copied. What is given away is freed at once, and its memory used for the next one, still warm; where a
+                    // browser does not know this it is freed later.
+                    let _ = data.unchecked_into::<Buffer>().transfer(0);
+                }
             }
             Err(_) => self.end(Phase::Failed(Error::NotBinary), CLOSE_NOT_BINARY),
         }
@@ -256,15 +253,15 @@ impl Core {
             return;
         }
         // Asked first, so that what is refused is never copied.
-        let len = usize::try_from(data.length()).unwrap_or(usize::MAX);
+        let len = length_of(data);
         let taken = state.inbound.check(len).and_then(|()| state.inbound.push(data.to_vec()));
         if taken.is_err() {
             state.inbound.clear();
         }
+        let can_wait = can_wait(len, state.inbound.held());
         drop(state);
         match taken {
-            // Until this event has ended Chromium takes nothing more of what came: the next message comes while this one is decrypted.
-            Ok(()) if len >= LARGE_BYTES => self.ask_turn(),
+            Ok(()) if can_wait => self.ask_turn(),
             // The peer has usually sent this because it got something, so a writer may find room now.
             Ok(()) => self.wake(),
             Err(_) => self.end(Phase::Failed(Error::Overrun), CLOSE_OVERRUN),
@@ -313,15 +310,14 @@ impl Core {
     }
 
     fn ask_turn(&self) {
-        if !replace(&mut self.state.borrow_mut().asked, true) {
+        let wants_asking = self.state.borrow_mut().turns.wants_asking();
+        if wants_asking {
             self.turn.ask();
         }
     }
 
     fn on_turn(&self) {
-        let mut state = self.state.borrow_mut();
-        (state.asked, state.sent) = (false, 0);
-        drop(state);
+        self.state.borrow_mut().turns.came();
         self.wake();
     }
 
@@ -332,6 +328,10 @@ impl Core {
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
+}
+
+fn length_of(data: &Uint8Array) -> usize {
+    usize::try_from(data.length()).unwrap_or(usize::MAX)
 }
 
 fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
