@@ -69,6 +69,8 @@ test("a relay dials a js peer over webrtc-direct, and has it in its routing tabl
   assert.deepEqual(await relay.routingTable(), [peer.peerId.toString()]);
   const [connection] = peer.getConnections();
   assert.equal(connection.direction, "inbound");
+  // Its DHT pings whom it gets to know, and one ping of a connection is all that it does at once.
+  await until("the end of its DHT's ping", () => connection.streams.every(({ protocol, direction }) => direction === "inbound" || !protocol.startsWith("/ipfs/ping/")));
   assert.ok((await peer.services.ping.ping(connection.remotePeer)) < 5_000);
 });
 
