@@ -1,8 +1,8 @@
 //! What goes out: how writes become messages, and when a writer has to wait.
 //!
 //! A browser buffers what it is given and shows the sum as `bufferedAmount`; no event tells that it fell. A writer
-//! therefore goes on, but for [turns](super::turns) of the browser, until the sum passes [`HIGH_WATER_BYTES`], which few ever do, and only then waits for one of:
-//! an inbound message (peers acknowledge what they get with window updates, so one usually comes), the end of the
+//! therefore goes on, but for [turns](super::turns) of the browser, until the sum passes [`HIGH_WATER_BYTES`], which
+//! few ever do, and only then waits for one of: an inbound message (peers acknowledge what they get with window updates, so one usually comes), the end of the
 //! connection, or, because a peer need not answer, a short timer. The timer runs only while a writer waits, and a flush
 //! never waits at all: it is done once the browser has the bytes.
 

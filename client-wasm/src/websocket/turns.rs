@@ -14,14 +14,9 @@ const MOST_WAITING_BYTES: usize = 256 * 1024;
 /// A writer makes way after the message with which it passes so many bytes.
 const SENT_BYTES: usize = 64 * 1024;
 
-/// Whether a message is large enough to be worth a turn of its own, and its memory to be given back.
-pub(super) const fn is_large(length: usize) -> bool {
-    length >= LARGE_BYTES
-}
-
 /// Whether a message may wait for the next turn while so many bytes wait, its own among them.
 pub(super) const fn can_wait(length: usize, waiting: usize) -> bool {
-    is_large(length) && waiting <= MOST_WAITING_BYTES
+    length >= LARGE_BYTES && waiting <= MOST_WAITING_BYTES
 }
 
 /// The turns of one socket.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use js_sys::{ArrayBuffer, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use super::{
     super::{
         Error, MAX_UNREAD_BYTES,
-        turns::{Turns, can_wait, is_large},
+        turns::{Turns, can_wait},
     },
     turn::Turn,
 };
@@ -26,15 +26,6 @@ const CLOSE_NORMAL: u16 = 1000;
 /// 1003 (unsupported data) and 1009 (too big).
 const CLOSE_NOT_BINARY: u16 = 4003;
 const CLOSE_OVERRUN: u16 = 4009;
-
-#[wasm_bindgen]
-extern "C" {
-    /// An `ArrayBuffer` with what `js_sys` does not have of it.
-    type Buffer;
-
-    #[wasm_bindgen(method, catch)]
-    fn transfer(this: &Buffer, bytes: u32) -> Result<JsValue, JsValue>;
-}
 
 /// A socket with its handlers attached. Dropping it detaches them and closes the socket.
 pub(super) struct Socket {
@@ -233,16 +224,7 @@ impl Core {
 
     fn on_message(&self, event: &MessageEvent) {
         match event.data().dyn_into::<ArrayBuffer>() {
-            Ok(data) => {
-                let bytes = Uint8Array::new(&data);
-                let is_large = is_large(length_of(&bytes));
-                self.take(&bytes);
-                if is_large {
-                    // It was copied. What is given away is freed at once, and its memory used for the next one, still warm; where a
-                    // browser does not know this it is freed later.
-                    let _ = data.unchecked_into::<Buffer>().transfer(0);
-                }
-            }
+            Ok(data) => self.take(&Uint8Array::new(&data)),
             Err(_) => self.end(Phase::Failed(Error::NotBinary), CLOSE_NOT_BINARY),
         }
     }
@@ -253,7 +235,7 @@ impl Core {
             return;
         }
         // Asked first, so that what is refused is never copied.
-        let len = length_of(data);
+        let len = usize::try_from(data.length()).unwrap_or(usize::MAX);
         let taken = state.inbound.check(len).and_then(|()| state.inbound.push(data.to_vec()));
         if taken.is_err() {
             state.inbound.clear();
@@ -328,10 +310,6 @@ impl Core {
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
-}
-
-fn length_of(data: &Uint8Array) -> usize {
-    usize::try_from(data.length()).unwrap_or(usize::MAX)
 }
 
 fn register(slot: &mut Option<Waker>, context: &Context<'_>) {
