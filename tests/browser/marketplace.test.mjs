@@ -93,6 +93,8 @@ test("a list says how much of it is shown, and the proof's details say what was 
 test("the module comes compressed, which is a third of its bytes", async (t) => {
   const relay = await Relay.start(t);
   const page = await openPage(t, relay);
+  // Of the page that is there, and not of one that is left while it comes: nobody has the bytes of that.
+  await connected(page);
   const module = page.waitForResponse((response) => new URL(response.url()).pathname.endsWith(".wasm"));
   await page.reload();
   const response = await module;
