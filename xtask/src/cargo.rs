@@ -31,6 +31,10 @@ const SET_BY_CARGO_RUN: [&str; 17] = [
     "CARGO",
 ];
 
+/// A function with more than so many bytes on its stack is called, and not copied into its callers. Otherwise whole futures, of which each holds the
+/// next, become one function: a browser takes a fifth of a second to optimise it, and the same code is downloaded in several places.
+const SMALL_FUNCTIONS: &str = "-Cllvm-args=-inline-max-stacksize=256";
+
 /// `cargo` at the root of the workspace.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     program("cargo", arguments)
@@ -52,7 +56,7 @@ pub(crate) fn cargo_wasm_in_words<S: AsRef<OsStr>>(arguments: impl IntoIterator<
 
 fn cargo_wasm_with<S: AsRef<OsStr>>(more: &[&str], arguments: impl IntoIterator<Item = S>) -> Command {
     let mut flags = remaps();
-    flags.extend(["-Zlocation-detail=none"].iter().chain(more).map(ToString::to_string));
+    flags.extend(["-Zlocation-detail=none", SMALL_FUNCTIONS].iter().chain(more).map(ToString::to_string));
     flags.push(lean::flag());
     let mut command = cargo(arguments);
     lean::wrap(&mut command);
